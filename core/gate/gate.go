@@ -1,0 +1,119 @@
+package gate
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/session"
+)
+
+// Question names what is about to happen.
+type Question string
+
+// The questions.
+const (
+	Registration  Question = "registration"
+	Login         Question = "login" // after the credential proved right, before the session exists
+	SessionStepUp Question = "session.step_up"
+	MemberAdd     Question = "member.add"
+	MemberRemove  Question = "member.remove"
+	UserDelete    Question = "user.delete" // at execution, not at scheduling
+	TokenIssue    Question = "token.issue"
+	Route         Question = "route"
+)
+
+// Questions are all of them, in the order of the documentation.
+var Questions = []Question{Registration, Login, SessionStepUp, MemberAdd, MemberRemove, UserDelete, TokenIssue, Route}
+
+// Ask is one question about one action.
+type Ask struct {
+	Question  Question
+	Principal *session.Principal // who acts; nil at registration
+	Subject   audit.Ref          // what is acted on
+	Context   map[string]any     // e-mail domain, organization, method …
+	AttemptID string             // one action; a repeated question for it is answered alike
+}
+
+// Decision is how a gate answers.
+type Decision uint8
+
+// The decisions. The zero value allows.
+const (
+	Allow Decision = iota
+	Deny
+	StepUp
+)
+
+// Answer is a decision with its reason.
+type Answer struct {
+	Decision    Decision
+	Reason      string // a code for programs: "seat_limit_reached"
+	Message     string // a sentence for people; may be empty
+	RequiredAAL string // for StepUp
+	By          string // the gate that decided
+}
+
+// Gate answers one question.
+type Gate interface {
+	// Ask answers, or fails; what a failure means (on_error) is the gate's own configuration, so an error from here
+	// has already been judged: it is a refusal whose text may be shown.
+	Ask(ctx context.Context, a Ask) (Answer, error)
+}
+
+// Table holds the gates per question. The zero value has none. Safe for concurrent use.
+type Table struct {
+	gates atomic.Pointer[map[Question][]Gate]
+}
+
+// Set replaces all gates at once.
+func (t *Table) Set(gates map[Question][]Gate) {
+	if len(gates) == 0 {
+		t.gates.Store(nil)
+		return
+	}
+	t.gates.Store(&gates)
+}
+
+// Configured reports whether anybody is to be asked, so that a caller need not gather a context for nobody.
+func (t *Table) Configured(q Question) bool {
+	m := t.gates.Load()
+	return m != nil && len((*m)[q]) > 0
+}
+
+// Ask puts the question to every gate configured for it. The first denial or error ends it; otherwise a step-up, if
+// any gate wants one; otherwise allow.
+func (t *Table) Ask(ctx context.Context, a Ask) (Answer, error) {
+	m := t.gates.Load()
+	if m == nil {
+		return Answer{}, nil
+	}
+	var out Answer
+	for _, g := range (*m)[a.Question] {
+		ans, err := g.Ask(ctx, a)
+		if err != nil {
+			return Answer{}, err
+		}
+		switch ans.Decision {
+		case Deny:
+			return ans, nil
+		case StepUp:
+			out = ans
+		}
+	}
+	return out, nil
+}
+
+// Denied turns a denial into the error a user sees.
+func Denied(a Answer) error {
+	msg := a.Message
+	if msg == "" {
+		msg = "This is not allowed by a rule of this service."
+	}
+	code := a.Reason
+	if code == "" {
+		code = "denied"
+	}
+	return fault.New(fault.Denied, code, msg)
+}

@@ -1,0 +1,35 @@
+package request
+
+import (
+	"context"
+	"net/netip"
+)
+
+// Info is what is known of the request being served. The zero value means "not a request" (a command, a job).
+type Info struct {
+	ID        string     // request id, at most 64 visible ASCII characters
+	IP        netip.Addr // the client's address as judged by the trusted-proxy rules; invalid when unknown
+	UserAgent string     // at most 512 bytes
+	Language  string     // BCP 47 tag chosen for the answer; empty means English
+}
+
+type infoKey struct{}
+
+// With returns a context that carries info.
+func With(ctx context.Context, info Info) context.Context {
+	return context.WithValue(ctx, infoKey{}, info)
+}
+
+// From gives the request's info, or the zero value outside of a request.
+func From(ctx context.Context) Info {
+	info, _ := ctx.Value(infoKey{}).(Info)
+	return info
+}
+
+// IPString is the address as text, empty when unknown.
+func (i Info) IPString() string {
+	if !i.IP.IsValid() {
+		return ""
+	}
+	return i.IP.String()
+}

@@ -1,0 +1,226 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Dialect names a database kind.
+type Dialect string
+
+// The databases Sigra runs on.
+const (
+	SQLite   Dialect = "sqlite"
+	Postgres Dialect = "postgres"
+)
+
+// ErrNoRows is what Row.Scan returns when the query had no result, on either database.
+var ErrNoRows = sql.ErrNoRows
+
+// Querier runs statements. Both *DB (reads) and *Tx implement it.
+type Querier interface {
+	Query(ctx context.Context, query string, args ...any) (Rows, error)
+	QueryRow(ctx context.Context, query string, args ...any) Row
+	Dialect() Dialect
+}
+
+// Rows is a result being read; Close must be called, and Err after the last Next.
+type Rows interface {
+	Next() bool
+	Scan(dest ...any) error
+	Err() error
+	Close()
+}
+
+// Row is the result of a query for at most one row.
+type Row interface {
+	// Scan copies the columns out, or returns ErrNoRows.
+	Scan(dest ...any) error
+}
+
+// Config says which database to open.
+type Config struct {
+	// URL is postgres://…, sqlite:///absolute/path.db, or empty for the embedded default DataDir/sigra.db.
+	URL string
+	// DataDir is where the embedded database lies; made with mode 0700 when missing.
+	DataDir string
+	// MaxConns bounds the connections (readers, for SQLite). Zero means 16 for Postgres and 4 readers for SQLite.
+	MaxConns int
+	// Schema is the Postgres schema to work in; empty means the connection's own search path.
+	Schema string
+	Logger hclog.Logger // nil means silent
+}
+
+// engine is what differs between the two databases.
+type engine interface {
+	Querier
+	begin(ctx context.Context, serializable bool) (engineTx, error)
+	retryable(err error) bool
+	translate(err error) error
+	sqlDB() (*sql.DB, func(), error) // for migrations
+	ping(ctx context.Context) error
+	close() error
+}
+
+type engineTx interface {
+	Querier
+	exec(ctx context.Context, query string, args ...any) (int64, error)
+	commit(ctx context.Context) error
+	rollback() error
+}
+
+// DB is an open database. Its Query methods read; writing needs Tx. Safe for concurrent use.
+type DB struct {
+	engine
+	dialect Dialect
+	name    string
+	log     hclog.Logger
+}
+
+// Open opens the database and checks that it answers. It does not migrate.
+func Open(ctx context.Context, cfg Config) (*DB, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	switch {
+	case strings.HasPrefix(cfg.URL, "postgres://"), strings.HasPrefix(cfg.URL, "postgresql://"):
+		e, name, err := openPostgres(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		return &DB{engine: e, dialect: Postgres, name: name, log: cfg.Logger}, nil
+	case cfg.URL == "" || strings.HasPrefix(cfg.URL, "sqlite:"):
+		path, err := sqlitePath(cfg)
+		if err != nil {
+			return nil, err
+		}
+		e, err := openSQLite(ctx, path, cfg.MaxConns)
+		if err != nil {
+			return nil, err
+		}
+		return &DB{engine: e, dialect: SQLite, name: path, log: cfg.Logger}, nil
+	}
+	scheme, _, _ := strings.Cut(cfg.URL, ":")
+	return nil, fmt.Errorf("database url starts with %q; it must be postgres://… or sqlite:///path, or empty for the embedded database", scheme+":")
+}
+
+func sqlitePath(cfg Config) (string, error) {
+	if cfg.URL == "" {
+		if cfg.DataDir == "" {
+			return "", errors.New("the embedded database needs a data_dir")
+		}
+		return filepath.Join(cfg.DataDir, "sigra.db"), nil
+	}
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return "", fmt.Errorf("database url: %w", errors.Unwrap(err))
+	}
+	if u.Path == "" || u.Host != "" {
+		return "", errors.New("a SQLite url has an absolute path: sqlite:///var/lib/sigra/sigra.db")
+	}
+	return u.Path, nil
+}
+
+// Dialect says which database this is.
+func (db *DB) Dialect() Dialect { return db.dialect }
+
+// Name describes the database for people, without its password.
+func (db *DB) Name() string { return db.name }
+
+// Ping checks that the database answers.
+func (db *DB) Ping(ctx context.Context) error { return db.translate(db.ping(ctx)) }
+
+// Close waits for nothing: end the users of the database first.
+func (db *DB) Close() error { return db.close() }
+
+// Tx is a transaction in progress. It is not safe for concurrent use.
+type Tx struct {
+	engineTx
+	after []func()
+}
+
+// Exec runs a statement and returns how many rows it touched.
+func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	return tx.exec(ctx, query, args...)
+}
+
+// AfterCommit has f called once the transaction is durable, in order of registration, on the goroutine that
+// called DB.Tx. It is not called when the transaction rolls back or is retried. f must be quick.
+func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
+
+// Option changes how a transaction runs.
+type Option func(*txOptions)
+
+type txOptions struct{ serializable bool }
+
+// Serializable asks for full isolation on Postgres (SQLite always has it). Without it a transaction reads what
+// was committed before each statement, which is enough where rows are claimed by compare-and-swap.
+func Serializable() Option { return func(o *txOptions) { o.serializable = true } }
+
+const (
+	txAttempts  = 12
+	txFirstWait = 5 * time.Millisecond
+	txMaxWait   = 400 * time.Millisecond
+)
+
+// Tx runs f in a transaction and commits it when f returns nil. f runs again, from the start, when the database
+// reports a serialization conflict, a deadlock or that it is busy: at most 12 times, backing off with jitter, and
+// never past ctx's end. An error from f rolls back and is returned as it is.
+func (db *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error, opts ...Option) error {
+	var o txOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	wait := txFirstWait
+	for attempt := 1; ; attempt++ {
+		after, err := db.try(ctx, o, f)
+		if err == nil {
+			for _, g := range after {
+				g()
+			}
+			return nil
+		}
+		if attempt == txAttempts || ctx.Err() != nil || !db.retryable(err) {
+			return db.translate(err)
+		}
+		db.log.Trace("transaction retried", "attempt", attempt, "error", err)
+		select {
+		case <-ctx.Done():
+			return db.translate(err)
+		case <-time.After(rand.N(wait) + wait/2):
+		}
+		wait = min(2*wait, txMaxWait)
+	}
+}
+
+func (db *DB) try(ctx context.Context, o txOptions, f func(context.Context, *Tx) error) (after []func(), err error) {
+	etx, err := db.begin(ctx, o.serializable)
+	if err != nil {
+		return nil, err
+	}
+	done := false
+	defer func() {
+		if !done { // an error, or a panic on its way up
+			_ = etx.rollback()
+		}
+	}()
+	tx := &Tx{engineTx: etx}
+	if err := f(ctx, tx); err != nil {
+		return nil, err
+	}
+	done = true
+	if err := etx.commit(ctx); err != nil {
+		_ = etx.rollback()
+		return nil, err
+	}
+	return tx.after, nil
+}
