@@ -1,0 +1,122 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// Lock takes the account's row for the rest of the transaction and returns it. Every flow that changes what an
+// account may do, or gives it a session, begins with it: so "is it still active, is this still its password" asked
+// after it stays true until the commit, on both databases and all nodes.
+func (s *Store) Lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (Account, error) {
+	// A write that changes nothing is the row lock that both dialects understand.
+	return found(scan(tx.QueryRow(ctx, `UPDATE account SET status = status WHERE id = $1 RETURNING `+columns, id)))
+}
+
+// SignedIn is Lock that also notes the time of a sign-in.
+func (s *Store) SignedIn(ctx context.Context, tx *store.Tx, id uuid.UUID) (Account, error) {
+	return found(scan(tx.QueryRow(ctx, `UPDATE account SET last_sign_in_at = $2 WHERE id = $1 RETURNING `+columns, id, s.now())))
+}
+
+// Activate makes an unconfirmed account active: its address has been shown to be the person's. It reports false when
+// the account was not unconfirmed, which is how one of two confirmations at the same time loses.
+func (s *Store) Activate(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
+	n, err := tx.Exec(ctx, `UPDATE account SET status = 'active', confirmed_at = $2, updated_at = $2
+		WHERE id = $1 AND status = 'unconfirmed'`, id, s.now())
+	if err != nil {
+		return false, fmt.Errorf("activate account: %w", err)
+	}
+	return n == 1, nil
+}
+
+// Renew notes that an unconfirmed address was signed up again, which gives it another full time to be confirmed.
+func (s *Store) Renew(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+	if _, err := tx.Exec(ctx, `UPDATE account SET updated_at = $2 WHERE id = $1 AND status = 'unconfirmed'`, id, s.now()); err != nil {
+		return fmt.Errorf("renew account: %w", err)
+	}
+	return nil
+}
+
+// Disable stops an account; it reports false when it is disabled already.
+func (s *Store) Disable(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
+	return s.move(ctx, tx, id, `UPDATE account SET status = 'disabled', updated_at = $2 WHERE id = $1 AND status IN ('active', 'unconfirmed')`, Disabled)
+}
+
+// Enable lets a disabled account live again: active when its address was ever confirmed, else unconfirmed.
+func (s *Store) Enable(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
+	return s.move(ctx, tx, id, `UPDATE account SET status = CASE WHEN confirmed_at IS NULL THEN 'unconfirmed' ELSE 'active' END, updated_at = $2
+		WHERE id = $1 AND status = 'disabled'`, Active, Unconfirmed)
+}
+
+// move runs a change of status. No row changed means: there already (false), or in a state that forbids it, or missing.
+func (s *Store) move(ctx context.Context, tx *store.Tx, id uuid.UUID, query string, already ...Status) (bool, error) {
+	n, err := tx.Exec(ctx, query, id, s.now())
+	if err != nil {
+		return false, fmt.Errorf("change account status: %w", err)
+	}
+	if n == 1 {
+		return true, nil
+	}
+	a, err := s.GetIn(ctx, tx, id)
+	if err != nil {
+		return false, err
+	}
+	for _, st := range already {
+		if a.Status == st {
+			return false, nil
+		}
+	}
+	return false, errState(a.Status)
+}
+
+// SetAdministrator gives or takes the right to administer Sigra; it reports whether that changed anything.
+func (s *Store) SetAdministrator(ctx context.Context, tx *store.Tx, id uuid.UUID, on bool) (bool, error) {
+	n, err := tx.Exec(ctx, `UPDATE account SET administrator = $3, updated_at = $2 WHERE id = $1 AND administrator <> $3 AND status <> 'deleted'`, id, s.now(), on)
+	if err != nil {
+		return false, fmt.Errorf("set administrator: %w", err)
+	}
+	return n == 1, nil
+}
+
+// Erase executes a deletion: the address goes, the id and the dates stay. It reports false when the account was
+// deleted already. What other packages keep of the person (credentials, sessions, links) the flow erases in the same
+// transaction.
+func (s *Store) Erase(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
+	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, administrator = $3, confirmed_at = NULL,
+		last_sign_in_at = NULL, updated_at = $2, deleted_at = $2 WHERE id = $1 AND status <> 'deleted'`, id, s.now(), false)
+	if err != nil {
+		return false, fmt.Errorf("erase account: %w", err)
+	}
+	if n == 1 {
+		return true, nil
+	}
+	_, err = s.GetIn(ctx, tx, id)
+	return false, err
+}
+
+// Stale lists unconfirmed accounts untouched since before, oldest first: sign-ups that nobody confirmed.
+func (s *Store) Stale(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error) {
+	rows, err := s.db.Query(ctx, `SELECT id FROM account WHERE status = 'unconfirmed' AND updated_at < $1 ORDER BY updated_at LIMIT $2`, before, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list stale accounts: %w", err)
+	}
+	defer rows.Close()
+	var out []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
+
+// IsNotFound reports that err says there is no such account.
+func IsNotFound(err error) bool { return errors.Is(err, ErrNotFound) }

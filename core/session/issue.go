@@ -1,0 +1,109 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// Grant says what a new session rests on.
+type Grant struct {
+	Account        account.Account
+	AAL            string    // AAL1 or AAL2
+	AMR            []string  // RFC 8176 names of the methods used
+	AuthTime       time.Time // zero: now
+	Persistent     bool      // "remember me"
+	OrganizationID uuid.UUID
+	ImpersonatorID uuid.UUID
+}
+
+// Issued is a session with its token, which exists nowhere else.
+type Issued struct {
+	Token      string // secret
+	Principal  Principal
+	Persistent bool
+}
+
+// Issue makes a session in the caller's transaction. The caller has locked the account, found it live, and writes the
+// audit row. There is always a new token, whatever the client presented (ASVS 5.0 7.2.4: no session fixation).
+func (s *Store) Issue(ctx context.Context, tx *store.Tx, g Grant) (Issued, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Issued{}, err
+	}
+	set, now := s.settings.Load(), s.now()
+	life := set.AbsoluteTimeout
+	if g.Persistent {
+		life = set.RememberMe
+	}
+	if g.AuthTime.IsZero() {
+		g.AuthTime = now
+	}
+	token, hash := newToken()
+	p := Principal{
+		Kind: "user", UserID: g.Account.ID, SessionID: id, OrganizationID: g.OrganizationID, ImpersonatorID: g.ImpersonatorID,
+		Email: g.Account.Email, Display: g.Account.Email, Administrator: g.Account.Administrator,
+		AAL: g.AAL, AMR: g.AMR, AuthTime: g.AuthTime.UTC().Truncate(time.Microsecond), CreatedAt: now, ExpiresAt: now.Add(life),
+	}
+	if err := s.insert(ctx, tx, p, hash, g.Persistent); err != nil {
+		return Issued{}, err
+	}
+	return Issued{Token: token, Principal: p, Persistent: g.Persistent}, nil
+}
+
+func (s *Store) insert(ctx context.Context, tx *store.Tx, p Principal, hash []byte, persistent bool) error {
+	info := request.From(ctx)
+	_, err := tx.Exec(ctx, `INSERT INTO session (id, token_hash, account_id, organization_id, impersonator_id, aal, amr, persistent,
+			auth_time, created_at, last_seen_at, expires_at, ip, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13)`,
+		p.SessionID, hash, p.UserID, orNull(p.OrganizationID), orNull(p.ImpersonatorID), p.AAL, strings.Join(p.AMR, " "), persistent,
+		p.AuthTime, p.CreatedAt, p.ExpiresAt, info.IPString(), userAgent(info))
+	if err != nil {
+		return fmt.Errorf("issue session: %w", err)
+	}
+	return nil
+}
+
+// Rotate gives a session a new token, in the caller's transaction: the old one stops working when it commits. The
+// session keeps its id and its absolute end; authTime, when not zero, is when the person just proved who they are.
+// ErrGone when there is no such session any more.
+func (s *Store) Rotate(ctx context.Context, tx *store.Tx, p Principal, authTime time.Time) (Issued, error) {
+	token, hash := newToken()
+	if !authTime.IsZero() {
+		p.AuthTime = authTime.UTC().Truncate(time.Microsecond)
+	}
+	var persistent bool
+	err := tx.QueryRow(ctx, `UPDATE session SET token_hash = $3, auth_time = $4, last_seen_at = $5 WHERE id = $1 AND account_id = $2 RETURNING persistent`,
+		p.SessionID, p.UserID, hash, p.AuthTime, s.now()).Scan(&persistent)
+	if errors.Is(err, store.ErrNoRows) {
+		return Issued{}, ErrGone
+	}
+	if err != nil {
+		return Issued{}, fmt.Errorf("rotate session: %w", err)
+	}
+	return Issued{Token: token, Principal: p, Persistent: persistent}, nil
+}
+
+// orNull keeps the nil id out of the table.
+func orNull(id uuid.UUID) any {
+	if id == uuid.Nil {
+		return nil
+	}
+	return id
+}
+
+func userAgent(info request.Info) string {
+	ua := strings.ToValidUTF8(info.UserAgent, "�")
+	if strings.IndexByte(ua, 0) >= 0 { // Postgres stores no NUL
+		ua = strings.ReplaceAll(ua, "\x00", "")
+	}
+	return ua
+}

@@ -1,0 +1,80 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// Revoke ends one session of a user; ErrGone when the user has no such session. Audited as session.revoke.
+func (s *Store) Revoke(ctx context.Context, actor audit.Ref, userID, sessionID uuid.UUID) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		n, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1 AND account_id = $2`, sessionID, userID)
+		if err != nil {
+			return fmt.Errorf("revoke session: %w", err)
+		}
+		if n == 0 {
+			return ErrGone
+		}
+		return s.record(ctx, tx, "session.revoke", actor, userID, sessionID)
+	})
+}
+
+// RevokeOthers ends all sessions of a user but one, and returns how many those were. Audited as session.revoke_all.
+func (s *Store) RevokeOthers(ctx context.Context, actor audit.Ref, userID, keep uuid.UUID) (n int64, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if n, err = s.RevokeAllIn(ctx, tx, userID, keep); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, "session.revoke_all", actor, userID, uuid.Nil)
+	})
+	return n, err
+}
+
+// RevokeAll ends all sessions of a user and returns how many those were. Audited as session.revoke_all, also when
+// there were none: somebody asked for it, and after it there are none.
+func (s *Store) RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error) {
+	return s.RevokeOthers(ctx, actor, userID, uuid.Nil)
+}
+
+// RevokeAllIn ends all sessions of a user but keep (uuid.Nil: none is kept) as a part of a larger action, which
+// writes the audit row.
+func (s *Store) RevokeAllIn(ctx context.Context, tx *store.Tx, userID, keep uuid.UUID) (int64, error) {
+	n, err := tx.Exec(ctx, `DELETE FROM session WHERE account_id = $1 AND id <> $2`, userID, keep)
+	if err != nil {
+		return 0, fmt.Errorf("revoke sessions: %w", err)
+	}
+	return n, nil
+}
+
+// EndIn ends the session that a token stands for, as a part of signing out, and says whose it was.
+// ErrUnauthenticated when it stands for none; an idle or expired one is deleted all the same.
+func (s *Store) EndIn(ctx context.Context, tx *store.Tx, token string) (Principal, error) {
+	hash, ok := hashToken(token)
+	if !ok {
+		return Principal{}, ErrUnauthenticated
+	}
+	p := Principal{Kind: "user"}
+	err := tx.QueryRow(ctx, `DELETE FROM session WHERE token_hash = $1 RETURNING id, account_id`, hash).Scan(&p.SessionID, &p.UserID)
+	if errors.Is(err, store.ErrNoRows) {
+		return Principal{}, ErrUnauthenticated
+	}
+	if err != nil {
+		return Principal{}, fmt.Errorf("end session: %w", err)
+	}
+	return p, nil
+}
+
+func (s *Store) record(ctx context.Context, tx *store.Tx, action string, actor audit.Ref, userID, sessionID uuid.UUID) error {
+	e := audit.Entry{Action: action, Actor: actor, Targets: []audit.Ref{{Type: "user", ID: userID.String()}}}
+	if sessionID != uuid.Nil {
+		e.Targets = append([]audit.Ref{{Type: "session", ID: sessionID.String()}}, e.Targets...)
+	}
+	_, err := s.audit.Record(ctx, tx, e)
+	return err
+}
