@@ -11,6 +11,7 @@ type Info struct {
 	IP        netip.Addr // the client's address as judged by the trusted-proxy rules; invalid when unknown
 	UserAgent string     // at most 512 bytes
 	Language  string     // BCP 47 tag chosen for the answer; empty means English
+	Operator  string     // who asks over the control socket, "1000/alice"; empty for every other request
 }
 
 type infoKey struct{}
