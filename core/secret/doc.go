@@ -1,10 +1,8 @@
-// Package secret holds values that must not be seen: root keys, database passwords, tokens.
+// Package secret has the one type that passwords, keys and tokens travel in between configuration and use.
 //
-// A Text prints as [redacted] in every format: every verb of fmt, JSON, text encoders, log/slog and hclog. The only way to
-// the value is Reveal, so that a search for that word finds every place where a secret leaves its wrapping.
+// A Text prints as [redacted] whatever it is printed with: fmt in every verb (also as an unexported field of a
+// struct, where fmt can't call methods and would show a plain string), encoding/json, slog, hclog. The value comes
+// out by Reveal alone, so that every use of a secret can be found by searching for that word.
 //
-// The value hangs behind a pointer. Formatters that ignore methods (fmt inside an unexported field, a debugger's dump of a
-// struct) find an address there, not the text.
-//
-// The package refuses to make, derive, store or check secrets; it only keeps them from being printed.
+// The package refuses to read secrets from anywhere and promises nothing about wiping memory: Go copies.
 package secret

@@ -5,56 +5,50 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"unique"
 )
 
-// Redacted is what a set Text prints as.
-const Redacted = "[redacted]"
+const redacted = "[redacted]"
 
-// Text is a secret string. The zero value is unset and prints as nothing. Two are == when their values are, so that
-// settings holding them can be compared as a whole; compare with what a stranger sent by Equal.
-type Text struct{ value unique.Handle[string] }
+// Text is a secret string. The zero value is the empty one.
+//
+// The string hides behind a pointer so that reflection-based printers that can't see Format show an address.
+type Text struct{ v *string }
 
-// New wraps s. An empty s gives the zero value.
+// New wraps a string.
 func New(s string) Text {
 	if s == "" {
 		return Text{}
 	}
-	return Text{value: unique.Make(s)}
+	return Text{&s}
 }
 
-// Reveal returns the secret. Call it where the value is used and nowhere else.
+// Reveal gives the secret itself.
 func (t Text) Reveal() string {
-	if t.IsZero() {
+	if t.v == nil {
 		return ""
 	}
-	return t.value.Value()
+	return *t.v
 }
 
-// IsZero reports whether nothing is set.
-func (t Text) IsZero() bool { return t == Text{} }
+// IsZero reports that there is no secret.
+func (t Text) IsZero() bool { return t.v == nil }
 
-// Equal compares two secrets in time that does not depend on where they differ.
-func (t Text) Equal(other Text) bool {
-	return subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(other.Reveal())) == 1
+// Equal compares in time that depends on the lengths alone.
+func (t Text) Equal(o Text) bool {
+	return subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(o.Reveal())) == 1
 }
 
-// String returns [redacted], or nothing for an unset secret.
-func (t Text) String() string {
-	if t.IsZero() {
-		return ""
-	}
-	return Redacted
-}
+// Format implements fmt.Formatter for every verb.
+func (t Text) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// GoString is String: %#v must not open what %v keeps shut.
-func (t Text) GoString() string { return t.String() }
+// String implements fmt.Stringer.
+func (t Text) String() string { return redacted }
 
-// Format prints String for every verb and flag, %x, %q and %#v included.
-func (t Text) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, t.String()) }
+// GoString implements fmt.GoStringer.
+func (t Text) GoString() string { return redacted }
 
-// MarshalText redacts for JSON, XML and every other text encoder.
-func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+// MarshalText implements encoding.TextMarshaler, which JSON, XML and hclog use.
+func (t Text) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// LogValue redacts for log/slog.
-func (t Text) LogValue() slog.Value { return slog.StringValue(t.String()) }
+// LogValue implements slog.LogValuer.
+func (t Text) LogValue() slog.Value { return slog.StringValue(redacted) }
