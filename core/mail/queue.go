@@ -1,0 +1,157 @@
+package mail
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// Migrations makes the tables of this package.
+//
+//go:embed migrations
+var Migrations embed.FS
+
+// Sealer encrypts what waits in the queue; core/keyring is one. The purpose is bound to the ciphertext.
+type Sealer interface {
+	Seal(plain []byte, purpose string) []byte
+	// Open gives the plaintext back; stale says that it was sealed with a key that is no longer the newest.
+	Open(sealed []byte, purpose string) (plain []byte, stale bool, err error)
+}
+
+// Leases lets one node at a time send; core/lease is one.
+type Leases interface {
+	// Acquire takes or renews the lease called name for ttl, and reports whether this node holds it.
+	Acquire(ctx context.Context, name string, ttl time.Duration) (held bool, token int64, err error)
+	// Release gives it up, if held.
+	Release(ctx context.Context, name string) error
+}
+
+// SealPurpose is what queued messages are sealed for; the keyring's reseal registry names it.
+const SealPurpose = "mail.queue"
+
+// DefaultTTL is how long a message without a deadline of its own may be tried.
+const DefaultTTL = 24 * time.Hour
+
+// Config of a Queue.
+type Config struct {
+	DB     *store.DB
+	Sealer Sealer
+	Leases Leases // nil: this is the only node
+	Mailer Mailer // what sends when no plugin does: the development Inbox, or SMTP
+	From   Address
+	Now    func() time.Time // nil means the clock
+	Logger hclog.Logger     // nil means silent
+	// Observe is told how each attempt ended: sent, retry, failed, expired, uncertain. Nil: nobody.
+	Observe func(purpose, outcome string)
+}
+
+// Queue takes messages in the transaction of what they tell of, and sends them. Safe for concurrent use.
+type Queue struct {
+	db      *store.DB
+	sealer  Sealer
+	leases  Leases
+	builtin Mailer
+	from    Address
+	now     func() time.Time
+	log     hclog.Logger
+	observe func(purpose, outcome string)
+	mailer  atomic.Pointer[Mailer]
+	wake    chan struct{}
+	running sync.Mutex
+}
+
+// New makes a Queue; Run sends.
+func New(cfg Config) (*Queue, error) {
+	if cfg.DB == nil || cfg.Sealer == nil || cfg.Mailer == nil {
+		return nil, errors.New("mail: a database, a sealer and a mailer are needed")
+	}
+	if err := checkAddress(cfg.From); err != nil {
+		return nil, fmt.Errorf("mail: the sender: %w", err)
+	}
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return time.Now().UTC() }
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(string, string) {}
+	}
+	now := cfg.Now
+	q := &Queue{
+		db: cfg.DB, sealer: cfg.Sealer, leases: cfg.Leases, builtin: cfg.Mailer, from: cfg.From, log: cfg.Logger, observe: cfg.Observe,
+		now:  func() time.Time { return now().UTC().Truncate(time.Microsecond) },
+		wake: make(chan struct{}, 1),
+	}
+	q.SetMailer(nil)
+	return q, nil
+}
+
+// SetMailer has m send from the next message on; nil returns to the built-in one. What is being sent is left to end.
+func (q *Queue) SetMailer(m Mailer) {
+	if m == nil {
+		m = q.builtin
+	}
+	q.mailer.Store(&m)
+	q.nudge()
+}
+
+func (q *Queue) nudge() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Enqueue puts a message in the queue, in the caller's transaction, and returns its id. An empty id, sender and
+// deadline are filled in. A message with an id that is in the queue already changes nothing.
+func (q *Queue) Enqueue(ctx context.Context, tx *store.Tx, m Message) (uuid.UUID, error) {
+	now := q.now()
+	if m.ID == uuid.Nil {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return uuid.Nil, err
+		}
+		m.ID = id
+	}
+	if m.From.Address == "" {
+		m.From = q.from
+	}
+	if m.Deadline.IsZero() {
+		m.Deadline = now.Add(DefaultTTL)
+	}
+	if err := m.check(); err != nil {
+		return uuid.Nil, err
+	}
+	plain, err := json.Marshal(m)
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("encode mail: %w", err)
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, next_at, deadline, created_at)
+		VALUES ($1, $2, 'queued', $3, $4, $5, $4) ON CONFLICT (id) DO NOTHING`,
+		m.ID, m.Purpose, q.sealer.Seal(plain, SealPurpose), now, m.Deadline.UTC().Truncate(time.Microsecond))
+	if err != nil {
+		return uuid.Nil, fmt.Errorf("queue mail: %w", err)
+	}
+	tx.AfterCommit(q.nudge)
+	return m.ID, nil
+}
+
+// Send queues a message in a transaction of its own: for what belongs to no change, such as a plugin's mail.
+func (q *Queue) Send(ctx context.Context, m Message) (id uuid.UUID, err error) {
+	err = q.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		id, err = q.Enqueue(ctx, tx, m)
+		return err
+	})
+	return id, err
+}
