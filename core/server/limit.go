@@ -1,0 +1,92 @@
+package server
+
+import (
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/request"
+)
+
+// Limiter is one bucket per client address.
+type Limiter interface {
+	// Take takes one from the address's bucket, or says that it is empty.
+	Take(ip netip.Addr) Decision
+}
+
+// Decision is a limiter's answer.
+type Decision struct {
+	Allowed    bool
+	Limit      int           // what a full bucket holds
+	Remaining  int           // what is left in it
+	Reset      time.Duration // until it is full again
+	RetryAfter time.Duration // until the next one is allowed, when refused
+}
+
+// Limits are the buckets in front of the routes. A nil one does not limit.
+type Limits struct {
+	General Limiter // every request but probes and assets
+	SignIn  Limiter // what tries a credential, a code or a link
+	SignUp  Limiter // what makes an account or sends a mail
+}
+
+// guessed are the requests that try something secret, and signUps those that cost a mail, by method and path.
+var (
+	guessed = map[string]bool{
+		"POST /login": true, "POST /confirm": true, "POST /register/check-mail": true, "POST /set-password": true,
+		"POST /account/password": true, "POST /v1/login": true, "POST /v1/confirm": true, "POST /v1/password/set": true,
+		"PUT /v1/account/password": true,
+	}
+	signUps = map[string]bool{"POST /register": true, "POST /v1/register": true}
+)
+
+// limit stands in front of everything that costs something (ASVS 5.0 6.3.1).
+func (s *Server) limit(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if probes[r.URL.Path] || strings.HasPrefix(r.URL.Path, "/assets/") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ip := request.From(r.Context()).IP
+		name, limiter := "general", s.cfg.Limits.General
+		allowed, d := take(limiter, ip)
+		if allowed {
+			key := r.Method + " " + r.URL.Path
+			switch {
+			case guessed[key] && s.cfg.Limits.SignIn != nil:
+				name = "sign_in"
+				allowed, d = take(s.cfg.Limits.SignIn, ip)
+			case signUps[key] && s.cfg.Limits.SignUp != nil:
+				name = "sign_up"
+				allowed, d = take(s.cfg.Limits.SignUp, ip)
+			}
+		}
+		if d.Limit > 0 { // draft-ietf-httpapi-ratelimit-headers-03
+			h := w.Header()
+			h.Set("RateLimit-Limit", strconv.Itoa(d.Limit))
+			h.Set("RateLimit-Remaining", strconv.Itoa(max(d.Remaining, 0)))
+			h.Set("RateLimit-Reset", seconds(d.Reset))
+		}
+		if !allowed {
+			s.metrics.limited.WithLabelValues(name).Inc()
+			s.fail(w, r, fault.New(fault.RateLimited, "rate_limited",
+				"Too many requests from your network. Please wait a moment.").After(max(d.RetryAfter, time.Second)))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func take(l Limiter, ip netip.Addr) (bool, Decision) {
+	if l == nil {
+		return true, Decision{}
+	}
+	d := l.Take(ip)
+	return d.Allowed, d
+}
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(max(d, 0).Seconds()))) }

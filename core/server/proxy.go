@@ -1,0 +1,134 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+// maxHops bounds how far back a chain of proxies is followed.
+const maxHops = 32
+
+// forwardedHeaders say something of the request before the last hop. They are gone from every request behind the
+// edge, so that nothing there can believe them by mistake.
+var forwardedHeaders = [...]string{
+	"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
+	"X-Forwarded-Prefix", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
+}
+
+func dropForwarded(h http.Header) {
+	for _, name := range forwardedHeaders {
+		h.Del(name)
+	}
+}
+
+// trusts reports whether a peer is one of the configured proxies.
+func (s *Server) trusts(a netip.Addr) bool {
+	if !a.IsValid() {
+		return false
+	}
+	for _, p := range s.cfg.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// judge decides the client's address, and the host and scheme it asked for, and removes the headers it looked at.
+//
+// Headers count only when the peer itself is a trusted proxy. Then the chain is walked from the right, the end that
+// the nearest proxy wrote, and the first address that is no trusted proxy is the client: what lies further left is
+// the client's own claim (RFC 7239 §8.1; ASVS 5.0 4.1.3). When X-Forwarded-For and Forwarded are both there and
+// name different clients, the proxy passed one of them through unseen; neither is believed.
+func (s *Server) judge(r *http.Request, peer netip.Addr, trusted bool) netip.Addr {
+	defer dropForwarded(r.Header)
+	if !trusted {
+		return peer
+	}
+	xff, forwarded := r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded")
+	client := peer
+	switch {
+	case len(xff) > 0 && len(forwarded) > 0:
+		a, b := s.walk(peer, splitList(xff)), s.walk(peer, forwardedFor(forwarded))
+		if a == b {
+			client = a
+		}
+	case len(xff) > 0:
+		client = s.walk(peer, splitList(xff))
+	case len(forwarded) > 0:
+		client = s.walk(peer, forwardedFor(forwarded))
+	}
+	if host := single(r.Header.Values("X-Forwarded-Host")); host != "" {
+		r.Host = host // checked against the base URL like any other
+	}
+	if proto := single(r.Header.Values("X-Forwarded-Proto")); strings.EqualFold(proto, "http") || strings.EqualFold(proto, "https") {
+		r.URL.Scheme = strings.ToLower(proto)
+	}
+	return client
+}
+
+// walk follows the chain from its right end to the first address that is no trusted proxy. Something unreadable ends
+// it at the last address that was read.
+func (s *Server) walk(peer netip.Addr, hops []string) netip.Addr {
+	last := peer
+	for i := range min(len(hops), maxHops) {
+		a, ok := parseHop(hops[len(hops)-1-i])
+		if !ok {
+			return last
+		}
+		if last = a; !s.trusts(a) {
+			return a
+		}
+	}
+	return last
+}
+
+// parseHop reads an address, alone or with a port: "192.0.2.1", "192.0.2.1:80", "[2001:db8::1]:80", "2001:db8::1".
+func parseHop(hop string) (netip.Addr, bool) {
+	hop = strings.Trim(strings.TrimSpace(hop), `"`)
+	if ap, err := netip.ParseAddrPort(hop); err == nil {
+		return ap.Addr().Unmap().WithZone(""), true
+	}
+	if strings.HasPrefix(hop, "[") && strings.HasSuffix(hop, "]") {
+		hop = hop[1 : len(hop)-1]
+	}
+	a, err := netip.ParseAddr(hop)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	return a.Unmap().WithZone(""), true
+}
+
+func splitList(values []string) []string {
+	var out []string
+	for _, v := range values {
+		out = append(out, strings.Split(v, ",")...)
+	}
+	return out
+}
+
+// forwardedFor takes the for= of each element of the Forwarded header (RFC 7239 §4). An element without one, or an
+// obfuscated one ("_hidden", "unknown"), stays as it is and ends the walk.
+func forwardedFor(values []string) []string {
+	elements := splitList(values)
+	for i, element := range elements {
+		node := ""
+		for pair := range strings.SplitSeq(element, ";") {
+			if name, value, ok := strings.Cut(pair, "="); ok && strings.EqualFold(strings.TrimSpace(name), "for") {
+				node = value
+			}
+		}
+		elements[i] = node
+	}
+	return elements
+}
+
+// single is the value of a header that came once and lists one thing; several proxies that each added one leave it
+// open which to believe.
+func single(values []string) string {
+	if len(values) != 1 || strings.Contains(values[0], ",") {
+		return ""
+	}
+	return strings.TrimSpace(values[0])
+}
