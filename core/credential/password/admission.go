@@ -1,0 +1,136 @@
+package password
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/fault"
+)
+
+// admission lets a bounded amount of hashing run at once and has the rest wait in line. Each hash takes as many places as
+// its memory needs; the line is strictly first come first served, so a large one is not overtaken for ever.
+type admission struct {
+	places  int
+	timeout time.Duration
+
+	mu    sync.Mutex
+	free  int
+	line  list.List     // of *waiter
+	ahead int           // places wanted by those in line
+	typic time.Duration // how long a place is held lately, a moving average
+}
+
+type waiter struct {
+	places int
+	ready  chan struct{} // closed under the lock when the places are the waiter's
+}
+
+// Load is how busy hashing is.
+type Load struct {
+	Places  int // that there are
+	InUse   int
+	Waiting int // in line
+}
+
+func newAdmission(places int, timeout time.Duration) *admission {
+	return &admission{places: places, free: places, timeout: timeout}
+}
+
+func (a *admission) load() Load {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return Load{Places: a.places, InUse: a.places - a.free, Waiting: a.line.Len()}
+}
+
+// acquire waits for n places and returns what gives them back. It fails with fault.Unavailable when they can't be had
+// in time, or with the context's error as soon as the caller gives up.
+func (a *admission) acquire(ctx context.Context, n int) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	n = min(max(n, 1), a.places)
+	a.mu.Lock()
+	if a.line.Len() == 0 && a.free >= n {
+		a.free -= n
+		a.mu.Unlock()
+		return a.holder(n), nil
+	}
+	if wait := a.expect(n); wait > a.timeout {
+		a.mu.Unlock()
+		return nil, busy(wait)
+	}
+	w := &waiter{places: n, ready: make(chan struct{})}
+	el := a.line.PushBack(w)
+	a.ahead += n
+	a.mu.Unlock()
+
+	t := time.NewTimer(a.timeout)
+	defer t.Stop()
+	select {
+	case <-w.ready:
+		return a.holder(n), nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-t.C:
+		err = nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	select {
+	case <-w.ready: // granted in the same moment
+		if err == nil {
+			return a.holder(n), nil
+		}
+		a.free += n
+	default:
+		a.line.Remove(el)
+		a.ahead -= n
+	}
+	a.grant() // who was behind may fit now
+	if err == nil {
+		err = busy(a.expect(n))
+	}
+	return nil, err
+}
+
+// expect is how long a newcomer would wait: everything ahead of it, spread over the places.
+func (a *admission) expect(n int) time.Duration {
+	return time.Duration(a.ahead+n) * a.typic / time.Duration(a.places)
+}
+
+func (a *admission) holder(n int) func() {
+	start := time.Now()
+	return func() {
+		held := time.Since(start)
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.typic == 0 {
+			a.typic = held
+		} else {
+			a.typic += (held - a.typic) / 8
+		}
+		a.free += n
+		a.grant()
+	}
+}
+
+// grant gives free places to the head of the line; called with the lock held.
+func (a *admission) grant() {
+	for el := a.line.Front(); el != nil; el = a.line.Front() {
+		w := el.Value.(*waiter)
+		if w.places > a.free {
+			return
+		}
+		a.free -= w.places
+		a.ahead -= w.places
+		a.line.Remove(el)
+		close(w.ready)
+	}
+}
+
+func busy(wait time.Duration) error {
+	return fault.New(fault.Unavailable, "too_busy", "Too many people are signing in right now. Try again shortly.").
+		After(max(wait.Round(time.Second), time.Second))
+}

@@ -1,0 +1,34 @@
+// Package password owns password hashes: making, checking and keeping them, and the machine they cost.
+//
+//	Check (policy)  ─▶ Hash ───▶ admission ─▶ argon2id ─▶ PHC string ─▶ Set (in the flow's transaction)
+//	Find ─▶ Verify ──▶ Parse ──▶ admission ─▶ argon2id ─▶ match? stale? ─▶ Upgrade
+//
+// Hashing. argon2id, m=19456 KiB, t=2, p=1 unless configured (OWASP Password Storage Cheat Sheet; RFC 9106 §4 for the
+// algorithm), a 16-byte salt and a 32-byte tag, written as a PHC string, so that every hash says how it was made and
+// parameters can change: Verify reports a hash made with others as stale and the flow replaces it.
+//
+// Admission. A hash costs about 20 ms of a core and 19 MiB. At most as many run at once as there are cores (or as
+// configured); the others wait in line, first come first served, until QueueTimeout, and then get
+// fault.Unavailable with a Retry-After. Whoever could not be served in time anyway, judging by the length of the line and
+// how long hashes take lately, is told so at once. A caller who gives up leaves the line at once. A stored hash
+// that needs more memory than the configured ones takes several places, so memory in use by hashing never
+// exceeds places × configured cost, unless one hash alone needs more than that, and then it runs alone.
+//
+// The argon2 library takes no buffer, so each hash leaves its 19 MiB as garbage, and the collector runs about once per
+// hash. BenchmarkHash prints what that costs: the sweep of one large pointer-free object, a few per cent of the hash. Up to
+// as much again as is in use may await collection; that is the collector's share, bounded by GOGC and GOMEMLIMIT.
+//
+// Unknown users. Verify with an empty hash takes a place, hashes with the configured parameters and never matches: no
+// difference in time or load tells who has an account.
+//
+// Foreign hashes. Parse refuses parameters above fixed bounds before anything is computed: a hash that somebody
+// imported must not be a way to stop the server.
+//
+// Text. A password is UTF-8, taken whole, never trimmed and never truncated (ASVS 5.0 6.2.8, 6.2.9), and put in Unicode NFC before
+// hashing, as RFC 8265 §4.2.2 prescribes for passwords (OpaqueString). SP 800-63B asks for a stable normalization;
+// we do not take its NFKC, because that merges characters a person can tell apart (² and 2, ﬁ and fi) and so
+// weakens what they chose. Nothing else is mapped.
+//
+// The package refuses to know accounts beyond their id, to rate-limit guesses (core/ratelimit does) and to log or
+// keep any password.
+package password

@@ -1,0 +1,121 @@
+package password
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Params are argon2id's costs.
+type Params struct {
+	MemoryKiB   uint32
+	Time        uint32
+	Parallelism uint8
+}
+
+// DefaultParams are those of the OWASP Password Storage Cheat Sheet.
+var DefaultParams = Params{MemoryKiB: 19456, Time: 2, Parallelism: 1}
+
+// Bounds of what Parse accepts. The largest in common use are Authelia's (64 MiB, t=3, p=4) and Ory Kratos's
+// (128 MiB, t=1); the work bound, memory × time, keeps one verification below roughly 0.4 s of a core.
+const (
+	maxMemoryKiB   = 128 << 10
+	maxTime        = 64
+	maxParallelism = 16
+	maxWork        = 640 << 10 // KiB × passes
+	minSalt        = 8         // RFC 9106 §3.1
+	maxSalt        = 64
+	minTag         = 16
+	maxTag         = 64
+	maxPHC         = 256
+)
+
+// ErrHash says that a text is not a password hash this package verifies.
+var ErrHash = errors.New("not an argon2id hash within the bounds")
+
+// Hash is a parsed PHC string.
+type Hash struct {
+	Params
+	salt, tag []byte
+}
+
+func (p Params) validate() error {
+	switch {
+	case p.Time < 1 || p.Time > maxTime:
+		return fmt.Errorf("%w: t=%d, the bounds are 1 and %d", ErrHash, p.Time, maxTime)
+	case p.Parallelism < 1 || p.Parallelism > maxParallelism:
+		return fmt.Errorf("%w: p=%d, the bounds are 1 and %d", ErrHash, p.Parallelism, maxParallelism)
+	case p.MemoryKiB < 8*uint32(p.Parallelism) || p.MemoryKiB > maxMemoryKiB:
+		return fmt.Errorf("%w: m=%d, the bounds are %d and %d", ErrHash, p.MemoryKiB, 8*uint32(p.Parallelism), maxMemoryKiB)
+	case uint64(p.MemoryKiB)*uint64(p.Time) > maxWork:
+		return fmt.Errorf("%w: m×t=%d, the bound is %d", ErrHash, uint64(p.MemoryKiB)*uint64(p.Time), maxWork)
+	}
+	return nil
+}
+
+var b64 = base64.RawStdEncoding.Strict()
+
+// Parse reads a PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$tag. It takes the one canonical form only, and only
+// costs within the bounds; the error never repeats the text.
+func Parse(s string) (Hash, error) {
+	if len(s) > maxPHC {
+		return Hash{}, fmt.Errorf("%w: too long", ErrHash)
+	}
+	f := strings.Split(s, "$")
+	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" {
+		return Hash{}, fmt.Errorf("%w: another format", ErrHash)
+	}
+	if f[2] != "v=19" {
+		return Hash{}, fmt.Errorf("%w: another version", ErrHash)
+	}
+	kv := strings.Split(f[3], ",")
+	if len(kv) != 3 {
+		return Hash{}, fmt.Errorf("%w: parameters", ErrHash)
+	}
+	var n [3]uint64
+	for i, key := range [...]string{"m=", "t=", "p="} {
+		v, ok := strings.CutPrefix(kv[i], key)
+		if !ok {
+			return Hash{}, fmt.Errorf("%w: parameters", ErrHash)
+		}
+		u, err := strconv.ParseUint(v, 10, 31)
+		if err != nil || strconv.FormatUint(u, 10) != v { // no sign, no leading zero
+			return Hash{}, fmt.Errorf("%w: parameters", ErrHash)
+		}
+		n[i] = u
+	}
+	if n[2] > maxParallelism {
+		return Hash{}, fmt.Errorf("%w: p=%d, the bounds are 1 and %d", ErrHash, n[2], maxParallelism)
+	}
+	h := Hash{Params: Params{MemoryKiB: uint32(n[0]), Time: uint32(n[1]), Parallelism: uint8(n[2])}}
+	if err := h.validate(); err != nil {
+		return Hash{}, err
+	}
+	var err error
+	if h.salt, err = decode(f[4], minSalt, maxSalt); err != nil {
+		return Hash{}, fmt.Errorf("%w: salt", ErrHash)
+	}
+	if h.tag, err = decode(f[5], minTag, maxTag); err != nil {
+		return Hash{}, fmt.Errorf("%w: tag", ErrHash)
+	}
+	return h, nil
+}
+
+// decode reads base64 without padding. The standard decoder skips line breaks, which are no part of a PHC string.
+func decode(s string, least, most int) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, ErrHash
+	}
+	b, err := b64.DecodeString(s)
+	if err != nil || len(b) < least || len(b) > most {
+		return nil, ErrHash
+	}
+	return b, nil
+}
+
+// String writes the PHC string.
+func (h Hash) String() string {
+	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", h.MemoryKiB, h.Time, h.Parallelism, b64.EncodeToString(h.salt), b64.EncodeToString(h.tag))
+}

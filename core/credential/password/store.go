@@ -1,0 +1,207 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"embed"
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// Migrations makes the tables of this package. They refer to the account table.
+//
+//go:embed migrations
+var Migrations embed.FS
+
+// Hooks are told what hashing does, for metrics. Any may be nil; none may block.
+type Hooks struct {
+	Waited  func(time.Duration) // in line
+	Hashed  func(time.Duration) // one hash, without the wait
+	Refused func()              // nobody was served in time
+}
+
+// Config of a Store. The zero value of each field means the default.
+type Config struct {
+	Params       Params        // DefaultParams
+	Places       int           // hashes at once; the number of cores
+	QueueTimeout time.Duration // how long to wait in line; 2 s
+	MinLength    int           // in characters
+	MaxLength    int           // in bytes
+	ServiceName  string        // may not be a part of a password
+	Hooks        Hooks
+	Now          func() time.Time // nil means the clock
+}
+
+// Store hashes, verifies and keeps passwords. Safe for concurrent use.
+type Store struct {
+	params               Params
+	admission            *admission
+	minLength, maxLength int
+	serviceName          string
+	hooks                Hooks
+	now                  func() time.Time
+	dummy                Hash
+}
+
+// New makes a Store.
+func New(cfg Config) (*Store, error) {
+	if cfg.Params == (Params{}) {
+		cfg.Params = DefaultParams
+	}
+	if err := cfg.Params.validate(); err != nil {
+		return nil, fmt.Errorf("password: the configured cost: %w", err)
+	}
+	if cfg.Places <= 0 {
+		cfg.Places = runtime.GOMAXPROCS(0)
+	}
+	if cfg.QueueTimeout <= 0 {
+		cfg.QueueTimeout = 2 * time.Second
+	}
+	if cfg.MinLength <= 0 {
+		cfg.MinLength = DefaultMinLength
+	}
+	if cfg.MaxLength <= 0 {
+		cfg.MaxLength = DefaultMaxLength
+	}
+	if cfg.MinLength > cfg.MaxLength {
+		return nil, errors.New("password: the least length is greater than the greatest")
+	}
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return time.Now().UTC() }
+	}
+	now := cfg.Now
+	s := &Store{
+		params: cfg.Params, admission: newAdmission(cfg.Places, cfg.QueueTimeout), minLength: cfg.MinLength, maxLength: cfg.MaxLength,
+		serviceName: cfg.ServiceName, hooks: cfg.Hooks,
+		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
+	}
+	// A random tag: nothing hashes to it.
+	s.dummy = Hash{Params: cfg.Params, salt: random(saltSize), tag: random(tagSize)}
+	return s, nil
+}
+
+const (
+	saltSize = 16 // RFC 9106 §3.1
+	tagSize  = 32
+)
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails: crypto/rand ends the program instead
+	return b
+}
+
+// Load is how busy hashing is right now.
+func (s *Store) Load() Load { return s.admission.load() }
+
+// Hash makes the hash to keep of a password that Check has passed.
+func (s *Store) Hash(ctx context.Context, password string) (string, error) {
+	if len(password) > s.maxLength {
+		return "", s.tooLong()
+	}
+	h := Hash{Params: s.params, salt: random(saltSize), tag: make([]byte, tagSize)}
+	tag, err := s.derive(ctx, h, password)
+	if err != nil {
+		return "", err
+	}
+	h.tag = tag
+	return h.String(), nil
+}
+
+// Verify compares a password with a hash. An empty hash stands for a user that does not exist: it costs the same and
+// never matches. stale reports a match whose hash was made with other costs than the configured ones.
+//
+// It fails when no place was to be had (fault.Unavailable), when the context ended, or when the hash can't be verified
+// (ErrHash); before the last it hashes all the same.
+func (s *Store) Verify(ctx context.Context, hash, password string) (match, stale bool, err error) {
+	if len(password) > s.maxLength {
+		return false, false, s.tooLong() // whoever it is: the answer depends on what was sent only
+	}
+	h, bad := s.dummy, error(nil)
+	if hash != "" {
+		if h, bad = Parse(hash); bad != nil {
+			h = s.dummy
+		}
+	}
+	tag, err := s.derive(ctx, h, password)
+	if err != nil {
+		return false, false, err
+	}
+	match = subtle.ConstantTimeCompare(tag, h.tag) == 1 && hash != "" && bad == nil
+	return match, match && (h.Params != s.params || len(h.salt) < saltSize || len(h.tag) != tagSize), bad
+}
+
+// derive runs argon2id, in its turn.
+func (s *Store) derive(ctx context.Context, h Hash, password string) ([]byte, error) {
+	pw := []byte(norm.NFC.String(password)) // RFC 8265 §4.2.2
+	queued := time.Now()
+	release, err := s.admission.acquire(ctx, int((h.MemoryKiB+s.params.MemoryKiB-1)/s.params.MemoryKiB))
+	if err != nil {
+		if s.hooks.Refused != nil && fault.KindOf(err) == fault.Unavailable {
+			s.hooks.Refused()
+		}
+		return nil, err
+	}
+	defer release()
+	start := time.Now()
+	if s.hooks.Waited != nil {
+		s.hooks.Waited(start.Sub(queued))
+	}
+	tag := argon2.IDKey(pw, h.salt, h.Time, h.MemoryKiB, h.Parallelism, uint32(len(h.tag)))
+	clear(pw)
+	if s.hooks.Hashed != nil {
+		s.hooks.Hashed(time.Since(start))
+	}
+	return tag, nil
+}
+
+// Find gives the hash of an account; empty when it has no password.
+func (s *Store) Find(ctx context.Context, q store.Querier, accountID uuid.UUID) (string, error) {
+	var hash string
+	err := q.QueryRow(ctx, `SELECT hash FROM credential_password WHERE account_id = $1`, accountID).Scan(&hash)
+	if errors.Is(err, store.ErrNoRows) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read password: %w", err)
+	}
+	return hash, nil
+}
+
+// Set makes hash the account's password.
+func (s *Store) Set(ctx context.Context, tx *store.Tx, accountID uuid.UUID, hash string) error {
+	if _, err := Parse(hash); err != nil {
+		return fmt.Errorf("set password: %w", err)
+	}
+	if _, err := tx.Exec(ctx, `INSERT INTO credential_password (account_id, hash, created_at, changed_at) VALUES ($1, $2, $3, $3)
+		ON CONFLICT (account_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at`, accountID, hash, s.now()); err != nil {
+		return fmt.Errorf("set password: %w", err)
+	}
+	return nil
+}
+
+// Upgrade replaces the hash of the same password by one with today's costs, unless it was changed meanwhile.
+func (s *Store) Upgrade(ctx context.Context, tx *store.Tx, accountID uuid.UUID, from, to string) error {
+	if _, err := tx.Exec(ctx, `UPDATE credential_password SET hash = $3 WHERE account_id = $1 AND hash = $2`, accountID, from, to); err != nil {
+		return fmt.Errorf("upgrade password: %w", err)
+	}
+	return nil
+}
+
+// Erase removes the account's password.
+func (s *Store) Erase(ctx context.Context, tx *store.Tx, accountID uuid.UUID) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM credential_password WHERE account_id = $1`, accountID); err != nil {
+		return fmt.Errorf("erase password: %w", err)
+	}
+	return nil
+}
