@@ -3,9 +3,26 @@
 //
 //	flow (in its transaction) → Queue.Enqueue → mail_queue row → dispatcher (one node at a time) → Mailer.Send
 //
-// A message is queued in the transaction of the change it belongs to, so neither exists without the other. The
-// payload holds codes and links and is sealed while it waits. Without a configured mailer the development inbox
-// takes the mail: a table shown at /dev/mail, never the network.
+//	queued ──claim──▶ sending ──┬─ accepted ─────────────────────────▶ sent
+//	  ▲                         ├─ surely not sent, before Deadline ─▶ queued (back-off with jitter)
+//	  │                         ├─ refused for good ─────────────────▶ failed
+//	  │                         └─ nobody knows ─┬─ first two times ─▶ queued, marked PossibleDuplicate
+//	  │                                          └─ third time ──────▶ uncertain
+//	  └── Enqueue               (any of them past Deadline ──────────▶ expired)
 //
-// The package refuses to know HTTP and to decide who gets mail.
+// A message is queued in the transaction of the change it belongs to, so neither exists without the other. The
+// payload holds codes and links and is sealed while it waits; it is erased as soon as the message is settled.
+//
+// What Send's error means is fixed by Mailer. Where nobody knows whether a message went out (a timeout after the
+// body, a host killed between the hand-over and the note of it), losing a confirmation is worse than repeating it,
+// so it is sent again, but never without PossibleDuplicate set: a mailer that can ask its server, or de-duplicate by the
+// message's id, then does. After three such endings it is left alone and shown as uncertain.
+//
+// Each row is claimed by compare-and-swap, so that even two dispatchers can't send one message at the same time; the lease
+// only keeps the others quiet. Nothing is sent after its deadline: an old sign-in code is worse than none.
+//
+// Without a configured mailer the development inbox takes the mail: a table shown at /dev/mail, never the network.
+//
+// The package refuses to know HTTP and to decide who gets mail. It refuses any message whose address, name or
+// subject could become another header or recipient, before it is queued, so that no mailer has to be trusted with that.
 package mail

@@ -6,7 +6,8 @@ CREATE TABLE mail_queue (
     payload            BYTEA,                            -- the sealed message; NULL once it is settled
     attempts           INTEGER     NOT NULL DEFAULT 0,
     possible_duplicate BOOLEAN     NOT NULL DEFAULT FALSE,
-    next_at            TIMESTAMPTZ NOT NULL,
+    uncertain          INTEGER     NOT NULL DEFAULT 0,   -- attempts whose outcome nobody knows
+    next_at            TIMESTAMPTZ NOT NULL,             -- of a row being sent: when its sender is given up
     deadline           TIMESTAMPTZ NOT NULL,
     last_error         TEXT        NOT NULL DEFAULT '',
     created_at         TIMESTAMPTZ NOT NULL,
