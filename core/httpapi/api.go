@@ -1,0 +1,153 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/gorilla/mux"
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sigra-auth/sigra/core/secret"
+)
+
+// Config is what the API stands on. Sessions is needed; an operation whose part is nil answers 503, so that an
+// API can be built of the parts there are.
+type Config struct {
+	BaseURL string // for links, without a slash at the end
+	Version string
+
+	Sessions Resolver
+	Services
+
+	ApplicationKey secret.Text // of POST /v1/events; zero means only administrators and operators may publish
+
+	Now    func() time.Time // nil means the clock
+	Logger hclog.Logger     // nil means none
+}
+
+// API serves the operations. Make one with New.
+type API struct {
+	cfg            Config
+	now            func() time.Time
+	log            hclog.Logger
+	router         *mux.Router
+	huma           huma.API
+	applicationKey []byte // SHA-256; nil when there is none
+
+	openJSON, openYAML []byte
+	routes             []route
+
+	closing   chan struct{}
+	closeOnce sync.Once
+	streams   chan struct{} // a place in it for each open stream
+}
+
+// route is one operation as mounted.
+type route struct {
+	method, path string
+	handler      http.Handler
+}
+
+// New builds the API: every operation mounted, the document rendered.
+func New(cfg Config) (*API, error) {
+	if cfg.Sessions == nil {
+		return nil, errors.New("httpapi: sessions are needed")
+	}
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return time.Now().UTC() }
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
+	}
+	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
+	a := &API{
+		cfg: cfg, now: cfg.Now, log: cfg.Logger.Named("api"),
+		router: mux.NewRouter().SkipClean(true), closing: make(chan struct{}), streams: make(chan struct{}, maxStreams),
+	}
+	if !cfg.ApplicationKey.IsZero() {
+		sum := sha256.Sum256([]byte(cfg.ApplicationKey.Reveal()))
+		a.applicationKey = sum[:]
+	}
+	a.router.NotFoundHandler = http.HandlerFunc(a.notFound)
+	a.router.MethodNotAllowedHandler = http.HandlerFunc(a.wrongMethod)
+	a.huma = humamux.New(a.router, a.document())
+
+	a.mountSession() // first, since it is asked most and routes are tried in order
+	a.mountSignIn()
+	a.mountAccount()
+	a.mountEvents()
+	a.mountAudit()
+	a.mountAdmin()
+	a.mountProblems()
+	if err := a.collect(); err != nil {
+		return nil, err
+	}
+	if err := a.mountDocument(); err != nil {
+		return nil, fmt.Errorf("render the OpenAPI document: %w", err)
+	}
+	return a, nil
+}
+
+// Mount adds the API's routes to the server's router: each operation by its path, so that logs and metrics name it,
+// then everything else below /v1, so that what is not there is answered in the API's own way.
+func (a *API) Mount(r *mux.Router) {
+	for _, op := range a.routes {
+		r.Path(op.path).Methods(op.method).Handler(op.handler)
+	}
+	r.PathPrefix("/v1/").Handler(a.router)
+	r.PathPrefix("/openapi.").Handler(a.router)
+	r.PathPrefix("/problems/").Handler(a.router)
+}
+
+// Handler serves the API by itself, for tests and for a client in the same process. The context of a request says who
+// asks: see request.Info.
+func (a *API) Handler() http.Handler { return a.router }
+
+// Close ends every open stream, so that nobody who shuts down need wait for them. Other requests go on.
+func (a *API) Close() { a.closeOnce.Do(func() { close(a.closing) }) }
+
+// collect lists what has been mounted.
+func (a *API) collect() error {
+	return a.router.Walk(func(r *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		path, err := r.GetPathTemplate()
+		if err != nil {
+			return fmt.Errorf("list routes: %w", err)
+		}
+		methods, err := r.GetMethods()
+		if err != nil {
+			return fmt.Errorf("list routes: %s: %w", path, err)
+		}
+		for _, m := range methods {
+			a.routes = append(a.routes, route{m, path, r.GetHandler()})
+		}
+		return nil
+	})
+}
+
+func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
+	newProblem(http.StatusNotFound, "no_such_path", "There is nothing at this path. The operations are listed in /openapi.json.").write(w, r)
+}
+
+// wrongMethod names the methods there are (RFC 9110 §15.5.6).
+func (a *API) wrongMethod(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := *r
+		probe.Method = m
+		var match mux.RouteMatch
+		if a.router.Match(&probe, &match) && match.MatchErr == nil && !slices.Contains(allowed, m) {
+			allowed = append(allowed, m)
+		}
+	}
+	p := newProblem(http.StatusMethodNotAllowed, "method_not_allowed", "This path does not take "+clip(r.Method)+" but "+strings.Join(allowed, ", ")+".")
+	p.allow = strings.Join(allowed, ", ")
+	p.write(w, r)
+}

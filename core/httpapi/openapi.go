@@ -1,0 +1,190 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// problemRef names the problem's schema in the document.
+const problemRef = "#/components/schemas/Problem"
+
+// document starts the OpenAPI document. Operations add themselves to it as they are mounted.
+func (a *API) document() huma.Config {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+	server := a.cfg.BaseURL
+	if server == "" {
+		server = "/"
+	}
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Sigra", Version: a.cfg.Version,
+				Description: "Sign-up, sign-in, sessions, the audit log and administration of a Sigra server. Every error is a problem document (RFC 9457); " +
+					"programs compare its `code`. No answer tells whether an account exists.",
+				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
+			},
+			Servers: []*huma.Server{{URL: server}},
+			Tags: []*huma.Tag{
+				{Name: "sign-in", Description: "Sign up, confirm, sign in, sign out, and the session check."},
+				{Name: "account", Description: "What signed-in users do to their own account."},
+				{Name: "events", Description: "Events the application emits for plugins."},
+				{Name: "audit", Description: "The audit log."},
+				{Name: "users", Description: "Administration of accounts."},
+				{Name: "plugins", Description: "Administration of plugins."},
+				{Name: "relay", Description: "Delivery of the audit log and of events to their sinks."},
+				{Name: "system", Description: "Keys, configuration and state of the server."},
+				{Name: "development", Description: "Only where mail { dev = true } is set."},
+			},
+			Components: &huma.Components{
+				Schemas:   schemas,
+				Responses: map[string]*huma.Response{},
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"cookie":      {Type: "apiKey", In: "cookie", Name: "__Host-sigra_session", Description: "The session cookie that POST /v1/login sets."},
+					"bearer":      {Type: "http", Scheme: "bearer", Description: "A session token from POST /v1/login with \"token_delivery\": \"body\"."},
+					"application": {Type: "http", Scheme: "bearer", Description: "The application's key, from the events block of the configuration."},
+				},
+			},
+		},
+		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{a.transform},
+	}
+}
+
+// common is when the problems come that any operation may answer with.
+var common = map[int]string{
+	http.StatusBadRequest:            "The query or the body can't be read.",
+	http.StatusUnauthorized:          "The sender is not known: no session, or one that has ended.",
+	http.StatusForbidden:             "The sender is known and may not do this.",
+	http.StatusRequestTimeout:        "The body took too long to arrive.",
+	http.StatusRequestEntityTooLarge: "The body is too large.",
+	http.StatusUnsupportedMediaType:  "The body is not application/json.",
+	http.StatusUnprocessableEntity:   "The request does not fit what the operation takes. `errors` names each place.",
+	http.StatusTooManyRequests:       "Too many requests. `Retry-After` says when to try again.",
+	http.StatusInternalServerError:   "A failure on the server's side. `request_id` names it in the server's log.",
+	http.StatusServiceUnavailable:    "Not possible just now. `Retry-After` says when to try again.",
+}
+
+// describe turns an operation into huma's terms, complete for the document.
+func (a *API) describe(op operation) huma.Operation {
+	h := huma.Operation{
+		Method: op.method, Path: op.path, OperationID: op.id, Tags: []string{op.tag},
+		Summary: op.summary, Description: op.description, DefaultStatus: op.status,
+		MaxBodyBytes:    64 << 20, // the guard has the operation's own limit
+		BodyReadTimeout: -1,       // the guard has read the body; a deadline of huma's would outlive it
+		Middlewares:     huma.Middlewares{a.guard(op)},
+		Security:        []map[string][]string{},
+	}
+	problems := map[int]string{}
+	want := []int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
+	if op.method != http.MethodGet && op.method != http.MethodDelete {
+		want = append(want, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+	}
+	if op.access != anyone {
+		want = append(want, http.StatusUnauthorized)
+		h.Security = []map[string][]string{{"cookie": {}}, {"bearer": {}}}
+	}
+	switch op.access {
+	case admin:
+		want = append(want, http.StatusForbidden)
+		h.Description = strings.TrimSpace(h.Description + "\n\nFor administrators, and for operators over the control socket.")
+	case user:
+		want = append(want, http.StatusForbidden)
+	case application:
+		want = append(want, http.StatusForbidden)
+		h.Security = append(h.Security, map[string][]string{"application": {}})
+	}
+	for _, status := range want {
+		problems[status] = common[status]
+	}
+	maps.Copy(problems, op.problems)
+	if op.status == 0 {
+		op.status = http.StatusOK
+	}
+	success := &huma.Response{Description: op.ok, Headers: map[string]*huma.Param{
+		"Cache-Control": {Description: "Always no-store.", Schema: &huma.Schema{Type: "string", Enum: []any{"no-store"}}},
+	}}
+	for _, ct := range op.content {
+		if success.Content == nil {
+			success.Content = map[string]*huma.MediaType{}
+		}
+		success.Content[ct] = &huma.MediaType{Schema: &huma.Schema{Type: "string"}}
+	}
+	h.Responses = map[string]*huma.Response{strconv.Itoa(op.status): success}
+	for status, when := range problems {
+		h.Responses[strconv.Itoa(status)] = a.problemResponse(status, when)
+	}
+	return h
+}
+
+// documentOnly puts an operation that is served past huma into the document.
+func (a *API) documentOnly(op operation, output any) {
+	h := a.describe(op)
+	schemas := a.huma.OpenAPI().Components.Schemas
+	body, _ := reflect.TypeOf(output).FieldByName("Body")
+	status := strconv.Itoa(max(op.status, http.StatusOK))
+	h.Responses[status].Content = map[string]*huma.MediaType{
+		"application/json": {Schema: schemas.Schema(body.Type, true, body.Type.Name())},
+	}
+	a.huma.OpenAPI().AddOperation(&h)
+}
+
+// problemResponse is a problem in the document: a shared one where nothing particular is said.
+func (a *API) problemResponse(status int, when string) *huma.Response {
+	r := &huma.Response{
+		Description: when,
+		Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: &huma.Schema{Ref: problemRef}}},
+	}
+	header := func(name, text, kind string) {
+		if r.Headers == nil {
+			r.Headers = map[string]*huma.Param{}
+		}
+		r.Headers[name] = &huma.Param{Description: text, Schema: &huma.Schema{Type: kind}}
+	}
+	switch status {
+	case http.StatusTooManyRequests:
+		header("Retry-After", "Seconds to wait.", "integer")
+		header("RateLimit-Remaining", "Requests left in this window.", "integer")
+		header("RateLimit-Reset", "Seconds until the window ends.", "integer")
+	case http.StatusServiceUnavailable:
+		header("Retry-After", "Seconds to wait.", "integer")
+	case http.StatusUnauthorized:
+		header("WWW-Authenticate", "Always Bearer.", "string")
+	}
+	if when != common[status] {
+		return r
+	}
+	name := strings.ReplaceAll(http.StatusText(status), " ", "")
+	a.huma.OpenAPI().Components.Responses[name] = r
+	return &huma.Response{Ref: "#/components/responses/" + name}
+}
+
+// mountDocument renders the document, once, and serves it.
+func (a *API) mountDocument() (err error) {
+	doc := a.huma.OpenAPI()
+	if a.openJSON, err = json.MarshalIndent(doc, "", "  "); err != nil {
+		return err
+	}
+	if a.openYAML, err = doc.YAML(); err != nil {
+		return err
+	}
+	serve := func(path, contentType string, body []byte) {
+		a.router.Path(path).Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.Header().Set("Cache-Control", "no-cache")
+			_, _ = w.Write(body) // the client may be gone
+		})
+	}
+	serve("/openapi.json", "application/openapi+json", a.openJSON)
+	serve("/openapi.yaml", "application/openapi+yaml", a.openYAML)
+	return nil
+}

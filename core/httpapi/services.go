@@ -1,0 +1,25 @@
+package httpapi
+
+// maxStreams bounds the streams open at once on a node.
+const maxStreams = 256
+
+// Services are the parts of the server that the operations call.
+type Services struct {
+	Auth         Auth
+	Users        Users
+	Accounts     Accounts
+	UserSessions UserSessions
+	Plugins      Plugins
+	Keys         Keys
+	System       System
+	Inbox        Inbox // nil where mail is not kept for development: then its operations do not exist
+}
+
+func (a *API) mountAdmin() {
+	a.mountUsers()
+	a.mountPlugins()
+	a.mountSystem()
+	a.mountInbox()
+}
+func (a *API) mountEvents() {}
+func (a *API) mountAudit()  {}
