@@ -1,11 +1,11 @@
 package audit
 
 import (
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/commitlog"
 )
 
 // Outcome says how an action ended.
@@ -65,59 +65,8 @@ type Row struct {
 	Position       Position       `json:"position"`
 }
 
-// Position is a place in a log in commit order. The zero value is before the first row.
-//
-// On SQLite, with its single writer, Seq alone orders. On Postgres sequence numbers are handed out before commit and
-// so can become visible out of order; there rows are ordered by the writing transaction's id first, and only rows of
-// transactions older than every running one are read. Such a row can have no later-appearing predecessor. Era grows
-// when the database is found to have been moved to another cluster, whose transaction ids start anew.
-type Position struct {
-	Era int32
-	Tx  int64
-	Seq int64
-}
+// Position is a place in the log in commit order: see core/commitlog. The zero value is before the first row.
+type Position = commitlog.Position
 
-// String is a fixed-width text that sorts like the position.
-func (p Position) String() string {
-	return fmt.Sprintf("%08x%016x%016x", uint32(p.Era), uint64(p.Tx), uint64(p.Seq))
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (p *Position) UnmarshalText(b []byte) (err error) {
-	*p, err = ParsePosition(string(b))
-	return err
-}
-
-// ParsePosition reads what String wrote; the empty string is the zero position.
-func ParsePosition(s string) (Position, error) {
-	if s == "" {
-		return Position{}, nil
-	}
-	var era uint32
-	var tx, seq uint64
-	if len(s) != 40 {
-		return Position{}, errors.New("not a log position")
-	}
-	if _, err := fmt.Sscanf(s, "%08x%016x%016x", &era, &tx, &seq); err != nil {
-		return Position{}, errors.New("not a log position")
-	}
-	p := Position{Era: int32(era), Tx: int64(tx), Seq: int64(seq)}
-	if p.Era < 0 || p.Tx < 0 || p.Seq < 0 || p.String() != s {
-		return Position{}, errors.New("not a log position")
-	}
-	return p, nil
-}
-
-// Compare gives -1, 0 or 1 as p lies before, at or after q.
-func (p Position) Compare(q Position) int {
-	switch {
-	case p == q:
-		return 0
-	case p.Era < q.Era, p.Era == q.Era && p.Tx < q.Tx, p.Era == q.Era && p.Tx == q.Tx && p.Seq < q.Seq:
-		return -1
-	}
-	return 1
-}
+// ParsePosition reads what Position.String wrote; the empty string is the zero position.
+func ParsePosition(s string) (Position, error) { return commitlog.ParsePosition(s) }
