@@ -1,0 +1,156 @@
+package ratelimit
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// Migrations makes the table ratelimit_bucket.
+//
+//go:embed migrations
+var Migrations embed.FS
+
+// AccountConfig says how many failures an account may have.
+type AccountConfig struct {
+	// Name keeps the buckets of different limits apart: "sign_in", "mail".
+	Name  string
+	Quota Quota
+	Now   func() time.Time // nil: the system's
+}
+
+// Account counts failures in the database. Keys are whatever the caller counts by; only their hash is stored. For sign-in
+// it must be the address as typed (normalized), known or not: a limit that only existing accounts have tells which do.
+type Account struct {
+	name  string
+	quota Quota
+	now   func() time.Time
+}
+
+// NewAccount makes a limiter.
+func NewAccount(cfg AccountConfig) (*Account, error) {
+	if err := cfg.Quota.check(); err != nil {
+		return nil, err
+	}
+	if cfg.Name == "" {
+		return nil, errors.New("a durable rate limit needs a name")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Account{name: cfg.Name, quota: cfg.Quota, now: cfg.Now}, nil
+}
+
+// Check refuses early, before anything costly is done. It counts nothing and promises nothing: see the package comment.
+func (a *Account) Check(ctx context.Context, q store.Querier, key string) error {
+	if a.quota.Count == 0 {
+		return nil
+	}
+	backlog, err := a.backlog(ctx, q, key)
+	if err != nil {
+		return err
+	}
+	if d, _ := a.quota.decide(backlog); !d.Allowed {
+		return limited(d)
+	}
+	return nil
+}
+
+// Fail counts one failure in the transaction of the attempt. A fault of kind RateLimited says that the bucket was full
+// before: nothing was counted, and the caller must answer that fault and not what was wrong.
+func (a *Account) Fail(ctx context.Context, tx *store.Tx, key string) error {
+	if a.quota.Count == 0 {
+		return nil
+	}
+	now, step := a.now().UnixMicro(), a.quota.step().Microseconds()
+	// The row stays locked until the transaction ends, which puts the attempts of all nodes in one order.
+	n, err := tx.Exec(ctx, `INSERT INTO ratelimit_bucket (key, empty_at) VALUES ($1, $3)
+ON CONFLICT (key) DO UPDATE SET
+	empty_at = CASE WHEN ratelimit_bucket.empty_at > $2 THEN ratelimit_bucket.empty_at + $4 ELSE $3 END
+WHERE ratelimit_bucket.empty_at <= $5`, a.hash(key), now, now+step, step, a.latest(now))
+	if err != nil {
+		return fmt.Errorf("count a failure: %w", err)
+	}
+	if n == 1 {
+		return nil
+	}
+	return a.refused(ctx, tx, key)
+}
+
+// Reset forgets the failures because the attempt was right. A fault of kind RateLimited says that the bucket was full
+// before: the attempt must be refused although it was right.
+func (a *Account) Reset(ctx context.Context, tx *store.Tx, key string) error {
+	if a.quota.Count == 0 {
+		return nil
+	}
+	n, err := tx.Exec(ctx, `DELETE FROM ratelimit_bucket WHERE key = $1 AND empty_at <= $2`, a.hash(key), a.latest(a.now().UnixMicro()))
+	if err != nil {
+		return fmt.Errorf("forget failures: %w", err)
+	}
+	if n == 1 {
+		return nil
+	}
+	return a.Check(ctx, tx, key)
+}
+
+// Prune drops what has leaked out, a thousand rows at most in a transaction, and returns how many there were.
+func (a *Account) Prune(ctx context.Context, db *store.DB) (int64, error) {
+	var total int64
+	for {
+		var n int64
+		err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			n, err = tx.Exec(ctx, `DELETE FROM ratelimit_bucket WHERE key IN (SELECT key FROM ratelimit_bucket WHERE empty_at <= $1 LIMIT 1000) AND empty_at <= $1`, a.now().UnixMicro())
+			return err
+		})
+		total += n
+		if err != nil {
+			return total, fmt.Errorf("prune rate limits: %w", err)
+		}
+		if n < 1000 {
+			return total, nil
+		}
+	}
+}
+
+func (a *Account) refused(ctx context.Context, tx *store.Tx, key string) error {
+	backlog, err := a.backlog(ctx, tx, key)
+	if err != nil {
+		return err
+	}
+	d, _ := a.quota.decide(backlog)
+	d.RetryAfter = max(d.RetryAfter, time.Second) // the clock may have moved between the two statements
+	return limited(d)
+}
+
+func (a *Account) backlog(ctx context.Context, q store.Querier, key string) (time.Duration, error) {
+	var emptyAt int64
+	err := q.QueryRow(ctx, `SELECT empty_at FROM ratelimit_bucket WHERE key = $1`, a.hash(key)).Scan(&emptyAt)
+	if errors.Is(err, store.ErrNoRows) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read failures: %w", err)
+	}
+	return time.Duration(emptyAt-a.now().UnixMicro()) * time.Microsecond, nil
+}
+
+// latest is the empty moment up to which a bucket still takes one more.
+func (a *Account) latest(now int64) int64 {
+	return now + (a.quota.capacity() - a.quota.step()).Microseconds()
+}
+
+func (a *Account) hash(key string) []byte {
+	sum := sha256.Sum256([]byte(a.name + "\x00" + key))
+	return sum[:]
+}
+
+// limited is the same for known and unknown accounts. ASVS 5.0 6.3.1, 6.3.8.
+func limited(d Decision) error {
+	return fault.New(fault.RateLimited, "too_many_attempts", "Too many failed attempts. Please wait before trying again.").After(d.RetryAfter)
+}
