@@ -1,0 +1,74 @@
+package config
+
+import (
+	"runtime"
+	"time"
+)
+
+const (
+	kib = int64(1) << 10
+	mib = kib << 10
+	gib = mib << 10
+	day = 24 * time.Hour
+)
+
+// Default returns the settings that an empty file stands for: safe ones to develop with.
+func Default() *Config {
+	return &Config{
+		DataDir: "sigra-data",
+		Server: Server{
+			Listen:        "localhost:8484",
+			BaseURL:       "http://localhost:8484",
+			MaxBody:       mib,
+			ShutdownGrace: 20 * time.Second,
+		},
+		Database: Database{Migrate: true},
+		Registration: Registration{
+			Enabled:         true,
+			Confirmation:    ConfirmationRequired,
+			ConfirmationTTL: 48 * time.Hour,
+			CodeAttempts:    5,
+		},
+		Session: Session{
+			IdleTimeout:      30 * time.Minute, // ASVS 5.0 7.3.1
+			AbsoluteTimeout:  24 * time.Hour,   // ASVS 5.0 7.3.2
+			RememberMe:       60 * day,
+			ActivityInterval: time.Minute,
+		},
+		Password: Password{
+			MinLength:    8, // ASVS 5.0 6.2.1
+			MaxLength:    1024,
+			Argon2:       Argon2{MemoryKiB: 19456, Time: 2, Parallelism: 1}, // OWASP Password Storage Cheat Sheet
+			QueueTimeout: 3 * time.Second,
+		},
+		RateLimit: RateLimit{
+			General:         Rate{1200, time.Minute},
+			SignIn:          Rate{30, time.Minute},
+			SignUp:          Rate{20, 10 * time.Minute},
+			AccountFailures: Rate{5, 15 * time.Minute},
+			MailPerAddress:  Rate{3, 15 * time.Minute},
+		},
+		Mail:    Mail{From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true},
+		Events:  Events{Retention: 30 * day, MaxBytes: 64 * kib},
+		Logging: Logging{Level: "info", Format: "text"},
+		Telemetry: Telemetry{
+			Metrics: true,
+		},
+	}
+}
+
+// hashMemory bounds what all password hashes running at once may take.
+const hashMemory = 2 * gib
+
+// Hashers is how many password hashes may run at once: MaxConcurrentHashes, or one per processor as far as their memory
+// stays within 2 GiB.
+func (p Password) Hashers() int {
+	if p.MaxConcurrentHashes > 0 {
+		return p.MaxConcurrentHashes
+	}
+	n := runtime.GOMAXPROCS(0)
+	if each := int64(p.Argon2.MemoryKiB) * kib; each > 0 {
+		n = min(n, int(hashMemory/each))
+	}
+	return max(n, 1)
+}

@@ -1,0 +1,71 @@
+package config
+
+import (
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/sigra-auth/sigra/core/secret"
+)
+
+// Plugin is one plugin block: the host's settings decoded, the plugin's own (Config) as they stand.
+type Plugin struct {
+	Name   string // the label
+	Source string // path of an external binary; empty means bundled
+	SHA256 string // 64 lower-case hex digits; empty for bundled and unpinned ones
+	// InsecureUnpinned lets an external binary run without SHA256.
+	InsecureUnpinned bool
+	Enabled          bool
+	Required         bool     // not ready without it
+	Grants           []string // "identity.read", "routes:/greeter"
+	Env              []string // names of variables passed through
+	Gates            []PluginGate
+	Events           PluginEvents
+	DatabaseURL      secret.Text // unset: storage beside Sigra's own
+
+	// Config is the nested config block, or an empty body when there is none. Decode reads it.
+	Config hcl.Body
+	// Range is the block's header, ConfigRange that of the config block (or Range when there is none).
+	Range, ConfigRange hcl.Range
+
+	src    *source
+	ranges map[string]hcl.Range
+}
+
+// External reports whether the plugin is a binary of its own.
+func (p Plugin) External() bool { return p.Source != "" }
+
+// The values of PluginGate.OnError.
+const (
+	OnErrorDeny  = "deny"
+	OnErrorAllow = "allow"
+)
+
+// PluginGate is one question that the plugin is asked.
+type PluginGate struct {
+	Question string
+	OnError  string        // what a failure of the plugin means
+	Timeout  time.Duration // then it counts as failed
+	Range    hcl.Range
+}
+
+// The values of PluginEvents.From.
+const (
+	FromBeginning = "beginning"
+	FromNow       = "now"
+)
+
+// PluginEvents widens or narrows which audit actions and events reach the plugin: exact names, or prefixes ending in ".*".
+type PluginEvents struct {
+	Include, Exclude []string
+	// From is where a plugin that was never here before starts reading the log.
+	From string
+}
+
+// At returns where a setting of the block stands ("grants", "source"), or the block's header when it isn't there.
+func (p Plugin) At(setting string) hcl.Range {
+	if r, ok := p.ranges[setting]; ok {
+		return r
+	}
+	return p.Range
+}

@@ -1,0 +1,148 @@
+package config
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+)
+
+// secretName reports whether what a setting is called says that its value must not be shown. Plugins' settings are judged
+// by the same words, before their schema is known.
+func secretName(name string) bool {
+	name = strings.ToLower(name)
+	switch name {
+	case "root_key", "old_root_keys", "headers", "dsn", "key":
+		return true
+	}
+	for _, word := range []string{"secret", "password", "passwd", "passphrase", "token", "credential", "api_key", "apikey", "private_key", "signing_key", "license_key", "auth_key"} {
+		if strings.Contains(name, word) {
+			return !strings.HasSuffix(name, "_file") && !strings.HasSuffix(name, "_path") && !strings.HasSuffix(name, "_ttl")
+		}
+	}
+	return false
+}
+
+// urlName reports whether the value may be a URL with a password in it.
+func urlName(name string) bool {
+	name = strings.ToLower(name)
+	return name == "url" || strings.HasSuffix(name, "_url") || strings.HasSuffix(name, "_dsn")
+}
+
+// hide finds the secrets in the tokens of a file: the values of settings named like one, and URLs that carry a password.
+// Working on tokens, it serves a file that does not parse just as well. What env and file are asked for is no secret.
+func (s *source) hide(tokens hclsyntax.Tokens, also ...string) {
+	for i := 0; i < len(tokens); i++ {
+		if tokens[i].Type == hclsyntax.TokenQuotedLit || tokens[i].Type == hclsyntax.TokenStringLit {
+			if at := bytes.Index(tokens[i].Bytes, []byte("://")); at >= 0 && bytes.IndexByte(tokens[i].Bytes[at:], '@') > 0 {
+				s.hideToken(tokens[i])
+			}
+		}
+		if tokens[i].Type != hclsyntax.TokenIdent || i+1 >= len(tokens) {
+			continue
+		}
+		value := i + 2
+		switch tokens[i+1].Type {
+		case hclsyntax.TokenEqual, hclsyntax.TokenColon:
+		case hclsyntax.TokenOQuote: // the sign was forgotten
+			value = i + 1
+		default:
+			continue
+		}
+		name := string(tokens[i].Bytes)
+		switch {
+		case secretName(name) || slices.Contains(also, name):
+			i = s.hideValue(tokens, value)
+		case urlName(name):
+			end := valueEnd(tokens, value)
+			for _, t := range tokens[value:end] {
+				if bytes.Contains(t.Bytes, []byte("@")) || bytes.Contains(t.Bytes, []byte("password")) {
+					i = s.hideValue(tokens, value)
+					break
+				}
+			}
+		}
+	}
+	s.mergeHidden()
+}
+
+// valueEnd is the index after the last token of the value that starts at i.
+func valueEnd(tokens hclsyntax.Tokens, i int) int {
+	depth := 0
+	for ; i < len(tokens); i++ {
+		switch tokens[i].Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc,
+			hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc,
+			hclsyntax.TokenTemplateSeqEnd:
+			if depth--; depth < 0 {
+				return i
+			}
+		case hclsyntax.TokenNewline:
+			if depth <= 0 {
+				return i
+			}
+		case hclsyntax.TokenEOF:
+			return i
+		}
+	}
+	return i
+}
+
+// hideValue hides the value that starts at token i, all but brackets, commas, comments and calls, and returns the index of its last token.
+func (s *source) hideValue(tokens hclsyntax.Tokens, i int) int {
+	end := valueEnd(tokens, i)
+	for ; i < end; i++ {
+		switch t := tokens[i]; t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenCBrace, hclsyntax.TokenOBrack, hclsyntax.TokenCBrack, hclsyntax.TokenOParen,
+			hclsyntax.TokenCParen, hclsyntax.TokenComma, hclsyntax.TokenNewline, hclsyntax.TokenComment:
+		case hclsyntax.TokenIdent:
+			if i+1 < end && tokens[i+1].Type == hclsyntax.TokenOParen {
+				if n := string(t.Bytes); n == "env" || n == "file" {
+					i = argumentEnd(tokens, i+2, end) - 1 // what it is asked for may be shown
+				}
+				continue
+			}
+			if i+1 < end && (tokens[i+1].Type == hclsyntax.TokenEqual || tokens[i+1].Type == hclsyntax.TokenColon) {
+				i++ // the name in an object
+				continue
+			}
+			if n := string(t.Bytes); n != "null" && n != "true" && n != "false" {
+				s.hideToken(t)
+			}
+		default:
+			s.hideToken(t)
+		}
+	}
+	return end - 1
+}
+
+// argumentEnd is the index after a first argument that is a plain quoted string; i itself when it is anything else.
+func argumentEnd(tokens hclsyntax.Tokens, i, end int) int {
+	if i+2 < end && tokens[i].Type == hclsyntax.TokenOQuote && tokens[i+1].Type == hclsyntax.TokenQuotedLit && tokens[i+2].Type == hclsyntax.TokenCQuote {
+		return i + 3
+	}
+	return i
+}
+
+func (s *source) hideToken(t hclsyntax.Token) {
+	if t.Range.End.Byte > t.Range.Start.Byte {
+		s.hidden = append(s.hidden, span{t.Range.Start.Byte, t.Range.End.Byte})
+	}
+}
+
+// mergeHidden sorts what is hidden and joins neighbours, so that a quoted string is one [redacted].
+func (s *source) mergeHidden() {
+	slices.SortFunc(s.hidden, func(a, b span) int { return a.start - b.start })
+	var out []span
+	for _, h := range s.hidden {
+		if n := len(out); n > 0 && h.start <= out[n-1].end {
+			out[n-1].end = max(out[n-1].end, h.end)
+			continue
+		}
+		out = append(out, h)
+	}
+	s.hidden = out
+}
