@@ -31,6 +31,9 @@ func readBody(r *http.Request, limit int64) ([]byte, *Problem) {
 	var timeout net.Error
 	switch {
 	case int64(len(body)) > limit || errors.As(err, &tooLarge):
+		if tooLarge != nil {
+			limit = min(limit, tooLarge.Limit)
+		}
 		return nil, newProblem(http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("The body is larger than the %d bytes this operation takes.", limit))
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, newProblem(http.StatusRequestTimeout, "body_timeout", "The body took too long to arrive.")

@@ -84,6 +84,9 @@ func (a *API) describe(op operation) huma.Operation {
 		Middlewares:     huma.Middlewares{a.guard(op)},
 		Security:        []map[string][]string{},
 	}
+	if op.body != nil {
+		h.RequestBody, h.SkipValidateBody = op.body, true
+	}
 	problems := map[int]string{}
 	want := []int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
 	if op.method != http.MethodGet && op.method != http.MethodDelete {

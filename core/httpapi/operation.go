@@ -22,13 +22,14 @@ type operation struct {
 	summary      string
 	description  string
 	access       access
-	off          bool           // the part of the server it needs is not there
-	status       int            // of success
-	ok           string         // what success means, for the document
-	problems     map[int]string // statuses particular to this operation, with when they come
-	maxBody      int64          // 0 means maxBody
-	repeatable   []string       // query parameters that may be given more than once
-	content      []string       // media types of success when it is not JSON
+	off          bool              // the part of the server it needs is not there
+	status       int               // of success
+	ok           string            // what success means, for the document
+	problems     map[int]string    // statuses particular to this operation, with when they come
+	maxBody      int64             // 0 means maxBody
+	repeatable   []string          // query parameters that may be given more than once
+	body         *huma.RequestBody // said by hand, where the input has RawBody
+	content      []string          // media types of success when it is not JSON
 }
 
 // none is the input of an operation that takes nothing.

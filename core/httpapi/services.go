@@ -1,14 +1,13 @@
 package httpapi
 
-// maxStreams bounds the streams open at once on a node.
-const maxStreams = 256
-
 // Services are the parts of the server that the operations call.
 type Services struct {
 	Auth         Auth
 	Users        Users
 	Accounts     Accounts
 	UserSessions UserSessions
+	Audit        AuditLog
+	Events       Events
 	Plugins      Plugins
 	Keys         Keys
 	System       System
@@ -21,5 +20,3 @@ func (a *API) mountAdmin() {
 	a.mountSystem()
 	a.mountInbox()
 }
-func (a *API) mountEvents() {}
-func (a *API) mountAudit()  {}

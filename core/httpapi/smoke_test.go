@@ -3,8 +3,8 @@ package httpapi_test
 import (
 	"context"
 	"net/http/httptest"
-	"testing"
 	"strings"
+	"testing"
 
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/session"

@@ -1,0 +1,170 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/audit"
+)
+
+// AuditLog reads the audit log; *audit.Log is one.
+type AuditLog interface {
+	Query(ctx context.Context, f audit.Filter) (audit.Page, error)
+	Export(ctx context.Context, f audit.Filter, out io.Writer, format string, progress func(rows int)) (int, error)
+	Head(ctx context.Context) (audit.Position, error)
+	Follow(ctx context.Context, after audit.Position, poll time.Duration, f func([]audit.Row) error) error
+}
+
+// AuditRow is a row of the audit log.
+type AuditRow audit.Row
+
+// AuditPage is a part of the audit log.
+type AuditPage struct {
+	Rows     []AuditRow `json:"rows" doc:"Newest first."`
+	Next     string     `json:"next,omitempty" doc:"The cursor of older rows; absent at the end."`
+	Previous string     `json:"previous,omitempty" doc:"The cursor of newer rows; absent on the first page."`
+}
+
+type auditFilter struct {
+	Action         string    `query:"action" maxLength:"128" pattern:"^([a-z0-9_-]+\\.)*([a-z0-9_-]+|\\*)$" patternDescription:"an action, or dotted words and a star" doc:"Only this action, or, with a star as the last word, all that begin so." example:"auth.*"`
+	Category       string    `query:"category" maxLength:"64" doc:"Only actions of this category."`
+	Outcome        string    `query:"outcome" enum:"success,failure,error" doc:"Only rows of this outcome."`
+	ActorType      string    `query:"actor_type" maxLength:"64" doc:"Only actors of this type." example:"user"`
+	ActorID        string    `query:"actor_id" maxLength:"256" doc:"Only this actor."`
+	TargetType     string    `query:"target_type" maxLength:"64" doc:"With target_id: the target's type."`
+	TargetID       string    `query:"target_id" maxLength:"256" doc:"Only rows with this target."`
+	OrganizationID uuid.UUID `query:"organization_id" format:"uuid" doc:"Only rows of this organization."`
+	SessionID      uuid.UUID `query:"session_id" format:"uuid" doc:"Only rows of this session."`
+	RequestID      string    `query:"request_id" maxLength:"64" doc:"Only rows of this request."`
+	CorrelationID  string    `query:"correlation_id" maxLength:"128" doc:"Only rows of this flow."`
+	IP             string    `query:"ip" maxLength:"64" doc:"Only rows from this address."`
+	From           time.Time `query:"from" doc:"Only rows at or after this time." example:"2026-01-01T00:00:00Z"`
+	To             time.Time `query:"to" doc:"Only rows before this time."`
+}
+
+func (f auditFilter) filter() audit.Filter {
+	out := audit.Filter{
+		Category: f.Category, Outcome: audit.Outcome(f.Outcome), ActorType: f.ActorType, ActorID: f.ActorID,
+		TargetType: f.TargetType, TargetID: f.TargetID, OrganizationID: f.OrganizationID, SessionID: f.SessionID,
+		RequestID: f.RequestID, CorrelationID: f.CorrelationID, IP: f.IP, From: f.From, To: f.To,
+	}
+	if prefix, ok := strings.CutSuffix(f.Action, "*"); ok {
+		out.Prefix = prefix
+	} else {
+		out.Action = f.Action
+	}
+	return out
+}
+
+type pageInput struct {
+	Cursor string `query:"cursor" maxLength:"64" doc:"The next or previous member of another page of the same query."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
+}
+
+type queryAuditInput struct {
+	auditFilter
+	pageInput
+}
+
+type exportInput struct {
+	auditFilter
+	Format string `query:"format" enum:"ndjson,csv" default:"ndjson" doc:"One JSON object a line, or RFC 4180 with a header line."`
+}
+
+func (a *API) mountAudit() {
+	off := a.cfg.Audit == nil
+	register(a, operation{
+		method: http.MethodGet, path: "/v1/audit", id: "query-audit", tag: "audit", off: off, access: admin,
+		summary: "Query the audit log", description: "Newest first, page by page. All conditions must hold. Rows that arrive while somebody pages shift nothing. Signed-in users find their own rows at /v1/account/activity.",
+		ok: "A page of rows.",
+	}, func(ctx context.Context, _ asker, in *queryAuditInput) (*struct{ Body AuditPage }, error) {
+		return a.auditPage(ctx, in.filter(), in.pageInput)
+	})
+	register(a, operation{
+		method: http.MethodGet, path: "/v1/account/activity", id: "list-activity", tag: "account", off: off, access: user,
+		summary: "List one's own activity", description: "The audit rows of which the signed-in user is the actor, newest first.", ok: "A page of rows.",
+	}, func(ctx context.Context, who asker, in *pageInput) (*struct{ Body AuditPage }, error) {
+		return a.auditPage(ctx, audit.Filter{ActorType: who.principal.Kind, ActorID: who.principal.UserID.String()}, *in)
+	})
+	register(a, operation{
+		method: http.MethodGet, path: "/v1/audit/export", id: "export-audit", tag: "audit", off: off, access: admin,
+		summary: "Export the audit log", description: "Every row that matches, newest first, streamed as it is found. An export that can't be completed is cut off: the connection ends without the last chunk.",
+		ok: "The rows.", content: []string{"application/x-ndjson", "text/csv"},
+	}, a.exportAudit)
+	a.mountStream()
+}
+
+func (a *API) auditPage(ctx context.Context, f audit.Filter, page pageInput) (*struct{ Body AuditPage }, error) {
+	f.Cursor, f.Limit = page.Cursor, page.Limit
+	p, err := a.cfg.Audit.Query(ctx, f)
+	if err != nil {
+		return nil, inQuery(err)
+	}
+	out := &struct{ Body AuditPage }{AuditPage{Rows: make([]AuditRow, 0, len(p.Rows)), Next: p.Next, Previous: p.Previous}}
+	for _, r := range p.Rows {
+		out.Body.Rows = append(out.Body.Rows, AuditRow(r))
+	}
+	return out, nil
+}
+
+func (a *API) exportAudit(_ context.Context, _ asker, in *exportInput) (*streamOutput, error) {
+	return &streamOutput{Body: func(hc huma.Context) {
+		r, w := humamux.Unwrap(hc)
+		out := &exportWriter{w: w, rc: http.NewResponseController(w), name: "sigra-audit-" + a.now().Format("20060102T150405Z") + "." + in.Format, contentType: "application/x-ndjson"}
+		if in.Format == audit.CSV {
+			out.contentType = "text/csv; charset=utf-8; header=present"
+		}
+		_, err := a.cfg.Audit.Export(r.Context(), in.filter(), out, in.Format, nil)
+		switch {
+		case err == nil:
+			out.start()
+		case !out.started:
+			a.fail(r.Context(), http.MethodGet, "/v1/audit/export", inQuery(err)).write(w, r)
+		default:
+			if r.Context().Err() == nil && out.err == nil {
+				a.log.Error("audit export cut off", "error", err)
+			}
+			// Half an export must not look like a whole one.
+			panic(http.ErrAbortHandler)
+		}
+	}}, nil
+}
+
+// exportWriter sends the head of the answer with the first rows, so that what fails before them is still a problem.
+type exportWriter struct {
+	w                 http.ResponseWriter
+	rc                *http.ResponseController
+	name, contentType string
+	started           bool
+	err               error // of the client's side
+}
+
+func (e *exportWriter) start() {
+	if e.started {
+		return
+	}
+	e.started = true
+	h := e.w.Header()
+	h.Set("Content-Type", e.contentType)
+	h.Set("Content-Disposition", `attachment; filename="`+e.name+`"`)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	e.w.WriteHeader(http.StatusOK)
+}
+
+func (e *exportWriter) Write(p []byte) (int, error) {
+	e.start()
+	_ = e.rc.SetWriteDeadline(time.Now().Add(streamStall)) // a ResponseWriter without deadlines is a test's
+	n, err := e.w.Write(p)
+	if err != nil {
+		e.err = err
+	}
+	return n, err
+}
