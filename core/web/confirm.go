@@ -1,0 +1,92 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/fault"
+)
+
+// maxLinkToken bounds a token from a link before it is shown or looked up.
+const maxLinkToken = 512
+
+// linkToken takes the token a link carries. A page that shows one must not leak its own address.
+func linkToken(w http.ResponseWriter, r *http.Request) string {
+	w.Header().Set("Referrer-Policy", "no-referrer") // ASVS 5.0 14.2.1
+	token := r.URL.Query().Get("token")
+	if len(token) > maxLinkToken {
+		return ""
+	}
+	return token
+}
+
+// confirmForm confirms a sign-up by its link: with one button in the browser that signed up, and with the password
+// chosen there in any other. So a stranger who signs up with your address gains nothing from your opening the link.
+func confirmForm(token string, askPassword bool) *form {
+	f := &form{Action: "/confirm", Submit: "Confirm and sign in", Hidden: []hidden{{"token", token}}}
+	if askPassword {
+		f.Hidden = append(f.Hidden, hidden{"elsewhere", "1"})
+		f.Fields = []field{{
+			Name: "password", Label: "Password you chose", Type: "password", Autocomplete: "current-password", MaxLength: 1024, Required: true,
+			Hint: "This is not the browser you signed up with, so please enter it once more.",
+		}}
+	}
+	f.focus()
+	return f
+}
+
+func (p *Pages) confirmView(f *form) view {
+	v := p.view("Confirm your e-mail address")
+	v.Form = f
+	v.Body = struct{ Elsewhere bool }{len(f.Fields) > 0}
+	return v
+}
+
+// showConfirm consumes nothing: mail scanners and previews follow links, people press buttons.
+func (p *Pages) showConfirm(w http.ResponseWriter, r *http.Request) {
+	token := linkToken(w, r)
+	if token == "" {
+		p.expired(w, r, "The link is incomplete. Open it from the mail once more, or copy all of it.", "/register", "Sign up again")
+		return
+	}
+	p.render(w, r, http.StatusOK, "confirm", p.confirmView(confirmForm(token, cookie.FlowToken(r) == "")))
+}
+
+func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(w, r); err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	token, password := r.PostForm.Get("token"), r.PostForm.Get("password")
+	elsewhere := r.PostForm.Get("elsewhere") != ""
+	c := auth.Confirmation{Token: token, Flow: cookie.FlowToken(r)}
+	if elsewhere {
+		c.Flow, c.Password = "", password
+	}
+	in, err := p.cfg.Auth.Confirm(r.Context(), c)
+	if err == nil {
+		cookie.ClearFlow(w)
+		p.welcome(w, r, in, "/account")
+		return
+	}
+	ft := fault.From(err)
+	switch {
+	case !reshow(ft):
+		p.Error(w, r, err)
+	case !elsewhere:
+		// The link is over, or this browser's cookie is of another sign-up; the password tells these apart.
+		f := confirmForm(token, true)
+		f.Problem = "We could not confirm it like this. If you chose the password in another browser, enter it here."
+		f.Fields[0].Hint = ""
+		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(f))
+	case password == "" || ft.Field == "password":
+		f := confirmForm(token, true)
+		f.refuse(ft.At("password"))
+		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(f))
+	default:
+		f := confirmForm(token, true)
+		f.refuse(ft)
+		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(f))
+	}
+}

@@ -1,0 +1,49 @@
+package web
+
+import (
+	"context"
+	"html/template"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/session"
+)
+
+// Render puts a plugin's content into the shared layout. The plugin vouches for bodyHTML; what it could do wrong is
+// bounded by the Content-Security-Policy of its answer. A nil principal renders the page of somebody signed out.
+func (p *Pages) Render(_ context.Context, title, bodyHTML string, who *session.Principal, path string) (string, error) {
+	v := p.view(title)
+	v.Shape = "wide"
+	if who != nil && who.Kind != "" {
+		v = p.signedIn(v, *who, path)
+	}
+	v.Body = template.HTML(bodyHTML) //nolint:gosec // the seam's contract: pluginsdk/proto Pages.Render
+	b, err := p.execute("plugin", v)
+	return string(b), err
+}
+
+// SignIn is the address to send a browser to that has to sign in, or to prove itself anew: at most maxAge ago, with
+// requiredAAL, or right now. returnTo is judged here and once more when it is used.
+func (p *Pages) SignIn(returnTo string, maxAge time.Duration, requiredAAL string, fresh bool) string {
+	q := url.Values{}
+	if to, ok := p.returnTo.Safe(returnTo); ok {
+		q.Set("return_to", to)
+	}
+	if maxAge > 0 {
+		q.Set("max_age", strconv.Itoa(int(maxAge/time.Second)))
+	}
+	if requiredAAL != "" && requiredAAL != session.AAL1 {
+		q.Set("aal", requiredAAL)
+	}
+	if fresh {
+		q.Set("fresh", "1")
+	}
+	if len(q) == 0 {
+		return "/login"
+	}
+	return "/login?" + q.Encode()
+}
+
+// Policy is the Content-Security-Policy of a page in the shared layout, for plugins' pages.
+func (p *Pages) Policy() string { return p.policy }

@@ -1,0 +1,87 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/session"
+)
+
+// visitor says who a request's session cookie belongs to. A cookie that is good for nothing is taken back.
+func (p *Pages) visitor(w http.ResponseWriter, r *http.Request) (session.Principal, bool, error) {
+	token := cookie.SessionToken(r)
+	if token == "" {
+		return session.Principal{}, false, nil
+	}
+	who, err := p.cfg.Sessions.Resolve(r.Context(), token)
+	switch {
+	case err == nil:
+		return who, true, nil
+	case fault.KindOf(err) == fault.Unauthenticated:
+		cookie.ClearSession(w)
+		return session.Principal{}, false, nil
+	}
+	return session.Principal{}, false, err
+}
+
+// member lets only signed-in people through; others are sent to sign in and come back.
+func (p *Pages) member(w http.ResponseWriter, r *http.Request) (session.Principal, bool) {
+	who, ok, err := p.visitor(w, r)
+	switch {
+	case err != nil:
+		p.Error(w, r, err)
+		return who, false
+	case !ok:
+		see(w, p.SignIn(r.URL.RequestURI(), 0, "", false))
+		return who, false
+	}
+	return who, true
+}
+
+// welcome hands the browser its new session and sends it on. A session the browser had before ends: nobody can be
+// left signed in as somebody else without seeing it (ASVS 5.0 7.2.4).
+func (p *Pages) welcome(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) {
+	if old := cookie.SessionToken(r); old != "" && old != in.Token {
+		if err := p.cfg.Auth.SignOut(r.Context(), old); err != nil && fault.KindOf(err) == fault.Internal {
+			p.log.Warn("the session before this sign-in was not ended", "error", err)
+		}
+	}
+	p.giveSession(w, in)
+	see(w, address)
+}
+
+func (p *Pages) giveSession(w http.ResponseWriter, in auth.SignedIn) {
+	var until time.Time
+	if in.Persistent {
+		until = in.Principal.ExpiresAt
+	}
+	cookie.SetSession(w, in.Token, until)
+}
+
+// onward is where to go after signing in: what return_to asks for, if it may, or the account.
+func (p *Pages) onward(returnTo string) string {
+	if to, ok := p.returnTo.Safe(returnTo); ok {
+		return to
+	}
+	return "/account"
+}
+
+// carry puts a safe return_to on an address of the sign-in family.
+func (p *Pages) carry(path, returnTo string) string {
+	if to, ok := p.returnTo.Safe(returnTo); ok {
+		return path + "?" + url.Values{"return_to": {to}}.Encode()
+	}
+	return path
+}
+
+// returnField carries it through a form.
+func (p *Pages) returnField(returnTo string) []hidden {
+	if to, ok := p.returnTo.Safe(returnTo); ok {
+		return []hidden{{"return_to", to}}
+	}
+	return nil
+}
