@@ -1,0 +1,171 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/httpapi"
+)
+
+// Status tells how the server is.
+func (c *Client) Status(ctx context.Context) (httpapi.Status, error) {
+	return call[httpapi.Status](ctx, c, http.MethodGet, "/v1/admin/status", nil, nil)
+}
+
+// Reload makes the server read its configuration anew. What is wrong with it is in the error, and nothing was changed.
+func (c *Client) Reload(ctx context.Context) (httpapi.Reloaded, error) {
+	return call[httpapi.Reloaded](ctx, c, http.MethodPost, "/v1/admin/reload", nil, nil)
+}
+
+// Migrations lists the schema's steps.
+func (c *Client) Migrations(ctx context.Context) ([]httpapi.MigrationInfo, error) {
+	out, err := call[httpapi.MigrationList](ctx, c, http.MethodGet, "/v1/admin/migrations", nil, nil)
+	return out.Migrations, err
+}
+
+// Keys lists the data keys.
+func (c *Client) Keys(ctx context.Context) (httpapi.KeyList, error) {
+	return call[httpapi.KeyList](ctx, c, http.MethodGet, "/v1/admin/keys", nil, nil)
+}
+
+// RotateKeys makes a new data key.
+func (c *Client) RotateKeys(ctx context.Context) (httpapi.KeyInfo, error) {
+	return call[httpapi.KeyInfo](ctx, c, http.MethodPost, "/v1/admin/keys/rotate", nil, nil)
+}
+
+// UserQuery says which accounts are wanted.
+type UserQuery struct {
+	Query, Status, Cursor string
+	Administrator         bool
+	Limit                 int // 0 means the server's default
+}
+
+// Users lists accounts, newest first.
+func (c *Client) Users(ctx context.Context, q UserQuery) (httpapi.UserPage, error) {
+	v := url.Values{}
+	set(v, "query", q.Query)
+	set(v, "status", q.Status)
+	set(v, "cursor", q.Cursor)
+	if q.Administrator {
+		v.Set("administrator", "true")
+	}
+	if q.Limit != 0 {
+		v.Set("limit", strconv.Itoa(q.Limit))
+	}
+	return call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", v, nil)
+}
+
+// FindUser finds an account by its id or its e-mail address.
+func (c *Client) FindUser(ctx context.Context, idOrEmail string) (httpapi.UserDetail, error) {
+	if id, err := uuid.Parse(idOrEmail); err == nil {
+		return c.User(ctx, id)
+	}
+	page, err := call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", url.Values{"email": {idOrEmail}}, nil)
+	if err != nil {
+		return httpapi.UserDetail{}, err
+	}
+	if len(page.Users) == 0 {
+		return httpapi.UserDetail{}, &Error{httpapi.Problem{Status: http.StatusNotFound, Code: "account_not_found", Detail: fmt.Sprintf("There is no account %q.", idOrEmail)}}
+	}
+	return c.User(ctx, page.Users[0].ID)
+}
+
+func userPath(id uuid.UUID, rest string) string { return "/v1/admin/users/" + id.String() + rest }
+
+// User shows an account and its sessions.
+func (c *Client) User(ctx context.Context, id uuid.UUID) (httpapi.UserDetail, error) {
+	return call[httpapi.UserDetail](ctx, c, http.MethodGet, userPath(id, ""), nil, nil)
+}
+
+// CreateUser makes an account and the one-time link to set its password.
+func (c *Client) CreateUser(ctx context.Context, email string, administrator bool) (httpapi.Invitation, error) {
+	return call[httpapi.Invitation](ctx, c, http.MethodPost, "/v1/admin/users", nil, map[string]any{"email": email, "administrator": administrator})
+}
+
+// DisableUser ends an account's sessions and refuses its sign-ins.
+func (c *Client) DisableUser(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
+	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/disable"), nil, nil)
+}
+
+// EnableUser undoes DisableUser.
+func (c *Client) EnableUser(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
+	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/enable"), nil, nil)
+}
+
+// DeleteUser deletes an account. There is no way back.
+func (c *Client) DeleteUser(ctx context.Context, id uuid.UUID) error {
+	_, err := call[none](ctx, c, http.MethodDelete, userPath(id, ""), nil, nil)
+	return err
+}
+
+// ResetLink makes a one-time link to set an account's password.
+func (c *Client) ResetLink(ctx context.Context, id uuid.UUID) (httpapi.Invitation, error) {
+	return call[httpapi.Invitation](ctx, c, http.MethodPost, userPath(id, "/reset-link"), nil, nil)
+}
+
+// RevokeSessions ends an account's sessions.
+func (c *Client) RevokeSessions(ctx context.Context, id uuid.UUID) (httpapi.Revoked, error) {
+	return call[httpapi.Revoked](ctx, c, http.MethodDelete, userPath(id, "/sessions"), nil, nil)
+}
+
+// PublishEvents stores events, as an application would tell them.
+func (c *Client) PublishEvents(ctx context.Context, events []httpapi.NewEvent) (httpapi.Published, error) {
+	return call[httpapi.Published](ctx, c, http.MethodPost, "/v1/events", nil, events)
+}
+
+// Events lists stored events from a position on.
+func (c *Client) Events(ctx context.Context, after audit.Position, limit int) (httpapi.EventPage, error) {
+	v := url.Values{"after": {after.String()}}
+	if limit != 0 {
+		v.Set("limit", strconv.Itoa(limit))
+	}
+	return call[httpapi.EventPage](ctx, c, http.MethodGet, "/v1/admin/events", v, nil)
+}
+
+// Plugins lists the plugins.
+func (c *Client) Plugins(ctx context.Context) ([]httpapi.PluginStatus, error) {
+	out, err := call[httpapi.PluginList](ctx, c, http.MethodGet, "/v1/admin/plugins", nil, nil)
+	return out.Plugins, err
+}
+
+func pluginPath(name, rest string) string { return "/v1/admin/plugins/" + url.PathEscape(name) + rest }
+
+// Plugin shows one plugin.
+func (c *Client) Plugin(ctx context.Context, name string) (httpapi.PluginInfo, error) {
+	return call[httpapi.PluginInfo](ctx, c, http.MethodGet, pluginPath(name, ""), nil, nil)
+}
+
+// CheckPlugin tries a plugin beside the running one.
+func (c *Client) CheckPlugin(ctx context.Context, name string) (httpapi.PluginCheck, error) {
+	return call[httpapi.PluginCheck](ctx, c, http.MethodPost, pluginPath(name, "/check"), nil, nil)
+}
+
+// RestartPlugin starts a plugin anew.
+func (c *Client) RestartPlugin(ctx context.Context, name string) (httpapi.PluginInfo, error) {
+	return call[httpapi.PluginInfo](ctx, c, http.MethodPost, pluginPath(name, "/restart"), nil, nil)
+}
+
+// PurgePlugin deletes everything stored for a plugin that is gone. There is no way back.
+func (c *Client) PurgePlugin(ctx context.Context, name string) error {
+	_, err := call[none](ctx, c, http.MethodDelete, pluginPath(name, "/data"), nil, nil)
+	return err
+}
+
+func set(v url.Values, name, value string) {
+	if value != "" {
+		v.Set(name, value)
+	}
+}
+
+func setTime(v url.Values, name string, t time.Time) {
+	if !t.IsZero() {
+		v.Set(name, t.UTC().Format(time.RFC3339Nano))
+	}
+}
