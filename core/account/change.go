@@ -100,9 +100,10 @@ func (s *Store) Erase(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, er
 	return false, err
 }
 
-// Stale lists unconfirmed accounts untouched since before, oldest first: sign-ups that nobody confirmed.
-func (s *Store) Stale(ctx context.Context, before time.Time, limit int) ([]uuid.UUID, error) {
-	rows, err := s.db.Query(ctx, `SELECT id FROM account WHERE status = 'unconfirmed' AND updated_at < $1 ORDER BY updated_at LIMIT $2`, before, limit)
+// Stale lists unconfirmed accounts untouched since before, by id from after on: sign-ups that nobody confirmed.
+func (s *Store) Stale(ctx context.Context, before time.Time, after uuid.UUID, limit int) ([]uuid.UUID, error) {
+	rows, err := s.db.Query(ctx, `SELECT id FROM account WHERE status = 'unconfirmed' AND updated_at < $1 AND id > $2 AND NOT administrator
+		ORDER BY id LIMIT $3`, before, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list stale accounts: %w", err)
 	}

@@ -3,7 +3,7 @@
 //
 //	Issue ──▶ open ──▶ Spend ──▶ spent
 //	            │ ╲
-//	            │  Guess (wrong): attempts + 1, and no more guesses after MaxAttempts; the link still works
+//	            │  Guess (wrong): attempts + 1, and no more guesses after Config.Attempts; the link still works
 //	            ├── past its end ──▶ gone
 //	            └── Forget (another one was spent, the account ended) ──▶ gone
 //

@@ -23,15 +23,15 @@ var Migrations embed.FS
 // Purpose is what a secret is for.
 type Purpose string
 
-// MaxAttempts is how often a code may be guessed: with a million codes and five guesses, a flow is guessed once in
+// DefaultAttempts is how often a code may be guessed: with a million codes and five guesses, a flow is guessed once in
 // 200 000 times (ASVS 5.0 6.6.3).
-const MaxAttempts = 5
+const DefaultAttempts = 5
 
 // SealPurpose is what payloads are sealed for; the keyring's reseal registry names it.
 const SealPurpose = "onetime.payload"
 
 // ErrInvalid says that a secret opens nothing: unknown, spent, expired, guessed too often or made for something else.
-var ErrInvalid = fault.New(fault.Invalid, "invalid_or_expired", "This link or code is wrong, was used already or has expired. Ask for a new one.")
+var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_or_expired", "This link or code is wrong, was used already or has expired. Ask for a new one.")
 
 // Sealer encrypts payloads; core/keyring is one.
 type Sealer interface {
@@ -44,14 +44,17 @@ type Sealer interface {
 type Config struct {
 	DB     *store.DB
 	Sealer Sealer
-	Now    func() time.Time // nil means the clock
+	// Attempts is how often a code may be guessed; 0 means DefaultAttempts. A code guessed right in the last one counts.
+	Attempts int
+	Now      func() time.Time // nil means the clock
 }
 
 // Store issues and spends. Safe for concurrent use.
 type Store struct {
-	db     *store.DB
-	sealer Sealer
-	now    func() time.Time
+	db       *store.DB
+	sealer   Sealer
+	attempts int
+	now      func() time.Time
 }
 
 // New makes a Store.
@@ -62,8 +65,11 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Attempts <= 0 {
+		cfg.Attempts = DefaultAttempts
+	}
 	now := cfg.Now
-	return &Store{db: cfg.DB, sealer: cfg.Sealer, now: func() time.Time { return now().UTC().Truncate(time.Microsecond) }}, nil
+	return &Store{db: cfg.DB, sealer: cfg.Sealer, attempts: cfg.Attempts, now: func() time.Time { return now().UTC().Truncate(time.Microsecond) }}, nil
 }
 
 // Request says what to issue.
@@ -181,7 +187,7 @@ func (s *Store) Guess(ctx context.Context, tx *store.Tx, p Purpose, flow, code s
 	var mac []byte
 	g, err = s.grant(tx.QueryRow(ctx, `UPDATE onetime SET attempts = attempts + 1
 		WHERE flow_hash = $1 AND purpose = $2 AND spent_at IS NULL AND expires_at > $3 AND attempts < $4
-		RETURNING `+grantColumns+`, code_mac`, hash, string(p), s.now(), MaxAttempts), p, &mac)
+		RETURNING `+grantColumns+`, code_mac`, hash, string(p), s.now(), s.attempts), p, &mac)
 	if err != nil {
 		return Grant{}, false, err
 	}
@@ -194,7 +200,7 @@ func (s *Store) Guess(ctx context.Context, tx *store.Tx, p Purpose, flow, code s
 // caller's transaction, which must commit. ErrInvalid when there are no attempts left. Guess and Try share the count.
 func (s *Store) Try(ctx context.Context, tx *store.Tx, g Grant) error {
 	n, err := tx.Exec(ctx, `UPDATE onetime SET attempts = attempts + 1
-		WHERE id = $1 AND spent_at IS NULL AND expires_at > $2 AND attempts < $3`, g.ID, s.now(), MaxAttempts)
+		WHERE id = $1 AND spent_at IS NULL AND expires_at > $2 AND attempts < $3`, g.ID, s.now(), s.attempts)
 	if err != nil {
 		return fmt.Errorf("count attempt: %w", err)
 	}

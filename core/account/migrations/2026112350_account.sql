@@ -18,4 +18,4 @@ CREATE UNIQUE INDEX account_email ON account (email) WHERE status <> 'deleted';
 -- Administrators are few and asked for ("is there one yet?").
 CREATE INDEX account_administrator ON account (id) WHERE administrator;
 -- What the sweeper of never-confirmed sign-ups looks for.
-CREATE INDEX account_unconfirmed ON account (updated_at) WHERE status = 'unconfirmed';
+CREATE INDEX account_unconfirmed ON account (id) WHERE status = 'unconfirmed';

@@ -1,0 +1,170 @@
+package auth
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// Registration is what somebody signs up with.
+type Registration struct{ Email, Password string }
+
+// Registered is the answer to every sign-up.
+type Registered struct {
+	Flow     string    // secret: what the same browser confirms with
+	SignedIn *SignedIn // only with Settings.DeferConfirmation, and then only for a new address
+}
+
+var errClosed = fault.New(fault.Denied, "registration_closed", "This service takes no sign-ups.")
+
+// signUp is what becomes of one sign-up, decided under the unique index.
+type signUp struct {
+	account account.Account
+	made    bool // the account is new
+	open    bool // the flow can lead to this account: it is unconfirmed, and nobody's yet
+}
+
+// Register takes a sign-up. Known, unconfirmed and unknown addresses get the same answer for the same work; what
+// happened stands in the mail.
+func (s *Service) Register(ctx context.Context, r Registration) (Registered, error) {
+	if s.set.RegistrationClosed {
+		return Registered{}, errClosed
+	}
+	email, err := account.ParseEmail(r.Email)
+	if err != nil {
+		return Registered{}, err
+	}
+	if err := s.passwords.Check(r.Password, email); err != nil {
+		return Registered{}, err
+	}
+	if err := s.mails.Check(ctx, s.db, email); err != nil {
+		return Registered{}, err
+	}
+	hash, err := s.passwords.Hash(ctx, r.Password) // for every address, before anything is known of it
+	if err != nil {
+		return Registered{}, err
+	}
+	if err := s.askRegistration(ctx, email); err != nil {
+		return Registered{}, err
+	}
+	var flow onetime.Issued
+	var up signUp
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if err := s.mails.Fail(ctx, tx, email); err != nil {
+			return err
+		}
+		if up, err = s.signUp(ctx, tx, email); err != nil {
+			return err
+		}
+		subject := uuid.Nil // a decoy
+		if up.open {
+			subject = up.account.ID
+		}
+		flow, err = s.onetime.Issue(ctx, tx, onetime.Request{
+			Purpose: confirmPurpose, AccountID: subject, TTL: s.set.ConfirmationTTL, Flow: true, Payload: []byte(hash),
+		})
+		if err != nil {
+			return err
+		}
+		if up.made && s.set.DeferConfirmation {
+			if err := s.passwords.Set(ctx, tx, up.account.ID, hash); err != nil {
+				return err
+			}
+		}
+		if err := s.enqueue(ctx, tx, s.signUpLetter(email, up, flow)); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, s.signUpEntry(up))
+	})
+	if err != nil {
+		return Registered{}, err
+	}
+	out := Registered{Flow: flow.Flow}
+	if up.made && s.set.DeferConfirmation {
+		in, err := s.complete(ctx, proof{
+			account: up.account, method: "registration", amr: []string{"pwd"},
+			refused: func(ctx context.Context, r refusal) error { return s.loginRefused(ctx, up.account, "registration", "pwd", r) },
+		})
+		if err != nil {
+			return Registered{}, err
+		}
+		out.SignedIn = &in
+	}
+	return out, nil
+}
+
+// signUp makes the account or finds who has the address, with the same statements.
+func (s *Service) signUp(ctx context.Context, tx *store.Tx, email string) (signUp, error) {
+	a, made, err := s.accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Unconfirmed})
+	if err != nil {
+		return signUp{}, err
+	}
+	if err := s.accounts.Renew(ctx, tx, a.ID); err != nil {
+		return signUp{}, err
+	}
+	// An administrator's account waits for the link it was given, and is not to be had by signing up.
+	return signUp{account: a, made: made, open: a.Status == account.Unconfirmed && !a.Administrator}, nil
+}
+
+func (s *Service) signUpLetter(email string, up signUp, flow onetime.Issued) mail.Letter {
+	if !up.open {
+		// To the address as it is stored, never as it was typed; both are the same by now.
+		return mail.Letter{Purpose: mail.AlreadyRegistered, To: email, Link: s.set.BaseURL + "/login"}
+	}
+	return mail.Letter{
+		Purpose: mail.ConfirmEmail, To: email, Link: s.set.BaseURL + "/confirm?token=" + flow.Link, Code: flow.Code, Valid: s.set.ConfirmationTTL,
+	}
+}
+
+func (s *Service) signUpEntry(up signUp) audit.Entry {
+	confirmation := "required"
+	if s.set.DeferConfirmation {
+		confirmation = "deferred"
+	}
+	e := audit.Entry{
+		Action: "auth.register.success", Actor: anonymous, Targets: []audit.Ref{user(up.account.ID)}, AuthMethod: "pwd",
+		Metadata: map[string]any{"method": "password", "confirmation": confirmation},
+	}
+	switch {
+	case up.made:
+	case up.open:
+		e.Action, e.Reason = "auth.confirmation_request", "signed_up_again"
+		e.Metadata = map[string]any{"channel": "mail"}
+	default:
+		e.Action, e.Reason = "auth.register.failure", "email_taken"
+		e.Metadata = map[string]any{"method": "password"}
+	}
+	return e
+}
+
+// askRegistration asks the gates about an address, known or not.
+func (s *Service) askRegistration(ctx context.Context, email string) error {
+	if !s.gates.Configured(gate.Registration) {
+		return nil
+	}
+	err := s.ask(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": "password", "email": email, "email_domain": domain(email)}})
+	var r refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	meta := map[string]any{"method": "password"}
+	for k, v := range r.meta {
+		meta[k] = v
+	}
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.record(ctx, tx, audit.Entry{Action: "auth.register.failure", Reason: r.reason, Actor: anonymous, AuthMethod: "pwd", Metadata: meta})
+	})
+	if err != nil {
+		return err
+	}
+	return r.err
+}
