@@ -44,7 +44,19 @@ func (p Plugin) Diagnose(at hcl.Range, severity Severity, summary, detail, sugge
 
 // Report makes Diagnostics of what the HCL library found in the block. known are the names that would have been right.
 func (p Plugin) Report(found hcl.Diagnostics, known ...string) Diagnostics {
-	ds := p.source().translate(found, known)
+	var ds Diagnostics
+	for _, d := range found {
+		if d != nil && d.Expression == nil && d.Subject != nil && !strings.HasPrefix(d.Summary, "Unsupported ") {
+			// Made by hand rather than by evaluating something: the words are the caller's, who does not quote secrets.
+			out := p.Diagnose(*d.Subject, Error, lower(d.Summary), d.Detail, "")
+			if d.Severity == hcl.DiagWarning {
+				out.Severity = Warning
+			}
+			ds = append(ds, out)
+			continue
+		}
+		ds = append(ds, p.source().translate(hcl.Diagnostics{d}, known)...)
+	}
 	for i := range ds {
 		ds[i].Plugin = p.Name
 	}

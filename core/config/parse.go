@@ -241,7 +241,15 @@ func (s *source) passed(h *hcl.Diagnostic, at hcl.Range) (summary, detail, sugge
 	if summary == "" {
 		summary = "this can't be read"
 	}
-	return strings.ToLower(summary[:1]) + summary[1:], terms.Replace(h.Detail), ""
+	return lower(summary), terms.Replace(h.Detail), ""
+}
+
+// lower makes a summary of a heading. "OAuth …" stays as it is.
+func lower(s string) string {
+	if len(s) > 1 && s[0] >= 'A' && s[0] <= 'Z' && !(s[1] >= 'A' && s[1] <= 'Z') {
+		return strings.ToLower(s[:1]) + s[1:]
+	}
+	return s
 }
 
 func known(names []string) string {

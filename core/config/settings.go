@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -93,16 +94,31 @@ func readKeyring(b *block, k *Keyring) {
 // rootKey checks that a key has 256 bits, in base64 or hex.
 func rootKey(s string) *problem {
 	const want = "32 random bytes in base64 or hex; `openssl rand -base64 32` makes one."
-	if raw, err := hex.DecodeString(s); err == nil && len(raw) == 32 {
-		return nil
-	}
-	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-		if raw, err := enc.Strict().DecodeString(s); err == nil {
-			if len(raw) != 32 {
-				return &problem{is: fmt.Sprintf("is %d bytes long, not 32", len(raw)), want: want}
+	length := 0
+	for _, decode := range []func(string) ([]byte, error){
+		hex.DecodeString,
+		base64.StdEncoding.Strict().DecodeString, base64.RawStdEncoding.Strict().DecodeString,
+		base64.URLEncoding.Strict().DecodeString, base64.RawURLEncoding.Strict().DecodeString,
+	} {
+		raw, err := decode(s)
+		switch {
+		case err != nil:
+		case len(raw) != 32:
+			length = cmp.Or(length, len(raw))
+		default:
+			// No measure of strength, only a net for "AAAA…".
+			seen := map[byte]bool{}
+			for _, c := range raw {
+				seen[c] = true
+			}
+			if len(seen) < 8 {
+				return &problem{is: "is not random", want: want}
 			}
 			return nil
 		}
+	}
+	if length > 0 {
+		return &problem{is: fmt.Sprintf("is %d bytes long, not 32", length), want: want}
 	}
 	return &problem{is: "is neither base64 nor hex", want: want}
 }
