@@ -24,13 +24,13 @@ const PluginKey = "sigra"
 // lifelineGrace is how long a plugin may tidy up after its host is gone; it is ended in any case after twice that.
 const lifelineGrace = 400 * time.Millisecond
 
-// Handshake returns what go-plugin compares before anything else. The version is that of the envelope and stays 1; each seam versions
-// itself by its gRPC service name. The cookie is no security: it keeps people from running a plugin by hand.
+// Handshake is what go-plugin compares before anything else. The version is that of the envelope and stays 1; each
+// seam versions itself by its gRPC service name. The cookie is no security: it keeps people from running a plugin by hand.
 func Handshake() goplugin.HandshakeConfig {
 	return goplugin.HandshakeConfig{
 		ProtocolVersion:  1,
 		MagicCookieKey:   "SIGRA_PLUGIN_COOKIE",
-		MagicCookieValue: "5c3a1a7f-0e0a-4d8c-9f43-sigra-plugin-v1",
+		MagicCookieValue: "f2b7c0de-sigra-plugin",
 	}
 }
 

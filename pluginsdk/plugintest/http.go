@@ -68,10 +68,19 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := receiveHead(s, r)
 	if err != nil {
 		cancel()
+		if r.Body != nil {
+			_ = r.Body.Close()
+		}
 		<-sent
 		return nil, fmt.Errorf("plugin: %w", err)
 	}
-	resp.Body = &responseBody{stream: s, resp: resp, cancel: cancel, sent: sent}
+	resp.Body = &responseBody{stream: s, resp: resp, end: func() {
+		cancel()
+		if r.Body != nil {
+			_ = r.Body.Close() // a sender that waits for more of it
+		}
+		<-sent
+	}}
 	return resp, nil
 }
 
@@ -140,8 +149,7 @@ func receiveHead(s stream, r *http.Request) (*http.Response, error) {
 type responseBody struct {
 	stream stream
 	resp   *http.Response
-	cancel context.CancelFunc
-	sent   chan struct{}
+	end    func()
 	rest   []byte
 	err    error
 }
@@ -177,7 +185,6 @@ func (b *responseBody) Read(p []byte) (int, error) {
 
 // Close implements io.Closer.
 func (b *responseBody) Close() error {
-	b.cancel()
-	<-b.sent
+	b.end()
 	return nil
 }
