@@ -9,22 +9,14 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/request"
 )
 
-// Limiter is one bucket per client address.
+// Limiter is one bucket per client address; *ratelimit.IP is one.
 type Limiter interface {
-	// Take takes one from the address's bucket, or says that it is empty.
-	Take(ip netip.Addr) Decision
-}
-
-// Decision is a limiter's answer.
-type Decision struct {
-	Allowed    bool
-	Limit      int           // what a full bucket holds
-	Remaining  int           // what is left in it
-	Reset      time.Duration // until it is full again
-	RetryAfter time.Duration // until the next one is allowed, when refused
+	// Allow takes one from the address's bucket, or says that it is empty.
+	Allow(ip netip.Addr) ratelimit.Decision
 }
 
 // Limits are the buckets in front of the routes. A nil one does not limit.
@@ -81,11 +73,11 @@ func (s *Server) limit(next http.Handler) http.Handler {
 	})
 }
 
-func take(l Limiter, ip netip.Addr) (bool, Decision) {
+func take(l Limiter, ip netip.Addr) (bool, ratelimit.Decision) {
 	if l == nil {
-		return true, Decision{}
+		return true, ratelimit.Decision{}
 	}
-	d := l.Take(ip)
+	d := l.Allow(ip)
 	return d.Allowed, d
 }
 

@@ -1,0 +1,243 @@
+package server_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/server"
+)
+
+// controlServer serves on a control socket below dir and returns its path.
+func controlServer(t *testing.T, dir string) string {
+	t.Helper()
+	path := server.ControlSocket(dir)
+	l, err := server.ListenControl(context.Background(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := setup(t, server.Config{}, map[string]http.HandlerFunc{
+		"/who": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, request.From(r.Context()).Operator)
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, server.Listeners{Control: l}) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return path
+}
+
+func controlClient(t *testing.T, path string) *http.Client {
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return server.DialControl(ctx, path) }}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr, Timeout: 10 * time.Second}
+}
+
+func TestControl_permissionsAndOperator(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := controlServer(t, dir)
+	for name, want := range map[string]os.FileMode{filepath.Dir(path): 0o700, path: 0o600} {
+		fi, err := os.Lstat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fi.Mode().Perm() != want {
+			t.Errorf("%s: %v, want %v", name, fi.Mode().Perm(), want)
+		}
+	}
+	// A request over the socket needs no Host of Sigra's and cannot be thrown off by forwarded headers.
+	req, err := http.NewRequest("POST", "http://sigra.control/who", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Forwarded-For", "1.2.3.4")
+	req.Header.Set("Origin", "https://evil.example")
+	res, err := controlClient(t, path).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := me.Uid + "/" + me.Username; string(body) != want || res.StatusCode != 200 {
+		t.Errorf("%d %q, want %q", res.StatusCode, body, want)
+	}
+}
+
+func TestControl_generousFolderIsClosed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	path := controlServer(t, dir)
+	if fi, err := os.Stat(filepath.Dir(path)); err != nil || fi.Mode().Perm() != 0o700 {
+		t.Errorf("%v %v", fi.Mode(), err)
+	}
+}
+
+// TestControl_strangerIsRefused connects as another user, to a socket whose modes were opened wide: what holds is the
+// kernel's word for who the peer is.
+func TestControl_strangerIsRefused(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can become somebody else to try")
+	}
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.Atoi(nobody.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("/tmp", "sigra-control-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := controlServer(t, dir)
+	for _, p := range []string{dir, filepath.Dir(path), path} {
+		if err := os.Chmod(p, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exe := filepath.Join(dir, "stranger.test") // a copy where nobody can read it
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(exe, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "-test.run", "^TestControl_stranger$", "-test.v")
+	cmd.Dir = dir
+	cmd.Env = []string{"SIGRA_TEST_CONTROL=" + path}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "refused as it should be") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestControl_stranger is the other process of the test above.
+func TestControl_stranger(t *testing.T) {
+	path := os.Getenv("SIGRA_TEST_CONTROL")
+	if path == "" {
+		t.Skip("run by TestControl_strangerIsRefused")
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatalf("could not even connect: %v", err)
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "GET /who HTTP/1.1\r\nHost: x\r\n\r\n")
+	if b, _ := io.ReadAll(c); len(b) != 0 {
+		t.Fatalf("a stranger was answered: %s", b)
+	}
+	t.Log("refused as it should be")
+}
+
+func TestControl_staleSocketIsReplacedALiveOneIsNot(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := server.ControlSocket(dir)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false) // as kill -9 leaves it
+	if err := dead.Close(); err != nil {
+		t.Fatal(err)
+	}
+	controlServer(t, dir)
+	if _, err := server.ListenControl(context.Background(), path, nil); err == nil || !strings.Contains(err.Error(), "another Sigra answers") {
+		t.Errorf("took the socket of a living server: %v", err)
+	}
+}
+
+func TestControl_aFileInTheWayStays(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "run", "control.sock")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.ListenControl(context.Background(), path, nil); err == nil {
+		t.Error("replaced a file that is no socket")
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "precious" {
+		t.Errorf("%s %v", b, err)
+	}
+}
+
+func TestControl_longPath(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 30))
+	path := controlServer(t, dir)
+	res, err := controlClient(t, path).Get("http://sigra.control/who")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Errorf("%d", res.StatusCode)
+	}
+}
+
+func TestControl_closingRemovesOwnSocketOnly(t *testing.T) {
+	t.Parallel()
+	path := server.ControlSocket(t.TempDir())
+	first, err := server.ListenControl(context.Background(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	second, err := server.ListenControl(context.Background(), path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); err != nil {
+		t.Errorf("the successor's socket is gone: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the socket is left behind")
+	}
+}

@@ -1,0 +1,61 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/gorilla/mux"
+	"go.uber.org/goleak"
+
+	"github.com/sigra-auth/sigra/core/server"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func prefixes(list ...string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		out = append(out, netip.MustParsePrefix(s))
+	}
+	return out
+}
+
+// setup makes a server at http://localhost:8484 with the given routes.
+func setup(t testing.TB, cfg server.Config, routes map[string]http.HandlerFunc) *server.Server {
+	t.Helper()
+	if cfg.BaseURL == "" {
+		cfg.BaseURL = "http://localhost:8484"
+	}
+	cfg.Mount = func(r *mux.Router) {
+		for path, h := range routes {
+			r.HandleFunc(path, h)
+		}
+	}
+	s, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func newRequest(method, path string, header ...string) *http.Request {
+	r := httptest.NewRequest(method, path, nil)
+	r.Host = "localhost:8484"
+	r.RemoteAddr = "203.0.113.9:50000"
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Host" {
+			r.Host = header[i+1]
+			continue
+		}
+		r.Header.Add(header[i], header[i+1])
+	}
+	return r
+}
+
+func do(s *server.Server, r *http.Request) *http.Response {
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, r)
+	return w.Result()
+}

@@ -1,0 +1,291 @@
+package server_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/server"
+)
+
+// pipes is a listener whose connections are pairs of pipes, so that waiting is done by synctest's clock.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipes) Addr() net.Addr { return pipeAddr{} }
+
+type pipeAddr struct{}
+
+func (pipeAddr) Network() string { return "pipe" }
+func (pipeAddr) String() string  { return "203.0.113.9:1" }
+
+func (p *pipes) dial() (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-p.done:
+		return nil, errors.New("connection refused")
+	}
+}
+
+// serve runs the server until the test ends it; end returns what Serve returned.
+func serve(t *testing.T, s *server.Server) (l *pipes, end func() error) {
+	t.Helper()
+	l = newPipes()
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- s.Serve(ctx, server.Listeners{Public: []net.Listener{l}}) }()
+	return l, func() error { cancel(); return <-result }
+}
+
+const get = "GET %s HTTP/1.1\r\nHost: localhost:8484\r\n\r\n"
+
+func TestDrain_requestInFlightFinishes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		drained := false
+		s := setup(t, server.Config{OnDrain: []func(){func() { drained = true }}}, map[string]http.HandlerFunc{
+			"/slow": func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case <-time.After(10 * time.Second):
+					_, _ = w.Write([]byte("whole answer"))
+				case <-r.Context().Done():
+					t.Error("the request was given up")
+				}
+			},
+		})
+		l, end := serve(t, s)
+		c, err := l.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		answer := make(chan string)
+		go func() {
+			_, _ = fmt.Fprintf(c, get, "/slow")
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				answer <- err.Error()
+				return
+			}
+			b, _ := io.ReadAll(res.Body)
+			answer <- string(b)
+		}()
+		synctest.Wait()
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		if !drained {
+			t.Error("OnDrain was not called")
+		}
+		if got := <-answer; got != "whole answer" {
+			t.Errorf("got %q", got)
+		}
+		if _, err := l.dial(); err == nil {
+			t.Error("a new connection was accepted after the end")
+		}
+		if res := do(s, newRequest("GET", "/readyz")); res.StatusCode != 503 {
+			t.Errorf("/readyz while draining: %d", res.StatusCode)
+		}
+	})
+}
+
+func TestDrain_streamsAreToldToEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan struct{})
+		s := setup(t, server.Config{}, map[string]http.HandlerFunc{
+			"/stream": func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				_, _ = w.Write([]byte("data: hello\n\n"))
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done() // for ever, as far as it knows
+				close(ended)
+			},
+		})
+		l, end := serve(t, s)
+		c, err := l.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		go func() { _, _ = fmt.Fprintf(c, get, "/stream"); _, _ = io.Copy(io.Discard, c) }()
+		// Hours later the stream still stands: no timeout of the server's ends it.
+		time.Sleep(3 * time.Hour)
+		select {
+		case <-ended:
+			t.Fatal("the stream was ended while serving")
+		default:
+		}
+		began := time.Now()
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+		<-ended
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("drain waited %s for a stream", took)
+		}
+	})
+}
+
+func TestDrain_graceIsAnEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, server.Config{Grace: 5 * time.Second}, map[string]http.HandlerFunc{
+			"/wedged": func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		})
+		l, end := serve(t, s)
+		c, err := l.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		go func() { _, _ = fmt.Fprintf(c, get, "/wedged"); _, _ = io.Copy(io.Discard, c) }()
+		synctest.Wait()
+		began := time.Now()
+		if err := end(); err == nil {
+			t.Error("a request was cut off and Serve said nothing")
+		}
+		if took := time.Since(began); took < 5*time.Second || took > 6*time.Second {
+			t.Errorf("drain took %s", took)
+		}
+	})
+}
+
+// TestSlowClients holds that a client which does not go on loses its connection, whichever part it is slow at.
+func TestSlowClients(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		sent   string
+		drip   string // one more of it every five seconds
+		within time.Duration
+	}{
+		"says nothing":               {"", "", 15 * time.Second},
+		"half a header":              {"GET / HTTP/1.1\r\nHost: loc", "", 15 * time.Second},
+		"a header byte now and then": {"GET / HTTP/1.1\r\nX: ", "a", 15 * time.Second},
+		"half a body":                {"POST /read HTTP/1.1\r\nHost: localhost:8484\r\nContent-Length: 1000\r\n\r\nabc", "", 20 * time.Second},
+		"a body byte now and then":   {"POST /read HTTP/1.1\r\nHost: localhost:8484\r\nContent-Length: 1000\r\n\r\n", "a", 70 * time.Second},
+		"idle between requests":      {"GET /healthz HTTP/1.1\r\nHost: localhost:8484\r\n\r\n", "", 130 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := setup(t, server.Config{}, map[string]http.HandlerFunc{
+					"/read": func(w http.ResponseWriter, r *http.Request) {
+						if _, err := io.ReadAll(r.Body); err != nil {
+							w.WriteHeader(408)
+						}
+					},
+				})
+				l, end := serve(t, s)
+				conn, err := l.dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				closed := make(chan struct{})
+				go func() { defer close(closed); _, _ = io.Copy(io.Discard, conn) }()
+				go func() {
+					if _, err := io.WriteString(conn, c.sent); err != nil || c.drip == "" {
+						return
+					}
+					for {
+						select {
+						case <-closed:
+							return
+						case <-time.After(5 * time.Second):
+							if _, err := io.WriteString(conn, c.drip); err != nil {
+								return
+							}
+						}
+					}
+				}()
+				<-closed
+				if took := time.Since(began); took > c.within {
+					t.Errorf("held a connection for %s", took)
+				}
+				_ = conn.Close()
+				if err := end(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestSlowReaderOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		gaveUp := make(chan error, 1)
+		s := setup(t, server.Config{}, map[string]http.HandlerFunc{
+			"/big": func(w http.ResponseWriter, _ *http.Request) {
+				for {
+					if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+						gaveUp <- err
+						return
+					}
+				}
+			},
+		})
+		l, end := serve(t, s)
+		c, err := l.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		began := time.Now()
+		_, _ = fmt.Fprintf(c, get, "/big") // and reads nothing
+		<-gaveUp
+		if took := time.Since(began); took > 35*time.Second {
+			t.Errorf("wrote at a wall for %s", took)
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestListen_saysWhoIsThereAndWhatToSet(t *testing.T) {
+	t.Parallel()
+	l, err := server.Listen(context.Background(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, err = server.Listen(context.Background(), l.Addr().String())
+	if err == nil {
+		t.Fatal("listened twice")
+	}
+	for _, want := range []string{l.Addr().String(), "in use by", "server.listen", "process"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	if _, err := server.Listen(context.Background(), "192.0.2.1:8484"); err == nil || !strings.Contains(err.Error(), "server.listen") {
+		t.Errorf("%v", err)
+	}
+}
