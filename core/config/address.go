@@ -72,7 +72,11 @@ func baseURL(s string) (string, *problem) {
 	u, err := url.Parse(s)
 	if err != nil || u.Opaque != "" || u.Scheme == "" {
 		if host, _, _ := strings.Cut(s, "/"); !strings.Contains(s, "://") && validHostPort(host) {
-			return "", &problem{is: "has no scheme", want: want, try: "https://" + host}
+			scheme := "https://"
+			if h, _, err := net.SplitHostPort(host); loopback(host) || err == nil && loopback(h) {
+				scheme = "http://"
+			}
+			return "", &problem{is: "has no scheme", want: want, try: scheme + host}
 		}
 		return "", &problem{is: "is no URL", want: want}
 	}
@@ -132,6 +136,9 @@ func databaseURL(s string) *problem {
 	if err != nil {
 		return &problem{is: "is no URL", want: "If the password has special characters in it, write them as %40 and the like. " + want}
 	}
+	if !strings.Contains(s, "://") {
+		return &problem{is: "has no scheme", want: want}
+	}
 	switch u.Scheme {
 	case "postgres", "postgresql":
 		if u.Host == "" && !u.Query().Has("host") {
@@ -146,8 +153,6 @@ func databaseURL(s string) *problem {
 			return &problem{is: "needs the absolute path of a file", want: want}
 		}
 		return nil
-	case "":
-		return &problem{is: "has no scheme", want: want}
 	}
 	return &problem{is: "is for a database that Sigra does not run on", want: want}
 }

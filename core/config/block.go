@@ -149,10 +149,10 @@ func (b *block) str(name string, x hclsyntax.Expression, v cty.Value, at hcl.Ran
 	if v.Type() == cty.String && !v.IsNull() {
 		return v.AsString(), true
 	}
-	p := problem{is: "must be a text, not " + kindOf(v)}
+	p := problem{is: "must be a text in quotes, not " + kindOf(v)}
 	switch {
 	case strings.Contains(example, "\""):
-		p.want = example
+		p.is, p.want = "must be text in quotes, not "+kindOf(v), example
 	case example != "":
 		p.want = fmt.Sprintf("Write it in quotes, such as %q.", example)
 	}
@@ -417,11 +417,11 @@ func (b *block) list(name, kind, example string) []element {
 		if i < len(exprs) {
 			ex, eat = exprs[i], exprs[i].Range()
 		}
-		s, ok := b.str(name, ex, ev, eat, example)
-		if !ok {
+		if ev.IsNull() || ev.Type() != cty.String {
+			b.wrong(name, ex, eat, problem{is: "has an entry that is not a text in quotes but " + kindOf(ev), want: fmt.Sprintf("Such as %q.", example)})
 			continue
 		}
-		out = append(out, element{s, ex, eat})
+		out = append(out, element{ev.AsString(), ex, eat})
 	}
 	return out
 }
@@ -448,7 +448,7 @@ func (b *block) secrets(name string, check func(string) *problem) []secret.Text 
 	var out []secret.Text
 	for _, e := range b.list(name, "secrets", "…") {
 		p := checkSecret(e.text, check)
-		if p == nil && slices.Contains(out, secret.New(e.text)) {
+		if p == nil && slices.ContainsFunc(out, secret.New(e.text).Equal) {
 			p = &problem{is: "has the same entry twice", want: "Remove one of them."}
 		}
 		if p != nil {
@@ -474,15 +474,15 @@ func (b *block) secretMap(name, example string, check func(key, value string) *p
 	out := map[string]secret.Text{}
 	for it := v.ElementIterator(); it.Next(); {
 		k, ev := it.Element()
-		s, ok := b.str(name, x, ev, at, "")
-		if !ok {
+		if ev.IsNull() || ev.Type() != cty.String {
+			b.wrong(name, x, at, problem{is: fmt.Sprintf("has a value for %s that is not a text in quotes but %s", k.AsString(), kindOf(ev))})
 			continue
 		}
-		if p := check(k.AsString(), s); p != nil {
+		if p := check(k.AsString(), ev.AsString()); p != nil {
 			b.wrong(name, x, at, *p)
 			continue
 		}
-		out[k.AsString()] = secret.New(s)
+		out[k.AsString()] = secret.New(ev.AsString())
 	}
 	return out
 }
@@ -588,6 +588,9 @@ func (b *block) unknown(what, name string, at hcl.Range) {
 		p.try = s
 	} else if home := elsewhere(name, b.path); home != "" {
 		p.want = home
+	}
+	if b.path == "plugin" && what == "setting" && p.try == "" {
+		p.want += "\nThe plugin's own settings go into its config block: config { " + name + " = … }."
 	}
 	if b.d.broken && b.path == "" && p.try == "" {
 		p.want = strings.TrimSpace(p.want + " Or did its block end too early?")

@@ -161,7 +161,7 @@ func (d *decoder) checkPassword(c *Config) {
 func (d *decoder) checkTelemetry(c *Config) {
 	o := c.Telemetry.OTLP
 	if d.has("telemetry.otlp") && !d.has("telemetry.otlp.endpoint") && !d.broken {
-		d.say(problem{is: "the otlp block lacks endpoint", want: "endpoint = \"https://otel.example.com:4318\". Without the block nothing is exported."}, "telemetry.otlp")
+		d.say(problem{is: "the otlp block lacks endpoint", want: "Say where the collector is: endpoint = \"https://otel.example.com:4318\". Without the block nothing is exported."}, "telemetry.otlp")
 	}
 	u, err := url.Parse(o.Endpoint)
 	if err != nil || o.Endpoint == "" {

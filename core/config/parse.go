@@ -1,12 +1,14 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/big"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -106,7 +108,7 @@ func (s *source) parse() (body *hclsyntax.Body, diags Diagnostics) {
 		return nil, diags
 	}
 	file, hd := hclsyntax.ParseConfig(s.text, s.name, hcl.InitialPos)
-	diags = s.translate(hd, nil)
+	diags = s.translate(hd, nil).oncePerLine()
 	body, ok := file.Body.(*hclsyntax.Body)
 	if !ok {
 		return nil, diags
@@ -171,9 +173,27 @@ func (s *source) translate(hd hcl.Diagnostics, names []string) Diagnostics {
 			d.Severity = Warning
 		}
 		d.Summary, d.Detail, d.Suggestion = s.inOurWords(h, at, names)
+		if d.Summary == notClosed {
+			at = s.quoteBefore(at)
+		}
 		out = append(out, s.place(d, at))
 	}
 	return out
+}
+
+// quoteBefore finds where a text started that does not end on its line.
+func (s *source) quoteBefore(at hcl.Range) hcl.Range {
+	if at.Start.Byte > len(s.text) {
+		return at
+	}
+	i := bytes.LastIndexAny(s.text[:at.Start.Byte], "\"\n")
+	if i < 0 || s.text[i] == '\n' {
+		return at
+	}
+	back := utf8.RuneCount(s.text[i:at.Start.Byte])
+	at.End = at.Start
+	at.Start.Byte, at.Start.Column = i, max(1, at.Start.Column-back)
+	return at
 }
 
 // inOurWords says what the library found wrong as the rest of this package would.
@@ -194,13 +214,7 @@ func (s *source) inOurWords(h *hcl.Diagnostic, at hcl.Range, names []string) (su
 	case "Unsupported block type":
 		return fmt.Sprintf("there is no block %q here", word), known(names), Suggest(word, names)
 	case "Unknown variable", "Variables not allowed":
-		if word == "" {
-			return "this value needs quotes", "A text stands in quotes. Better, take a secret from env(\"NAME\") or file(\"path\").", ""
-		}
-		return fmt.Sprintf("%s is not known here", word), "A text stands in quotes.", fmt.Sprintf("%q", word)
-	case "Incorrect attribute value type":
-		_, what, _ := strings.Cut(h.Detail, ": ")
-		return "this value has the wrong type", sentence(what), ""
+		return s.notAText(word, at)
 	case "Call to unknown function":
 		return fmt.Sprintf("there is no function %q", word), calls, Suggest(word, []string{"env", "file"})
 	case "Not enough function arguments", "Too many function arguments", "Invalid function argument":
@@ -214,21 +228,94 @@ func (s *source) inOurWords(h *hcl.Diagnostic, at hcl.Range, names []string) (su
 	case "Unclosed configuration block", "Unclosed configuration body":
 		return "this block is never closed", "A closing brace } is missing, here or in a block inside it.", ""
 	case "Argument or block definition required":
-		return "a setting or a block should stand here", `A setting is name = value, a block is name { … }.`, ""
+		return s.notASetting(word, at)
 	case "Missing newline after argument":
 		return "there is something after the value", "A setting ends with its line.", ""
 	case "Missing newline after block definition":
 		return "there is something after the closing brace", "A block ends with its line.", ""
 	case "Invalid block definition":
-		return "this block does not start as a block does", `A block starts name { or name "label" { on one line, without an equals sign.`, ""
+		return "this block does not start as a block does", `A block starts name { or name "label" { on one line. If a setting is meant, its equals sign is missing: name = value.`, ""
 	case "Invalid expression", "Missing expression":
 		return "a value should stand here", `A text stands in quotes; numbers, true and false don't.`, ""
 	case "Unterminated template string", "Unterminated string literal", "Invalid multi-line string":
-		return "this text is not closed on its line", `A closing quote " is missing.`, ""
+		return notClosed, `A closing quote " is missing.`, ""
+	case "Missing item separator":
+		return "a comma or a closing bracket is missing before this", "", ""
+	case "Invalid character":
+		switch word {
+		case "'", "`", "“", "”", "‘", "’", "„", "«", "»":
+			return "a text stands in straight double quotes", `Write "…".`, ""
+		case ";":
+			return "there are no semicolons here", "Each setting ends with its line.", ""
+		}
+		return "this character has no meaning here", "", ""
+	case "Invalid escape sequence":
+		return "a backslash in a text starts an escape sequence", `A backslash itself is written twice: "C:\\sigra".`, ""
+	case "Invalid operand":
+		return "this can't be calculated with", `Texts are put together like this: "${env("A")}/b".`, ""
 	case "Invalid character encoding":
 		return "the file is not valid UTF-8", "Save it as UTF-8, without special settings, and try again.", ""
 	}
 	return s.passed(h, at)
+}
+
+const notClosed = "this text is not closed on its line"
+
+// notAText is said of a bare word where a value should be.
+func (s *source) notAText(word string, at hcl.Range) (summary, detail, suggestion string) {
+	if word == "" {
+		return "this value needs quotes", "A text stands in quotes. Better, take a secret from env(\"NAME\") or file(\"path\").", ""
+	}
+	before, after := string(s.text[:at.Start.Byte]), string(s.text[at.End.Byte:])
+	summary = word + " is not known here"
+	switch {
+	case strings.HasPrefix(after, "."), strings.HasPrefix(after, "["):
+		return summary, `There are no variables in this file; env("NAME") reads one of the environment.`, ""
+	case strings.EqualFold(word, "yes"), strings.EqualFold(word, "on"):
+		return summary, "True and false stand without quotes.", "true"
+	case strings.EqualFold(word, "no"), strings.EqualFold(word, "off"):
+		return summary, "True and false stand without quotes.", "false"
+	case strings.HasSuffix(before, "${") && variableName.MatchString(word):
+		return summary, "There are no variables in this file, but there is the environment.", fmt.Sprintf("${env(%q)}", word)
+	}
+	return summary, "A text stands in quotes.", fmt.Sprintf("%q", word)
+}
+
+// notASetting is said of what stands where a setting or a block should.
+func (s *source) notASetting(word string, at hcl.Range) (summary, detail, suggestion string) {
+	after := strings.TrimLeft(string(s.text[at.End.Byte:]), " \t\r\n")
+	switch {
+	case word == "}":
+		return "this brace closes nothing", "There is one closing brace too many, or an opening one is missing above.", ""
+	case word == "/" && strings.HasPrefix(after, "*"):
+		return "this comment is never closed", "*/ is missing.", ""
+	case strings.HasPrefix(after, ":"):
+		return "a name is not followed by a colon here", "A setting is name = value, a block is name { … }.", ""
+	case strings.HasPrefix(after, "{"):
+		return "the brace of a block stands on the same line as its name", "Write name {.", ""
+	}
+	return "a setting or a block should stand here", "A setting is name = value, a block is name { … }.", ""
+}
+
+// oncePerLine keeps the first of what the parser said about a line; the rest follows from it. A quote that was
+// not closed makes it stumble over every line after it.
+func (ds Diagnostics) oncePerLine() Diagnostics {
+	var out Diagnostics
+	open := 0 // the last line that a missing quote spoilt
+	for _, d := range ds.sorted() {
+		if d.Summary == notClosed {
+			if open > 0 && d.Line == open+1 {
+				open = d.Line
+				continue
+			}
+			open = d.Line
+		}
+		if n := len(out); n > 0 && out[n-1].Line == d.Line {
+			continue
+		}
+		out = append(out, d)
+	}
+	return out
 }
 
 // passed keeps the library's words where they serve, in our terms.

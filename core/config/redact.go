@@ -84,6 +84,10 @@ func valueEnd(tokens hclsyntax.Tokens, i int) int {
 			if depth <= 0 {
 				return i
 			}
+		case hclsyntax.TokenComment:
+			if depth <= 0 && bytes.HasSuffix(tokens[i].Bytes, []byte("\n")) {
+				return i + 1
+			}
 		case hclsyntax.TokenEOF:
 			return i
 		}
@@ -91,13 +95,13 @@ func valueEnd(tokens hclsyntax.Tokens, i int) int {
 	return i
 }
 
-// hideValue hides the value that starts at token i, all but brackets, commas, comments and calls, and returns the index of its last token.
+// hideValue hides the value that starts at token i, all but brackets, commas and calls (a comment may be the rest of an unquoted URL), and returns the index of its last token.
 func (s *source) hideValue(tokens hclsyntax.Tokens, i int) int {
 	end := valueEnd(tokens, i)
 	for ; i < end; i++ {
 		switch t := tokens[i]; t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenCBrace, hclsyntax.TokenOBrack, hclsyntax.TokenCBrack, hclsyntax.TokenOParen,
-			hclsyntax.TokenCParen, hclsyntax.TokenComma, hclsyntax.TokenNewline, hclsyntax.TokenComment:
+			hclsyntax.TokenCParen, hclsyntax.TokenComma, hclsyntax.TokenNewline:
 		case hclsyntax.TokenIdent:
 			if i+1 < end && tokens[i+1].Type == hclsyntax.TokenOParen {
 				if n := string(t.Bytes); n == "env" || n == "file" {
