@@ -25,8 +25,8 @@ var errEmail = fault.New(fault.Invalid, "invalid_email", "That is not an e-mail 
 //  2. It must be UTF-8 without control, format (bidi overrides, zero-width joiners) or space characters, and without
 //     the characters that have a meaning in a mail header: < > ( ) [ ] \ , ; : ".
 //  3. Unicode NFC.
-//  4. Letters become lower case one by one. A letter outside ASCII whose lower case is an ASCII letter (the Kelvin
-//     sign, the dotted capital I) is refused: it would turn a different address into this one.
+//  4. Letters become lower case one by one. A character outside ASCII that NFC or lower case would make an ASCII one (the
+//     Kelvin sign, the dotted capital I) is refused: it would turn a different address into this one.
 //  5. The domain becomes its ASCII form (IDNA 2008 with the UTS 46 mapping), so that bücher.example and
 //     xn--bcher-kva.example are one address. It needs a dot, or is "localhost".
 //
@@ -37,7 +37,7 @@ func ParseEmail(s string) (string, error) {
 	if len(s) > 4*MaxEmail || !utf8.ValidString(s) {
 		return "", errEmail
 	}
-	s = norm.NFC.String(strings.TrimSpace(s))
+	s = strings.TrimSpace(s)
 	at := strings.LastIndexByte(s, '@')
 	if at < 1 || at == len(s)-1 {
 		return "", errEmail
@@ -54,6 +54,12 @@ func ParseEmail(s string) (string, error) {
 }
 
 func parseLocal(s string) (string, bool) {
+	for _, r := range s {
+		if c := norm.NFC.String(string(r)); r >= utf8.RuneSelf && c[0] < utf8.RuneSelf {
+			return "", false
+		}
+	}
+	s = norm.NFC.String(s)
 	if len(s) > maxLocal || s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
 		return "", false
 	}

@@ -33,7 +33,8 @@ type proof struct {
 	// change is what the method changes in the transaction of the session, with the account's row locked: spend the link, set
 	// the password, clear the failures. It looks again at what the proof rests on, and may refuse.
 	change func(ctx context.Context, tx *store.Tx, a account.Account) error
-	// refused is how the method writes down that it was refused after its factor proved right: its own audit row.
+	// refused is how the method writes down that change refused: its own audit row. A gate's refusal is written down by
+	// complete, as auth.login.failure for every method.
 	refused func(ctx context.Context, r refusal) error
 }
 
@@ -51,8 +52,8 @@ func (r refusal) Unwrap() error { return r.err }
 func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 	if err := s.askLogin(ctx, p); err != nil {
 		var r refusal
-		if errors.As(err, &r) && p.refused != nil {
-			if err := p.refused(ctx, r); err != nil {
+		if errors.As(err, &r) {
+			if err := s.loginRefused(ctx, p.account, p.method, p.amr[0], r); err != nil {
 				return SignedIn{}, err
 			}
 			return SignedIn{}, r.err
