@@ -346,3 +346,10 @@ func share(ctx context.Context) time.Duration {
 	}
 	return time.Until(by) * 2 / 3
 }
+
+// InFlight is how many calls of the seams are being answered.
+func (s *Server) InFlight() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}

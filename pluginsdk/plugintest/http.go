@@ -12,18 +12,20 @@ import (
 
 	"github.com/sigra-auth/sigra/pluginsdk"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+	"google.golang.org/grpc"
 )
 
 // Client is a browser or program in front of the plugin's routes, signed in as p, or as nobody when p is nil. It follows no redirects
 // and has no cookies of Sigra's; the host in its URLs is of no account: client.Get("http://sigra/greeter").
-func (r *Running) Client(p *pluginsdk.Principal) *http.Client {
+func (r *Running) Client(p *pluginsdk.Principal) *http.Client { return ClientOver(r.conn, p) }
+
+// ClientOver is Client for a plugin that was started otherwise: in a process of its own, say.
+func ClientOver(conn grpc.ClientConnInterface, p *pluginsdk.Principal) *http.Client {
 	return &http.Client{
-		Transport:     &transport{r.routes(), p},
+		Transport:     &transport{pluginv1.NewRoutesClient(conn), p},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
-
-func (r *Running) routes() pluginv1.RoutesClient { return pluginv1.NewRoutesClient(r.conn) }
 
 // transport carries a request over one stream, as the host does.
 type transport struct {
