@@ -1,0 +1,547 @@
+package pluginhost
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/gate"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// Apply brings the plugins in line with the blocks.
+//
+// The first time it checks what can be checked without a process and starts everything on its way: sign-in waits for
+// no plugin. Later it is a reload: new processes are started and described, settings are decoded and put to the
+// plugins, and if anything is wrong nothing is changed and the diagnostics say so. Otherwise everything is switched at
+// once; processes that are no longer wanted are drained afterwards.
+func (h *Host) Apply(ctx context.Context, blocks []config.Plugin) config.Diagnostics {
+	h.applying.Lock()
+	defer h.applying.Unlock()
+	diags := h.checkBlocks(blocks)
+	if diags.HasErrors() || h.isClosed() {
+		return h.diagnostics(diags, blocks)
+	}
+	if !h.applied {
+		h.applied = true
+		h.first(blocks)
+		return h.diagnostics(diags, blocks)
+	}
+	r := &reload{h: h, blocks: blocks, diags: diags}
+	r.run(ctx)
+	return h.diagnostics(r.diags, blocks)
+}
+
+func (h *Host) isClosed() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.closed
+}
+
+// checkBlocks is what needs no process.
+func (h *Host) checkBlocks(blocks []config.Plugin) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	seen := map[string]hcl.Range{}
+	paths := map[string]string{}
+	for _, b := range blocks {
+		if !namePattern.MatchString(b.Name) {
+			diags = append(diags, errorAt(b.Range, "Invalid plugin name", fmt.Sprintf("%q is not lower-case letters, digits and underscores, beginning with a letter.", printable(b.Name))))
+			continue
+		}
+		if first, dup := seen[b.Name]; dup {
+			diags = append(diags, errorAt(b.Range, "Duplicate plugin", fmt.Sprintf("Plugin %q has a block already, at line %d.", b.Name, first.Start.Line)))
+		}
+		seen[b.Name] = b.Range
+		if !b.External() && !h.bundled(b.Name) {
+			d := errorAt(b.Range, "Unknown plugin", fmt.Sprintf("There is no bundled plugin %q. Bundled are: %s. For an external plugin set source and sha256.", b.Name, orElse(strings.Join(h.cfg.Bundled, ", "), "none")))
+			if n := nearest(b.Name, h.cfg.Bundled); n != "" {
+				d.Detail = fmt.Sprintf("There is no bundled plugin %q. Did you mean %q?", b.Name, n)
+			}
+			diags = append(diags, d)
+		}
+		if b.External() && b.SHA256 == "" && !b.InsecureUnpinned {
+			diags = append(diags, errorAt(b.At("source"), "Unpinned plugin", "An external plugin needs sha256, or insecure_unpinned = true while it is being developed."))
+		}
+		g, more := parseGrants(b)
+		diags = append(diags, more...)
+		if b.Enabled {
+			for _, p := range g.routes {
+				if other, taken := paths[p]; taken {
+					diags = append(diags, errorAt(b.At("grants"), "Path granted twice", fmt.Sprintf("%s is granted to plugin %q already.", p, other)))
+				}
+				paths[p] = b.Name
+			}
+		}
+		for _, q := range b.Gates {
+			if !slices.Contains(gate.Questions, gate.Question(q.Question)) {
+				diags = append(diags, errorAt(q.Range, "Unknown question", fmt.Sprintf("No gate is asked %q.", printable(q.Question))))
+			}
+		}
+	}
+	return diags
+}
+
+// first starts everything without waiting.
+func (h *Host) first(blocks []config.Plugin) {
+	var started []*plugin
+	h.mu.Lock()
+	for _, b := range blocks {
+		p := h.newPlugin(b)
+		h.plugins[b.Name] = p
+		h.order = append(h.order, b.Name)
+		started = append(started, p)
+	}
+	h.mu.Unlock()
+	// The gates stand before the first process does: until then on_error answers.
+	h.rebuild()
+	for _, p := range started {
+		if p.block.Enabled {
+			p.run(nil)
+		} else {
+			p.rest()
+		}
+	}
+}
+
+// rebuild makes the tables the core looks into: routes, gates, mailer, sinks. Each is swapped as a whole.
+func (h *Host) rebuild() {
+	h.wiring.Lock()
+	defer h.wiring.Unlock()
+	if h.isClosed() {
+		return
+	}
+	var active []*plugin
+	for _, p := range h.all() {
+		if p.getBlock().Enabled {
+			active = append(active, p)
+		}
+	}
+	table := &routeTable{}
+	var mailer *plugin
+	for _, p := range active {
+		p.mu.Lock()
+		m := p.manifest
+		p.mu.Unlock()
+		if m == nil {
+			continue
+		}
+		for _, r := range m.GetRoutes() {
+			table.routes = append(table.routes, &route{path: r.GetPath(), title: printable(clip(r.GetTitle(), 80)), machine: r.GetMachine(), access: r.GetAccess(), p: p})
+		}
+		if mailer == nil && m.offers(pluginv1.Mailer_ServiceDesc.ServiceName) {
+			mailer = p
+		}
+		h.attach(h.ctx, p)
+	}
+	h.routes.Store(table)
+	if h.cfg.Gates != nil {
+		h.cfg.Gates.Set(h.gateTable(active))
+	}
+	if h.cfg.Mail != nil && h.mailer != mailer {
+		h.mailer = mailer
+		if mailer == nil {
+			h.cfg.Mail.SetMailer(nil)
+		} else {
+			h.cfg.Mail.SetMailer(&mailFacade{mailer})
+		}
+	}
+}
+
+// pathConflicts holds a manifest's paths against the core's and those of every other plugin, and its name against theirs.
+func (h *Host) pathConflicts(name string, m *manifest, b config.Plugin) hcl.Diagnostics {
+	others := map[string]*manifest{}
+	for _, p := range h.all() {
+		p.mu.Lock()
+		if p.name != name && p.block.Enabled && p.manifest != nil {
+			others[p.name] = p.manifest
+		}
+		p.mu.Unlock()
+	}
+	return h.conflicts(b, m, others)
+}
+
+func (h *Host) conflicts(b config.Plugin, m *manifest, others map[string]*manifest) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	where := b.At("grants")
+	if b.External() && m.GetName() != b.Name && h.bundled(m.GetName()) {
+		diags = append(diags, errorAt(b.Range, "Plugin under another's name", fmt.Sprintf("The program of plugin %q calls itself %q, which is a bundled plugin.", b.Name, m.GetName())))
+	}
+	for _, r := range m.GetRoutes() {
+		for _, core := range h.cfg.CorePaths {
+			if under(r.GetPath(), core) || under(core, r.GetPath()) {
+				diags = append(diags, errorAt(where, "Path is Sigra's own", fmt.Sprintf("Plugin %q wants to serve %s, which is Sigra's %s.", b.Name, r.GetPath(), core)))
+			}
+		}
+		for other, om := range others {
+			for _, or := range om.GetRoutes() {
+				if under(r.GetPath(), or.GetPath()) || under(or.GetPath(), r.GetPath()) {
+					diags = append(diags, errorAt(where, "Path belongs to another plugin", fmt.Sprintf("Plugin %q wants to serve %s, but plugin %q serves %s.", b.Name, r.GetPath(), other, or.GetPath())))
+				}
+			}
+		}
+	}
+	for other, om := range others {
+		if om.GetName() == m.GetName() && other != b.Name {
+			diags = append(diags, errorAt(b.Range, "Plugin runs already", fmt.Sprintf("Plugin %q calls itself %q, and so does plugin %q. One of each name can run.", b.Name, m.GetName(), other)))
+		}
+	}
+	for _, q := range b.Gates {
+		if !m.offers(pluginv1.Gate_ServiceDesc.ServiceName) || !slices.Contains(m.GetGateQuestions(), q.Question) {
+			diags = append(diags, errorAt(q.Range, "Plugin can't answer this", fmt.Sprintf("Plugin %q answers: %s.", b.Name, orElse(strings.Join(m.GetGateQuestions(), ", "), "no questions"))))
+		}
+	}
+	return diags
+}
+
+// change is what a reload does with one block.
+type change struct {
+	b        config.Plugin
+	p        *plugin // nil: a new block
+	in       *instance
+	settings []byte
+	before   []byte // settings to go back to
+	err      error
+	kind     changeKind
+}
+
+type changeKind uint8
+
+const (
+	keep      changeKind = iota // only host-side attributes, if anything
+	start                       // a new process, before the old one if there is one
+	configure                   // new settings for the running process
+	rest                        // disabled
+)
+
+// reload is one Apply after the first.
+type reload struct {
+	h       *Host
+	blocks  []config.Plugin
+	diags   hcl.Diagnostics
+	changes []*change
+	removed []*plugin
+}
+
+func (r *reload) run(ctx context.Context) {
+	r.plan()
+	r.prepare(ctx)
+	if !r.diags.HasErrors() {
+		r.settle(ctx)
+	}
+	if r.diags.HasErrors() {
+		r.undo(ctx)
+		return
+	}
+	r.commit(ctx)
+}
+
+// plan finds out what each block needs.
+func (r *reload) plan() {
+	h := r.h
+	named := map[string]bool{}
+	for _, b := range r.blocks {
+		named[b.Name] = true
+		c := &change{b: b, p: h.lookup(b.Name)}
+		r.changes = append(r.changes, c)
+		switch {
+		case !b.Enabled:
+			c.kind = rest
+		case c.p == nil:
+			c.kind = start
+		default:
+			old, in := c.p.getBlock(), c.p.current.Load()
+			switch {
+			case in == nil, !old.Enabled, processChanged(old, b), r.fileChanged(in, b):
+				c.kind = start
+			default:
+				settings, diags := decodeSettings(b, in.manifest.GetSettings())
+				diags = append(diags, h.pathConflictsOf(b, in.manifest)...)
+				r.diags = append(r.diags, diags...)
+				c.before = in.settings
+				if !diags.HasErrors() && !bytes.Equal(settings, in.settings) {
+					c.kind, c.settings, c.in = configure, settings, in
+				}
+			}
+		}
+	}
+	for _, p := range h.all() {
+		if !named[p.name] {
+			r.removed = append(r.removed, p)
+		}
+	}
+}
+
+// pathConflictsOf checks only what depends on the block alone, of a plugin that runs.
+func (h *Host) pathConflictsOf(b config.Plugin, m *manifest) hcl.Diagnostics {
+	return h.conflicts(b, m, nil)
+}
+
+// processChanged reports whether a block asks for another process, and not only for other settings.
+func processChanged(a, b config.Plugin) bool {
+	return a.Source != b.Source || a.SHA256 != b.SHA256 || a.InsecureUnpinned != b.InsecureUnpinned || a.DatabaseURL != b.DatabaseURL ||
+		!slices.Equal(sorted(a.Grants), sorted(b.Grants)) || !slices.Equal(sorted(a.Env), sorted(b.Env))
+}
+
+func sorted(s []string) []string {
+	s = slices.Clone(s)
+	slices.Sort(s)
+	return s
+}
+
+// fileChanged reports whether an unpinned program was replaced on disk.
+func (r *reload) fileChanged(in *instance, b config.Plugin) bool {
+	if !b.External() || b.SHA256 != "" {
+		return false
+	}
+	exe, err := r.h.verifier.open(b.Source, "")
+	if err != nil {
+		return true // prepare says what is wrong with it
+	}
+	defer exe.close()
+	return exe.stamp != in.stamp
+}
+
+// prepare starts new processes, all at once, and holds what they say against the blocks.
+func (r *reload) prepare(ctx context.Context) {
+	if r.diags.HasErrors() {
+		return
+	}
+	var wg sync.WaitGroup
+	results := make([]hcl.Diagnostics, len(r.changes))
+	for i, c := range r.changes {
+		if c.kind != start {
+			continue
+		}
+		p := c.p
+		if p == nil {
+			p = r.h.newPlugin(c.b)
+		}
+		c.before = nil
+		wg.Go(func() {
+			c.in, c.settings, results[i], c.err = p.prepare(ctx, c.b)
+		})
+		c.p = p
+	}
+	wg.Wait()
+	final := map[string]*manifest{}
+	for i, c := range r.changes {
+		r.diags = append(r.diags, results[i]...)
+		switch {
+		case c.kind == rest:
+		case c.in != nil:
+			final[c.b.Name] = c.in.manifest
+		case c.p != nil && c.kind != start:
+			if in := c.p.current.Load(); in != nil {
+				final[c.b.Name] = in.manifest
+			}
+		}
+		if c.err == nil {
+			continue
+		}
+		// A program that can't be started is an error where something running would be replaced by it, or where it is
+		// not the program that was meant; else the plugin is simply down and tried again.
+		d := errorAt(r.where(c), "Plugin did not start", fmt.Sprintf("Plugin %q: %v.", c.b.Name, c.err))
+		if running := c.p.current.Load() != nil; !running && !verifyFailed(c.err) {
+			d.Severity = hcl.DiagWarning
+		}
+		r.diags = append(r.diags, d)
+	}
+	for _, c := range r.changes {
+		if c.kind != start || c.in == nil {
+			continue
+		}
+		others := map[string]*manifest{}
+		for name, m := range final {
+			if name != c.b.Name {
+				others[name] = m
+			}
+		}
+		r.diags = append(r.diags, r.h.conflicts(c.b, c.in.manifest, others)...)
+	}
+}
+
+func verifyFailed(err error) bool {
+	se, ok := err.(*startError) //nolint:errorlint // launch gives it unwrapped
+	return ok && se.op == "verify"
+}
+
+func (r *reload) where(c *change) hcl.Range {
+	if verifyFailed(c.err) {
+		if _, mismatch := c.err.(*startError).err.(*mismatchError); mismatch { //nolint:errorlint // see verifyFailed
+			return c.b.At("sha256")
+		}
+		return c.b.At("source")
+	}
+	return c.b.Range
+}
+
+// settle puts settings to the plugins: the last step that can fail.
+func (r *reload) settle(ctx context.Context) {
+	var wg sync.WaitGroup
+	results := make([]hcl.Diagnostics, len(r.changes))
+	for i, c := range r.changes {
+		if c.in == nil || (c.kind != start && c.kind != configure) {
+			continue
+		}
+		wg.Go(func() {
+			old := c.in.block
+			c.in.block = c.b
+			diags, err := c.p.configure(ctx, c.in, c.settings)
+			if err != nil {
+				d := errorAt(c.b.Range, "Plugin did not take its settings", fmt.Sprintf("Plugin %q: %v.", c.b.Name, err))
+				if c.kind == start && c.p.current.Load() == nil {
+					d.Severity = hcl.DiagWarning
+					c.in.destroy()
+					c.in, c.err = nil, err
+				} else {
+					c.in.block = old
+				}
+				diags = append(diags, d)
+			}
+			results[i] = diags
+		})
+	}
+	wg.Wait()
+	for _, d := range results {
+		r.diags = append(r.diags, d...)
+	}
+}
+
+// undo leaves everything as it was: new processes end, changed settings go back.
+func (r *reload) undo(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, c := range r.changes {
+		switch {
+		case c.in == nil:
+		case c.kind == start:
+			wg.Go(c.in.destroy)
+		case c.kind == configure && !bytes.Equal(c.in.settings, c.before):
+			wg.Go(func() {
+				c.in.block = c.p.getBlock()
+				if diags, err := c.p.configure(context.WithoutCancel(ctx), c.in, c.before); err != nil || diags.HasErrors() {
+					c.p.log.Error("earlier settings not taken back, the plugin is restarted", "error", err)
+					c.in.slay()
+				}
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// commit switches everything and lets go of what is no longer wanted.
+func (r *reload) commit(ctx context.Context) {
+	h := r.h
+	var gone []*plugin
+	h.mu.Lock()
+	h.order = h.order[:0]
+	for _, c := range r.changes {
+		h.order = append(h.order, c.b.Name)
+		switch was := h.plugins[c.b.Name]; {
+		case c.kind == rest && was != nil && was.getState() != Disabled:
+			gone = append(gone, was)
+			c.p = h.newPlugin(c.b)
+		case c.kind == rest && was == nil:
+			c.p = h.newPlugin(c.b)
+		case c.kind == start && was != nil && was.getState() == Disabled:
+			c.p = h.newPlugin(c.b)
+			was = nil
+		}
+		h.plugins[c.b.Name] = c.p
+	}
+	for _, p := range r.removed {
+		gone = append(gone, p)
+		delete(h.plugins, p.name)
+	}
+	h.mu.Unlock()
+
+	var fresh []*change
+	for _, c := range r.changes {
+		switch c.kind {
+		case rest:
+			if c.p.getState() != Disabled {
+				c.p.rest()
+			}
+		case keep, configure:
+			_ = c.p.send(ctx, command{block: c.b, same: true})
+		case start:
+			if c.p.running() {
+				_ = c.p.send(ctx, command{block: c.b, adopt: c.in})
+			} else {
+				fresh = append(fresh, c)
+			}
+		}
+	}
+	for _, p := range gone {
+		h.detach(ctx, p)
+	}
+	for _, c := range fresh {
+		c.p.run(c.in)
+		if c.in != nil {
+			c.p.settle()
+		}
+	}
+	h.rebuild()
+	// The routes, gates and sinks no longer lead there: what is in flight ends, then the process does.
+	for _, p := range gone {
+		p.end()
+	}
+	wait := time.NewTimer(drainTimeout + stopTimeout + 2*killTimeout)
+	defer wait.Stop()
+	for _, p := range gone {
+		select {
+		case <-p.ended:
+		case <-wait.C:
+			return
+		}
+		if h.lookup(p.name) == nil {
+			h.metrics.forget(p.name)
+		}
+	}
+}
+
+// diagnostics puts the host's findings into the form that the configuration's own have.
+func (h *Host) diagnostics(in hcl.Diagnostics, blocks []config.Plugin) config.Diagnostics {
+	var out config.Diagnostics
+	for _, d := range in {
+		out = append(out, diagnosticOf(d))
+	}
+	return out
+}
+
+func diagnosticOf(d *hcl.Diagnostic) config.Diagnostic {
+	out := config.Diagnostic{Severity: config.Error, Summary: d.Summary, Detail: d.Detail}
+	if d.Severity == hcl.DiagWarning {
+		out.Severity = config.Warning
+	}
+	if r := d.Subject; r != nil {
+		out.File, out.Line, out.Column = r.Filename, r.Start.Line, r.Start.Column
+		out.EndLine, out.EndColumn = r.End.Line, r.End.Column
+	}
+	return out
+}
+
+// Check starts a plugin only as far as to hear what it is, holds its block against that, and stops it: nothing is
+// configured, no data is made.
+func (h *Host) Check(ctx context.Context, b config.Plugin) config.Diagnostics {
+	diags := h.checkBlocks([]config.Plugin{b})
+	if diags.HasErrors() || !b.Enabled {
+		return h.diagnostics(diags, nil)
+	}
+	p := h.newPlugin(b)
+	in, _, more, err := p.prepare(ctx, b)
+	diags = append(diags, more...)
+	if err != nil {
+		diags = append(diags, errorAt(b.Range, "Plugin did not start", fmt.Sprintf("Plugin %q: %v.", b.Name, err)))
+	} else {
+		diags = append(diags, h.pathConflicts(b.Name, in.manifest, b)...)
+		in.destroy()
+	}
+	return h.diagnostics(diags, nil)
+}

@@ -1,0 +1,303 @@
+package pluginhost
+
+import (
+	"context"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/session"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// ---- Gate ----------------------------------------------------------------------------------------------------
+
+// gateFacade asks one plugin one question. What a failure means is its block's decision, made here.
+type gateFacade struct {
+	p       *plugin
+	onError string
+	timeout time.Duration
+}
+
+var _ gate.Gate = (*gateFacade)(nil)
+
+// Ask implements gate.Gate.
+func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
+	fields, err := structTo(a.Context)
+	if err != nil {
+		return gate.Answer{}, err
+	}
+	req := &pluginv1.AskRequest{
+		Question: string(a.Question), Principal: principalTo(a.Principal), Subject: refTo(a.Subject), Request: requestTo(request.From(ctx)),
+		Context: fields, AttemptId: a.AttemptID,
+	}
+	out := gate.Answer{By: g.p.name}
+	err = g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
+		resp, err := pluginv1.NewGateClient(in.conn).Ask(ctx, req)
+		if err != nil {
+			return err
+		}
+		out.Reason, out.Message = printable(clip(resp.GetReason(), 64)), printable(clip(resp.GetMessage(), 300))
+		switch resp.GetAnswer() {
+		case pluginv1.AskResponse_ANSWER_ALLOW:
+			out.Decision = gate.Allow
+		case pluginv1.AskResponse_ANSWER_DENY:
+			out.Decision = gate.Deny
+		case pluginv1.AskResponse_ANSWER_STEP_UP:
+			out.Decision = gate.StepUp
+			out.RequiredAAL = resp.GetRequiredAal()
+			if out.RequiredAAL != session.AAL1 {
+				out.RequiredAAL = session.AAL2
+			}
+		default:
+			return g.p.fail(g.p.seams[pluginv1.Gate_ServiceDesc.ServiceName], codes.Internal, "it gave no answer to "+string(a.Question))
+		}
+		return nil
+	})
+	if err == nil {
+		return out, nil
+	}
+	if ctx.Err() != nil {
+		return gate.Answer{}, err // the one who asked is gone
+	}
+	var denied *fault.Error
+	if ce, ok := err.(*CallError); ok && ce.Code == codes.PermissionDenied && ce.As(&denied) { //nolint:errorlint // call gives nothing else
+		return gate.Answer{Decision: gate.Deny, Reason: denied.Code, Message: denied.Message, By: g.p.name}, nil
+	}
+	if g.onError == config.OnErrorAllow {
+		g.p.log.Warn("gate failed, allowed as its block says", "question", a.Question, "error", err)
+		return gate.Answer{By: g.p.name}, nil
+	}
+	g.p.log.Warn("gate failed, denied", "question", a.Question, "error", err)
+	return gate.Answer{}, err
+}
+
+// gates is the table as the plugins' blocks have it, in the order of the blocks.
+func (h *Host) gateTable(plugins []*plugin) map[gate.Question][]gate.Gate {
+	out := map[gate.Question][]gate.Gate{}
+	for _, p := range plugins {
+		for _, g := range p.getBlock().Gates {
+			timeout := g.Timeout
+			if timeout <= 0 {
+				timeout = gateTimeout
+			}
+			q := gate.Question(g.Question)
+			out[q] = append(out[q], &gateFacade{p: p, onError: g.OnError, timeout: timeout})
+		}
+	}
+	return out
+}
+
+// ---- Mailer --------------------------------------------------------------------------------------------------
+
+// mailFacade sends through one plugin.
+type mailFacade struct{ p *plugin }
+
+var _ mail.Mailer = (*mailFacade)(nil)
+
+// Send implements mail.Mailer: its error contract is what the queue decides by.
+func (f *mailFacade) Send(ctx context.Context, m mail.Message) error {
+	s := f.p.seams[pluginv1.Mailer_ServiceDesc.ServiceName]
+	req := &pluginv1.SendRequest{
+		IdempotencyKey: m.ID.String(), Purpose: m.Purpose, From: addressTo(m.From), To: addressTo(m.To), Subject: m.Subject, Text: m.Text, Html: m.HTML,
+		Variables: m.Variables, Language: m.Language, Deadline: timeTo(m.Deadline), OrganizationId: idText(m.OrganizationID), PossibleDuplicate: m.PossibleDuplicate,
+	}
+	err := f.p.call(ctx, pluginv1.Mailer_ServiceDesc.ServiceName, mailTimeout, func(ctx context.Context, in *instance) error {
+		resp, err := pluginv1.NewMailerClient(in.conn).Send(ctx, req)
+		if err != nil {
+			return err
+		}
+		why := printable(clip(resp.GetReason(), 300))
+		switch resp.GetOutcome() {
+		case pluginv1.SendResponse_OUTCOME_ACCEPTED:
+			return nil
+		case pluginv1.SendResponse_OUTCOME_REJECTED:
+			return f.p.answered(s, codes.InvalidArgument, orElse(why, "the message was rejected"))
+		case pluginv1.SendResponse_OUTCOME_RETRY:
+			return f.p.answered(s, codes.ResourceExhausted, orElse(why, "not sent yet"))
+		case pluginv1.SendResponse_OUTCOME_UNCERTAIN:
+			return f.p.answered(s, codes.Unknown, orElse(why, "perhaps sent"))
+		}
+		return f.p.fail(s, codes.Unknown, "it gave no outcome")
+	})
+	ce, ok := err.(*CallError) //nolint:errorlint // call gives nothing else
+	if !ok {
+		return err
+	}
+	// Whether a message may have left decides whether it may be sent again.
+	switch ce.Code {
+	case codes.InvalidArgument, codes.FailedPrecondition:
+		return fault.New(fault.Invalid, "mail_rejected", ce.Text).Because(plainError(ce.Error()))
+	case codes.PermissionDenied:
+		return fault.New(fault.Denied, "mail_rejected", ce.Text).Because(plainError(ce.Error()))
+	case codes.ResourceExhausted:
+		return fault.New(fault.RateLimited, "mail_retry", ce.Text).After(ce.Retry).Because(plainError(ce.Error()))
+	case codes.Unimplemented:
+		return fault.New(fault.Unavailable, "mailer_unavailable", ce.Text).Because(plainError(ce.Error()))
+	case codes.Unavailable:
+		if ce.notCalled {
+			return fault.New(fault.Unavailable, "mailer_unavailable", ce.Text).Because(plainError(ce.Error()))
+		}
+		if ce.Text != "" && !ce.transport {
+			return fault.New(fault.Unavailable, "mail_retry", ce.Text).After(ce.Retry).Because(plainError(ce.Error()))
+		}
+	}
+	return plainError(ce.Error()) // died or timed out in the middle: uncertain
+}
+
+// plainError is an error that is no fault: its text alone.
+type plainError string
+
+func (e plainError) Error() string { return string(e) }
+
+func addressTo(a mail.Address) *pluginv1.Address {
+	if a == (mail.Address{}) {
+		return nil
+	}
+	return &pluginv1.Address{Address: a.Address, Name: a.Name}
+}
+
+// ---- LoginMethods --------------------------------------------------------------------------------------------
+
+// LoginMethod is a way to sign in that a plugin offers.
+type LoginMethod struct {
+	Plugin    string `json:"plugin"`
+	ID        string `json:"id"`
+	Label     string `json:"label"`
+	URL       string `json:"url"` // a path of this Sigra
+	Exclusive bool   `json:"exclusive,omitempty"`
+}
+
+// LoginMethods asks every plugin that offers ways to sign in, all at once. One that fails is left out: the others, and
+// the core's own, are still offered. emailDomain is all a plugin learns of an address.
+func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organization uuid.UUID, returnTo string) []LoginMethod {
+	var asked []*plugin
+	for _, p := range h.all() {
+		if p.offers(pluginv1.LoginMethods_ServiceDesc.ServiceName) {
+			asked = append(asked, p)
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	answers := make([][]LoginMethod, len(asked))
+	var wg sync.WaitGroup
+	for i, p := range asked {
+		wg.Go(func() {
+			err := p.call(ctx, pluginv1.LoginMethods_ServiceDesc.ServiceName, offerTimeout, func(ctx context.Context, in *instance) error {
+				resp, err := pluginv1.NewLoginMethodsClient(in.conn).Offer(ctx, &pluginv1.OfferRequest{EmailDomain: emailDomain, OrganizationId: idText(organization), ReturnTo: returnTo})
+				if err != nil {
+					return err
+				}
+				answers[i] = p.methods(resp.GetMethods())
+				return nil
+			})
+			if err != nil {
+				p.log.Warn("ways to sign in not offered", "error", err)
+			}
+		})
+	}
+	wg.Wait()
+	return slices.Concat(answers...)
+}
+
+// methods keeps what leads below one of the plugin's own routes.
+func (p *plugin) methods(in []*pluginv1.LoginMethod) []LoginMethod {
+	p.mu.Lock()
+	m := p.manifest
+	p.mu.Unlock()
+	var out []LoginMethod
+	for _, lm := range in[:min(len(in), 20)] {
+		u, err := url.Parse(lm.GetUrl())
+		ok := err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && cleanPath(u.Path) &&
+			slices.ContainsFunc(m.GetRoutes(), func(r *pluginv1.Route) bool { return under(u.Path, r.GetPath()) })
+		if !ok || lm.GetLabel() == "" {
+			p.host.metrics.answers.WithLabelValues(p.name, "login_method").Inc()
+			p.log.Warn("way to sign in left out: it does not lead below a route of the plugin", "id", printable(clip(lm.GetId(), 64)))
+			continue
+		}
+		out = append(out, LoginMethod{Plugin: p.name, ID: printable(clip(lm.GetId(), 64)), Label: printable(clip(lm.GetLabel(), 80)), URL: lm.GetUrl(), Exclusive: lm.GetExclusive()})
+	}
+	return out
+}
+
+// ---- Claims --------------------------------------------------------------------------------------------------
+
+// Claims are what plugins add for one principal and audience.
+type Claims struct {
+	Values map[string]map[string]any // by the plugin's own name
+	Stale  []string                  // plugins that failed: their claims are left out
+	MaxAge time.Duration             // how long the values may be used; zero: this once
+}
+
+// Claims asks every plugin that adds claims, all at once.
+func (h *Host) Claims(ctx context.Context, who session.Principal, audience string) Claims {
+	var asked []*plugin
+	for _, p := range h.all() {
+		if p.offers(pluginv1.Claims_ServiceDesc.ServiceName) {
+			asked = append(asked, p)
+		}
+	}
+	out := Claims{Values: map[string]map[string]any{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	first := true
+	for _, p := range asked {
+		wg.Go(func() {
+			name, values, age := "", map[string]any{}, time.Duration(0)
+			err := p.call(ctx, pluginv1.Claims_ServiceDesc.ServiceName, claimTimeout, func(ctx context.Context, in *instance) error {
+				resp, err := pluginv1.NewClaimsClient(in.conn).Claims(ctx, &pluginv1.ClaimsRequest{Principal: principalTo(&who), Audience: audience})
+				if err != nil {
+					return err
+				}
+				name, age = in.manifest.GetName(), max(resp.GetMaxAge().AsDuration(), 0)
+				for k, v := range resp.GetClaims().AsMap() {
+					if slices.Contains(in.manifest.GetClaims(), k) { // what it said it may add, and nothing else
+						values[k] = v
+						continue
+					}
+					h.metrics.answers.WithLabelValues(p.name, "claim").Inc()
+				}
+				return nil
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				out.Stale = append(out.Stale, p.name)
+				p.log.Warn("claims left out", "error", err)
+				return
+			}
+			out.Values[name] = values
+			if first || age < out.MaxAge {
+				out.MaxAge, first = age, false
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(out.Stale)
+	return out
+}
+
+// offers reports whether the plugin, as last seen, serves a seam.
+func (p *plugin) offers(service string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.manifest.offers(service)
+}
+
+// under reports whether a path is a route's or below it.
+func under(path, route string) bool {
+	rest, ok := strings.CutPrefix(path, route)
+	return ok && (rest == "" || rest[0] == '/')
+}

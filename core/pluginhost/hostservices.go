@@ -1,0 +1,593 @@
+package pluginhost
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/event"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/store"
+	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// Events stores host-emitted events; core/event is one.
+type Events interface {
+	Publish(ctx context.Context, events []event.Event) (stored, duplicate int, err error)
+}
+
+// Finder is what a Sessions may also be: it resolves a session by its id. ErrNotFound kinds mean that it no longer stands.
+type Finder interface {
+	Find(ctx context.Context, id uuid.UUID) (session.Principal, error)
+}
+
+// Federated completes sign-ins that a plugin has verified. The core may not offer it yet.
+type Federated interface {
+	// Mint takes a verified identity through the policy of any other sign-in; continueURL is where the browser goes on.
+	Mint(ctx context.Context, m Mint) (continueURL string, err error)
+	// RevokeFederated ends the sessions that were made with a provider's handle.
+	RevokeFederated(ctx context.Context, plugin, index, reason string) (int, error)
+}
+
+// Mint is one federated sign-in.
+type Mint struct {
+	Plugin, Provider, Subject string
+	UserID, OrganizationID    uuid.UUID
+	Email                     string
+	EmailVerified             bool
+	FederatedIndex            string
+	AMR                       []string
+	ReturnTo                  string
+}
+
+// Pages lends the shared layout; core/web is one.
+type Pages interface {
+	// Render wraps a body, which the plugin vouches for as safe HTML, in the layout. path is the page's own.
+	Render(ctx context.Context, title, bodyHTML string, who *session.Principal, path string) (string, error)
+	// SignIn is where to send a browser whose person must sign in, anew or better. A returnTo that leads elsewhere is
+	// left out.
+	SignIn(returnTo string, maxAge time.Duration, requiredAAL string, fresh bool) string
+}
+
+// ---- Identity ------------------------------------------------------------------------------------------------
+
+type identityService struct {
+	hostv1.UnimplementedIdentityServer
+	*hostServices
+}
+
+const maxIDs = 200
+
+func userTo(a account.Account) *hostv1.User {
+	u := &hostv1.User{Id: a.ID.String(), Status: string(a.Status)}
+	if a.Status == account.Deleted {
+		return u
+	}
+	u.Email, u.EmailVerified, u.Administrator, u.CreatedAt = a.Email, !a.ConfirmedAt.IsZero(), a.Administrator, timeTo(a.CreatedAt)
+	return u
+}
+
+func (s identityService) GetUsers(ctx context.Context, r *hostv1.GetUsersRequest) (*hostv1.GetUsersResponse, error) {
+	if s.h.cfg.Accounts == nil {
+		return nil, missing("accounts")
+	}
+	if len(r.GetIds()) > maxIDs {
+		return nil, fault.Newf(fault.Invalid, "too_many_ids", "At most %d ids at once.", maxIDs).At("ids")
+	}
+	ids := make([]uuid.UUID, 0, len(r.GetIds()))
+	for _, text := range r.GetIds() {
+		// An id that isn't one names nobody, like any other unknown one.
+		if id, err := uuid.Parse(text); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return &hostv1.GetUsersResponse{}, nil
+	}
+	found, err := s.h.cfg.Accounts.GetMany(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := &hostv1.GetUsersResponse{}
+	for _, a := range found {
+		out.Users = append(out.Users, userTo(a))
+	}
+	return out, nil
+}
+
+func (s identityService) FindUser(ctx context.Context, r *hostv1.FindUserRequest) (*hostv1.FindUserResponse, error) {
+	if s.h.cfg.Accounts == nil {
+		return nil, missing("accounts")
+	}
+	a, err := s.h.cfg.Accounts.FindByEmail(ctx, r.GetEmail())
+	switch {
+	case err == nil:
+		return &hostv1.FindUserResponse{User: userTo(a)}, nil
+	case fault.KindOf(err) == fault.NotFound, fault.KindOf(err) == fault.Invalid:
+		return &hostv1.FindUserResponse{}, nil
+	}
+	return nil, err
+}
+
+// Organizations are not in the core yet: nobody is in one.
+func (s identityService) GetOrganizations(context.Context, *hostv1.GetOrganizationsRequest) (*hostv1.GetOrganizationsResponse, error) {
+	return &hostv1.GetOrganizationsResponse{}, nil
+}
+
+func (s identityService) ListMemberships(context.Context, *hostv1.ListMembershipsRequest) (*hostv1.ListMembershipsResponse, error) {
+	return &hostv1.ListMembershipsResponse{}, nil
+}
+
+func (s identityService) ResolveSession(ctx context.Context, r *hostv1.ResolveSessionRequest) (*hostv1.ResolveSessionResponse, error) {
+	p, err := s.find(ctx, r.GetSessionId())
+	if err != nil || p == nil {
+		return &hostv1.ResolveSessionResponse{}, err
+	}
+	return &hostv1.ResolveSessionResponse{Principal: principalTo(p)}, nil
+}
+
+// find gives the principal of a session that stands, or nil.
+func (s *hostServices) find(ctx context.Context, text string) (*session.Principal, error) {
+	finder, ok := s.h.cfg.Sessions.(Finder)
+	if !ok {
+		return nil, missing("sessions by their id")
+	}
+	id, err := uuid.Parse(text)
+	if err != nil {
+		return nil, nil
+	}
+	p, err := finder.Find(ctx, id)
+	switch k := fault.KindOf(err); {
+	case err == nil:
+		return &p, nil
+	case k == fault.NotFound, k == fault.Unauthenticated, k == fault.Denied:
+		return nil, nil
+	}
+	return nil, err
+}
+
+// ---- Sessions ------------------------------------------------------------------------------------------------
+
+type sessionsService struct {
+	hostv1.UnimplementedSessionsServer
+	*hostServices
+}
+
+func (s sessionsService) Mint(ctx context.Context, r *hostv1.MintRequest) (*hostv1.MintResponse, error) {
+	if s.h.cfg.Federated == nil {
+		return nil, missing("sign-ins completed by a plugin")
+	}
+	user, err := idFrom(r.GetUserId(), "user_id")
+	if err != nil {
+		return nil, err
+	}
+	org, err := idFrom(r.GetOrganizationId(), "organization_id")
+	if err != nil {
+		return nil, err
+	}
+	if r.GetProvider() == "" || r.GetSubject() == "" {
+		return nil, fault.New(fault.Invalid, "invalid_identity", "A federated identity has a provider and a subject.").At("subject")
+	}
+	url, err := s.h.cfg.Federated.Mint(withRequest(ctx, r.GetRequest()), Mint{
+		Plugin: s.name(), Provider: r.GetProvider(), Subject: r.GetSubject(), UserID: user, OrganizationID: org, Email: r.GetEmail(),
+		EmailVerified: r.GetEmailVerified(), FederatedIndex: r.GetFederatedIndex(), AMR: r.GetAmr(), ReturnTo: r.GetReturnTo(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.MintResponse{ContinueUrl: url}, nil
+}
+
+func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*hostv1.RevokeResponse, error) {
+	actor := pluginRef(s.name())
+	switch w := r.GetWhich().(type) {
+	case *hostv1.RevokeRequest_UserId:
+		if s.h.cfg.Sessions == nil {
+			return nil, missing("sessions")
+		}
+		id, err := idFrom(w.UserId, "user_id")
+		if err != nil || id == uuid.Nil {
+			return nil, orElseErr(err, fault.New(fault.Invalid, "invalid_id", "Whose sessions?").At("user_id"))
+		}
+		n, err := s.h.cfg.Sessions.RevokeAll(ctx, actor, id)
+		return &hostv1.RevokeResponse{Revoked: uint32(n)}, err
+	case *hostv1.RevokeRequest_SessionId:
+		p, err := s.find(ctx, w.SessionId)
+		if err != nil || p == nil {
+			return &hostv1.RevokeResponse{}, err
+		}
+		if err := s.h.cfg.Sessions.Revoke(ctx, actor, p.UserID, p.SessionID); err != nil {
+			if fault.KindOf(err) == fault.NotFound {
+				return &hostv1.RevokeResponse{}, nil
+			}
+			return nil, err
+		}
+		return &hostv1.RevokeResponse{Revoked: 1}, nil
+	case *hostv1.RevokeRequest_FederatedIndex:
+		if s.h.cfg.Federated == nil {
+			return nil, missing("sessions by a provider's handle")
+		}
+		n, err := s.h.cfg.Federated.RevokeFederated(ctx, s.name(), w.FederatedIndex, r.GetReason())
+		return &hostv1.RevokeResponse{Revoked: uint32(max(n, 0))}, err
+	}
+	return nil, fault.New(fault.Invalid, "invalid_which", "Which sessions?").At("which")
+}
+
+func orElseErr(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// withRequest passes on where a plugin says its request came from, for the audit row. A plugin that serves routes got
+// these values from the host; it can only lie about its own rows.
+func withRequest(ctx context.Context, r *pluginv1.RequestInfo) context.Context {
+	if r == nil {
+		return ctx
+	}
+	ip, _ := netip.ParseAddr(r.GetIp())
+	return request.With(ctx, request.Info{ID: clip(printable(r.GetRequestId()), 64), IP: ip, UserAgent: clip(printable(r.GetUserAgent()), 500)})
+}
+
+// ---- Audit ---------------------------------------------------------------------------------------------------
+
+type auditService struct {
+	hostv1.UnimplementedAuditServer
+	*hostServices
+}
+
+// idempotencyTTL is how long the same key means the same row.
+const idempotencyTTL = 7 * 24 * time.Hour
+
+func (s auditService) Record(ctx context.Context, r *hostv1.RecordAuditRequest) (*hostv1.RecordAuditResponse, error) {
+	if s.h.cfg.Audit == nil {
+		return nil, missing("the audit log")
+	}
+	org, err := idFrom(r.GetOrganizationId(), "organization_id")
+	if err != nil {
+		return nil, err
+	}
+	sess, err := idFrom(r.GetSessionId(), "session_id")
+	if err != nil {
+		return nil, err
+	}
+	if len(r.GetIdempotencyKey()) > maxKey {
+		return nil, fault.Newf(fault.Invalid, "invalid_key", "An idempotency key has at most %d bytes.", maxKey).At("idempotency_key")
+	}
+	e := audit.Entry{Action: r.GetAction(), Outcome: audit.Outcome(r.GetOutcome()), Actor: refFrom(r.GetActor()), OrganizationID: org, SessionID: sess, Metadata: r.GetMetadata().AsMap()}
+	if r.GetActor() == nil {
+		e.Actor = pluginRef(s.name())
+	}
+	for _, t := range r.GetTargets() {
+		e.Targets = append(e.Targets, refFrom(t))
+	}
+	// The prefix is what the plugin calls itself, and that is part of its manifest: a bundled plugin under another
+	// label still records as itself, and an external one can't take a name that somebody else runs under.
+	prefix := s.in.manifest.GetName()
+	var id uuid.UUID
+	err = s.h.cfg.DB.Tx(withRequest(ctx, r.GetRequest()), func(ctx context.Context, tx *store.Tx) error {
+		var err error
+		if r.GetIdempotencyKey() == "" {
+			id, err = s.h.cfg.Audit.RecordAs(ctx, tx, prefix, e)
+			return err
+		}
+		sum := sha256.Sum256([]byte(r.GetIdempotencyKey()))
+		var seen []byte
+		now := s.h.now()
+		err = tx.QueryRow(ctx, kvGetSQL, s.name()+auditKeys, sum[:], now).Scan(&seen, new(int64))
+		if err == nil {
+			id, err = uuid.FromBytes(seen)
+			return err
+		}
+		if !errors.Is(err, store.ErrNoRows) {
+			return err
+		}
+		if id, err = s.h.cfg.Audit.RecordAs(ctx, tx, prefix, e); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, kvExpiredSQL, s.name()+auditKeys, now); err != nil {
+			return err
+		}
+		until := now.Add(idempotencyTTL)
+		_, err = tx.Exec(ctx, kvInsertSQL, s.name()+auditKeys, sum[:], id[:], now.UnixMicro(), until)
+		return err
+	})
+	if store.IsUnique(err) {
+		// Somebody else recorded under the key at this moment; the row to name is theirs.
+		return nil, fault.New(fault.Unavailable, "busy", "The same key is being recorded. Try again.").After(50 * time.Millisecond)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.RecordAuditResponse{Id: id.String()}, nil
+}
+
+// auditKeys marks the rows of plugin_kv that remember idempotency keys. No plugin's name has a slash.
+const auditKeys = "/audit"
+
+const kvInsertSQL = `INSERT INTO plugin_kv (plugin, key, value, version, expires_at) VALUES ($1, $2, $3, $4, $5)`
+
+type auditLogService struct {
+	hostv1.UnimplementedAuditLogServer
+	*hostServices
+}
+
+func (s auditLogService) Read(ctx context.Context, r *hostv1.ReadAuditRequest) (*hostv1.ReadAuditResponse, error) {
+	if s.h.cfg.Audit == nil {
+		return nil, missing("the audit log")
+	}
+	after, err := audit.ParsePosition(r.GetAfter())
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "invalid_position", "This is not a position in the log.").At("after")
+	}
+	limit := int(r.GetLimit())
+	if limit <= 0 || limit > 1000 {
+		limit = 1000
+	}
+	rows, next, err := s.h.cfg.Audit.Read(ctx, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &hostv1.ReadAuditResponse{Next: next.String(), End: len(rows) == 0}
+	size := 0
+	for i := range rows {
+		row, err := rowTo(&rows[i])
+		if err != nil {
+			return nil, err
+		}
+		if size += sizeOf(row); size > maxBatchBytes && i > 0 {
+			out.Next = rows[i-1].Position.String()
+			break
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	return out, nil
+}
+
+// ---- Events, Mail --------------------------------------------------------------------------------------------
+
+type eventsService struct {
+	hostv1.UnimplementedEventsServer
+	*hostServices
+}
+
+func (s eventsService) Publish(ctx context.Context, r *hostv1.PublishRequest) (*hostv1.PublishResponse, error) {
+	if s.h.cfg.Events == nil {
+		return nil, missing("host-emitted events")
+	}
+	if len(r.GetEvents()) > event.MaxBatch {
+		return nil, fault.Newf(fault.Invalid, "too_many_events", "At most %d events at once.", event.MaxBatch).At("events")
+	}
+	var events []event.Event
+	for _, e := range r.GetEvents() {
+		ev := eventFrom(e)
+		ev.Source = "plugin:" + s.name() // in its own name, whatever it says
+		events = append(events, ev)
+	}
+	stored, duplicate, err := s.h.cfg.Events.Publish(ctx, events)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.PublishResponse{Stored: uint32(stored), Duplicate: uint32(duplicate)}, nil
+}
+
+type mailService struct {
+	hostv1.UnimplementedMailServer
+	*hostServices
+}
+
+// mailSpace makes ids of a plugin's idempotency keys that no other plugin's keys and no other mail can have.
+var mailSpace = uuid.MustParse("6f0a3b52-0e0f-4b6e-9d0e-5f6a1c8e7b31")
+
+func (s mailService) Send(ctx context.Context, r *hostv1.SendMailRequest) (*hostv1.SendMailResponse, error) {
+	if s.h.cfg.Outbox == nil {
+		return nil, missing("mail")
+	}
+	m := r.GetMessage()
+	if m.GetTo().GetAddress() == "" {
+		return nil, fault.New(fault.Invalid, "invalid_recipient", "A mail needs a recipient.").At("to")
+	}
+	org, err := idFrom(m.GetOrganizationId(), "organization_id")
+	if err != nil {
+		return nil, err
+	}
+	// The sender is the service's own, not the plugin's choice.
+	msg := mail.Message{
+		Purpose: s.name() + "." + orElse(m.GetPurpose(), "message"), To: mail.Address{Address: m.GetTo().GetAddress(), Name: m.GetTo().GetName()},
+		Subject: m.GetSubject(), Text: m.GetText(), HTML: m.GetHtml(), Variables: m.GetVariables(), Language: m.GetLanguage(), OrganizationID: org,
+	}
+	if t := m.GetDeadline(); t.IsValid() {
+		msg.Deadline = t.AsTime()
+	}
+	if key := m.GetIdempotencyKey(); key != "" {
+		msg.ID = uuid.NewSHA1(mailSpace, []byte(s.name()+"\x00"+key))
+	}
+	err = s.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := s.h.cfg.Outbox.Enqueue(ctx, tx, msg)
+		return err
+	})
+	return &hostv1.SendMailResponse{}, err
+}
+
+// ---- Seal, Lease ---------------------------------------------------------------------------------------------
+
+type sealService struct {
+	hostv1.UnimplementedSealServer
+	*hostServices
+}
+
+const maxPlaintext = 64 << 10
+
+// purpose binds what is sealed to the plugin: no other can open it, and the core can't be made to.
+func (s sealService) purpose(own string) (string, error) {
+	if len(own) > 128 || own != printable(own) {
+		return "", fault.New(fault.Invalid, "invalid_purpose", "A purpose has at most 128 printable characters.").At("purpose")
+	}
+	return "plugin/" + s.name() + "/" + own, nil
+}
+
+func (s sealService) Seal(_ context.Context, r *hostv1.SealRequest) (*hostv1.SealResponse, error) {
+	if s.h.cfg.Keyring == nil {
+		return nil, missing("a keyring")
+	}
+	purpose, err := s.purpose(r.GetPurpose())
+	if err != nil {
+		return nil, err
+	}
+	if len(r.GetPlaintext()) > maxPlaintext {
+		return nil, fault.Newf(fault.TooLarge, "plaintext_too_large", "At most %d bytes can be sealed.", maxPlaintext).At("plaintext")
+	}
+	return &hostv1.SealResponse{Sealed: s.h.cfg.Keyring.Seal(r.GetPlaintext(), purpose)}, nil
+}
+
+func (s sealService) Open(_ context.Context, r *hostv1.OpenRequest) (*hostv1.OpenResponse, error) {
+	if s.h.cfg.Keyring == nil {
+		return nil, missing("a keyring")
+	}
+	purpose, err := s.purpose(r.GetPurpose())
+	if err != nil {
+		return nil, err
+	}
+	plain, stale, err := s.h.cfg.Keyring.Open(r.GetSealed(), purpose)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "not_sealed", "This was not sealed by this plugin for this purpose, or it was changed.").At("sealed").Because(err)
+	}
+	return &hostv1.OpenResponse{Plaintext: plain, Stale: stale}, nil
+}
+
+type leaseService struct {
+	hostv1.UnimplementedLeaseServer
+	*hostServices
+}
+
+func (s leaseService) lease(own string) (string, error) {
+	if own == "" || len(own) > 128 || own != printable(own) {
+		return "", fault.New(fault.Invalid, "invalid_name", "A lease's name has 1 to 128 printable characters.").At("name")
+	}
+	return "plugin/" + s.name() + "/" + own, nil
+}
+
+func (s leaseService) Acquire(ctx context.Context, r *hostv1.AcquireRequest) (*hostv1.AcquireResponse, error) {
+	if s.h.cfg.Leases == nil {
+		return nil, missing("leases")
+	}
+	name, err := s.lease(r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	ttl := r.GetTtl().AsDuration()
+	if ttl < 2*time.Second || ttl > 5*time.Minute {
+		return nil, fault.New(fault.Invalid, "invalid_ttl", "A lease lasts 2 seconds to 5 minutes.").At("ttl")
+	}
+	held, token, err := s.h.cfg.Leases.Acquire(ctx, name, ttl)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.AcquireResponse{Held: held, Token: token}, nil
+}
+
+func (s leaseService) Release(ctx context.Context, r *hostv1.ReleaseRequest) (*hostv1.ReleaseResponse, error) {
+	if s.h.cfg.Leases == nil {
+		return nil, missing("leases")
+	}
+	name, err := s.lease(r.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.ReleaseResponse{}, s.h.cfg.Leases.Release(ctx, name)
+}
+
+// ---- KV, Pages -----------------------------------------------------------------------------------------------
+
+type kvService struct {
+	hostv1.UnimplementedKVServer
+	*hostServices
+}
+
+func (s kvService) Get(ctx context.Context, r *hostv1.GetRequest) (*hostv1.GetResponse, error) {
+	e, err := s.h.kv.get(ctx, s.name(), r.GetKey())
+	if err != nil || e == nil {
+		return &hostv1.GetResponse{}, err
+	}
+	return &hostv1.GetResponse{Entry: &hostv1.Entry{Key: e.key, Value: e.value, Version: e.version}}, nil
+}
+
+func (s kvService) Put(ctx context.Context, r *hostv1.PutRequest) (*hostv1.PutResponse, error) {
+	stored, version, err := s.h.kv.put(ctx, s.name(), r.GetKey(), r.GetValue(), r.GetIfVersion(), r.GetTtl().AsDuration())
+	return &hostv1.PutResponse{Stored: stored, Version: version}, err
+}
+
+func (s kvService) Delete(ctx context.Context, r *hostv1.DeleteRequest) (*hostv1.DeleteResponse, error) {
+	deleted, err := s.h.kv.delete(ctx, s.name(), r.GetKey(), r.GetIfVersion())
+	return &hostv1.DeleteResponse{Deleted: deleted}, err
+}
+
+func (s kvService) List(ctx context.Context, r *hostv1.ListRequest) (*hostv1.ListResponse, error) {
+	entries, err := s.h.kv.list(ctx, s.name(), r.GetPrefix(), r.GetAfter(), int(r.GetLimit()))
+	if err != nil {
+		return nil, err
+	}
+	out := &hostv1.ListResponse{}
+	for _, e := range entries {
+		out.Entries = append(out.Entries, &hostv1.Entry{Key: e.key, Value: e.value, Version: e.version})
+	}
+	return out, nil
+}
+
+type pagesService struct {
+	hostv1.UnimplementedPagesServer
+	*hostServices
+}
+
+func (s pagesService) Render(ctx context.Context, r *hostv1.RenderRequest) (*hostv1.RenderResponse, error) {
+	if s.h.cfg.Pages == nil {
+		return nil, missing("pages")
+	}
+	p, err := principalFrom(r.GetPrincipal())
+	if err != nil {
+		return nil, err
+	}
+	html, err := s.h.cfg.Pages.Render(ctx, r.GetTitle(), r.GetBodyHtml(), p, r.GetPath())
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.RenderResponse{Html: html}, nil
+}
+
+func (s pagesService) SignIn(_ context.Context, r *hostv1.SignInRequest) (*hostv1.SignInResponse, error) {
+	if s.h.cfg.Pages == nil {
+		return nil, missing("pages")
+	}
+	var age time.Duration
+	if r.GetMaxAge() != nil {
+		age = r.GetMaxAge().AsDuration()
+	}
+	return &hostv1.SignInResponse{Url: s.h.cfg.Pages.SignIn(r.GetReturnTo(), age, r.GetRequiredAal(), r.GetFresh())}, nil
+}
+
+// principalFrom is only for showing a page: nothing is decided by what a plugin says of a principal.
+func principalFrom(p *pluginv1.Principal) (*session.Principal, error) {
+	if p == nil {
+		return nil, nil
+	}
+	user, err := idFrom(p.GetUserId(), "principal.user_id")
+	if err != nil {
+		return nil, err
+	}
+	sess, err := idFrom(p.GetSessionId(), "principal.session_id")
+	if err != nil {
+		return nil, err
+	}
+	return &session.Principal{Kind: p.GetKind(), UserID: user, SessionID: sess, Email: p.GetEmail(), Display: p.GetDisplay(), Administrator: p.GetAdministrator(), AAL: p.GetAal(), AMR: p.GetAmr()}, nil
+}

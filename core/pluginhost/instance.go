@@ -1,0 +1,313 @@
+package pluginhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/sigra-auth/sigra/core/config"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+const (
+	startTimeout    = 10 * time.Second // fork, handshake and Describe
+	settingsTimeout = 10 * time.Second // Configure, with the plugin's migrations
+	healthTimeout   = 2 * time.Second
+
+	// Stopping, 5 s in all.
+	drainTimeout = 3 * time.Second
+	stopTimeout  = 1200 * time.Millisecond
+	killTimeout  = 400 * time.Millisecond
+
+	maxMessage = 4 << 20 // of a plugin's answer, and of a plugin's question to the host
+)
+
+// instance is one running process of a plugin. Nothing of it is used twice: client, command, checksum and certificate
+// of go-plugin all serve once.
+type instance struct {
+	block    config.Plugin
+	proc     *process
+	logs     *stderrLog
+	client   *goplugin.Client
+	conn     *grpc.ClientConn
+	plugin   pluginv1.PluginClient
+	manifest *manifest
+	grants   grants
+	settings []byte // what it was configured with
+	hostSrv  *grpc.Server
+	folder   string
+	folders  *folders
+	stamp    stamp // of the program file, when external
+	started  time.Time
+
+	mu       sync.Mutex
+	calls    int
+	draining bool
+	drained  chan struct{} // closed when draining and no call is left
+	ended    sync.Once
+}
+
+// errGone is what callers meet while there is no process to call.
+var errGone = errors.New("it is not running right now")
+
+// begin counts a call in, unless the instance no longer takes any.
+func (in *instance) begin() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.draining {
+		return false
+	}
+	in.calls++
+	return true
+}
+
+func (in *instance) release() {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.calls--
+	if in.draining && in.calls == 0 {
+		close(in.drained)
+	}
+}
+
+// refuse ends the taking of calls and returns a channel that closes after the last.
+func (in *instance) refuse() <-chan struct{} {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if !in.draining {
+		in.draining, in.drained = true, make(chan struct{})
+		if in.calls == 0 {
+			close(in.drained)
+		}
+	}
+	return in.drained
+}
+
+func (in *instance) gone() <-chan struct{} { return in.proc.exited }
+
+// startError is a start that failed because of what the plugin did; its text is for operators.
+type startError struct {
+	op  string
+	err error
+}
+
+func (e *startError) Error() string { return e.op + ": " + e.err.Error() }
+func (e *startError) Unwrap() error { return e.err }
+
+// launch starts a process for the block and takes it as far as its manifest. On error nothing is left behind.
+func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, logs *stderrLog) (_ *instance, err error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	in := &instance{block: b, logs: logs, folders: h.folders, started: h.now()}
+	var exe *executable
+	if b.External() {
+		if exe, err = h.verifier.open(b.Source, b.SHA256); err != nil {
+			return nil, &startError{"verify", err}
+		}
+		defer exe.close() // the child has its own by then
+		in.stamp = exe.stamp
+	}
+	if in.folder, err = h.folders.make(b.Name); err != nil {
+		return nil, fmt.Errorf("make a socket folder: %w", err)
+	}
+	cfg := &goplugin.ClientConfig{
+		HandshakeConfig:  handshake,
+		Plugins:          goplugin.PluginSet{"sigra": &dispenser{}},
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     startTimeout,
+		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: in.folder},
+		Logger:           quiet(log),
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+			grpc.WithStreamInterceptor(deafBroker),
+		},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
+			cmd.Env = environ(cmd.Env, b.Env, nil)
+			if exe != nil {
+				cmd.Args = []string{exe.path}
+			} else {
+				cmd.Path, cmd.Args = h.command(b.Name)
+			}
+			in.proc = newProcess(cmd, exe, in.folder, logs)
+			return in.proc, nil
+		},
+	}
+	in.client = goplugin.NewClient(cfg)
+	defer func() {
+		if err != nil {
+			in.destroy()
+		}
+	}()
+	// go-plugin's Start and Kill share a lock, so nothing but the death of the process can end a Start before its time.
+	connected := make(chan error, 1)
+	go func() { connected <- in.connect(h, cfg) }()
+	select {
+	case err = <-connected:
+	case <-ctx.Done():
+		in.slay()
+		<-connected
+		err = errors.New("it did not introduce itself in time")
+	}
+	if err != nil {
+		return nil, &startError{"start", plainer(err)}
+	}
+	resp, err := in.plugin.Describe(ctx, &pluginv1.DescribeRequest{
+		HostVersion: h.cfg.Version, Contracts: []string{contract}, HostBrokerId: hostBrokerID, Instance: b.Name,
+	})
+	if err != nil {
+		_, ce := (&plugin{name: b.Name, host: h}).judge(ctx, &seam{name: "Describe"}, err)
+		return nil, &startError{"describe", errors.New(ce.Text)}
+	}
+	m, unknown, err := checkManifest(resp)
+	if err != nil {
+		return nil, &startError{"describe", err}
+	}
+	if len(unknown) > 0 {
+		log.Warn("plugin offers what this version does not know", "seams", strings.Join(unknown, ", "))
+	}
+	in.manifest = m
+	return in, nil
+}
+
+const (
+	contract     = "sigra.plugin.v1"
+	hostBrokerID = 1
+)
+
+// connect does everything of go-plugin's that may block.
+func (in *instance) connect(h *Host, cfg *goplugin.ClientConfig) error {
+	proto, err := in.client.Client()
+	if err != nil {
+		return err
+	}
+	raw, err := proto.Dispense("sigra")
+	if err != nil {
+		return err
+	}
+	d := raw.(*dispensed)
+	in.conn, in.plugin = d.conn, pluginv1.NewPluginClient(d.conn)
+	// Not AcceptAndServe, which logs to the standard logger and leaves the server to itself.
+	ln, err := d.broker.Accept(hostBrokerID)
+	if err != nil {
+		return fmt.Errorf("offer host services: %w", err)
+	}
+	srv := h.hostServer(in, credentials.NewTLS(cfg.TLSConfig))
+	in.hostSrv = srv
+	h.wg.Add(1)
+	go func(ln net.Listener) {
+		defer h.wg.Done()
+		_ = srv.Serve(ln)
+	}(ln)
+	return nil
+}
+
+// configure gives the plugin its settings and its storage. Error diagnostics come back as they are.
+func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st *pluginv1.Storage) ([]*pluginv1.Diagnostic, error) {
+	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
+	defer cancel()
+	resp, err := in.plugin.Configure(ctx, &pluginv1.ConfigureRequest{
+		SettingsJson: settings, Storage: st, BaseUrl: h.cfg.BaseURL, LogLevel: h.log.GetLevel().String(),
+		GrantedServices: in.grants.grpcServices(), HostVersion: h.cfg.Version,
+	})
+	if err != nil {
+		_, ce := (&plugin{name: in.block.Name, host: h}).judge(ctx, &seam{name: "Configure"}, err)
+		return nil, &startError{"configure", errors.New(ce.Text)}
+	}
+	return resp.GetDiagnostics(), nil
+}
+
+// stop ends the process in order: no new calls, the calls in flight, the plugin's own Stop with the host services
+// still there, then go-plugin's shutdown, and at last force. Five seconds in all, whatever the plugin does.
+func (in *instance) stop(wedged bool) {
+	drained := in.refuse()
+	if !wedged {
+		timer := time.NewTimer(drainTimeout)
+		select {
+		case <-drained:
+		case <-in.gone():
+		case <-timer.C:
+		}
+		timer.Stop()
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		_, _ = in.plugin.Stop(ctx, &pluginv1.StopRequest{Grace: durationpb.New(stopTimeout)})
+		cancel()
+	}
+	in.destroy()
+}
+
+// destroy ends the process and everything that belongs to it. go-plugin's Kill waits for ever for a stopped process:
+// it gets a moment, then the process group is killed under its hands.
+func (in *instance) destroy() {
+	in.ended.Do(func() {
+		in.refuse()
+		killed := make(chan struct{})
+		go func() {
+			defer close(killed)
+			in.client.Kill()
+		}()
+		timer := time.NewTimer(killTimeout)
+		select {
+		case <-killed:
+		case <-timer.C:
+		}
+		timer.Stop()
+		in.slay()
+		<-killed
+		if in.hostSrv != nil {
+			in.hostSrv.Stop()
+		}
+		if in.conn != nil {
+			_ = in.conn.Close()
+		}
+		if in.proc != nil {
+			<-in.proc.exited
+		}
+		in.folders.remove(in.folder)
+	})
+}
+
+// slay kills the process group.
+func (in *instance) slay() {
+	if in.proc != nil {
+		_ = in.proc.Kill(context.Background())
+	}
+}
+
+// plainer says in one line what go-plugin says in several.
+func plainer(err error) error {
+	s := err.Error()
+	switch {
+	case strings.Contains(s, "Unrecognized remote plugin message"):
+		_, after, _ := strings.Cut(s, "message: ")
+		line, rest, _ := strings.Cut(after, "\n")
+		rest = strings.TrimSpace(strings.TrimPrefix(rest, "Failed to read any lines from plugin's stdout"))
+		if strings.TrimSpace(line) == "" {
+			return fmt.Errorf("it ended or closed its output without introducing itself; %s", orElse(rest, "it wrote nothing"))
+		}
+		return fmt.Errorf("it wrote %q to standard output before introducing itself: it is no Sigra plugin, or prints where it must not", clip(printable(line), 120))
+	case strings.Contains(s, "incompatible API version"):
+		return errors.New("it speaks another version of the plugin protocol; build it with a pluginsdk that fits this Sigra")
+	}
+	return errors.New(printable(clip(s, 512)))
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

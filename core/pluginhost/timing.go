@@ -1,0 +1,16 @@
+package pluginhost
+
+import "time"
+
+// timing is what tests make shorter.
+type timing struct {
+	health  time.Duration // between two checks
+	backoff time.Duration // the first
+	sink    time.Duration
+	head    time.Duration // of a route: to the answer's first byte
+	idle    time.Duration // of a route: between two frames
+}
+
+func defaultTiming() timing {
+	return timing{health: healthEvery, backoff: firstBackoff, sink: sinkTimeout, head: headTimeout, idle: idleTimeout}
+}
