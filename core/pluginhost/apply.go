@@ -27,16 +27,16 @@ func (h *Host) Apply(ctx context.Context, blocks []config.Plugin) config.Diagnos
 	defer h.applying.Unlock()
 	diags := h.checkBlocks(blocks)
 	if diags.HasErrors() || h.isClosed() {
-		return h.diagnostics(diags, blocks)
+		return diags
 	}
 	if !h.applied {
 		h.applied = true
 		h.first(blocks)
-		return h.diagnostics(diags, blocks)
+		return diags
 	}
 	r := &reload{h: h, blocks: blocks, diags: diags}
 	r.run(ctx)
-	return h.diagnostics(r.diags, blocks)
+	return r.diags
 }
 
 func (h *Host) isClosed() bool {
@@ -46,42 +46,39 @@ func (h *Host) isClosed() bool {
 }
 
 // checkBlocks is what needs no process.
-func (h *Host) checkBlocks(blocks []config.Plugin) hcl.Diagnostics {
-	var diags hcl.Diagnostics
+func (h *Host) checkBlocks(blocks []config.Plugin) config.Diagnostics {
+	var diags config.Diagnostics
 	seen := map[string]hcl.Range{}
 	paths := map[string]string{}
 	for _, b := range blocks {
 		if !namePattern.MatchString(b.Name) {
-			diags = append(diags, errorAt(b.Range, "Invalid plugin name", fmt.Sprintf("%q is not lower-case letters, digits and underscores, beginning with a letter.", printable(b.Name))))
+			diags = append(diags, errorAt(b, b.Range, "Invalid plugin name", fmt.Sprintf("%q is not lower-case letters, digits and underscores, beginning with a letter.", printable(b.Name))))
 			continue
 		}
 		if first, dup := seen[b.Name]; dup {
-			diags = append(diags, errorAt(b.Range, "Duplicate plugin", fmt.Sprintf("Plugin %q has a block already, at line %d.", b.Name, first.Start.Line)))
+			diags = append(diags, errorAt(b, b.Range, "Duplicate plugin", fmt.Sprintf("Plugin %q has a block already, at line %d.", b.Name, first.Start.Line)))
 		}
 		seen[b.Name] = b.Range
 		if !b.External() && !h.bundled(b.Name) {
-			d := errorAt(b.Range, "Unknown plugin", fmt.Sprintf("There is no bundled plugin %q. Bundled are: %s. For an external plugin set source and sha256.", b.Name, orElse(strings.Join(h.cfg.Bundled, ", "), "none")))
-			if n := nearest(b.Name, h.cfg.Bundled); n != "" {
-				d.Detail = fmt.Sprintf("There is no bundled plugin %q. Did you mean %q?", b.Name, n)
-			}
-			diags = append(diags, d)
+			diags = append(diags, b.Diagnose(b.Range, config.Error, fmt.Sprintf("there is no bundled plugin %q", b.Name),
+				fmt.Sprintf("Bundled are: %s. For an external plugin set source and sha256.", orElse(strings.Join(h.cfg.Bundled, ", "), "none")), config.Suggest(b.Name, h.cfg.Bundled)))
 		}
 		if b.External() && b.SHA256 == "" && !b.InsecureUnpinned {
-			diags = append(diags, errorAt(b.At("source"), "Unpinned plugin", "An external plugin needs sha256, or insecure_unpinned = true while it is being developed."))
+			diags = append(diags, errorAt(b, b.At("source"), "Unpinned plugin", "An external plugin needs sha256, or insecure_unpinned = true while it is being developed."))
 		}
 		g, more := parseGrants(b)
 		diags = append(diags, more...)
 		if b.Enabled {
 			for _, p := range g.routes {
 				if other, taken := paths[p]; taken {
-					diags = append(diags, errorAt(b.At("grants"), "Path granted twice", fmt.Sprintf("%s is granted to plugin %q already.", p, other)))
+					diags = append(diags, errorAt(b, b.At("grants"), "Path granted twice", fmt.Sprintf("%s is granted to plugin %q already.", p, other)))
 				}
 				paths[p] = b.Name
 			}
 		}
 		for _, q := range b.Gates {
 			if !slices.Contains(gate.Questions, gate.Question(q.Question)) {
-				diags = append(diags, errorAt(q.Range, "Unknown question", fmt.Sprintf("No gate is asked %q.", printable(q.Question))))
+				diags = append(diags, errorAt(b, q.Range, "Unknown question", fmt.Sprintf("No gate is asked %q.", printable(q.Question))))
 			}
 		}
 	}
@@ -155,7 +152,7 @@ func (h *Host) rebuild() {
 }
 
 // pathConflicts holds a manifest's paths against the core's and those of every other plugin, and its name against theirs.
-func (h *Host) pathConflicts(name string, m *manifest, b config.Plugin) hcl.Diagnostics {
+func (h *Host) pathConflicts(name string, m *manifest, b config.Plugin) config.Diagnostics {
 	others := map[string]*manifest{}
 	for _, p := range h.all() {
 		p.mu.Lock()
@@ -167,34 +164,34 @@ func (h *Host) pathConflicts(name string, m *manifest, b config.Plugin) hcl.Diag
 	return h.conflicts(b, m, others)
 }
 
-func (h *Host) conflicts(b config.Plugin, m *manifest, others map[string]*manifest) hcl.Diagnostics {
-	var diags hcl.Diagnostics
+func (h *Host) conflicts(b config.Plugin, m *manifest, others map[string]*manifest) config.Diagnostics {
+	var diags config.Diagnostics
 	where := b.At("grants")
 	if b.External() && m.GetName() != b.Name && h.bundled(m.GetName()) {
-		diags = append(diags, errorAt(b.Range, "Plugin under another's name", fmt.Sprintf("The program of plugin %q calls itself %q, which is a bundled plugin.", b.Name, m.GetName())))
+		diags = append(diags, errorAt(b, b.Range, "Plugin under another's name", fmt.Sprintf("The program of plugin %q calls itself %q, which is a bundled plugin.", b.Name, m.GetName())))
 	}
 	for _, r := range m.GetRoutes() {
 		for _, core := range h.cfg.CorePaths {
 			if under(r.GetPath(), core) || under(core, r.GetPath()) {
-				diags = append(diags, errorAt(where, "Path is Sigra's own", fmt.Sprintf("Plugin %q wants to serve %s, which is Sigra's %s.", b.Name, r.GetPath(), core)))
+				diags = append(diags, errorAt(b, where, "Path is Sigra's own", fmt.Sprintf("Plugin %q wants to serve %s, which is Sigra's %s.", b.Name, r.GetPath(), core)))
 			}
 		}
 		for other, om := range others {
 			for _, or := range om.GetRoutes() {
 				if under(r.GetPath(), or.GetPath()) || under(or.GetPath(), r.GetPath()) {
-					diags = append(diags, errorAt(where, "Path belongs to another plugin", fmt.Sprintf("Plugin %q wants to serve %s, but plugin %q serves %s.", b.Name, r.GetPath(), other, or.GetPath())))
+					diags = append(diags, errorAt(b, where, "Path belongs to another plugin", fmt.Sprintf("Plugin %q wants to serve %s, but plugin %q serves %s.", b.Name, r.GetPath(), other, or.GetPath())))
 				}
 			}
 		}
 	}
 	for other, om := range others {
 		if om.GetName() == m.GetName() && other != b.Name {
-			diags = append(diags, errorAt(b.Range, "Plugin runs already", fmt.Sprintf("Plugin %q calls itself %q, and so does plugin %q. One of each name can run.", b.Name, m.GetName(), other)))
+			diags = append(diags, errorAt(b, b.Range, "Plugin runs already", fmt.Sprintf("Plugin %q calls itself %q, and so does plugin %q. One of each name can run.", b.Name, m.GetName(), other)))
 		}
 	}
 	for _, q := range b.Gates {
 		if !m.offers(pluginv1.Gate_ServiceDesc.ServiceName) || !slices.Contains(m.GetGateQuestions(), q.Question) {
-			diags = append(diags, errorAt(q.Range, "Plugin can't answer this", fmt.Sprintf("Plugin %q answers: %s.", b.Name, orElse(strings.Join(m.GetGateQuestions(), ", "), "no questions"))))
+			diags = append(diags, errorAt(b, q.Range, "Plugin can't answer this", fmt.Sprintf("Plugin %q answers: %s.", b.Name, orElse(strings.Join(m.GetGateQuestions(), ", "), "no questions"))))
 		}
 	}
 	return diags
@@ -224,7 +221,7 @@ const (
 type reload struct {
 	h       *Host
 	blocks  []config.Plugin
-	diags   hcl.Diagnostics
+	diags   config.Diagnostics
 	changes []*change
 	removed []*plugin
 }
@@ -279,7 +276,7 @@ func (r *reload) plan() {
 }
 
 // pathConflictsOf checks only what depends on the block alone, of a plugin that runs.
-func (h *Host) pathConflictsOf(b config.Plugin, m *manifest) hcl.Diagnostics {
+func (h *Host) pathConflictsOf(b config.Plugin, m *manifest) config.Diagnostics {
 	return h.conflicts(b, m, nil)
 }
 
@@ -314,7 +311,7 @@ func (r *reload) prepare(ctx context.Context) {
 		return
 	}
 	var wg sync.WaitGroup
-	results := make([]hcl.Diagnostics, len(r.changes))
+	results := make([]config.Diagnostics, len(r.changes))
 	for i, c := range r.changes {
 		if c.kind != start {
 			continue
@@ -347,9 +344,9 @@ func (r *reload) prepare(ctx context.Context) {
 		}
 		// A program that can't be started is an error where something running would be replaced by it, or where it is
 		// not the program that was meant; else the plugin is simply down and tried again.
-		d := errorAt(r.where(c), "Plugin did not start", fmt.Sprintf("Plugin %q: %v.", c.b.Name, c.err))
+		d := errorAt(c.b, r.where(c), "Plugin did not start", fmt.Sprintf("Plugin %q: %v.", c.b.Name, c.err))
 		if running := c.p.current.Load() != nil; !running && !verifyFailed(c.err) {
-			d.Severity = hcl.DiagWarning
+			d.Severity = config.Warning
 		}
 		r.diags = append(r.diags, d)
 	}
@@ -385,7 +382,7 @@ func (r *reload) where(c *change) hcl.Range {
 // settle puts settings to the plugins: the last step that can fail.
 func (r *reload) settle(ctx context.Context) {
 	var wg sync.WaitGroup
-	results := make([]hcl.Diagnostics, len(r.changes))
+	results := make([]config.Diagnostics, len(r.changes))
 	for i, c := range r.changes {
 		if c.in == nil || (c.kind != start && c.kind != configure) {
 			continue
@@ -395,9 +392,9 @@ func (r *reload) settle(ctx context.Context) {
 			c.in.block = c.b
 			diags, err := c.p.configure(ctx, c.in, c.settings)
 			if err != nil {
-				d := errorAt(c.b.Range, "Plugin did not take its settings", fmt.Sprintf("Plugin %q: %v.", c.b.Name, err))
+				d := errorAt(c.b, c.b.Range, "Plugin did not take its settings", fmt.Sprintf("Plugin %q: %v.", c.b.Name, err))
 				if c.kind == start && c.p.current.Load() == nil {
-					d.Severity = hcl.DiagWarning
+					d.Severity = config.Warning
 					c.in.destroy()
 					c.in, c.err = nil, err
 				} else {
@@ -506,42 +503,21 @@ func (r *reload) commit(ctx context.Context) {
 	}
 }
 
-// diagnostics puts the host's findings into the form that the configuration's own have.
-func (h *Host) diagnostics(in hcl.Diagnostics, blocks []config.Plugin) config.Diagnostics {
-	var out config.Diagnostics
-	for _, d := range in {
-		out = append(out, diagnosticOf(d))
-	}
-	return out
-}
-
-func diagnosticOf(d *hcl.Diagnostic) config.Diagnostic {
-	out := config.Diagnostic{Severity: config.Error, Summary: d.Summary, Detail: d.Detail}
-	if d.Severity == hcl.DiagWarning {
-		out.Severity = config.Warning
-	}
-	if r := d.Subject; r != nil {
-		out.File, out.Line, out.Column = r.Filename, r.Start.Line, r.Start.Column
-		out.EndLine, out.EndColumn = r.End.Line, r.End.Column
-	}
-	return out
-}
-
 // Check starts a plugin only as far as to hear what it is, holds its block against that, and stops it: nothing is
 // configured, no data is made.
 func (h *Host) Check(ctx context.Context, b config.Plugin) config.Diagnostics {
 	diags := h.checkBlocks([]config.Plugin{b})
 	if diags.HasErrors() || !b.Enabled {
-		return h.diagnostics(diags, nil)
+		return diags
 	}
 	p := h.newPlugin(b)
 	in, _, more, err := p.prepare(ctx, b)
 	diags = append(diags, more...)
 	if err != nil {
-		diags = append(diags, errorAt(b.Range, "Plugin did not start", fmt.Sprintf("Plugin %q: %v.", b.Name, err)))
+		diags = append(diags, errorAt(b, b.Range, "Plugin did not start", fmt.Sprintf("Plugin %q: %v.", b.Name, err)))
 	} else {
 		diags = append(diags, h.pathConflicts(b.Name, in.manifest, b)...)
 		in.destroy()
 	}
-	return h.diagnostics(diags, nil)
+	return diags
 }

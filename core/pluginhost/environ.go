@@ -4,10 +4,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-)
 
-// LifelineEnv names the variable that tells a plugin which descriptor to watch: it reads as ended when the host dies.
-const LifelineEnv = "SIGRA_PLUGIN_LIFELINE_FD"
+	"github.com/sigra-auth/sigra/pluginsdk"
+)
 
 // ambient are the variables every plugin gets when the host has them: how to tell time and language, how to reach the
 // network and whom to trust there. Hosts that passed nothing at all had to add these one by one.
@@ -23,7 +22,7 @@ func environ(protocol, byName []string, lookup func(string) (string, bool)) []st
 		lookup = os.LookupEnv
 	}
 	out := slices.Clone(protocol)
-	out = append(out, LifelineEnv+"=3")
+	out = append(out, pluginsdk.LifelineEnv+"=3")
 	taken := map[string]bool{}
 	for _, kv := range out {
 		k, _, _ := strings.Cut(kv, "=")

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl/v2"
-
 	"github.com/sigra-auth/sigra/core/config"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
@@ -84,24 +82,21 @@ func (g grants) grpcServices() []string {
 }
 
 // parseGrants reads the grants of a block; unknown ones are errors that suggest the nearest.
-func parseGrants(b config.Plugin) (grants, hcl.Diagnostics) {
+func parseGrants(b config.Plugin) (grants, config.Diagnostics) {
 	var g grants
-	var diags hcl.Diagnostics
+	var diags config.Diagnostics
 	for _, name := range b.Grants {
 		if path, ok := strings.CutPrefix(name, routesGrant); ok {
 			if err := checkPath(path); err != nil {
-				diags = append(diags, errorAt(b.At("grants"), "Invalid grant", fmt.Sprintf("%q: %v", name, err)))
+				diags = append(diags, errorAt(b, b.At("grants"), "Invalid grant", fmt.Sprintf("%q: %v", name, err)))
 				continue
 			}
 			g.routes = append(g.routes, path)
 			continue
 		}
 		if serviceOf(name) == "" {
-			d := errorAt(b.At("grants"), "Unknown grant", fmt.Sprintf("There is no grant %q. The grants are %s.", name, strings.Join(grantNames(), ", ")))
-			if s := nearest(name, grantNames()); s != "" {
-				d.Detail = fmt.Sprintf("There is no grant %q. Did you mean %q?", name, s)
-			}
-			diags = append(diags, d)
+			diags = append(diags, b.Diagnose(b.At("grants"), config.Error, fmt.Sprintf("there is no grant %q", name),
+				"The grants are "+strings.Join(grantNames(), ", ")+".", config.Suggest(name, grantNames())))
 			continue
 		}
 		g.services = append(g.services, name)
@@ -114,7 +109,7 @@ func parseGrants(b config.Plugin) (grants, hcl.Diagnostics) {
 
 // settleGrants holds a manifest against its block. A bundled plugin gets exactly what its manifest names; an external
 // one must have been granted all that it requires, and each path it serves.
-func settleGrants(b config.Plugin, m *manifest) (grants, hcl.Diagnostics) {
+func settleGrants(b config.Plugin, m *manifest) (grants, config.Diagnostics) {
 	g, diags := parseGrants(b)
 	if diags.HasErrors() {
 		return g, diags
@@ -123,7 +118,7 @@ func settleGrants(b config.Plugin, m *manifest) (grants, hcl.Diagnostics) {
 	for _, s := range m.GetRequiredServices() {
 		name := grantOf(s)
 		if name == "" {
-			diags = append(diags, errorAt(b.Range, "Plugin needs a newer Sigra", fmt.Sprintf("Plugin %q requires the host service %s, which this version of Sigra does not have.", b.Name, printable(s))))
+			diags = append(diags, errorAt(b, b.Range, "Plugin needs a newer Sigra", fmt.Sprintf("Plugin %q requires the host service %s, which this version of Sigra does not have.", b.Name, printable(s))))
 			continue
 		}
 		required = append(required, name)
@@ -161,7 +156,7 @@ func settleGrants(b config.Plugin, m *manifest) (grants, hcl.Diagnostics) {
 		for i, s := range line {
 			line[i] = fmt.Sprintf("%q", s)
 		}
-		diags = append(diags, errorAt(b.At("grants"), "Missing grants", fmt.Sprintf(
+		diags = append(diags, errorAt(b, b.At("grants"), "Missing grants", fmt.Sprintf(
 			"Plugin %q needs %s. In its block write:\n\n  grants = [%s]", b.Name, strings.Join(missing, ", "), strings.Join(line, ", "))))
 	}
 	return g, diags

@@ -12,7 +12,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
-	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sigra-auth/sigra/core/account"
@@ -23,9 +22,6 @@ import (
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
-
-// handshake is go-plugin's: a cookie that keeps people from starting a plugin by hand. It protects nothing.
-var handshake = goplugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: "SIGRA_PLUGIN_COOKIE", MagicCookieValue: "f2b7c0de-sigra-plugin"}
 
 // Config is what a Host works with. Everything below "the seams" may be nil: the seam or service then does not exist,
 // and a plugin that calls it is told so.

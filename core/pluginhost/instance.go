@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/pluginsdk"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -123,8 +124,8 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 		return nil, fmt.Errorf("make a socket folder: %w", err)
 	}
 	cfg := &goplugin.ClientConfig{
-		HandshakeConfig:  handshake,
-		Plugins:          goplugin.PluginSet{"sigra": &dispenser{}},
+		HandshakeConfig:  pluginsdk.Handshake(),
+		Plugins:          goplugin.PluginSet{pluginsdk.PluginKey: &dispenser{}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
@@ -142,8 +143,11 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 			} else {
 				cmd.Path, cmd.Args = h.command(b.Name)
 			}
-			in.proc = newProcess(cmd, exe, in.folder, logs)
-			return in.proc, nil
+			p := newProcess(cmd, exe, in.folder, logs)
+			in.mu.Lock()
+			in.proc = p
+			in.mu.Unlock()
+			return p, nil
 		},
 	}
 	in.client = goplugin.NewClient(cfg)
@@ -158,8 +162,14 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 	select {
 	case err = <-connected:
 	case <-ctx.Done():
-		in.slay()
-		<-connected
+		for waiting := true; waiting; {
+			in.slay() // again and again: it may not even have been forked yet
+			select {
+			case <-connected:
+				waiting = false
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
 		err = errors.New("it did not introduce itself in time")
 	}
 	if err != nil {
@@ -194,7 +204,7 @@ func (in *instance) connect(h *Host, cfg *goplugin.ClientConfig) error {
 	if err != nil {
 		return err
 	}
-	raw, err := proto.Dispense("sigra")
+	raw, err := proto.Dispense(pluginsdk.PluginKey)
 	if err != nil {
 		return err
 	}
@@ -221,7 +231,7 @@ func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st 
 	defer cancel()
 	resp, err := in.plugin.Configure(ctx, &pluginv1.ConfigureRequest{
 		SettingsJson: settings, Storage: st, BaseUrl: h.cfg.BaseURL, LogLevel: h.log.GetLevel().String(),
-		GrantedServices: in.grants.grpcServices(), HostVersion: h.cfg.Version,
+		GrantedServices: in.grants.grpcServices(), Grants: in.grants.list(), HostVersion: h.cfg.Version,
 	})
 	if err != nil {
 		_, ce := (&plugin{name: in.block.Name, host: h}).judge(ctx, &seam{name: "Configure"}, err)
@@ -282,8 +292,11 @@ func (in *instance) destroy() {
 
 // slay kills the process group.
 func (in *instance) slay() {
-	if in.proc != nil {
-		_ = in.proc.Kill(context.Background())
+	in.mu.Lock()
+	p := in.proc
+	in.mu.Unlock()
+	if p != nil {
+		_ = p.Kill(context.Background())
 	}
 }
 

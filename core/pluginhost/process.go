@@ -81,7 +81,7 @@ func (p *process) Start(context.Context) (err error) {
 	}
 	p.cmd.Stdin = nil // /dev/null
 	p.cmd.Stdout, p.cmd.Stderr = outW, errW
-	p.cmd.ExtraFiles = []*os.File{lifeR} // descriptor 3, as LifelineEnv says
+	p.cmd.ExtraFiles = []*os.File{lifeR} // descriptor 3, as pluginsdk.LifelineEnv says
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Dir = p.folder
 	if p.exe != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,28 +29,19 @@ const (
 
 // decodeSettings reads a block's config body by the schema of its plugin and gives the JSON object for Configure. Its
 // diagnostics stand at the user's own lines, and suggest the nearest name for one that does not exist.
-func decodeSettings(b config.Plugin, schema *pluginv1.Schema) ([]byte, hcl.Diagnostics) {
+func decodeSettings(b config.Plugin, schema *pluginv1.Schema) ([]byte, config.Diagnostics) {
 	n := 0
 	spec, durations, err := specOf(schema, nil, 0, &n)
 	if err != nil {
-		return nil, hcl.Diagnostics{errorAt(b.Range, "Plugin describes settings that can't be", fmt.Sprintf("Plugin %q: %v.", b.Name, err))}
+		return nil, config.Diagnostics{errorAt(b, b.Range, "Plugin describes settings that can't be", fmt.Sprintf("Plugin %q: %v.", b.Name, err))}
 	}
-	body := b.Config
-	if body == nil {
-		body = hcl.EmptyBody()
-	}
-	val, diags := hcldec.Decode(body, spec, config.EvalContext(filepath.Dir(b.Range.Filename)))
-	for _, d := range diags {
-		if d.Subject == nil || d.Subject.Filename == "" {
-			r := b.ConfigRange
-			d.Subject = &r
-		}
-	}
+	b = b.Hide(secretNames(schema, 0)...)
+	val, diags := b.Decode(spec)
 	if diags.HasErrors() {
 		return nil, diags
 	}
 	if !val.IsWhollyKnown() {
-		return nil, append(diags, errorAt(b.ConfigRange, "Unknown value", "Every setting of a plugin must be known when Sigra starts."))
+		return nil, append(diags, errorAt(b, b.ConfigRange, "Unknown value", "Every setting of a plugin must be known when Sigra starts."))
 	}
 	for _, d := range durations {
 		diags = append(diags, checkDurations(b, val, d, nil)...)
@@ -61,7 +51,7 @@ func decodeSettings(b config.Plugin, schema *pluginv1.Schema) ([]byte, hcl.Diagn
 	}
 	out, err := ctyjson.Marshal(val, val.Type())
 	if err != nil {
-		return nil, append(diags, errorAt(b.ConfigRange, "Settings can't be passed on", err.Error()))
+		return nil, append(diags, errorAt(b, b.ConfigRange, "Settings can't be passed on", err.Error()))
 	}
 	return out, diags
 }
@@ -167,7 +157,7 @@ func defaultValue(src string, ty cty.Type) (cty.Value, error) {
 }
 
 // checkDurations looks at every value a duration path leads to; "*" is any element.
-func checkDurations(b config.Plugin, v cty.Value, path, at []string) (diags hcl.Diagnostics) {
+func checkDurations(b config.Plugin, v cty.Value, path, at []string) (diags config.Diagnostics) {
 	if v.IsNull() {
 		return nil
 	}
@@ -175,7 +165,7 @@ func checkDurations(b config.Plugin, v cty.Value, path, at []string) (diags hcl.
 		switch {
 		case v.Type() == cty.String:
 			if _, err := time.ParseDuration(v.AsString()); err != nil {
-				return hcl.Diagnostics{errorAt(settingRange(b, at), "Invalid duration", fmt.Sprintf("Expected a duration such as \"30s\", \"5m\" or \"1h30m\" for %s.", at[len(at)-1]))}
+				return config.Diagnostics{errorAt(b, b.SettingRange(at...), "Invalid duration", fmt.Sprintf("Expected a duration such as \"30s\", \"5m\" or \"1h30m\" for %s.", at[len(at)-1]))}
 			}
 		case v.CanIterateElements():
 			for it := v.ElementIterator(); it.Next(); {
@@ -204,60 +194,33 @@ func checkDurations(b config.Plugin, v cty.Value, path, at []string) (diags hcl.
 }
 
 // pluginDiagnostics puts what a plugin says of its settings at the lines it means.
-func pluginDiagnostics(b config.Plugin, in []*pluginv1.Diagnostic) hcl.Diagnostics {
-	var out hcl.Diagnostics
+func pluginDiagnostics(b config.Plugin, schema *pluginv1.Schema, in []*pluginv1.Diagnostic) config.Diagnostics {
+	b = b.Hide(secretNames(schema, 0)...)
+	var out config.Diagnostics
 	for _, d := range in[:min(len(in), 64)] {
-		r := settingRange(b, d.GetPath())
-		hd := errorAt(r, printable(clip(orElse(d.GetSummary(), "Invalid setting"), 256)), printable(clip(d.GetDetail(), 1024)))
+		severity := config.Error
 		if d.GetSeverity() == pluginv1.Diagnostic_SEVERITY_WARNING {
-			hd.Severity = hcl.DiagWarning
+			severity = config.Warning
 		}
-		out = append(out, hd)
+		out = append(out, b.Diagnose(b.SettingRange(d.GetPath()...), severity, printable(clip(orElse(d.GetSummary(), "invalid setting"), 256)), printable(clip(d.GetDetail(), 1024)), ""))
 	}
 	return out
 }
 
-// settingRange finds where a path ("listener", "0", "port") stands in a block's config; as much of it as is there.
-func settingRange(b config.Plugin, path []string) hcl.Range {
-	r := b.ConfigRange
-	if r == (hcl.Range{}) {
-		r = b.Range
+// secretNames are the settings whose values no diagnostic may show.
+func secretNames(s *pluginv1.Schema, depth int) []string {
+	var out []string
+	for _, a := range s.GetAttributes() {
+		if a.GetSecret() {
+			out = append(out, a.GetName())
+		}
 	}
-	body, ok := b.Config.(*hclsyntax.Body)
-	if !ok {
-		return r
+	for _, b := range s.GetBlocks() {
+		if depth < maxSchemaDepth {
+			out = append(out, secretNames(b.GetSchema(), depth+1)...)
+		}
 	}
-	for i := 0; i < len(path); i++ {
-		if a, ok := body.Attributes[path[i]]; ok {
-			return a.Expr.Range()
-		}
-		var blocks []*hclsyntax.Block
-		for _, bl := range body.Blocks {
-			if bl.Type == path[i] {
-				blocks = append(blocks, bl)
-			}
-		}
-		if len(blocks) == 0 {
-			return r
-		}
-		chosen := blocks[0]
-		if i+1 < len(path) {
-			if n, err := strconv.Atoi(path[i+1]); err == nil && n >= 0 && n < len(blocks) {
-				chosen = blocks[n]
-				i++
-			} else {
-				for _, bl := range blocks {
-					if len(bl.Labels) > 0 && bl.Labels[0] == path[i+1] {
-						chosen = bl
-						i++
-						break
-					}
-				}
-			}
-		}
-		r, body = chosen.DefRange(), chosen.Body
-	}
-	return r
+	return out
 }
 
 // describeSchema lists a schema for `sigra plugin info`.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/hcl/v2"
 
 	"github.com/sigra-auth/sigra/core/config"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
@@ -363,13 +362,13 @@ func (p *plugin) forgive() {
 }
 
 // blockError is a failure that another start can't mend: the block has to change.
-type blockError struct{ diags hcl.Diagnostics }
+type blockError struct{ diags config.Diagnostics }
 
 func (e *blockError) Error() string {
 	var out []string
 	for _, d := range e.diags {
-		if d.Severity == hcl.DiagError {
-			out = append(out, strings.ReplaceAll(d.Summary+": "+d.Detail, "\n", " "))
+		if d.Severity == config.Error {
+			out = append(out, strings.ReplaceAll(d.Position()+": "+d.Summary+": "+d.Detail, "\n", " "))
 		}
 	}
 	return strings.Join(out, "; ")
@@ -498,7 +497,7 @@ func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) 
 		}
 	}
 	for _, d := range diags {
-		if d.Severity == hcl.DiagWarning {
+		if d.Severity == config.Warning {
 			p.log.Warn("plugin warns", "summary", printable(d.Summary), "detail", printable(d.Detail))
 		}
 	}
@@ -514,7 +513,7 @@ func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) 
 
 // prepare starts a process and holds its manifest against the block: grants and settings. The process comes back
 // unless err is set, whatever the diagnostics.
-func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byte, hcl.Diagnostics, error) {
+func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byte, config.Diagnostics, error) {
 	logs := newStderrLog(p.log, time.Now, func(n int) { p.host.metrics.lines.WithLabelValues(p.name).Add(float64(n)) })
 	in, err := p.host.launch(ctx, b, p.log, logs)
 	if err != nil {
@@ -532,7 +531,7 @@ func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byt
 }
 
 // configure gives a prepared process its storage and settings.
-func (p *plugin) configure(ctx context.Context, in *instance, settings []byte) (hcl.Diagnostics, error) {
+func (p *plugin) configure(ctx context.Context, in *instance, settings []byte) (config.Diagnostics, error) {
 	var st *pluginv1.Storage
 	if in.manifest.GetStorage() {
 		var err error
@@ -544,7 +543,7 @@ func (p *plugin) configure(ctx context.Context, in *instance, settings []byte) (
 	if err != nil {
 		return nil, err
 	}
-	diags := pluginDiagnostics(in.block, answers)
+	diags := pluginDiagnostics(in.block, in.manifest.GetSettings(), answers)
 	if !diags.HasErrors() {
 		in.settings = settings
 		if p.current.Load() == nil {
