@@ -26,9 +26,8 @@ func linkToken(w http.ResponseWriter, r *http.Request) string {
 func confirmForm(token string, askPassword bool) *form {
 	f := &form{Action: "/confirm", Submit: "Confirm and sign in", Hidden: []hidden{{"token", token}}}
 	if askPassword {
-		f.Hidden = append(f.Hidden, hidden{"elsewhere", "1"})
 		f.Fields = []field{{
-			Name: "password", Label: "Password you chose", Type: "password", Autocomplete: "current-password", MaxLength: 1024, Required: true,
+			Name: "password", Label: "Password you chose", Type: "password", Autocomplete: "current-password", Required: true,
 			Hint: "This is not the browser you signed up with, so please enter it once more.",
 		}}
 	}
@@ -58,11 +57,10 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	token, password := r.PostForm.Get("token"), r.PostForm.Get("password")
-	elsewhere := r.PostForm.Get("elsewhere") != ""
-	c := auth.Confirmation{Token: token, Flow: cookie.FlowToken(r)}
-	if elsewhere {
-		c.Flow, c.Password = "", password
+	c := auth.Confirmation{Token: r.PostForm.Get("token"), Flow: cookie.FlowToken(r), Password: r.PostForm.Get("password")}
+	if c.Token == "" {
+		p.linkOver(w, r)
+		return
 	}
 	in, err := p.cfg.Auth.Confirm(r.Context(), c)
 	if err == nil {
@@ -74,19 +72,17 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !reshow(ft):
 		p.Error(w, r, err)
-	case !elsewhere:
-		// The link is over, or this browser's cookie is of another sign-up; the password tells these apart.
-		f := confirmForm(token, true)
-		f.Problem = "We could not confirm it like this. If you chose the password in another browser, enter it here."
-		f.Fields[0].Hint = ""
-		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(f))
-	case password == "" || ft.Field == "password":
-		f := confirmForm(token, true)
-		f.refuse(ft.At("password"))
+	case ft.Field == "password":
+		f := confirmForm(c.Token, true)
+		if c.Password != "" { // without one, this browser's cookie was of another sign-up; asking is no reproach
+			f.refuse(ft)
+		}
 		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(f))
 	default:
-		f := confirmForm(token, true)
-		f.refuse(ft)
-		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(f))
+		p.linkOver(w, r)
 	}
+}
+
+func (p *Pages) linkOver(w http.ResponseWriter, r *http.Request) {
+	p.expired(w, r, "It was used already, or it is too old. If you have confirmed your address, just sign in; if not, sign up again and we send a new one.", "/login", "Sign in")
 }

@@ -51,7 +51,7 @@ func (d demand) met(who session.Principal, now time.Time) bool {
 func (p *Pages) loginForm(email, returnTo string) *form {
 	f := &form{Action: "/login", Submit: "Sign in", Hidden: p.returnField(returnTo), Fields: []field{
 		{Name: "email", Label: "E-mail", Type: "email", Value: email, Autocomplete: "username", MaxLength: 254, Required: true},
-		{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", MaxLength: 1024, Required: true},
+		{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Required: true},
 	}}
 	if p.cfg.RememberMe {
 		f.Fields = append(f.Fields, field{Name: "remember", Label: "Stay signed in on this device", Type: "checkbox"})

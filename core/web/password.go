@@ -15,7 +15,7 @@ func (p *Pages) changeForm(who session.Principal) *form {
 	return &form{Action: "/account/password", Submit: "Change password", Fields: []field{
 		// For password managers, which file a password under a name; the server ignores it.
 		{Name: "username", Label: "Account", Type: "text", Value: who.Email, Autocomplete: "username", ReadOnly: true},
-		{Name: "current", Label: "Current password", Type: "password", Autocomplete: "current-password", MaxLength: 1024, Required: true},
+		{Name: "current", Label: "Current password", Type: "password", Autocomplete: "current-password", Required: true},
 		p.newPassword("New password"),
 	}}
 }

@@ -13,7 +13,7 @@ var errClosed = fault.New(fault.Denied, "registration_closed", "New accounts are
 
 func (p *Pages) newPassword(label string) field {
 	return field{
-		Name: "password", Label: label, Type: "password", Autocomplete: "new-password", MinLength: p.cfg.PasswordMinLength, MaxLength: 1024, Required: true,
+		Name: "password", Label: label, Type: "password", Autocomplete: "new-password", MinLength: p.cfg.PasswordMinLength, Required: true,
 		Hint: "At least " + itoa(p.cfg.PasswordMinLength) + " characters. A few unrelated words make a good one.",
 	}
 }
@@ -94,8 +94,8 @@ func (p *Pages) checkMailView(f *form, returnTo string) view {
 
 func (p *Pages) showCheckMail(w http.ResponseWriter, r *http.Request) {
 	returnTo := r.URL.Query().Get("return_to")
-	if cookie.FlowToken(r) == "" {
-		see(w, p.carry("/register", returnTo)) // no sign-up began in this browser, or it was confirmed
+	if cookie.FlowToken(r) == "" { // no sign-up began in this browser, or it was confirmed by its link meanwhile
+		p.afterFlow(w, r, returnTo)
 		return
 	}
 	f := p.codeForm(returnTo)
@@ -110,7 +110,7 @@ func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
 	}
 	returnTo, flow := r.PostForm.Get("return_to"), cookie.FlowToken(r)
 	if flow == "" {
-		p.expired(w, r, "This browser has no sign-up waiting. It may have been confirmed already, or it is too old.", p.carry("/register", returnTo), "Start again")
+		p.afterFlow(w, r, returnTo)
 		return
 	}
 	code := strings.NewReplacer(" ", "", "-", "", "\u00a0", "").Replace(r.PostForm.Get("code"))
@@ -132,4 +132,16 @@ func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
 	}
 	cookie.ClearFlow(w)
 	p.welcome(w, r, in, p.onward(returnTo))
+}
+
+// afterFlow sends on who has no sign-up waiting: to where they were going, or to sign in.
+func (p *Pages) afterFlow(w http.ResponseWriter, r *http.Request, returnTo string) {
+	switch _, ok, err := p.visitor(w, r); {
+	case err != nil:
+		p.Error(w, r, err)
+	case ok:
+		see(w, p.onward(returnTo))
+	default:
+		see(w, p.carry("/login", returnTo))
+	}
 }

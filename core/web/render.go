@@ -33,7 +33,7 @@ func loadTemplates(override fs.FS, assetURL func(string) string) (templates, err
 		b, err := fs.ReadFile(embedded, "templates/"+name)
 		return string(b), err
 	}
-	base := template.New("layout.html").Option("missingkey=error").Funcs(template.FuncMap{"asset": assetURL})
+	base := template.New("").Option("missingkey=error").Funcs(template.FuncMap{"asset": assetURL})
 	for _, name := range shared {
 		text, err := read(name)
 		if err != nil {

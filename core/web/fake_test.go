@@ -1,0 +1,48 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/session"
+)
+
+// noAuth fails every flow with err; noSessions knows nobody.
+type noAuth struct{ err error }
+
+func (a noAuth) fail() error {
+	if a.err == nil {
+		return errors.New("no such flow here")
+	}
+	return a.err
+}
+
+func (a noAuth) Register(context.Context, auth.Registration) (auth.Registered, error) {
+	return auth.Registered{}, a.fail()
+}
+
+func (a noAuth) Confirm(context.Context, auth.Confirmation) (auth.SignedIn, error) {
+	return auth.SignedIn{}, a.fail()
+}
+
+func (a noAuth) SignIn(context.Context, auth.Credentials) (auth.SignedIn, error) {
+	return auth.SignedIn{}, a.fail()
+}
+
+func (a noAuth) SignOut(context.Context, string) error { return a.fail() }
+
+func (a noAuth) ChangePassword(context.Context, session.Principal, string, string) (auth.SignedIn, error) {
+	return auth.SignedIn{}, a.fail()
+}
+
+func (a noAuth) SetPassword(context.Context, string, string) (auth.SignedIn, error) {
+	return auth.SignedIn{}, a.fail()
+}
+
+type noSessions struct{}
+
+func (noSessions) Resolve(context.Context, string) (session.Principal, error) {
+	return session.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
+}

@@ -1,0 +1,156 @@
+package web_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"go.uber.org/goleak"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/server"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/core/web"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var sources = []store.Source{
+	keyring.Migrations, audit.Migrations, account.Migrations, password.Migrations, onetime.Migrations,
+	session.Migrations, ratelimit.Migrations, mail.Migrations,
+}
+
+// both runs a test on either database.
+func both(t *testing.T, f func(t *testing.T, e *env)) {
+	t.Helper()
+	storetest.Each(t, sources, func(t *testing.T, db *store.DB) { f(t, start(t, db, nil)) })
+}
+
+// env is Sigra's pages over the real domain, served by the real server.
+type env struct {
+	db    *store.DB
+	auth  *auth.Service
+	inbox *mail.Inbox
+	queue *mail.Queue
+	pages *web.Pages
+	http  *httptest.Server
+	base  string
+}
+
+func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := &env{db: db}
+	// The listener comes first: links in mails need its address.
+	e.http = httptest.NewUnstartedServer(nil)
+	e.base = "http://" + strings.Replace(e.http.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
+
+	ring, err := keyring.Open(context.Background(), keyring.Config{DB: db, Root: keyring.NewRoot()})
+	must(err)
+	log, err := audit.New(audit.Config{DB: db})
+	must(err)
+	accounts, err := account.New(account.Config{DB: db})
+	must(err)
+	passwords, err := password.New(password.Config{Params: password.Params{MemoryKiB: 64, Time: 1, Parallelism: 1}})
+	must(err)
+	once, err := onetime.New(onetime.Config{DB: db, Sealer: ring})
+	must(err)
+	sessions, err := session.New(session.Config{DB: db, Audit: log})
+	must(err)
+	e.inbox, err = mail.NewInbox(db, nil)
+	must(err)
+	e.queue, err = mail.New(mail.Config{DB: db, Sealer: ring, Mailer: e.inbox, From: mail.Address{Address: "sigra@localhost"}})
+	must(err)
+	e.auth, err = auth.New(auth.Config{
+		DB: db, Accounts: accounts, Passwords: passwords, Onetime: once, Sessions: sessions, Audit: log, Mail: e.queue,
+		Settings: auth.Settings{BaseURL: e.base},
+	})
+	must(err)
+	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
+	cfg := web.Config{
+		Logger:  logger,
+		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, Auth: e.auth, Sessions: sessions, Inbox: e.inbox, RememberMe: true,
+		Plugins: func(session.Principal) []web.Link { return []web.Link{{Title: "Activity", Path: "/threadline"}} },
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	e.pages, err = web.New(cfg)
+	must(err)
+	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error})
+	must(err)
+	e.http.Config.Handler = srv.Handler()
+	e.http.Start()
+	t.Cleanup(e.http.Close)
+	return e
+}
+
+// logWriter shows the log with the test it belongs to.
+type logWriter struct{ t testing.TB }
+
+func (w logWriter) Write(p []byte) (int, error) { w.t.Logf("%s", p); return len(p), nil }
+
+// browser keeps cookies and follows nothing by itself.
+type browser struct {
+	t      testing.TB
+	e      *env
+	client *http.Client
+	jar    *secureJar
+}
+
+// secureJar is a cookie jar that treats http://localhost as browsers do: as secure.
+type secureJar struct{ *cookiejar.Jar }
+
+func secure(u *url.URL) *url.URL { c := *u; c.Scheme = "https"; return &c }
+
+func (j secureJar) SetCookies(u *url.URL, c []*http.Cookie) { j.Jar.SetCookies(secure(u), c) }
+func (j secureJar) Cookies(u *url.URL) []*http.Cookie       { return j.Jar.Cookies(secure(u)) }
+
+func (e *env) browser(t testing.TB) *browser {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &secureJar{jar}
+	tr := &http.Transport{}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &browser{t: t, e: e, jar: j, client: &http.Client{
+		Jar: j, Transport: tr, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// cookie is a cookie's value in the browser.
+func (b *browser) cookie(name string) string {
+	u, err := url.Parse(b.e.base)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, c := range b.jar.Cookies(u) {
+		if c.Name == name {
+			return c.Value
+		}
+	}
+	return ""
+}
