@@ -56,6 +56,9 @@ type route struct {
 	handler      http.Handler
 }
 
+// strictCasing sets huma's only switch against members in another case, which it has for the whole process.
+var strictCasing sync.Once
+
 // New builds the API: every operation mounted, the document rendered.
 func New(cfg Config) (*API, error) {
 	if cfg.Sessions == nil {
@@ -78,6 +81,7 @@ func New(cfg Config) (*API, error) {
 	}
 	a.router.NotFoundHandler = http.HandlerFunc(a.notFound)
 	a.router.MethodNotAllowedHandler = http.HandlerFunc(a.wrongMethod)
+	strictCasing.Do(func() { huma.ValidateStrictCasing = true })
 	a.huma = humamux.New(a.router, a.document())
 
 	a.mountSession() // first, since it is asked most and routes are tried in order

@@ -32,7 +32,9 @@ type AuditPage struct {
 	Previous string     `json:"previous,omitempty" doc:"The cursor of newer rows; absent on the first page."`
 }
 
-type auditFilter struct {
+// AuditFilter is the parameters that say which rows are wanted. It is exported for huma, which looks into exported
+// fields only.
+type AuditFilter struct {
 	Action         string    `query:"action" maxLength:"128" pattern:"^([a-z0-9_-]+\\.)*([a-z0-9_-]+|\\*)$" patternDescription:"an action, or dotted words and a star" doc:"Only this action, or, with a star as the last word, all that begin so." example:"auth.*"`
 	Category       string    `query:"category" maxLength:"64" doc:"Only actions of this category."`
 	Outcome        string    `query:"outcome" enum:"success,failure,error" doc:"Only rows of this outcome."`
@@ -49,7 +51,7 @@ type auditFilter struct {
 	To             time.Time `query:"to" doc:"Only rows before this time."`
 }
 
-func (f auditFilter) filter() audit.Filter {
+func (f AuditFilter) filter() audit.Filter {
 	out := audit.Filter{
 		Category: f.Category, Outcome: audit.Outcome(f.Outcome), ActorType: f.ActorType, ActorID: f.ActorID,
 		TargetType: f.TargetType, TargetID: f.TargetID, OrganizationID: f.OrganizationID, SessionID: f.SessionID,
@@ -63,18 +65,19 @@ func (f auditFilter) filter() audit.Filter {
 	return out
 }
 
-type pageInput struct {
+// Paging is the parameters of a list that comes page by page.
+type Paging struct {
 	Cursor string `query:"cursor" maxLength:"64" doc:"The next or previous member of another page of the same query."`
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
 }
 
 type queryAuditInput struct {
-	auditFilter
-	pageInput
+	AuditFilter
+	Paging
 }
 
 type exportInput struct {
-	auditFilter
+	AuditFilter
 	Format string `query:"format" enum:"ndjson,csv" default:"ndjson" doc:"One JSON object a line, or RFC 4180 with a header line."`
 }
 
@@ -85,12 +88,12 @@ func (a *API) mountAudit() {
 		summary: "Query the audit log", description: "Newest first, page by page. All conditions must hold. Rows that arrive while somebody pages shift nothing. Signed-in users find their own rows at /v1/account/activity.",
 		ok: "A page of rows.",
 	}, func(ctx context.Context, _ asker, in *queryAuditInput) (*struct{ Body AuditPage }, error) {
-		return a.auditPage(ctx, in.filter(), in.pageInput)
+		return a.auditPage(ctx, in.filter(), in.Paging)
 	})
 	register(a, operation{
 		method: http.MethodGet, path: "/v1/account/activity", id: "list-activity", tag: "account", off: off, access: user,
 		summary: "List one's own activity", description: "The audit rows of which the signed-in user is the actor, newest first.", ok: "A page of rows.",
-	}, func(ctx context.Context, who asker, in *pageInput) (*struct{ Body AuditPage }, error) {
+	}, func(ctx context.Context, who asker, in *Paging) (*struct{ Body AuditPage }, error) {
 		return a.auditPage(ctx, audit.Filter{ActorType: who.principal.Kind, ActorID: who.principal.UserID.String()}, *in)
 	})
 	register(a, operation{
@@ -101,7 +104,7 @@ func (a *API) mountAudit() {
 	a.mountStream()
 }
 
-func (a *API) auditPage(ctx context.Context, f audit.Filter, page pageInput) (*struct{ Body AuditPage }, error) {
+func (a *API) auditPage(ctx context.Context, f audit.Filter, page Paging) (*struct{ Body AuditPage }, error) {
 	f.Cursor, f.Limit = page.Cursor, page.Limit
 	p, err := a.cfg.Audit.Query(ctx, f)
 	if err != nil {

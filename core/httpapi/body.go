@@ -95,7 +95,8 @@ func checkJSON(body []byte) *Problem {
 		start := dec.InputOffset()
 		tok, err := dec.Token()
 		if err != nil {
-			return refuse("malformed_json", syntax(err), syntaxOffset(err, dec, body))
+			message, at := syntax(body)
+			return refuse("malformed_json", message, at)
 		}
 		top := len(stack) - 1
 		at := start + int64(bytes.IndexFunc(body[start:], func(r rune) bool { return !strings.ContainsRune(" \t\r\n,:", r) }))
@@ -157,29 +158,17 @@ func wholeEscapes(raw []byte) bool {
 	return bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`)) && !bytes.Contains(bytes.ToLower(raw), []byte(`\ud`))
 }
 
-func syntax(err error) string {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return "the text ends too early"
-	}
+// syntax says what is wrong with a text and at which byte.
+func syntax(body []byte) (message string, at int64) {
+	var whole json.RawMessage
 	var se *json.SyntaxError
-	if errors.As(err, &se) {
-		if se.Error() == "unexpected end of JSON input" {
-			return "the text ends too early"
-		}
-		return se.Error()
+	if !errors.As(json.Unmarshal(body, &whole), &se) {
+		return "this is not JSON", 0
 	}
-	return "this is not JSON"
-}
-
-func syntaxOffset(err error, dec *json.Decoder, body []byte) int64 {
-	var se *json.SyntaxError
-	if errors.As(err, &se) && se.Offset > 0 {
-		return min(se.Offset-1, int64(len(body)))
+	if se.Error() == "unexpected end of JSON input" {
+		return "the text ends too early", int64(len(body))
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return int64(len(body))
-	}
-	return min(dec.InputOffset(), int64(len(body)))
+	return se.Error(), max(0, se.Offset-1)
 }
 
 func firstInvalid(b []byte) int64 {

@@ -174,6 +174,7 @@ func (a *API) problemResponse(status int, when string) *huma.Response {
 // mountDocument renders the document, once, and serves it.
 func (a *API) mountDocument() (err error) {
 	doc := a.huma.OpenAPI()
+	annotate(doc.Components.Schemas)
 	if a.openJSON, err = json.MarshalIndent(doc, "", "  "); err != nil {
 		return err
 	}

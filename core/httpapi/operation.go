@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,6 +30,7 @@ type operation struct {
 	maxBody      int64             // 0 means maxBody
 	repeatable   []string          // query parameters that may be given more than once
 	body         *huma.RequestBody // said by hand, where the input has RawBody
+	needsBody    bool              // set by register
 	content      []string          // media types of success when it is not JSON
 }
 
@@ -41,6 +43,10 @@ type empty struct{}
 // register mounts an operation. The handler gets who is asking and an input that has been checked against the
 // document; any error it returns becomes a problem.
 func register[I, O any](a *API, op operation, handle func(ctx context.Context, who asker, in *I) (*O, error)) {
+	in := reflect.TypeFor[I]()
+	_, hasBody := in.FieldByName("Body")
+	_, hasRaw := in.FieldByName("RawBody")
+	op.needsBody = hasBody || hasRaw
 	huma.Register(a.huma, a.describe(op), func(ctx context.Context, in *I) (*O, error) {
 		out, err := handle(ctx, askerFrom(ctx), in)
 		if err != nil {
@@ -77,11 +83,11 @@ func (a *API) guard(op operation) func(huma.Context, func(huma.Context)) {
 			p.write(w, r)
 			return
 		}
-		if body == nil && len(r.TransferEncoding) == 0 && r.ContentLength <= 0 {
-			r.Body = http.NoBody
-		} else {
-			r.Body = io.NopCloser(bytes.NewReader(body))
+		if body == nil && op.needsBody {
+			newProblem(http.StatusBadRequest, "body_required", "This operation needs a JSON body.").write(w, r)
+			return
 		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		who.r, who.w = r, w
 		next(huma.WithValue(ctx, askerKey{}, who))
 	}

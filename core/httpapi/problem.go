@@ -114,9 +114,10 @@ func problemOf(err error) *Problem {
 		// Even an internal fault with words of its own stays private (ASVS 5.0 16.5.1).
 		code, message = "internal", "Something went wrong on our side. The request id names this failure in the server's log."
 	}
-	p = &Problem{Status: statusOf(f.Kind), Code: code, Detail: message, Field: f.Field, retryAfter: f.RetryAfter}
+	p = &Problem{Status: statusOf(f.Kind), Code: code, Detail: message, retryAfter: f.RetryAfter}
 	if f.Field != "" {
 		p.Errors = []ProblemDetail{{Location: locate(f.Field), Message: message}}
+		p.Field = fieldOf(p.Errors[0].Location)
 	}
 	if p.retryAfter == 0 && (f.Kind == fault.Unavailable || f.Kind == fault.RateLimited) {
 		p.retryAfter = time.Second

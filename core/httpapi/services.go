@@ -8,6 +8,7 @@ type Services struct {
 	UserSessions UserSessions
 	Audit        AuditLog
 	Events       Events
+	Relay        Relay
 	Plugins      Plugins
 	Keys         Keys
 	System       System
@@ -16,6 +17,7 @@ type Services struct {
 
 func (a *API) mountAdmin() {
 	a.mountUsers()
+	a.mountRelay()
 	a.mountPlugins()
 	a.mountSystem()
 	a.mountInbox()

@@ -109,6 +109,7 @@ type createUserInput struct {
 	Body struct {
 		Email         string `json:"email" minLength:"1" maxLength:"320" doc:"The address." example:"ada@example.com"`
 		Administrator bool   `json:"administrator,omitempty" doc:"May administer this server."`
+		Mail          bool   `json:"mail,omitempty" doc:"Also mail the link to the address."`
 	} `nameHint:"NewUser"`
 }
 
@@ -164,11 +165,10 @@ func (a *API) listUsers(ctx context.Context, _ asker, in *listUsersInput) (*stru
 	if in.Email != "" {
 		found, err := a.cfg.Accounts.FindByEmail(ctx, in.Email)
 		switch {
-		case fault.KindOf(err) == fault.NotFound && err != nil:
-		case err != nil:
-			return nil, err
-		default:
+		case err == nil:
 			out.Body.Users = append(out.Body.Users, userOf(found))
+		case fault.KindOf(err) != fault.NotFound:
+			return nil, err
 		}
 		return out, nil
 	}
@@ -184,7 +184,7 @@ func (a *API) listUsers(ctx context.Context, _ asker, in *listUsersInput) (*stru
 }
 
 func (a *API) createUser(ctx context.Context, who asker, in *createUserInput) (*struct{ Body Invitation }, error) {
-	u, token, err := a.cfg.Users.CreateUser(ctx, who.actor(), auth.NewUser{Email: in.Body.Email, Administrator: in.Body.Administrator})
+	u, token, err := a.cfg.Users.CreateUser(ctx, who.actor(), auth.NewUser{Email: in.Body.Email, Administrator: in.Body.Administrator, Mail: in.Body.Mail})
 	if err != nil {
 		return nil, err
 	}
