@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"runtime/pprof"
 	"slices"
@@ -89,6 +90,7 @@ func conform(t *testing.T, fresh func() pluginsdk.Plugin, o Options, at func(tes
 	}{
 		{"describe is stable", s.describe, true},
 		{"configure again", s.configureAgain, true},
+		{"configure while working", s.configureWorking, true},
 		{"bad settings", s.badSettings, true},
 		{"health", s.health, true},
 		{"stop twice", s.stopTwice, true},
@@ -175,6 +177,29 @@ func (s *suite) configureAgain(t *testing.T, r *Running) {
 		group.Go(func() {
 			if err := r.Configure(s.o.Settings); err != nil {
 				t.Errorf("the same settings again: %v", err)
+			}
+		})
+	}
+	group.Wait()
+}
+
+// configureWorking: settings change under load, as `sigra reload` does. Run it with -race.
+func (s *suite) configureWorking(t *testing.T, r *Running) {
+	var group sync.WaitGroup
+	for range 3 {
+		group.Go(func() {
+			for range 5 {
+				if err := r.Configure(s.o.Settings); err != nil {
+					t.Errorf("configure under load: %v", err)
+				}
+			}
+		})
+		group.Go(func() {
+			for range 5 {
+				s.alive(t, r)
+				for _, route := range r.desc.GetRoutes() {
+					s.visit(t, r, http.MethodGet, route.GetPath(), Ada)
+				}
 			}
 		})
 	}
