@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -22,7 +23,12 @@ type decoder struct {
 	broken bool                 // the text has syntax errors: what is missing may only be unread
 	where  map[string]hcl.Range // of each setting and block that was found
 	probe  func(Setting)        // set: nothing is decoded, every setting is reported
+	all    []Setting            // see elsewhere
 }
+
+// full reports whether enough was found wrong that more would help nobody. It also keeps a hostile file from costing more
+// than its length.
+func (d *decoder) full() bool { return len(d.diags) > 3*mostShown }
 
 // block is one block being read. Each read claims a name; end reports what nobody claimed. So the schema and the code that
 // uses it can't differ.
@@ -52,6 +58,9 @@ func (b *block) title() string {
 
 // report adds a diagnostic about a setting.
 func (b *block) report(name string, at hcl.Range, p problem) {
+	if b.d.full() {
+		return
+	}
 	d := Diagnostic{Severity: Error, Summary: p.is, Detail: p.want, Suggestion: p.try, Plugin: b.plugin}
 	if p.warn {
 		d.Severity = Warning
@@ -133,6 +142,9 @@ func (b *block) expr(name string) hclsyntax.Expression {
 
 // wrong reports that the value of a setting is not right. What came from env or file is named, not shown.
 func (b *block) wrong(name string, x hclsyntax.Expression, at hcl.Range, p problem) {
+	if b.d.full() {
+		return
+	}
 	p.is = name + " " + p.is
 	if call, yes := derived(x); yes {
 		p.try = ""
@@ -393,6 +405,9 @@ type element struct {
 	at   hcl.Range
 }
 
+// maxEntries bounds a list.
+const maxEntries = 1000
+
 // list reads a list of texts.
 func (b *block) list(name, kind, example string) []element {
 	v, at, ok := b.value(name, "list of "+kind)
@@ -403,6 +418,10 @@ func (b *block) list(name, kind, example string) []element {
 	if t := v.Type(); !t.IsTupleType() && !t.IsListType() && !t.IsSetType() {
 		p := problem{is: "must be a list", want: fmt.Sprintf("Write it in brackets: [%q].", example)}
 		b.wrong(name, x, at, p)
+		return nil
+	}
+	if v.LengthInt() > maxEntries {
+		b.wrong(name, x, at, problem{is: fmt.Sprintf("has more than %d entries", maxEntries)})
 		return nil
 	}
 	var exprs []hclsyntax.Expression
@@ -557,8 +576,8 @@ func (b *block) enter(name string, hb *hclsyntax.Block, read func(*block)) {
 
 // end reports what nobody claimed.
 func (b *block) end() {
-	for name, a := range b.body.Attributes {
-		switch {
+	for _, a := range inOrder(b.body.Attributes) {
+		switch name := a.Name; {
 		case slices.Contains(b.settings, name):
 		case slices.Contains(b.blocks, name):
 			b.report(name, a.NameRange, problem{is: name + " is a block, not a setting", want: "Write " + name + " { … }, without the equals sign."})
@@ -577,7 +596,17 @@ func (b *block) end() {
 	}
 }
 
+// inOrder sorts attributes as they stand in the file.
+func inOrder(attrs hclsyntax.Attributes) []*hclsyntax.Attribute {
+	return slices.SortedFunc(maps.Values(attrs), func(a, b *hclsyntax.Attribute) int {
+		return a.NameRange.Start.Byte - b.NameRange.Start.Byte
+	})
+}
+
 func (b *block) unknown(what, name string, at hcl.Range) {
+	if b.d.full() {
+		return
+	}
 	names := append(slices.Clone(b.settings), b.blocks...)
 	slices.Sort(names)
 	p := problem{is: fmt.Sprintf("there is no %s %q in %s", what, name, b.title()), want: known(names)}
@@ -586,7 +615,7 @@ func (b *block) unknown(what, name string, at hcl.Range) {
 	}
 	if s := Suggest(name, names); s != "" {
 		p.try = s
-	} else if home := elsewhere(name, b.path); home != "" {
+	} else if home := b.d.elsewhere(name, b.path); home != "" {
 		p.want = home
 	}
 	if b.path == "plugin" && what == "setting" && p.try == "" {
@@ -599,10 +628,12 @@ func (b *block) unknown(what, name string, at hcl.Range) {
 }
 
 // elsewhere says where a name would be right that is wrong here.
-func elsewhere(name, here string) string {
+func (d *decoder) elsewhere(name, here string) string {
 	var homes, names []string
-	all := Settings()
-	for _, s := range all {
+	if d.all == nil {
+		d.all = Settings()
+	}
+	for _, s := range d.all {
 		_, last := s.split()
 		names = append(names, last)
 	}
@@ -611,7 +642,7 @@ func elsewhere(name, here string) string {
 			return ""
 		}
 	}
-	for _, s := range all {
+	for _, s := range d.all {
 		if path, last := s.split(); last == name && path != here {
 			switch {
 			case s.Kind == "block" && path == "":

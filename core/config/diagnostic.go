@@ -161,6 +161,9 @@ func visible(s string) string {
 	}, s)
 }
 
+// mostShown is how many diagnostics anybody will read.
+const mostShown = 100
+
 // sorted puts diagnostics in the order of the file, drops repetitions, and cuts a flood.
 func (ds Diagnostics) sorted() Diagnostics {
 	slices.SortStableFunc(ds, func(a, b Diagnostic) int {
@@ -169,12 +172,11 @@ func (ds Diagnostics) sorted() Diagnostics {
 	ds = slices.CompactFunc(ds, func(a, b Diagnostic) bool {
 		return a.File == b.File && a.Line == b.Line && a.Column == b.Column && a.Summary == b.Summary
 	})
-	const most = 100
-	if len(ds) > most {
-		last := ds[most]
+	if len(ds) > mostShown+1 {
+		last := ds[mostShown]
 		last.Severity = Error
-		last.Summary, last.Detail, last.Suggestion = fmt.Sprintf("%d more mistakes from here on are not shown", len(ds)-most), "", ""
-		ds = append(ds[:most:most], last)
+		last.Summary, last.Detail, last.Suggestion = "the mistakes from here on are not shown", fmt.Sprintf("There are more than %d.", mostShown), ""
+		ds = append(ds[:mostShown:mostShown], last)
 	}
 	return ds
 }

@@ -116,6 +116,9 @@ func (s *source) parse() (body *hclsyntax.Body, diags Diagnostics) {
 	_ = hclsyntax.VisitAll(body, func(n hclsyntax.Node) hcl.Diagnostics {
 		switch n.(type) {
 		case *hclsyntax.ForExpr, *hclsyntax.SplatExpr:
+			if len(diags) > 3*mostShown {
+				return nil
+			}
 			// Loops within loops make a short file run for ever; settings need none.
 			diags = append(diags, s.place(Diagnostic{Severity: Error, Summary: "there are no loops in this file",
 				Detail: "Write the values out."}, n.Range()))
@@ -138,6 +141,9 @@ func (s *source) scan(tokens hclsyntax.Tokens) (diags Diagnostics) {
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
 			depth = max(0, depth-1)
 		case hclsyntax.TokenNumberLit:
+			if len(diags) > 3*mostShown {
+				return diags
+			}
 			if f, _, err := big.ParseFloat(string(t.Bytes), 10, 64, big.ToNearestEven); len(t.Bytes) > 32 || err != nil || f.IsInf() || f.MantExp(nil) > 100 || f.MantExp(nil) < -100 {
 				diags = append(diags, s.place(Diagnostic{Severity: Error, Summary: "this number is out of any range"}, t.Range))
 			}
@@ -157,7 +163,7 @@ func (s *source) scan(tokens hclsyntax.Tokens) (diags Diagnostics) {
 // translate makes Diagnostics of the library's. names are the settings that would have been right, for "did you mean".
 func (s *source) translate(hd hcl.Diagnostics, names []string) Diagnostics {
 	var out Diagnostics
-	for _, h := range hd {
+	for _, h := range hd[:min(len(hd), 3*mostShown)] {
 		if h == nil {
 			continue
 		}
@@ -215,6 +221,9 @@ func (s *source) inOurWords(h *hcl.Diagnostic, at hcl.Range, names []string) (su
 		return fmt.Sprintf("there is no block %q here", word), known(names), Suggest(word, names)
 	case "Unknown variable", "Variables not allowed":
 		return s.notAText(word, at)
+	case "Incorrect attribute value type":
+		_, what, _ := strings.Cut(h.Detail, ": ")
+		return "this value has the wrong type", sentence(what), ""
 	case "Call to unknown function":
 		return fmt.Sprintf("there is no function %q", word), calls, Suggest(word, []string{"env", "file"})
 	case "Not enough function arguments", "Too many function arguments", "Invalid function argument":

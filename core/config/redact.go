@@ -33,6 +33,7 @@ func urlName(name string) bool {
 // hide finds the secrets in the tokens of a file: the values of settings named like one, and URLs that carry a password.
 // Working on tokens, it serves a file that does not parse just as well. What env and file are asked for is no secret.
 func (s *source) hide(tokens hclsyntax.Tokens, also ...string) {
+	looked := 0 // up to this token no URL needs to be looked for again
 	for i := 0; i < len(tokens); i++ {
 		if tokens[i].Type == hclsyntax.TokenQuotedLit || tokens[i].Type == hclsyntax.TokenStringLit {
 			if at := bytes.Index(tokens[i].Bytes, []byte("://")); at >= 0 && bytes.IndexByte(tokens[i].Bytes[at:], '@') > 0 {
@@ -54,8 +55,9 @@ func (s *source) hide(tokens hclsyntax.Tokens, also ...string) {
 		switch {
 		case secretName(name) || slices.Contains(also, name):
 			i = s.hideValue(tokens, value)
-		case urlName(name):
+		case urlName(name) && i >= looked:
 			end := valueEnd(tokens, value)
+			looked = end
 			for _, t := range tokens[value:end] {
 				if bytes.Contains(t.Bytes, []byte("@")) || bytes.Contains(t.Bytes, []byte("password")) {
 					i = s.hideValue(tokens, value)

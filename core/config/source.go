@@ -93,6 +93,11 @@ func (s *source) line(start, end int) (shown string, mark, length int) {
 	for to > from && s.text[to-1] == '\r' {
 		to--
 	}
+	// A line can be as long as the file; only what is around the mark will be shown.
+	for from < start-600 || from > 0 && from < start && !utf8.RuneStart(s.text[from]) {
+		from = max(from+1, start-600)
+	}
+	to = min(to, start+1200)
 	end = max(start, min(end, to))
 
 	var b strings.Builder
