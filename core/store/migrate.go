@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"sort"
+	"regexp"
+	"strconv"
 	"testing/fstest"
 	"time"
 
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 // Source is one package's migrations: an embedded folder "migrations" whose *.sql files serve both databases, with
@@ -32,7 +32,20 @@ type Migration struct {
 // Migrate brings the schema up to date. Several nodes may call it at once: one does the work, the others wait
 // for it. It returns the steps it applied.
 func (db *DB) Migrate(ctx context.Context, sources ...Source) ([]Migration, error) {
-	p, done, err := db.provider(sources)
+	steps, err := db.collect(sources)
+	if err != nil {
+		return nil, err
+	}
+	// The usual start has nothing to do and need not wait for anybody.
+	if done, err := db.upToDate(ctx, steps); err != nil || done {
+		return nil, err
+	}
+	unlock, err := db.lockSchema(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the migration lock: %w", err)
+	}
+	defer unlock()
+	p, done, err := db.provider(steps)
 	if err != nil {
 		return nil, err
 	}
@@ -54,66 +67,121 @@ func (db *DB) Migrate(ctx context.Context, sources ...Source) ([]Migration, erro
 
 // Migrations lists every step and whether it has been applied, without changing anything.
 func (db *DB) Migrations(ctx context.Context, sources ...Source) ([]Migration, error) {
-	p, done, err := db.provider(sources)
+	steps, err := db.collect(sources)
+	if err != nil {
+		return nil, err
+	}
+	p, done, err := db.provider(steps)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	var out []Migration
+	if any, err := db.hasLedger(ctx); err != nil {
+		return nil, err
+	} else if !any { // asking goose for the status would make its table
+		for _, s := range p.ListSources() {
+			out = append(out, Migration{Version: s.Version, Name: path.Base(s.Path)})
+		}
+		return out, nil
+	}
 	st, err := p.Status(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("migration status: %w", err)
 	}
-	var out []Migration
 	for _, s := range st {
 		out = append(out, Migration{Version: s.Source.Version, Name: path.Base(s.Source.Path), Applied: s.State == goose.StateApplied, At: s.AppliedAt})
 	}
 	return out, nil
 }
 
-func (db *DB) provider(sources []Source) (*goose.Provider, func(), error) {
+// hasLedger says whether any migration was ever run.
+func (db *DB) hasLedger(ctx context.Context) (bool, error) {
+	query := `SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'sigra_migration'`
+	if db.dialect == Postgres {
+		query = `SELECT count(to_regclass('sigra_migration'))`
+	}
+	var n int
+	if err := db.QueryRow(ctx, query).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for migrations: %w", err)
+	}
+	return n > 0, nil
+}
+
+func (db *DB) upToDate(ctx context.Context, steps fstest.MapFS) (bool, error) {
+	if any, err := db.hasLedger(ctx); err != nil || !any {
+		return false, err
+	}
+	rows, err := db.Query(ctx, `SELECT version_id FROM sigra_migration WHERE is_applied`)
+	if err != nil {
+		return false, fmt.Errorf("look for migrations: %w", err)
+	}
+	defer rows.Close()
+	applied := map[string]bool{}
+	for rows.Next() {
+		var v int64
+		if err := rows.Scan(&v); err != nil {
+			return false, fmt.Errorf("look for migrations: %w", err)
+		}
+		applied[strconv.FormatInt(v, 10)] = true
+	}
+	for name := range steps {
+		if !applied[name[:versionLen]] {
+			return false, rows.Err()
+		}
+	}
+	return true, rows.Err()
+}
+
+const versionLen = len("YYYYMMDDNN")
+
+var stepName = regexp.MustCompile(`^[1-9]\d{9}_[a-z0-9_]+\.sql$`)
+
+// collect gathers the steps of all sources for this database into one folder.
+func (db *DB) collect(sources []Source) (fstest.MapFS, error) {
 	merged := fstest.MapFS{}
 	seen := map[string]string{}
 	for _, src := range sources {
 		for _, dir := range []string{"migrations", "migrations/" + string(db.dialect)} {
 			names, err := fs.Glob(src, dir+"/*.sql")
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			sort.Strings(names)
 			for _, name := range names {
 				b, err := fs.ReadFile(src, name)
 				if err != nil {
-					return nil, nil, err
+					return nil, fmt.Errorf("read migration: %w", err)
 				}
 				base := path.Base(name)
-				if len(base) < 10 {
-					return nil, nil, fmt.Errorf("migration %s: the name needs a version YYYYMMDDNN", base)
+				if !stepName.MatchString(base) {
+					return nil, fmt.Errorf("migration %s: the name must be YYYYMMDDNN_what.sql", base)
 				}
-				if other, dup := seen[base[:10]]; dup {
-					return nil, nil, fmt.Errorf("migrations %s and %s have the same version", other, base)
+				version := base[:versionLen]
+				if other, dup := seen[version]; dup {
+					return nil, fmt.Errorf("migrations %s and %s have the same version", other, base)
 				}
-				seen[base[:10]] = base
+				seen[version] = base
 				merged[base] = &fstest.MapFile{Data: b}
 			}
 		}
 	}
+	if len(merged) == 0 {
+		return nil, errors.New("there are no migrations")
+	}
+	return merged, nil
+}
+
+func (db *DB) provider(steps fstest.MapFS) (*goose.Provider, func(), error) {
 	sdb, done, err := db.sqlDB()
 	if err != nil {
 		return nil, nil, err
 	}
-	opts := []goose.ProviderOption{goose.WithAllowOutofOrder(true), goose.WithTableName("sigra_migration"), goose.WithDisableGlobalRegistry(true)}
 	dialect := goose.DialectSQLite3
 	if db.dialect == Postgres {
 		dialect = goose.DialectPostgres
-		// Probe often: a waiting node should start as soon as the first is done.
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 600), lock.WithUnlockTimeout(1, 60))
-		if err != nil {
-			done()
-			return nil, nil, err
-		}
-		opts = append(opts, goose.WithSessionLocker(locker))
 	}
-	p, err := goose.NewProvider(dialect, sdb, merged, opts...)
+	// Packages number their steps apart, so a new step may be older than the newest one applied.
+	p, err := goose.NewProvider(dialect, sdb, steps, goose.WithAllowOutofOrder(true), goose.WithTableName("sigra_migration"), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		done()
 		return nil, nil, fmt.Errorf("migrations: %w", err)

@@ -3,117 +3,106 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
-
-	"github.com/sigra-auth/sigra/core/fault"
 )
 
 type sqliteEngine struct {
-	w   *sqliteWriter
-	r   *sqlitePool
-	dsn string // of the writer
+	w    *sqliteWriter
+	r    *sqlitePool
+	path string
+}
+
+// writerBusy is how long one attempt to begin waits for another process's transaction. It can't be cut short by the
+// caller's context, so it is brief; DB.Tx tries again.
+const writerBusy = 200 * time.Millisecond
+
+// maxStatements bounds the prepared statements kept per connection, in case a query's text varies.
+const maxStatements = 512
+
+func openSQLite(ctx context.Context, path string, readers int) (*sqliteEngine, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	if err := createSQLite(path); err != nil {
+		return nil, err
+	}
+	if readers <= 0 {
+		readers = 4
+	}
+	w, err := newSQLiteWriter(ctx, sqliteDSN(path, writerBusy)+sqliteWrites)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", path, err)
+	}
+	r, err := sql.Open("sqlite", sqliteDSN(path, 5*time.Second)+"&_pragma=query_only(1)")
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), w.close())
+	}
+	r.SetMaxOpenConns(readers)
+	r.SetMaxIdleConns(readers)
+	return &sqliteEngine{w: w, r: &sqlitePool{db: r}, path: path}, nil
+}
+
+const sqliteWrites = "&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_pragma=journal_size_limit(67108864)&_txlock=immediate"
+
+func sqliteDSN(path string, busy time.Duration) string {
+	return (&url.URL{Scheme: "file", Path: path}).String() + fmt.Sprintf(
+		"?_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=cache_size(-8192)", busy.Milliseconds())
+}
+
+// createSQLite makes an empty file when there is none. It holds everything about every account: only its owner may
+// read it (ASVS 5.0 14.2.4), and SQLite gives its companions the same mode.
+//
+// An existing file is not opened, not even to look: closing any descriptor of it would drop the locks that another
+// handle of this process holds on it (https://sqlite.org/howtocorrupt.html §2.2).
+func createSQLite(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make the database folder: %w", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".sigra-db-*") // 0600
+	if err != nil {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the database: %w", err)
+	}
+	return nil
 }
 
 // sqlitePool is the readers with their prepared statements: preparing costs more than most of the queries here.
 type sqlitePool struct {
 	db    *sql.DB
 	stmts sync.Map // query text -> *sql.Stmt
+	count atomic.Int32
 }
 
-// sqliteWriter is the one connection that writes. Whoever holds turn has it, and with it the statements.
-type sqliteWriter struct {
-	db    *sql.DB
-	conn  *sql.Conn
-	turn  chan struct{}
-	stmts map[string]*sql.Stmt
-}
-
-func openSQLite(ctx context.Context, path string, readers int) (*sqliteEngine, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make the database folder: %w", err)
-	}
-	// The file holds everything about every account: only its owner may read it.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, err
-	}
-	if readers <= 0 {
-		readers = 4
-	}
-	dsn := func(extra string) string {
-		return (&url.URL{Scheme: "file", Path: path}).String() +
-			"?_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=cache_size(-8192)" + extra
-	}
-	writeDSN := dsn("&_pragma=journal_mode(wal)&_pragma=synchronous(full)&_txlock=immediate")
-	w, err := sql.Open("sqlite", writeDSN)
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	conn, err := w.Conn(ctx)
-	if err != nil {
-		_ = w.Close()
-		return nil, fmt.Errorf("open database %s: %w", path, err)
-	}
-	r, err := sql.Open("sqlite", dsn("&_pragma=query_only(1)"))
-	if err != nil {
-		_ = w.Close()
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	r.SetMaxOpenConns(readers)
-	r.SetMaxIdleConns(readers)
-	writer := &sqliteWriter{db: w, conn: conn, turn: make(chan struct{}, 1), stmts: map[string]*sql.Stmt{}}
-	return &sqliteEngine{w: writer, r: &sqlitePool{db: r}, dsn: writeDSN}, nil
-}
-
-func (w *sqliteWriter) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s, ok := w.stmts[query]; ok {
-		return s, nil
-	}
-	s, err := w.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	w.stmts[query] = s
-	return s, nil
-}
-
-func (w *sqliteWriter) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	s, err := w.prepare(ctx, query)
-	if err != nil {
-		return 0, err
-	}
-	res, err := s.ExecContext(ctx, sqliteArgs(args)...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-func (w *sqliteWriter) close() error {
-	w.turn <- struct{}{} // the transaction in progress ends first
-	for _, s := range w.stmts {
-		_ = s.Close()
-	}
-	return errors.Join(w.conn.Close(), w.db.Close())
-}
-
+// prepare gives the kept statement; nil means that there are too many and the query is to be run without one.
 func (p *sqlitePool) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	if s, ok := p.stmts.Load(query); ok {
 		return s.(*sql.Stmt), nil
+	}
+	if p.count.Load() >= maxStatements {
+		return nil, nil
 	}
 	s, err := p.db.PrepareContext(ctx, query)
 	if err != nil {
@@ -123,7 +112,19 @@ func (p *sqlitePool) prepare(ctx context.Context, query string) (*sql.Stmt, erro
 		_ = s.Close()
 		return was.(*sql.Stmt), nil
 	}
+	p.count.Add(1)
 	return s, nil
+}
+
+func (p *sqlitePool) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
+	s, err := p.prepare(ctx, query)
+	switch {
+	case err != nil:
+		return nil, err
+	case s == nil:
+		return p.db.QueryContext(ctx, query, sqliteArgs(args)...)
+	}
+	return s.QueryContext(ctx, sqliteArgs(args)...)
 }
 
 func (p *sqlitePool) close() error {
@@ -134,36 +135,28 @@ func (p *sqlitePool) close() error {
 func (e *sqliteEngine) Dialect() Dialect { return SQLite }
 
 func (e *sqliteEngine) Query(ctx context.Context, query string, args ...any) (Rows, error) {
-	s, err := e.r.prepare(ctx, query)
+	rows, err := e.r.query(ctx, query, args)
 	if err != nil {
-		return nil, err
+		return nil, e.translate(err)
 	}
-	rows, err := s.QueryContext(ctx, sqliteArgs(args)...)
-	if err != nil {
-		return nil, err
-	}
-	return sqliteRows{rows}, nil
+	return &sqliteRows{Rows: rows, e: e}, nil
 }
 
 func (e *sqliteEngine) QueryRow(ctx context.Context, query string, args ...any) Row {
-	s, err := e.r.prepare(ctx, query)
+	rows, err := e.Query(ctx, query, args...)
 	if err != nil {
 		return errRow{err}
 	}
-	return sqliteRow{s.QueryRowContext(ctx, sqliteArgs(args)...)}
+	return oneRow{rows}
 }
 
 func (e *sqliteEngine) begin(ctx context.Context, _ bool) (engineTx, error) {
-	select {
-	case e.w.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	tx, err := e.w.begin(ctx)
+	if err != nil {
+		return nil, e.translate(err)
 	}
-	if _, err := e.w.exec(ctx, "BEGIN IMMEDIATE"); err != nil {
-		<-e.w.turn
-		return nil, err
-	}
-	return &sqliteTx{w: e.w}, nil
+	tx.e = e
+	return tx, nil
 }
 
 func (e *sqliteEngine) retryable(err error) bool {
@@ -190,168 +183,79 @@ func (e *sqliteEngine) translate(err error) error {
 }
 
 func (e *sqliteEngine) sqlDB() (*sql.DB, func(), error) {
-	db, err := sql.Open("sqlite", e.dsn)
+	db, err := sql.Open("sqlite", sqliteDSN(e.path, 30*time.Second)+sqliteWrites)
 	if err != nil {
 		return nil, nil, err
 	}
 	return db, func() { _ = db.Close() }, nil
 }
 
+// lockSchema holds a file lock, which ends with the process: SQLite's own locks are taken by every step of a migration
+// and would let two processes alternate.
+func (e *sqliteEngine) lockSchema(ctx context.Context) (func(), error) {
+	f, err := os.OpenFile(e.path+".migrating", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { _ = f.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
+			return nil, errors.Join(err, f.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), f.Close())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
 func (e *sqliteEngine) ping(ctx context.Context) error {
 	var one int
 	return e.r.db.QueryRowContext(ctx, "SELECT 1").Scan(&one)
 }
+
+// close closes the writer last: the last connection folds the write-ahead log into the database.
 func (e *sqliteEngine) close() error { return errors.Join(e.r.close(), e.w.close()) }
 
-type sqliteTx struct {
-	w     *sqliteWriter
-	ended bool
+type sqliteRows struct {
+	*sql.Rows
+	e *sqliteEngine
 }
 
-func (t *sqliteTx) Dialect() Dialect { return SQLite }
+func (r *sqliteRows) Scan(dest ...any) error { return r.Rows.Scan(sqliteDest(dest)...) }
+func (r *sqliteRows) Err() error             { return r.e.translate(r.Rows.Err()) }
+func (r *sqliteRows) Close()                 { _ = r.Rows.Close() }
 
-func (t *sqliteTx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	return t.w.exec(ctx, query, args...)
-}
+// oneRow makes a Row of Rows.
+type oneRow struct{ rows Rows }
 
-func (t *sqliteTx) Query(ctx context.Context, query string, args ...any) (Rows, error) {
-	s, err := t.w.prepare(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.QueryContext(ctx, sqliteArgs(args)...)
-	if err != nil {
-		return nil, err
-	}
-	return sqliteRows{rows}, nil
-}
-
-func (t *sqliteTx) QueryRow(ctx context.Context, query string, args ...any) Row {
-	s, err := t.w.prepare(ctx, query)
-	if err != nil {
-		return errRow{err}
-	}
-	return sqliteRow{s.QueryRowContext(ctx, sqliteArgs(args)...)}
-}
-
-// commit is not given the caller's context: a caller who gives up must not leave it unknown whether the change
-// was made.
-func (t *sqliteTx) commit(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if _, err := t.w.exec(context.WithoutCancel(ctx), "COMMIT"); err != nil {
-		return err
-	}
-	t.end()
-	return nil
-}
-
-func (t *sqliteTx) rollback() error {
-	if t.ended {
-		return nil
-	}
-	_, err := t.w.exec(context.Background(), "ROLLBACK")
-	t.end()
-	return err
-}
-
-func (t *sqliteTx) end() {
-	t.ended = true
-	<-t.w.turn
-}
-
-// sqliteArgs turns what Postgres takes natively into what SQLite stores: times become microseconds since 1970,
-// JSON becomes text.
-func sqliteArgs(args []any) []any {
-	for i, a := range args {
-		switch v := a.(type) {
-		case time.Time:
-			args[i] = v.UnixMicro()
-		case *time.Time:
-			if v == nil {
-				args[i] = nil
-			} else {
-				args[i] = v.UnixMicro()
-			}
-		case json.RawMessage:
-			if v == nil {
-				args[i] = nil
-			} else {
-				args[i] = string(v)
-			}
+func (r oneRow) Scan(dest ...any) error {
+	defer r.rows.Close()
+	if !r.rows.Next() {
+		if err := r.rows.Err(); err != nil {
+			return err
 		}
+		return ErrNoRows
 	}
-	return args
-}
-
-// sqliteDest does the same the other way.
-func sqliteDest(dest []any) []any {
-	for i, d := range dest {
-		switch v := d.(type) {
-		case *time.Time:
-			dest[i] = microTime{v}
-		case **time.Time:
-			dest[i] = microTimePtr{v}
-		case *json.RawMessage:
-			dest[i] = (*[]byte)(v)
-		}
-	}
-	return dest
-}
-
-type microTime struct{ t *time.Time }
-
-func (m microTime) Scan(src any) error {
-	us, ok := src.(int64)
-	if !ok {
-		return fmt.Errorf("a time column holds %T", src)
-	}
-	*m.t = time.UnixMicro(us).UTC()
-	return nil
-}
-
-type microTimePtr struct{ t **time.Time }
-
-func (m microTimePtr) Scan(src any) error {
-	if src == nil {
-		*m.t = nil
-		return nil
-	}
-	var t time.Time
-	if err := (microTime{&t}).Scan(src); err != nil {
+	if err := r.rows.Scan(dest...); err != nil {
 		return err
 	}
-	*m.t = &t
-	return nil
+	r.rows.Close()
+	return r.rows.Err()
 }
-
-type sqliteRows struct{ *sql.Rows }
-
-func (r sqliteRows) Scan(dest ...any) error { return r.Rows.Scan(sqliteDest(dest)...) }
-func (r sqliteRows) Close()                 { _ = r.Rows.Close() }
-
-type sqliteRow struct{ *sql.Row }
-
-func (r sqliteRow) Scan(dest ...any) error { return r.Row.Scan(sqliteDest(dest)...) }
 
 type errRow struct{ err error }
 
 func (r errRow) Scan(...any) error { return r.err }
 
-// IsUnique reports that err says a unique constraint was hit, on either database.
-func IsUnique(err error) bool {
+func isSQLiteUnique(err error) (is, known bool) {
 	var se *sqlite.Error
-	if errors.As(err, &se) {
-		return se.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || se.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY
+	if !errors.As(err, &se) {
+		return false, false
 	}
-	return isPgUnique(err)
-}
-
-func unavailable(err error) error {
-	if strings.Contains(err.Error(), context.Canceled.Error()) {
-		return err
-	}
-	return fault.New(fault.Unavailable, "database_unavailable", "The database can't be reached or is too busy. Try again shortly.").
-		After(time.Second).Because(err)
+	return se.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE || se.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, true
 }

@@ -4,14 +4,16 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/sigra-auth/sigra/core/fault"
 )
 
 // Dialect names a database kind.
@@ -67,6 +69,7 @@ type engine interface {
 	retryable(err error) bool
 	translate(err error) error
 	sqlDB() (*sql.DB, func(), error) // for migrations
+	lockSchema(ctx context.Context) (unlock func(), err error)
 	ping(ctx context.Context) error
 	close() error
 }
@@ -109,8 +112,8 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 		}
 		return &DB{engine: e, dialect: SQLite, name: path, log: cfg.Logger}, nil
 	}
-	scheme, _, _ := strings.Cut(cfg.URL, ":")
-	return nil, fmt.Errorf("database url starts with %q; it must be postgres://… or sqlite:///path, or empty for the embedded database", scheme+":")
+	// The url may hold a password anywhere when it is malformed: none of it is repeated.
+	return nil, errors.New("the database url must be postgres://… or sqlite:///path, or empty for the embedded database")
 }
 
 func sqlitePath(cfg Config) (string, error) {
@@ -121,10 +124,7 @@ func sqlitePath(cfg Config) (string, error) {
 		return filepath.Join(cfg.DataDir, "sigra.db"), nil
 	}
 	u, err := url.Parse(cfg.URL)
-	if err != nil {
-		return "", fmt.Errorf("database url: %w", errors.Unwrap(err))
-	}
-	if u.Path == "" || u.Host != "" {
+	if err != nil || u.Path == "" || u.Host != "" || u.User != nil {
 		return "", errors.New("a SQLite url has an absolute path: sqlite:///var/lib/sigra/sigra.db")
 	}
 	return u.Path, nil
@@ -139,7 +139,7 @@ func (db *DB) Name() string { return db.name }
 // Ping checks that the database answers.
 func (db *DB) Ping(ctx context.Context) error { return db.translate(db.ping(ctx)) }
 
-// Close waits for nothing: end the users of the database first.
+// Close lets a transaction in progress end and refuses new ones. End the users of the database first.
 func (db *DB) Close() error { return db.close() }
 
 // Tx is a transaction in progress. It is not safe for concurrent use.
@@ -172,10 +172,29 @@ const (
 	txMaxWait   = 400 * time.Millisecond
 )
 
+// openTx is in the context that a transaction's function gets, to notice a transaction begun inside of it.
+type openTx struct {
+	db   *DB
+	open atomic.Bool
+}
+
+type openTxKey struct{}
+
+var errNested = errors.New("a transaction was begun inside another one of the same database: pass the *store.Tx along")
+
 // Tx runs f in a transaction and commits it when f returns nil. f runs again, from the start, when the database
 // reports a serialization conflict, a deadlock or that it is busy: at most 12 times, backing off with jitter, and
-// never past ctx's end. An error from f rolls back and is returned as it is.
+// never past ctx's end. An error from f rolls back and is returned as it is. After a failed statement nothing else
+// succeeds in the transaction, on either database.
+//
+// When the connection is lost during the commit, nobody knows whether it took place: the error is returned and
+// nothing is retried.
+//
+// A transaction begun inside f, with the context that f was given, is refused: on SQLite it would wait for itself.
 func (db *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error, opts ...Option) error {
+	if o, ok := ctx.Value(openTxKey{}).(*openTx); ok && o.db == db && o.open.Load() {
+		return errNested
+	}
 	var o txOptions
 	for _, opt := range opts {
 		opt(&o)
@@ -190,12 +209,12 @@ func (db *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error,
 			return nil
 		}
 		if attempt == txAttempts || ctx.Err() != nil || !db.retryable(err) {
-			return db.translate(err)
+			return err
 		}
 		db.log.Trace("transaction retried", "attempt", attempt, "error", err)
 		select {
 		case <-ctx.Done():
-			return db.translate(err)
+			return err
 		case <-time.After(rand.N(wait) + wait/2):
 		}
 		wait = min(2*wait, txMaxWait)
@@ -207,20 +226,40 @@ func (db *DB) try(ctx context.Context, o txOptions, f func(context.Context, *Tx)
 	if err != nil {
 		return nil, err
 	}
-	done := false
+	mark := &openTx{db: db}
+	mark.open.Store(true)
+	committed := false
 	defer func() {
-		if !done { // an error, or a panic on its way up
+		mark.open.Store(false)
+		if !committed { // an error, a panic on its way up, or runtime.Goexit
 			_ = etx.rollback()
 		}
 	}()
 	tx := &Tx{engineTx: etx}
-	if err := f(ctx, tx); err != nil {
+	if err := f(context.WithValue(ctx, openTxKey{}, mark), tx); err != nil {
 		return nil, err
 	}
-	done = true
 	if err := etx.commit(ctx); err != nil {
-		_ = etx.rollback()
-		return nil, err
+		return nil, db.translate(err)
 	}
+	committed = true
 	return tx.after, nil
+}
+
+// IsUnique reports that err says a unique constraint was hit, on either database.
+func IsUnique(err error) bool {
+	if is, known := isSQLiteUnique(err); known {
+		return is
+	}
+	return isPgUnique(err)
+}
+
+// unavailable is what a caller may be told of a database that can't be reached or is too busy.
+func unavailable(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fault.New(fault.Unavailable, "database_unavailable", "The database can't be reached or is too busy. Try again shortly.").
+		After(time.Second).Because(err)
 }
