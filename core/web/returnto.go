@@ -95,7 +95,7 @@ func plainPath(p string) bool {
 		if p == "" || p[0] != '/' || strings.ContainsFunc(p, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\\' }) {
 			return false
 		}
-		if clean := path.Clean(p); p != clean && p != clean+"/" {
+		if clean := path.Clean(p); p != clean && (clean == "/" || p != clean+"/") {
 			return false
 		}
 		next, err := url.PathUnescape(p)

@@ -34,6 +34,8 @@ func TestReturnTo(t *testing.T) {
 		"/%2fevil.example":                        "",
 		"/%2Fevil.example":                        "",
 		"/%5cevil.example":                        "",
+		"/%2f":                                    "",
+		"//":                                      "",
 		"/%252fevil.example":                      "",
 		"/%25252fevil.example":                    "",
 		"/.//evil.example":                        "",

@@ -1,0 +1,208 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/chromedp"
+
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+)
+
+// chrome starts a real browser with a profile of its own. Without one the test fails: it is part of the proof.
+func chrome(t *testing.T) context.Context {
+	t.Helper()
+	exe := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			exe = p
+			break
+		}
+	}
+	if exe == "" {
+		t.Fatal("no Chromium here: apt-get install -y chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exe), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.UserDataDir(t.TempDir()))
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	ctx, cancel = context.WithTimeout(ctx, 90*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// look is a way of looking at a page.
+type look struct {
+	name          string
+	width, height int64
+	scheme        string
+}
+
+var looks = []look{
+	{"phone-light", 390, 844, "light"}, {"phone-dark", 390, 844, "dark"},
+	{"desktop-light", 1280, 800, "light"}, {"desktop-dark", 1280, 800, "dark"},
+}
+
+// shots takes pictures of the page at hand, into SIGRA_SCREENSHOTS when that is set, and holds in every look that
+// nothing sticks out of the screen.
+func shots(t *testing.T, name string) step {
+	dir := os.Getenv("SIGRA_SCREENSHOTS")
+	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		for _, l := range looks {
+			view := emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.width < 600}
+			if _, err := cdp.Call(ctx, tab, emulation.SetDeviceMetricsOverride, view); err != nil {
+				return err
+			}
+			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}}}
+			if _, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media); err != nil {
+				return err
+			}
+			wide, err := chromedp.Evaluate[bool](`document.documentElement.scrollWidth > window.innerWidth`)(ctx, tab)
+			if err != nil {
+				return err
+			}
+			if wide {
+				t.Errorf("%s at %s is wider than the screen", name, l.name)
+			}
+			if dir == "" {
+				continue
+			}
+			png, err := chromedp.CaptureScreenshot()(ctx, tab)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(dir, name+"-"+l.name+".png"), png, 0o600); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// step is one thing done in the browser.
+type step = chromedp.Action[chromedp.Void]
+
+// press presses the form's button, and submit waits for the page it leads to.
+func press() step { return chromedp.Click(chromedp.CSS(`main form button`)) }
+
+func submit(want string) step { return chromedp.Steps(press(), arrive(want)) }
+
+// arrive waits until the page's heading is the one wanted.
+func arrive(want string) step {
+	return until(`document.querySelector("h1")?.textContent.trim() === ` + quote(want))
+}
+
+// until waits for a condition across the loading of pages, during which there is nothing to ask.
+func until(condition string) step {
+	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+		defer cancel()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			ok, err := chromedp.Evaluate[bool](`document.readyState === "complete" && (`+condition+`)`)(ctx, tab)
+			if err == nil && ok {
+				return nil
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return fmt.Errorf("waiting for %s: %w (%v)", condition, ctx.Err(), err)
+			}
+		}
+	})
+}
+
+func click(css string) step       { return chromedp.Click(chromedp.CSS(css)) }
+func typed(css, text string) step { return chromedp.SendKeys(chromedp.CSS(css), text) }
+func there(css string) step       { return until(`!!document.querySelector("` + css + `")`) }
+
+func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
+
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	e := start(t, storetest.Open(t, store.SQLite, sources...), nil)
+	ctx := chrome(t)
+
+	// What the browser's console says: a policy violation, an asset that is missing.
+	var mu sync.Mutex
+	var complaints []string
+	err := chromedp.Listen(ctx, func(ev any) {
+		if entry, ok := ev.(*log.EventEntryAdded); ok && entry.Entry.Level != log.LevelInfo && !strings.Contains(entry.Entry.Text, "status of 4") {
+			mu.Lock()
+			defer mu.Unlock()
+			complaints = append(complaints, entry.Entry.Text+" "+entry.Entry.URL)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(what string, steps ...step) {
+		t.Helper()
+		if err := chromedp.Do(ctx, steps...); err != nil {
+			where, _ := chromedp.Run(ctx, chromedp.Location())
+			text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
+			t.Fatalf("%s: %v, at %s:\n%s", what, err, where, text)
+		}
+	}
+	value := func(css string) string {
+		t.Helper()
+		v, err := chromedp.Run(ctx, chromedp.Value(chromedp.CSS(css)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	const mailbox = "ada@example.org"
+
+	run("listen", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := cdp.Call(ctx, tab, log.Enable, cdp.Empty{})
+		return err
+	}))
+	run("open", chromedp.Navigate(e.base+"/"), arrive("Sign in"), shots(t, "01-login"))
+	run("to sign-up", click(`.aside a`), arrive("Create your account"), shots(t, "02-register"))
+	run("refused", typed("#email", mailbox), typed("#password", "my ada@example.org password"), press(), there(`[role=alert]`), shots(t, "03-register-refused"))
+	if kept, secret := value("#email"), value("#password"); kept != mailbox || secret != "" {
+		t.Errorf("the form came back with %q and %q", kept, secret)
+	}
+	run("sign up", typed("#password", first), submit("Check your mail"), shots(t, "04-check-mail"))
+	if _, err := e.queue.Dispatch(ctx); err != nil {
+		t.Fatal(err)
+	}
+	run("inbox", click(`main .notice a`), arrive("Development inbox"), shots(t, "05-dev-inbox"))
+	run("open the mail", click(`.mails a`), there(`div.letter a`), shots(t, "06-dev-message"))
+	run("follow the link", click(`div.letter a`), arrive("Confirm your e-mail address"), shots(t, "07-confirm"))
+	run("confirm", submit("Your account"), shots(t, "08-account"))
+	run("sign out", click(`.leave button`), arrive("Sign in"), shots(t, "09-signed-out"))
+	run("wrong password", typed("#email", mailbox), typed("#password", "nonsense"), press(), there(`[role=alert]`), shots(t, "10-login-refused"))
+	run("sign in", typed("#password", first), submit("Your account"))
+	run("to the password", click(`.rows a`), arrive("Change password"), shots(t, "11-password"))
+	run("change it", typed("#current", first), typed("#password", next), submit("Your account"), there(`[role=status]`), shots(t, "12-changed"))
+	run("nothing here", chromedp.Navigate(e.base+"/nothing"), arrive("Nothing here"), shots(t, "13-nothing"))
+	run("expired", chromedp.Navigate(e.base+"/confirm"), arrive("This link is over"), shots(t, "14-expired"))
+
+	// By keyboard alone: the first Tab stop is the way past the navigation.
+	run("keyboard", click(`.brand`), arrive("Your account"), chromedp.KeyEvent("\t"))
+	if focused, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.activeElement.className`)); err != nil || focused != "skip" {
+		t.Errorf("the first Tab stop is %q (%v)", focused, err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, c := range complaints {
+		t.Errorf("the browser complains: %s", c)
+	}
+}
