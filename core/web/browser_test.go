@@ -142,7 +142,7 @@ func TestBrowser(t *testing.T) {
 	var mu sync.Mutex
 	var complaints []string
 	err := chromedp.Listen(ctx, func(ev any) {
-		if entry, ok := ev.(*log.EventEntryAdded); ok && entry.Entry.Level != log.LevelInfo && !strings.Contains(entry.Entry.Text, "status of 4") {
+		if entry, ok := ev.(*log.EventEntryAdded); ok && entry.Entry.Level != log.EntryLevelInfo && !strings.Contains(entry.Entry.Text, "status of 4") {
 			mu.Lock()
 			defer mu.Unlock()
 			complaints = append(complaints, entry.Entry.Text+" "+entry.Entry.URL)
