@@ -65,7 +65,7 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 		head:   t(`SELECT era, tx, seq FROM {table} WHERE (era, tx) < {horizon} ORDER BY {desc} LIMIT 1`),
 		lag:    t(`SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {after} LIMIT $4) AS behind`),
 		oldest: t(`SELECT {time} FROM {table} WHERE {after} ORDER BY {order} LIMIT 1`),
-		prune: t(`DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} WHERE {upto} AND {time} < $4 AND (era, tx) < {horizon} ORDER BY {time} LIMIT $5)
+		prune: t(`DELETE FROM {table} WHERE {key} IN (SELECT {order} FROM {table} WHERE {upto} AND {time} < $4 AND (era, tx) < {horizon} ORDER BY {time} LIMIT $5)
 RETURNING era, tx, seq, {columns}`),
 		pruned: t(`UPDATE log_era SET pruned_tx = $1 WHERE log = '{table}' AND era = $2 AND pruned_tx < $1`),
 		check: t(`SELECT greatest(e.pruned_tx, coalesce((SELECT max(tx) FROM {table} WHERE era = e.era), 0)) >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
