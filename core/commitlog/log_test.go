@@ -107,6 +107,8 @@ func TestRead_lateCommit(t *testing.T) {
 	until(t, l, &at, 1)
 
 	written, release, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	let := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(let)
 	go func() {
 		ended <- db.Tx(context.Background(), func(ctx context.Context, tx *store.Tx) error {
 			if err := add(ctx, tx, 2); err != nil {
@@ -140,7 +142,7 @@ func TestRead_lateCommit(t *testing.T) {
 		t.Errorf("lag %d since %s, %v; want 2 rows", rows, oldest, err)
 	}
 
-	close(release)
+	let()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
 	}
