@@ -11,8 +11,8 @@ import (
 	"github.com/sigra-auth/sigra/core/request"
 )
 
-// fail answers an error, as a page to a browser and as a problem document to a program.
-func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+// Fail answers an error, as a page to a browser and as a problem document to a program.
+func (s *Server) Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if f := fault.From(err); f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
 	}

@@ -102,7 +102,7 @@ func TestPathsMethodsAndPlugins(t *testing.T) {
 	}}, nil)
 	for path, want := range map[string]int{
 		"/threadline": 200, "/threadline/v1/x": 200, "/threadline/": 200, "/other": 404,
-		"//threadline": 404, "/threadline/../healthz": 404, "/x/%2e%2e/threadline": 404, "/threadline//x": 404, "/threadline/%5cx": 404, "/./threadline": 404,
+		"//threadline": 404, "/threadline/../healthz": 404, "/x/%2e%2e/threadline": 404, "/threadline//x": 404, "/threadline/%5cx": 404, "/./threadline": 404, "//": 404, "/%2f": 404,
 	} {
 		if res := do(s, newRequest("GET", path)); res.StatusCode != want {
 			t.Errorf("%s: %d, want %d", path, res.StatusCode, want)

@@ -70,7 +70,7 @@ func (s *Server) checkHost(next http.Handler) http.Handler {
 		}
 		if s.base.Scheme == "https" && r.URL.Scheme == "http" {
 			if r.Method != http.MethodGet && r.Method != http.MethodHead {
-				s.fail(w, r, fault.New(fault.Denied, "https_required", "Sigra answers over HTTPS only."))
+				s.Fail(w, r, fault.New(fault.Denied, "https_required", "Sigra answers over HTTPS only."))
 				return
 			}
 			http.Redirect(w, r, "https://"+s.base.Host+r.URL.RequestURI(), http.StatusPermanentRedirect)

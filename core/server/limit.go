@@ -65,7 +65,7 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		}
 		if !allowed {
 			s.metrics.limited.WithLabelValues(name).Inc()
-			s.fail(w, r, fault.New(fault.RateLimited, "rate_limited",
+			s.Fail(w, r, fault.New(fault.RateLimited, "rate_limited",
 				"Too many requests from your network. Please wait a moment.").After(max(d.RetryAfter, time.Second)))
 			return
 		}

@@ -30,7 +30,7 @@ func (s *Server) recover(next http.Handler) http.Handler {
 			clear(w.Header())
 			w.Header().Set(requestIDHeader, request.From(r.Context()).ID)
 			s.setHeaders(w.Header())
-			s.fail(w, r, fault.From(errors.New("panic")))
+			s.Fail(w, r, fault.From(errors.New("panic")))
 		}()
 		next.ServeHTTP(w, r)
 	})

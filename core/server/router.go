@@ -42,7 +42,7 @@ func (s *Server) routes() *mux.Router {
 func (s *Server) dispatch(browser bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !cleanPath(r.URL.Path) {
-			s.fail(w, r, errNotFound)
+			s.Fail(w, r, errNotFound)
 			return
 		}
 		var match mux.RouteMatch
@@ -57,7 +57,7 @@ func (s *Server) dispatch(browser bool) http.Handler {
 				// ASVS 5.0 3.5.1, by fetch metadata. A request with neither Sec-Fetch-Site nor Origin passes: it comes from
 				// a program, or from a browser so old that SameSite=Lax alone has to hold.
 				if err := s.origin.Check(r); err != nil {
-					s.fail(w, r, errCrossOrigin.Because(err))
+					s.Fail(w, r, errCrossOrigin.Because(err))
 					return
 				}
 			}
@@ -79,7 +79,7 @@ func cleanPath(p string) bool {
 		return false
 	}
 	clean := path.Clean(p)
-	return p == clean || p == clean+"/"
+	return p == clean || clean != "/" && p == clean+"/"
 }
 
 // label tells the observers which route was matched.
@@ -128,7 +128,7 @@ func (s *Server) plugin(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	s.fail(w, r, errNotFound)
+	s.Fail(w, r, errNotFound)
 }
 
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/server"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/telemetry"
+	"github.com/sigra-auth/sigra/core/web"
+)
+
+// app is a whole Sigra, ready to serve.
+type app struct {
+	*parts
+	system  *system
+	metrics *prometheus.Registry
+	source  *telemetry.Source
+	host    *pluginhost.Host
+	api     *httpapi.API
+	server  *server.Server
+	unlock  func()
+	resealC chan struct{}
+}
+
+// newApp joins everything. Nothing runs yet but the database connection.
+func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logger) (_ *app, err error) {
+	a := &app{metrics: telemetry.NewRegistry(version), resealC: make(chan struct{}, 1)}
+	if a.unlock, err = lockDataDir(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.close()
+		}
+	}()
+	if a.parts, err = openParts(ctx, cfg, log, a.metrics); err != nil {
+		return nil, err
+	}
+	a.source, err = telemetry.New(ctx, telemetry.Config{
+		OTLP:    telemetry.OTLP{Endpoint: cfg.Telemetry.OTLP.Endpoint, Headers: cfg.Telemetry.OTLP.Headers, Insecure: cfg.Telemetry.OTLP.Insecure},
+		Version: version, Node: a.node, Registerer: a.metrics, Logger: log.Named("telemetry"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	webConfig := web.Config{
+		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Auth: a.auth, Sessions: a.sessions,
+		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
+		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
+	}
+	services := a.services()
+	if cfg.Mail.Dev {
+		webConfig.Inbox, services.Inbox = a.inbox, a.inbox
+	}
+	pages, err := web.New(webConfig)
+	if err != nil {
+		return nil, err
+	}
+	if a.host, err = a.newHost(pages); err != nil {
+		return nil, err
+	}
+	a.system = &system{
+		parts: a.parts, file: file, current: cfg, started: time.Now().UTC(), listen: []string{cfg.Server.Listen},
+		ready: a.notReady, apply: a.apply, renew: func(context.Context) { a.renew() },
+	}
+	services.System, services.Keys = a.system, keyAdmin{a.system}
+	services.Plugins = pluginAdmin{host: a.host, db: a.db, audit: a.audit, load: a.system.load}
+	if a.api, err = httpapi.New(httpapi.Config{
+		BaseURL: cfg.Server.BaseURL, Version: version, Sessions: a.sessions, Services: services,
+		ApplicationKey: cfg.Events.Token, Logger: log,
+	}); err != nil {
+		return nil, err
+	}
+	a.server, err = a.newServer(pages)
+	return a, err
+}
+
+// services are what the API needs of the parts.
+func (p *parts) services() httpapi.Services {
+	return httpapi.Services{
+		Auth: p.auth, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
+	}
+}
+
+func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
+	var bundledNames []string
+	for name := range bundle() {
+		bundledNames = append(bundledNames, name)
+	}
+	var databaseURL string
+	if u := a.cfg.Database.URL.Reveal(); u != "" && a.db.Dialect() == "postgres" {
+		databaseURL = u
+	}
+	return pluginhost.New(pluginhost.Config{
+		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version,
+		Bundled: bundledNames, Logger: a.log.Named("plugins"), Registerer: a.metrics,
+		CorePaths: corePaths(pages), Callers: callers{a.sessions, pages},
+		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
+		Gates:    a.gates, Relay: a.relay, Mail: a.mail,
+		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail,
+		Keyring: a.keys, Leases: a.leases, Pages: pages,
+	})
+}
+
+// corePaths are what no plugin may serve at, below or above.
+func corePaths(pages *web.Pages) []string {
+	paths := []string{"/v1", "/openapi.json", "/openapi.yaml", "/problems", "/healthz", "/readyz", "/metrics", "/.well-known", "/dev"}
+	r := mux.NewRouter()
+	pages.Mount(r)
+	// The walk's function never fails, so neither does the walk.
+	_ = r.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		if t, err := route.GetPathTemplate(); err == nil && t != "/" {
+			paths = append(paths, "/"+strings.SplitN(strings.Trim(t, "/"), "/", 2)[0])
+		}
+		return nil
+	})
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// links are the plugin pages somebody may open, for the navigation.
+func (a *app) links(p session.Principal) []web.Link {
+	var out []web.Link
+	for _, l := range a.host.Links(p) {
+		out = append(out, web.Link{Title: l.Title, Path: l.Path})
+	}
+	return out
+}
+
+func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
+	cfg := a.cfg
+	limits := server.Limits{}
+	for _, l := range []struct {
+		to   *server.Limiter
+		rate config.Rate
+	}{{&limits.General, cfg.RateLimit.General}, {&limits.SignIn, cfg.RateLimit.SignIn}, {&limits.SignUp, cfg.RateLimit.SignUp}} {
+		if l.rate.Count == 0 {
+			continue
+		}
+		ip, err := ratelimit.NewIP(ratelimit.IPConfig{Quota: quota(l.rate)})
+		if err != nil {
+			return nil, err
+		}
+		*l.to = ip
+	}
+	sc := server.Config{
+		BaseURL: cfg.Server.BaseURL, TrustedProxies: cfg.Server.TrustedProxies, MaxBody: cfg.Server.MaxBody, Grace: cfg.Server.ShutdownGrace,
+		API: a.api.Handler(), ControlAPI: a.api.Handler(), Mount: pages.Mount, Routes: a.host.Route,
+		Problem: a.api.WriteError, Page: pages.Error, Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
+		Register: a.metrics, Logger: a.log.Named("http"),
+	}
+	if cfg.Telemetry.Metrics {
+		sc.Metrics = a.metrics
+	}
+	return server.New(sc)
+}
+
+// checks are what /readyz asks.
+func (a *app) checks() []server.Check {
+	return []server.Check{
+		{Name: "database", Ready: a.db.Ping},
+		{Name: "plugins", Ready: func(ctx context.Context) error {
+			if bad := a.host.Ready(ctx); len(bad) > 0 {
+				return fault.Newf(fault.Unavailable, "plugins_not_ready", "%v", bad)
+			}
+			return nil
+		}},
+	}
+}
+
+func (a *app) notReady(ctx context.Context) []string {
+	var out []string
+	for _, c := range a.checks() {
+		if err := c.Ready(ctx); err != nil {
+			out = append(out, c.Name+": "+fault.From(err).Message)
+		}
+	}
+	return out
+}
+
+// apply puts into effect what can change while running. It changes nothing when it reports an error.
+func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics {
+	diags := a.host.Apply(ctx, next.Plugins)
+	if diags.HasErrors() {
+		return diags
+	}
+	if err := a.sessions.Configure(sessionSettings(next)); err != nil {
+		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Session settings kept as they were", Detail: err.Error()})
+	}
+	if level := hclog.LevelFromString(next.Logging.Level); level != hclog.NoLevel {
+		a.log.SetLevel(level)
+	}
+	return diags
+}
+
+func (a *app) renew() {
+	select {
+	case a.resealC <- struct{}{}:
+	default: // one is waiting already
+	}
+}
+
+// serve runs everything until ctx ends, then lets it end in the order of dependence: first nobody is let in, then
+// plugins stop, then what they and the requests used.
+func (a *app) serve(ctx context.Context, started func(addr string)) error {
+	public, err := server.Listen(ctx, a.cfg.Server.Listen)
+	if err != nil {
+		return err
+	}
+	addr := public.Addr().String()
+	if a.cfg.Server.TLS.Enabled() {
+		cert, err := server.LoadCertificate(a.cfg.Server.TLS.CertFile, a.cfg.Server.TLS.KeyFile, a.log.Named("tls"))
+		if err != nil {
+			_ = public.Close()
+			return err
+		}
+		public = cert.Wrap(public)
+	}
+	control, err := server.ListenControl(ctx, server.ControlSocket(a.cfg.DataDir), a.log.Named("control"))
+	if err != nil {
+		_ = public.Close()
+		return err
+	}
+	// What works in the background outlives ctx until requests and plugins have ended.
+	background, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	workers, background := errgroup.WithContext(background)
+	for name, run := range map[string]func(context.Context) error{
+		"relay": a.relay.Run, "mail": a.mail.Run, "sessions": a.sessions.Run, "auth": a.auth.Run, "keyring": a.keys.Run,
+		"telemetry": a.runTelemetry, "reseal": a.runReseal,
+	} {
+		workers.Go(func() error {
+			if err := run(background); err != nil && !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	// A worker that fails is a defect that restarting may cure; going on without it would only look well.
+	serving, stopServing := context.WithCancel(ctx)
+	defer stopServing()
+	go func() {
+		<-background.Done()
+		stopServing()
+	}()
+
+	if diags := a.host.Apply(ctx, a.cfg.Plugins); diags.HasErrors() {
+		_ = errors.Join(public.Close(), control.Close())
+		end()
+		_ = workers.Wait()
+		return diagnosticsError{diags}
+	}
+	started(addr)
+	serveErr := a.server.Serve(serving, server.Listeners{Public: []net.Listener{public}, Control: control})
+
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	hostErr := a.host.Close(stopping)
+	end()
+	return errors.Join(serveErr, hostErr, workers.Wait(), a.source.Close(stopping))
+}
+
+// runTelemetry feeds the tap to OpenTelemetry and the counters.
+func (a *app) runTelemetry(ctx context.Context) error {
+	rows, cancel := a.audit.Tap().Subscribe("telemetry", 4096)
+	defer cancel()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case row := <-rows:
+			a.source.Audit(telemetryRecord(row))
+		}
+	}
+}
+
+func telemetryRecord(r audit.Row) telemetry.Record {
+	rec := telemetry.Record{
+		ID: r.ID.String(), OccurredAt: r.OccurredAt, Action: r.Action, Category: r.Category, Outcome: string(r.Outcome), Reason: r.Reason,
+		ActorType: r.Actor.Type, ActorID: r.Actor.ID, RequestID: r.RequestID, AuthMethod: r.AuthMethod,
+	}
+	for _, t := range r.Targets {
+		rec.Targets = append(rec.Targets, t.Type+":"+t.ID)
+	}
+	if r.OrganizationID != [16]byte{} {
+		rec.OrganizationID = r.OrganizationID.String()
+	}
+	if r.SessionID != [16]byte{} {
+		rec.SessionID = r.SessionID.String()
+	}
+	return rec
+}
+
+// runReseal seals values anew once at start, in case an earlier pass was cut short, and after each rotation.
+func (a *app) runReseal(ctx context.Context) error {
+	for {
+		a.reseal(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.resealC:
+		}
+	}
+}
+
+func (a *app) close() {
+	if a.parts != nil {
+		_ = a.parts.close()
+	}
+	if a.unlock != nil {
+		a.unlock()
+	}
+}
+
+// diagnosticsError carries what is wrong with a configuration to where it is shown.
+type diagnosticsError struct{ config.Diagnostics }
+
+func (e diagnosticsError) Error() string { return e.Err().Error() }
+
+// firstRun reports whether nothing has ever been kept in data_dir.
+func firstRun(dataDir string) bool {
+	_, err := os.Stat(filepath.Join(dataDir, "node"))
+	return errors.Is(err, os.ErrNotExist)
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sigra-auth/sigra/core/control"
+	"github.com/sigra-auth/sigra/core/server"
+)
+
+func (c *cli) pluginCommand() *cobra.Command {
+	return group("plugin", "Plugins", c.pluginListCommand(), c.pluginInfoCommand(), c.pluginCheckCommand(), c.pluginRestartCommand(), c.pluginPurgeCommand())
+}
+
+// connectRunning gives a client of the running server; what it is for makes no sense without one.
+func (c *cli) connectRunning(ctx context.Context) (*control.Client, func(), error) {
+	cfg, _, err := c.load()
+	if err != nil {
+		return nil, nil, err
+	}
+	client := control.Dial(server.ControlSocket(cfg.DataDir))
+	if _, err := client.Status(ctx); err != nil {
+		client.Close()
+		return nil, nil, err
+	}
+	return client, client.Close, nil
+}
+
+func (c *cli) pluginListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List plugins and how they are", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, done, err := c.connectRunning(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			list, err := client.Plugins(cmd.Context())
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, p := range list {
+				source := p.Source
+				if p.Unpinned {
+					source += " (unpinned)"
+				}
+				rows = append(rows, []string{p.Name, p.State, p.Version, source, strconv.Itoa(p.PID), strconv.Itoa(p.Restarts), stamp(p.Since), p.LastError})
+			}
+			return c.show(list, func(w io.Writer) {
+				table(w, "No plugins. A block like  plugin \"threadline\" {}  in the configuration adds one.",
+					[]string{"NAME", "STATE", "VERSION", "SOURCE", "PID", "RESTARTS", "SINCE (UTC)", "DETAIL"}, rows)
+			})
+		},
+	}
+}
+
+func (c *cli) pluginInfoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "info NAME", Short: "Show everything about a plugin", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			client, done, err := c.connectRunning(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			p, err := client.Plugin(cmd.Context(), a[0])
+			if err != nil {
+				return err
+			}
+			return c.show(p, func(w io.Writer) {
+				facts(w, "name", p.Name, "state", p.State, "detail", p.LastError, "version", p.Version, "description", p.Description, "source", p.Source,
+					"sha256", p.SHA256, "pinned", yes(p.Unpinned, "no: its binary is not held to a checksum"), "sdk", p.SDK, "pid", strconv.Itoa(p.PID),
+					"restarts", strconv.Itoa(p.Restarts), "since", stamp(p.Since), "seams", strings.Join(p.Seams, ", "), "paths", strings.Join(p.Paths, ", "),
+					"grants", strings.Join(p.Grants, ", "), "requires", strings.Join(p.Requires, ", "), "wants", strings.Join(p.Wants, ", "),
+					"events", strings.Join(p.Events, ", "), "gates", strings.Join(p.Gates, ", "), "environment", strings.Join(p.Env, ", "))
+				var settings []struct {
+					Path, Type, Default, Description string
+					Required                         bool
+				}
+				if json.Unmarshal(p.Settings, &settings) == nil && len(settings) > 0 {
+					var rows [][]string
+					for _, s := range settings {
+						rows = append(rows, []string{s.Path, s.Type, yes(s.Required, "required"), s.Default, s.Description})
+					}
+					_, _ = fmt.Fprintln(w)
+					table(w, "", []string{"SETTING", "TYPE", "", "DEFAULT", "MEANING"}, rows)
+				}
+				if len(p.Log) > 0 {
+					_, _ = fmt.Fprintln(w, "\nlast lines it wrote:")
+					for _, l := range p.Log {
+						_, _ = fmt.Fprintln(w, "  "+printable(l))
+					}
+				}
+			})
+		},
+	}
+}
+
+func (c *cli) pluginCheckCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "check NAME", Short: "Start a plugin for a moment, check its settings, and stop it", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			client, done, err := c.connectRunning(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			res, err := client.CheckPlugin(cmd.Context(), a[0])
+			if err != nil {
+				return err
+			}
+			err = c.show(res, func(w io.Writer) {
+				for _, d := range res.Diagnostics {
+					_, _ = fmt.Fprintf(w, "%s:%d:%d: %s: %s\n", d.File, d.Line, d.Column, d.Severity, d.Summary)
+					if d.Detail != "" {
+						_, _ = fmt.Fprintf(w, "  %s\n", strings.ReplaceAll(d.Detail, "\n", "\n  "))
+					}
+				}
+				if res.OK {
+					_, _ = fmt.Fprintf(w, "%s is fine.\n", res.Name)
+				}
+			})
+			if err == nil && !res.OK {
+				return exitError{status: 2}
+			}
+			return err
+		},
+	}
+}
+
+func (c *cli) pluginRestartCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "restart NAME", Short: "Start a plugin anew, out of quarantine too", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			client, done, err := c.connectRunning(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			p, err := client.RestartPlugin(cmd.Context(), a[0])
+			if err != nil {
+				return err
+			}
+			return c.show(p, func(w io.Writer) { _, _ = fmt.Fprintf(w, "%s is %s.\n", p.Name, p.State) })
+		},
+	}
+}
+
+func (c *cli) pluginPurgeCommand() *cobra.Command {
+	var sure bool
+	cmd := &cobra.Command{
+		Use: "purge NAME", Short: "Delete everything stored for a plugin whose block is gone", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			if !sure {
+				return exitError{2, errors.New("this deletes the plugin's data for good; say --yes to do it")}
+			}
+			client, done, err := c.connectRunning(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			if err := client.PurgePlugin(cmd.Context(), a[0]); err != nil {
+				return err
+			}
+			return c.show(map[string]string{"purged": a[0]}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Everything stored for %s is gone.\n", printable(a[0])) })
+		},
+	}
+	cmd.Flags().BoolVar(&sure, "yes", false, "really do it")
+	return cmd
+}

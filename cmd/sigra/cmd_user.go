@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/sigra-auth/sigra/core/control"
+	"github.com/sigra-auth/sigra/core/httpapi"
+)
+
+func (c *cli) userCommand() *cobra.Command {
+	return group("user", "Accounts",
+		c.userCreateCommand(), c.userListCommand(), c.userShowCommand(),
+		c.userChange("disable USER", "Stop an account from signing in, and end its sessions", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+			u, err := cl.DisableUser(ctx, id)
+			return u, "Disabled. Its sessions have ended.", err
+		}),
+		c.userChange("enable USER", "Let a disabled account sign in again", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+			u, err := cl.EnableUser(ctx, id)
+			return u, "Enabled.", err
+		}),
+		c.userChange("reset-link USER", "Make a one-time link with which the person sets a password", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+			in, err := cl.ResetLink(ctx, id)
+			return in, "Hand this link to the person, over a channel you trust. It works once:\n\n  " + in.Link + "\n", err
+		}),
+		c.userChange("revoke-sessions USER", "Sign an account out everywhere", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+			r, err := cl.RevokeSessions(ctx, id)
+			return r, fmt.Sprintf("%d sessions ended.", r.Sessions), err
+		}),
+		c.userDeleteCommand(),
+	)
+}
+
+func (c *cli) userCreateCommand() *cobra.Command {
+	var admin bool
+	cmd := &cobra.Command{
+		Use: "create EMAIL", Short: "Make an account and print a one-time link to set its password", Args: args(cobra.ExactArgs(1)),
+		Long: "Make an account and print a one-time link to set its password. Nobody but the person ever knows the password: there is\n" +
+			"no way for an administrator to choose one.",
+		RunE: func(cmd *cobra.Command, a []string) error {
+			client, done, err := c.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			in, err := client.CreateUser(cmd.Context(), control.NewUser{Email: a[0], Administrator: admin})
+			if err != nil {
+				return err
+			}
+			return c.show(in, func(w io.Writer) {
+				what := "account"
+				if in.User.Administrator {
+					what = "administrator's account"
+				}
+				_, _ = fmt.Fprintf(w, "Made the %s %s for %s.\nThe person sets a password with this link. It works once; keep it secret:\n\n  %s\n\n", what, in.User.ID, printable(in.User.Email), in.Link)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&admin, "admin", false, "make an administrator of this Sigra")
+	return cmd
+}
+
+func (c *cli) userListCommand() *cobra.Command {
+	var q control.UserQuery
+	cmd := &cobra.Command{
+		Use: "list", Short: "List accounts, newest first", Args: args(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, done, err := c.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			page, err := client.Users(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, u := range page.Users {
+				rows = append(rows, []string{u.ID.String(), u.Email, string(u.Status), yes(u.Administrator, "admin"), stamp(u.LastSignInAt), stamp(u.CreatedAt)})
+			}
+			return c.show(page, func(w io.Writer) {
+				table(w, "No accounts.", []string{"ID", "EMAIL", "STATUS", "ROLE", "LAST SIGN-IN", "CREATED"}, rows)
+				if page.Next != "" {
+					_, _ = fmt.Fprintf(w, "There are more: --cursor %s\n", page.Next)
+				}
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&q.Query, "query", "q", "", "only addresses that contain this")
+	f.StringVar(&q.Status, "status", "", "only these: unconfirmed, active, disabled or deleted")
+	f.BoolVar(&q.Administrator, "admin", false, "only administrators")
+	f.IntVarP(&q.Limit, "limit", "n", 0, "at most so many (default 50, at most 200)")
+	f.StringVar(&q.Cursor, "cursor", "", "go on where an earlier list ended")
+	return cmd
+}
+
+func (c *cli) userShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "show USER", Short: "Show an account and its sessions", Args: args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, a []string) error {
+			client, done, err := c.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			d, err := client.FindUser(cmd.Context(), a[0])
+			if err != nil {
+				return err
+			}
+			var rows [][]string
+			for _, s := range d.Sessions {
+				rows = append(rows, []string{s.ID.String(), s.AAL, stamp(s.CreatedAt), stamp(s.LastSeenAt), s.IP, s.UserAgent})
+			}
+			return c.show(d, func(w io.Writer) {
+				u := d.User
+				facts(w, "id", u.ID.String(), "e-mail", u.Email, "status", string(u.Status), "role", yes(u.Administrator, "administrator"),
+					"confirmed", stamp(u.ConfirmedAt), "last sign-in", stamp(u.LastSignInAt), "created", stamp(u.CreatedAt), "deleted", stamp(u.DeletedAt),
+					"sessions", strconv.Itoa(len(d.Sessions)))
+				if len(rows) > 0 {
+					_, _ = fmt.Fprintln(w)
+					table(w, "", []string{"SESSION", "AAL", "SINCE", "LAST SEEN", "ADDRESS", "BROWSER"}, rows)
+				}
+			})
+		},
+	}
+}
+
+// userChange makes a command that does one thing to one account, named by id or address.
+func (c *cli) userChange(use, short string, change func(context.Context, *control.Client, uuid.UUID) (result any, said string, err error)) *cobra.Command {
+	return &cobra.Command{
+		Use: use, Short: short, Args: args(cobra.ExactArgs(1)),
+		Long: short + ". USER is the account's id or e-mail address.",
+		RunE: func(cmd *cobra.Command, a []string) error {
+			client, done, err := c.connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			d, err := client.FindUser(cmd.Context(), a[0])
+			if err != nil {
+				return err
+			}
+			res, said, err := change(cmd.Context(), client, d.User.ID)
+			if err != nil {
+				return err
+			}
+			return c.show(res, func(w io.Writer) { _, _ = fmt.Fprintln(w, said) })
+		},
+	}
+}
+
+func (c *cli) userDeleteCommand() *cobra.Command {
+	var sure bool
+	cmd := c.userChange("delete USER", "Erase an account's personal data for good", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+		return httpapi.User{ID: id, Status: "deleted"}, "Deleted. The audit log keeps its id, nothing else.", cl.DeleteUser(ctx, id)
+	})
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, a []string) error {
+		if !sure {
+			return exitError{2, fmt.Errorf("this erases %s for good; say --yes to do it", printable(a[0]))}
+		}
+		return run(cmd, a)
+	}
+	cmd.Flags().BoolVar(&sure, "yes", false, "really do it")
+	return cmd
+}

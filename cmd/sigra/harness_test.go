@@ -1,0 +1,382 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/store/storetest"
+)
+
+var (
+	soak        = flag.Bool("soak", false, "run the heavy proofs at full size")
+	benchReport = flag.Bool("bench-report", false, "run the whole-server benchmarks and print their ratios")
+)
+
+// asSigra makes the test binary be sigra: what the tests start is the real program, built with the same flags
+// (the race detector among them), as a process of its own.
+const asSigra = "SIGRA_TEST_AS_SIGRA"
+
+func TestMain(m *testing.M) {
+	// A satellite's process gets a scrubbed environment, so it is known by its arguments, as in the real binary.
+	if os.Getenv(asSigra) != "" || len(os.Args) == 3 && os.Args[1] == pluginServe {
+		_ = os.Unsetenv(asSigra)
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// bundled reports whether this build has satellites.
+func bundled() bool { return len(bundle()) > 0 }
+
+// instance is one Sigra: a configuration, and the process that runs it while it runs.
+type instance struct {
+	t      testing.TB
+	dir    string
+	config string // path of sigra.hcl
+	url    string // base URL
+	data   string
+	exe    string // empty: this test binary
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd
+	done chan struct{}
+	logs bytes.Buffer
+}
+
+// setup is what an instance is made of; zero values are fine.
+type setup struct {
+	database string   // url; empty: the embedded one
+	plugins  string   // HCL of the plugin blocks
+	extra    string   // more HCL
+	args     []string // more arguments for serve
+	share    *instance
+}
+
+const threadlineBlock = `plugin "threadline" {}` + "\n"
+
+// cheapHash keeps argon2id but not its price: these tests are about everything around it.
+const cheapHash = `
+password {
+  argon2 {
+    memory_kib  = 8192
+    time        = 1
+    parallelism = 1
+  }
+}
+rate_limit {
+  general          = "off"
+  sign_in          = "off"
+  sign_up          = "off"
+  mail_per_address = "off"
+}
+`
+
+func newInstance(t testing.TB, s setup) *instance {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "sigra-e2e") // short: a socket's path must fit into 108 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	in := &instance{t: t, dir: dir, config: filepath.Join(dir, "sigra.hcl"), data: filepath.Join(dir, "data")}
+	addr := freeAddr(t)
+	in.url = "http://" + addr
+	in.configure(s)
+	t.Cleanup(func() {
+		in.kill()
+		if t.Failed() {
+			t.Logf("log of %s:\n%s", in.url, tail(in.log(), 12000))
+		}
+	})
+	return in
+}
+
+// configure writes sigra.hcl.
+func (in *instance) configure(s setup) {
+	in.t.Helper()
+	text := fmt.Sprintf("data_dir = %q\nserver {\n  listen = %q\n  base_url = %q\n}\n", in.data, strings.TrimPrefix(in.url, "http://"), in.url)
+	if s.database != "" {
+		text += fmt.Sprintf("database {\n  url = %q\n}\n", s.database)
+	}
+	if s.share != nil { // nodes of one fleet share the root key
+		text += fmt.Sprintf("keyring {\n  root_key = file(%q)\n}\n", filepath.Join(s.share.data, "root.key"))
+	}
+	text += cheapHash + s.extra + s.plugins
+	if err := os.WriteFile(in.config, []byte(text), 0o600); err != nil {
+		in.t.Fatal(err)
+	}
+}
+
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// command makes a sigra process that is not started yet.
+func (in *instance) command(args ...string) *exec.Cmd {
+	exe := in.exe
+	if exe == "" {
+		exe = "/proc/self/exe"
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), asSigra+"=1")
+	cmd.Dir = in.dir
+	return cmd
+}
+
+// start runs `sigra serve` and waits until it is ready.
+func (in *instance) start() {
+	in.t.Helper()
+	in.launch()
+	in.waitReady()
+}
+
+// launch runs `sigra serve` and waits for nothing.
+func (in *instance) launch() {
+	in.t.Helper()
+	cmd := in.command("serve", "--config", in.config)
+	w := &lockedWriter{mu: &in.mu, w: &in.logs}
+	cmd.Stdout, cmd.Stderr = w, w
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Start(); err != nil {
+		in.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(done) }()
+	in.mu.Lock()
+	in.cmd, in.done = cmd, done
+	in.mu.Unlock()
+}
+
+func (in *instance) waitReady() {
+	in.t.Helper()
+	var last string
+	in.eventually(30*time.Second, "ready", func() error {
+		in.mu.Lock()
+		done := in.done
+		in.mu.Unlock()
+		select {
+		case <-done:
+			in.t.Fatalf("sigra ended instead of becoming ready:\n%s", tail(in.log(), 6000))
+		default:
+		}
+		res, err := http.Get(in.url + "/readyz")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = res.Body.Close() }()
+		b, _ := io.ReadAll(res.Body)
+		last = string(b)
+		if res.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", res.Status, last)
+		}
+		return nil
+	})
+}
+
+func (in *instance) process() *os.Process {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.cmd == nil {
+		return nil
+	}
+	return in.cmd.Process
+}
+
+// kill ends the process with SIGKILL, as a crash or the OOM killer would, and waits until it is gone.
+func (in *instance) kill() { in.end(syscall.SIGKILL) }
+
+// stop ends it as an operator would.
+func (in *instance) stop() { in.end(syscall.SIGTERM) }
+
+func (in *instance) end(sig syscall.Signal) {
+	in.mu.Lock()
+	cmd, done := in.cmd, in.done
+	in.cmd = nil
+	in.mu.Unlock()
+	if cmd == nil {
+		return
+	}
+	_ = cmd.Process.Signal(sig)
+	select {
+	case <-done:
+	case <-time.After(40 * time.Second):
+		_ = cmd.Process.Kill()
+		in.t.Errorf("sigra did not end within 40 s of %v", sig)
+		<-done
+	}
+}
+
+func (in *instance) log() string {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.logs.String()
+}
+
+// cli runs a command line beside the server and gives its standard output; a failure ends the test.
+func (in *instance) cli(args ...string) string {
+	in.t.Helper()
+	out, errOut, err := in.tryCLI(args...)
+	if err != nil {
+		in.t.Fatalf("sigra %s: %v\n%s%s", strings.Join(args, " "), err, out, errOut)
+	}
+	return out
+}
+
+func (in *instance) tryCLI(args ...string) (out, errOut string, err error) {
+	cmd := in.command(append(args, "--config", in.config)...)
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	err = cmd.Run()
+	return o.String(), e.String(), err
+}
+
+// reply is an HTTP answer, read whole.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+func (r reply) decode(t testing.TB, v any) {
+	t.Helper()
+	if err := json.Unmarshal(r.body, v); err != nil {
+		t.Fatalf("answer %d is not the JSON expected: %v\n%s", r.status, err, r.body)
+	}
+}
+
+var client = &http.Client{
+	Timeout:       20 * time.Second,
+	Transport:     &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
+// call makes one API request; token may be empty, body nil.
+func (in *instance) call(method, path, token string, body any) (reply, error) {
+	return callWith(client, method, in.url+path, token, body)
+}
+
+func callWith(c *http.Client, method, url, token string, body any) (reply, error) {
+	var r io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return reply{}, err
+		}
+		r = bytes.NewReader(b)
+	}
+	req, err := http.NewRequest(method, url, r)
+	if err != nil {
+		return reply{}, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{res.StatusCode, res.Header, b}, nil
+}
+
+// must makes a request that has to be answered with status.
+func (in *instance) must(status int, method, path, token string, body any) reply {
+	in.t.Helper()
+	r, err := in.call(method, path, token, body)
+	if err != nil {
+		in.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	if r.status != status {
+		in.t.Fatalf("%s %s answered %d, want %d: %s", method, path, r.status, status, r.body)
+	}
+	return r
+}
+
+// operator is a client on the control socket.
+func (in *instance) operator() *http.Client {
+	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", filepath.Join(in.data, "run", "control.sock"))
+		},
+	}}
+}
+
+// control makes one request on the control socket.
+func (in *instance) control(method, path string, body any) (reply, error) {
+	return callWith(in.operator(), method, "http://control"+path, "", body)
+}
+
+// eventually polls until f gives nil.
+func (in *instance) eventually(within time.Duration, what string, f func() error) {
+	in.t.Helper()
+	deadline := time.Now().Add(within)
+	for {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			in.t.Fatalf("not %s within %v: %v", what, within, err)
+		}
+		time.Sleep(20 * time.Millisecond) // another process is waited for; nothing tells us
+	}
+}
+
+var errNotYet = errors.New("not yet")
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
+func tail(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return "…" + s[len(s)-n:]
+}
+
+// onEach runs f on each database.
+func onEach(t *testing.T, f func(t *testing.T, database string)) {
+	t.Helper()
+	for _, db := range storetest.Databases(t) {
+		t.Run(db.Name, func(t *testing.T) { f(t, db.URL) })
+	}
+}

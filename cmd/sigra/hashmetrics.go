@@ -1,0 +1,32 @@
+package main
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sigra-auth/sigra/core/credential/password"
+)
+
+// hashMetrics counts what hashing passwords costs: it is nearly all of a sign-in.
+func hashMetrics(reg prometheus.Registerer) password.Hooks {
+	if reg == nil {
+		return password.Hooks{}
+	}
+	waited := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "sigra_password_hash_wait_seconds", Help: "How long a password waited for its turn to be hashed.",
+		Buckets: []float64{.001, .01, .05, .1, .25, .5, 1, 2, 5},
+	})
+	hashed := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "sigra_password_hash_seconds", Help: "How long hashing a password took.", Buckets: []float64{.005, .01, .02, .05, .1, .2, .5, 1},
+	})
+	refused := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "sigra_password_hash_refused_total", Help: "Passwords that were not hashed because the line was too long.",
+	})
+	reg.MustRegister(waited, hashed, refused)
+	return password.Hooks{
+		Waited:  func(d time.Duration) { waited.Observe(d.Seconds()) },
+		Hashed:  func(d time.Duration) { hashed.Observe(d.Seconds()) },
+		Refused: refused.Inc,
+	}
+}

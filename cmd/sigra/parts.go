@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/event"
+	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/lease"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/relay"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// schema lists every package that owns tables.
+func schema() []store.Source {
+	return []store.Source{
+		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations,
+		password.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
+	}
+}
+
+// parts are the pieces of Sigra below HTTP, joined but not yet running: what a server and a command without one share.
+type parts struct {
+	cfg      *config.Config
+	node     string
+	log      hclog.Logger
+	registry prometheus.Registerer
+
+	db        *store.DB
+	keys      *keyring.Ring
+	leases    *lease.Store
+	audit     *audit.Log
+	events    *event.Store
+	relay     *relay.Relay
+	accounts  *account.Store
+	passwords *password.Store
+	onetime   *onetime.Store
+	sessions  *session.Store
+	inbox     *mail.Inbox
+	mail      *mail.Queue
+	gates     *gate.Table
+	failures  *ratelimit.Account
+	mails     *ratelimit.Account
+	auth      *auth.Service
+}
+
+// openDatabase opens what the configuration names, without migrating.
+func openDatabase(ctx context.Context, cfg *config.Config, log hclog.Logger) (*store.DB, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	return store.Open(ctx, store.Config{
+		URL: cfg.Database.URL.Reveal(), DataDir: cfg.DataDir, MaxConns: cfg.Database.MaxConnections, Logger: log.Named("store"),
+	})
+}
+
+// errNotMigrated says that the schema is behind and may not be brought up to date by itself.
+var errNotMigrated = errors.New("the database needs migrations and database.migrate is off: run `sigra migrate`")
+
+// migrate brings the schema up to date, or, where the configuration forbids it, checks that it is.
+func migrate(ctx context.Context, db *store.DB, cfg *config.Config, log hclog.Logger) error {
+	if cfg.Database.Migrate {
+		done, err := db.Migrate(ctx, schema()...)
+		for _, m := range done {
+			log.Debug("migrated", "step", m.Name)
+		}
+		return err
+	}
+	all, err := db.Migrations(ctx, schema()...)
+	if err != nil {
+		return err
+	}
+	for _, m := range all {
+		if !m.Applied {
+			return errNotMigrated
+		}
+	}
+	return nil
+}
+
+// openParts opens the database, migrates it and joins everything on it.
+func openParts(ctx context.Context, cfg *config.Config, log hclog.Logger, reg prometheus.Registerer) (_ *parts, err error) {
+	p := &parts{cfg: cfg, log: log, registry: reg, gates: &gate.Table{}}
+	if p.db, err = openDatabase(ctx, cfg, log); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = p.db.Close()
+		}
+	}()
+	if err = migrate(ctx, p.db, cfg, log); err != nil {
+		return nil, err
+	}
+	if p.node, err = nodeName(cfg.DataDir); err != nil {
+		return nil, err
+	}
+	steps := []func(context.Context) error{p.openGround, p.openSpine, p.openDomain}
+	for _, step := range steps {
+		if err = step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *parts) openGround(ctx context.Context) (err error) {
+	if p.keys, err = keyring.Open(ctx, keyring.Config{
+		DB: p.db, Root: p.cfg.Keyring.RootKey, OldRoots: p.cfg.Keyring.OldRootKeys, DataDir: p.cfg.DataDir, Logger: p.log.Named("keyring"),
+	}); err != nil {
+		return err
+	}
+	p.leases, err = lease.New(p.db, p.node)
+	return err
+}
+
+func (p *parts) openSpine(context.Context) (err error) {
+	if p.audit, err = audit.New(audit.Config{DB: p.db, Logger: p.log.Named("audit")}); err != nil {
+		return err
+	}
+	if p.events, err = event.New(event.Config{DB: p.db, MaxData: int(p.cfg.Events.MaxBytes)}); err != nil {
+		return err
+	}
+	p.relay, err = relay.New(relay.Config{
+		DB: p.db, Audit: p.audit, Events: p.events, Leases: p.leases, Node: p.node, Logger: p.log.Named("relay"), Registerer: p.registry,
+		Retention: relay.Retention{Audit: p.cfg.Audit.Retention, Events: p.cfg.Events.Retention, DeadLetters: 90 * 24 * time.Hour},
+	})
+	return err
+}
+
+func (p *parts) openDomain(context.Context) (err error) {
+	cfg := p.cfg
+	if p.accounts, err = account.New(account.Config{DB: p.db}); err != nil {
+		return err
+	}
+	if p.passwords, err = password.New(password.Config{
+		Params:    password.Params{MemoryKiB: cfg.Password.Argon2.MemoryKiB, Time: cfg.Password.Argon2.Time, Parallelism: cfg.Password.Argon2.Parallelism},
+		Places:    cfg.Password.Hashers(),
+		MinLength: cfg.Password.MinLength, MaxLength: cfg.Password.MaxLength, QueueTimeout: cfg.Password.QueueTimeout,
+		ServiceName: cfg.Mail.ServiceName, Hooks: hashMetrics(p.registry),
+	}); err != nil {
+		return err
+	}
+	if p.onetime, err = onetime.New(onetime.Config{DB: p.db, Sealer: p.keys, Attempts: cfg.Registration.CodeAttempts}); err != nil {
+		return err
+	}
+	if p.sessions, err = session.New(session.Config{DB: p.db, Audit: p.audit, Settings: sessionSettings(cfg), Logger: p.log.Named("session")}); err != nil {
+		return err
+	}
+	if p.inbox, err = mail.NewInbox(p.db, nil); err != nil {
+		return err
+	}
+	from, err := parseFrom(cfg.Mail)
+	if err != nil {
+		return err
+	}
+	if p.mail, err = mail.New(mail.Config{DB: p.db, Sealer: p.keys, Leases: p.leases, Mailer: p.inbox, From: from, Logger: p.log.Named("mail")}); err != nil {
+		return err
+	}
+	if p.failures, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: "sign_in", Quota: quota(cfg.RateLimit.AccountFailures)}); err != nil {
+		return err
+	}
+	if p.mails, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: "mail", Quota: quota(cfg.RateLimit.MailPerAddress)}); err != nil {
+		return err
+	}
+	p.auth, err = auth.New(auth.Config{
+		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, Audit: p.audit, Mail: p.mail,
+		Gates: p.gates, Failures: p.failures, Mails: p.mails, Logger: p.log.Named("auth"),
+		Settings: auth.Settings{
+			BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, RegistrationClosed: !cfg.Registration.Enabled,
+			DeferConfirmation: cfg.Registration.Confirmation == config.ConfirmationDeferred, ConfirmationTTL: cfg.Registration.ConfirmationTTL,
+		},
+	})
+	return err
+}
+
+func (p *parts) close() error { return p.db.Close() }
+
+// sealedColumns are what is sealed anew after `sigra keys rotate`.
+func sealedColumns() []keyring.Column { return []keyring.Column{onetime.Sealed, mail.Sealed} }
+
+func sessionSettings(cfg *config.Config) session.Settings {
+	return session.Settings{
+		IdleTimeout: cfg.Session.IdleTimeout, AbsoluteTimeout: cfg.Session.AbsoluteTimeout,
+		RememberMe: cfg.Session.RememberMe, ActivityInterval: cfg.Session.ActivityInterval,
+	}
+}
+
+func quota(r config.Rate) ratelimit.Quota { return ratelimit.Quota{Count: r.Count, Per: r.Per} }
+
+// nodeName is this installation's name among the nodes of a fleet. It stays the same over restarts, so that a node
+// that crashed takes its own leases up again at once; one process at a time uses a data_dir (see lockDataDir).
+func nodeName(dataDir string) (string, error) {
+	path := filepath.Join(dataDir, "node")
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		host, herr := os.Hostname()
+		if herr != nil || host == "" {
+			host = "node"
+		}
+		b = []byte(strings.Map(nameRune, host) + "-" + randomName())
+		err = writeNew(path, b)
+		if errors.Is(err, os.ErrExist) { // another process of this folder was first
+			b, err = os.ReadFile(path)
+		}
+	}
+	name := strings.TrimSpace(string(b))
+	if err != nil {
+		return "", fmt.Errorf("node name: %w", err)
+	}
+	if name == "" || len(name) > 100 {
+		return "", fmt.Errorf("node name: %s should hold this node's name; delete it to get a new one", path)
+	}
+	return name, nil
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// pluginAdmin is the plugin host as the API shows it. Changes are audited here, before they are made: a restart has no
+// transaction of its own to be part of.
+type pluginAdmin struct {
+	host  *pluginhost.Host
+	db    *store.DB
+	audit *audit.Log
+	load  func() (*config.Config, config.Diagnostics)
+}
+
+// List implements httpapi.Plugins.
+func (a pluginAdmin) List(context.Context) ([]httpapi.PluginStatus, error) {
+	out := []httpapi.PluginStatus{}
+	for _, s := range a.host.Status() {
+		out = append(out, statusOf(s))
+	}
+	return out, nil
+}
+
+func statusOf(s pluginhost.Status) httpapi.PluginStatus {
+	source := s.Source
+	if s.Bundled {
+		source = "bundled"
+	}
+	return httpapi.PluginStatus{
+		Name: s.Name, State: string(s.State), Source: source, Version: s.Version, Enabled: s.State != pluginhost.Disabled,
+		Required: s.Required, Unpinned: s.Unpinned, PID: s.PID, Since: s.Since, Restarts: s.Restarts, Seams: s.Seams, Paths: s.Routes,
+		LastError: s.Detail,
+	}
+}
+
+// Info implements httpapi.Plugins.
+func (a pluginAdmin) Info(_ context.Context, name string) (httpapi.PluginInfo, error) {
+	i, err := a.host.Info(name)
+	if err != nil {
+		return httpapi.PluginInfo{}, err
+	}
+	settings, err := json.Marshal(i.Settings)
+	if err != nil {
+		return httpapi.PluginInfo{}, fmt.Errorf("plugin info: %w", err)
+	}
+	out := httpapi.PluginInfo{
+		PluginStatus: statusOf(i.Status), Description: i.Description, SDK: i.SDK, SHA256: i.SHA256, Grants: i.Grants,
+		Requires: i.Requires, Wants: i.Wants, Events: i.Events, Gates: i.Questions, Settings: settings, Log: i.Log,
+	}
+	return out, nil
+}
+
+// Check implements httpapi.Plugins: with the block as it is in the file now.
+func (a pluginAdmin) Check(ctx context.Context, name string) (httpapi.PluginCheck, error) {
+	cfg, diags := a.load()
+	if diags.HasErrors() {
+		return httpapi.PluginCheck{Name: name, Diagnostics: diagnostics(diags)}, nil
+	}
+	for _, block := range cfg.Plugins {
+		if block.Name != name {
+			continue
+		}
+		found := a.host.Check(ctx, block)
+		return httpapi.PluginCheck{OK: !found.HasErrors(), Name: name, Diagnostics: diagnostics(append(diags, found...))}, nil
+	}
+	return httpapi.PluginCheck{}, fault.Newf(fault.NotFound, "no_such_plugin", "There is no plugin %q in the configuration.", name)
+}
+
+// Restart implements httpapi.Plugins.
+func (a pluginAdmin) Restart(ctx context.Context, actor audit.Ref, name string) error {
+	if _, err := a.host.Info(name); err != nil {
+		return err
+	}
+	if err := a.record(ctx, actor, "admin.plugin.restart", name); err != nil {
+		return err
+	}
+	return a.host.Restart(ctx, name)
+}
+
+// Purge implements httpapi.Plugins.
+func (a pluginAdmin) Purge(ctx context.Context, actor audit.Ref, name string) error {
+	if err := a.record(ctx, actor, "admin.plugin.purge", name); err != nil {
+		return err
+	}
+	return a.host.Purge(ctx, name)
+}
+
+func (a pluginAdmin) record(ctx context.Context, actor audit.Ref, action, plugin string) error {
+	return a.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := a.audit.Record(ctx, tx, audit.Entry{Action: action, Actor: actor, Targets: []audit.Ref{{Type: "plugin", ID: plugin}}})
+		return err
+	})
+}
+
+func diagnostics(ds config.Diagnostics) []httpapi.Diagnostic {
+	out := []httpapi.Diagnostic{}
+	for _, d := range ds {
+		out = append(out, httpapi.Diagnostic{
+			Severity: string(d.Severity), Summary: d.Summary, Detail: d.Detail, File: d.File, Line: d.Line, Column: d.Column,
+		})
+	}
+	return out
+}

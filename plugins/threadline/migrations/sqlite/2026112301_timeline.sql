@@ -1,0 +1,53 @@
+-- +goose Up
+-- Times are microseconds since 1970 in UTC. audit_id and occurred_at together are the key of the effect.
+CREATE TABLE threadline_entry (
+    seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+    audit_id        UUID   NOT NULL,
+    occurred_at     BIGINT NOT NULL,
+    ingested_at     BIGINT NOT NULL,
+    position        TEXT   NOT NULL,
+    content_hash    TEXT   NOT NULL,
+    organization_id TEXT   NOT NULL,
+    action          TEXT   NOT NULL,
+    category        TEXT   NOT NULL,
+    crud            TEXT   NOT NULL,
+    outcome         TEXT   NOT NULL,
+    reason          TEXT   NOT NULL,
+    actor_type      TEXT   NOT NULL,
+    actor_id        TEXT   NOT NULL,
+    ip              TEXT   NOT NULL,
+    ip_key          TEXT   NOT NULL,
+    session_id      TEXT   NOT NULL,
+    request_id      TEXT   NOT NULL,
+    correlation_id  TEXT   NOT NULL,
+    auth_method     TEXT   NOT NULL,
+    -- What is only shown and never searched by itself: user agent, labels, impersonator, targets, metadata.
+    detail          TEXT   NOT NULL,
+    UNIQUE (audit_id, occurred_at)
+);
+CREATE INDEX threadline_entry_time ON threadline_entry (occurred_at, audit_id);
+CREATE INDEX threadline_entry_action ON threadline_entry (action, occurred_at, audit_id);
+CREATE INDEX threadline_entry_organization ON threadline_entry (organization_id, occurred_at, audit_id) WHERE organization_id <> '';
+CREATE INDEX threadline_entry_session ON threadline_entry (session_id, occurred_at, audit_id) WHERE session_id <> '';
+CREATE INDEX threadline_entry_request ON threadline_entry (request_id, occurred_at, audit_id) WHERE request_id <> '';
+CREATE INDEX threadline_entry_correlation ON threadline_entry (correlation_id, occurred_at, audit_id) WHERE correlation_id <> '';
+
+-- One row per entry and per somebody or something it is about: did (as actor or impersonator), done (as target), or both.
+CREATE TABLE threadline_link (
+    ref_type    TEXT    NOT NULL,
+    ref_id      TEXT    NOT NULL,
+    occurred_at BIGINT  NOT NULL,
+    audit_id    UUID    NOT NULL,
+    did         BOOLEAN NOT NULL,
+    done        BOOLEAN NOT NULL,
+    PRIMARY KEY (ref_type, ref_id, occurred_at, audit_id)
+);
+
+-- A row that came again with other content. The entry is never overwritten.
+CREATE TABLE threadline_conflict (
+    audit_id     UUID   NOT NULL,
+    content_hash TEXT   NOT NULL,
+    seen_at      BIGINT NOT NULL,
+    content      TEXT   NOT NULL,
+    PRIMARY KEY (audit_id, content_hash)
+);
