@@ -84,9 +84,16 @@ func (c *Client) User(ctx context.Context, id uuid.UUID) (httpapi.UserDetail, er
 	return call[httpapi.UserDetail](ctx, c, http.MethodGet, userPath(id, ""), nil, nil)
 }
 
+// NewUser is an account to be made.
+type NewUser struct {
+	Email         string `json:"email"`
+	Administrator bool   `json:"administrator,omitempty"`
+	Mail          bool   `json:"mail,omitempty"` // also mail the link
+}
+
 // CreateUser makes an account and the one-time link to set its password.
-func (c *Client) CreateUser(ctx context.Context, email string, administrator bool) (httpapi.Invitation, error) {
-	return call[httpapi.Invitation](ctx, c, http.MethodPost, "/v1/admin/users", nil, map[string]any{"email": email, "administrator": administrator})
+func (c *Client) CreateUser(ctx context.Context, u NewUser) (httpapi.Invitation, error) {
+	return call[httpapi.Invitation](ctx, c, http.MethodPost, "/v1/admin/users", nil, u)
 }
 
 // DisableUser ends an account's sessions and refuses its sign-ins.
@@ -127,6 +134,40 @@ func (c *Client) Events(ctx context.Context, after audit.Position, limit int) (h
 		v.Set("limit", strconv.Itoa(limit))
 	}
 	return call[httpapi.EventPage](ctx, c, http.MethodGet, "/v1/admin/events", v, nil)
+}
+
+// RelayCursors tells how far each sink is.
+func (c *Client) RelayCursors(ctx context.Context) ([]httpapi.RelayCursor, error) {
+	out, err := call[httpapi.RelayCursors](ctx, c, http.MethodGet, "/v1/admin/relay", nil, nil)
+	return out.Cursors, err
+}
+
+func sinkPath(sink, rest string) string { return "/v1/admin/relay/" + url.PathEscape(sink) + rest }
+
+// DeadLetters lists a sink's dead letters from a position on.
+func (c *Client) DeadLetters(ctx context.Context, sink string, after audit.Position, limit int) (httpapi.DeadLetterPage, error) {
+	v := url.Values{"after": {after.String()}}
+	if limit != 0 {
+		v.Set("limit", strconv.Itoa(limit))
+	}
+	return call[httpapi.DeadLetterPage](ctx, c, http.MethodGet, sinkPath(sink, "/dead-letters"), v, nil)
+}
+
+// ReplayDeadLetters delivers dead letters again: those named, or the oldest 500 when none is.
+func (c *Client) ReplayDeadLetters(ctx context.Context, sink string, ids ...string) (httpapi.Replayed, error) {
+	return call[httpapi.Replayed](ctx, c, http.MethodPost, sinkPath(sink, "/dead-letters/replay"), nil, choice(ids))
+}
+
+// DropDeadLetters throws dead letters away: those named, or the oldest 500 when none is. There is no way back.
+func (c *Client) DropDeadLetters(ctx context.Context, sink string, ids ...string) (httpapi.Dropped, error) {
+	return call[httpapi.Dropped](ctx, c, http.MethodPost, sinkPath(sink, "/dead-letters/drop"), nil, choice(ids))
+}
+
+func choice(ids []string) any {
+	if len(ids) == 0 {
+		return map[string]bool{"all": true}
+	}
+	return map[string][]string{"ids": ids}
 }
 
 // Plugins lists the plugins.

@@ -117,7 +117,10 @@ func (a *API) auditPage(ctx context.Context, f audit.Filter, page Paging) (*stru
 	return out, nil
 }
 
-func (a *API) exportAudit(_ context.Context, _ asker, in *exportInput) (*streamOutput, error) {
+func (a *API) exportAudit(ctx context.Context, who asker, in *exportInput) (*streamOutput, error) {
+	// Recorded before the first row leaves, so that an export that is cut off is in the log too.
+	a.note(ctx, audit.Entry{Action: "admin.audit.export", Actor: who.actor(), SessionID: who.principal.SessionID,
+		Metadata: map[string]any{"format": in.Format, "filter": clip(who.r.URL.RawQuery)}})
 	return &streamOutput{Body: func(hc huma.Context) {
 		r, w := humamux.Unwrap(hc)
 		out := &exportWriter{w: w, rc: http.NewResponseController(w), name: "sigra-audit-" + a.now().Format("20060102T150405Z") + "." + in.Format, contentType: "application/x-ndjson"}

@@ -79,6 +79,12 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 		BaseURL: "http://localhost:8484", Version: "test", Sessions: e.sessions,
 		Services: httpapi.Services{
 			Accounts: e.accounts, UserSessions: e.sessions, Audit: e.log, Events: e.events,
+			Note: func(ctx context.Context, a audit.Entry) error {
+				return db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+					_, err := e.log.Record(ctx, tx, a)
+					return err
+				})
+			},
 			Auth: fixed{}, Users: fixed{}, Plugins: fixed{}, System: fixed{}, Keys: fixed{},
 		},
 		ApplicationKey: secret.New(applicationKey),

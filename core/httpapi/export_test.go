@@ -41,6 +41,24 @@ func TestExport(t *testing.T) {
 	})
 }
 
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, e *env) {
+		e.do(administrator, "GET", "/v1/audit/export?format=csv", "")
+		e.do(ordinary, "DELETE", "/v1/admin/users/"+e.user.Account.ID.String(), "")
+		page := read[httpapi.AuditPage](t, e.do(administrator, "GET", "/v1/audit?action=admin.*", ""))
+		if len(page.Rows) != 2 {
+			t.Fatalf("%d rows", len(page.Rows))
+		}
+		if r := page.Rows[0]; r.Action != "admin.denied" || r.Actor.ID != e.user.Account.ID.String() || r.Metadata["operation"] != "delete-user" || r.Outcome != "failure" {
+			t.Errorf("%+v", r)
+		}
+		if r := page.Rows[1]; r.Action != "admin.audit.export" || r.Actor.ID != e.admin.Account.ID.String() || r.Metadata["format"] != "csv" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // 50 000 rows go out while the heap stays where it was: what is in memory is one page.
 func TestExport_memory(t *testing.T) {
 	each(t, func(t *testing.T, e *env) {

@@ -13,6 +13,10 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/request"
 )
 
 // operation is what is said once of each operation: to the router, to the document and to the guard in front of it.
@@ -67,6 +71,11 @@ func (a *API) guard(op operation) func(huma.Context, func(huma.Context)) {
 		w.Header().Set("Cache-Control", "no-store") // ASVS 5.0 14.3.2
 		who, err := a.authorize(r, op.access)
 		if err != nil {
+			if fault.KindOf(err) == fault.Denied {
+				// ASVS 5.0 16.3.2: failed attempts at authorization are recorded.
+				a.note(r.Context(), audit.Entry{Action: "admin.denied", Reason: fault.From(err).Code, Actor: who.actor(), SessionID: who.principal.SessionID,
+					Metadata: map[string]any{"operation": op.id}})
+			}
 			a.fail(r.Context(), op.method, op.path, err).write(w, r)
 			return
 		}
@@ -90,6 +99,16 @@ func (a *API) guard(op operation) func(huma.Context, func(huma.Context)) {
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		who.r, who.w = r, w
 		next(huma.WithValue(ctx, askerKey{}, who))
+	}
+}
+
+// note records an action that changes nothing by itself. It never stands in the way of the answer.
+func (a *API) note(ctx context.Context, e audit.Entry) {
+	if a.cfg.Note == nil {
+		return
+	}
+	if err := a.cfg.Note(ctx, e); err != nil && ctx.Err() == nil {
+		a.log.Error("action not recorded", "action", e.Action, "request_id", request.From(ctx).ID, "error", err)
 	}
 }
 

@@ -108,7 +108,8 @@ const (
 	application        // the application's key, an administrator, or an operator
 )
 
-// authorize resolves the sender and holds it against what the operation asks for.
+// authorize resolves the sender and holds it against what the operation asks for. Whoever is known and not allowed
+// comes with the error.
 func (a *API) authorize(r *http.Request, need access) (asker, error) {
 	if isOperator(r.Context()) {
 		who := asker{principal: operator(r.Context())}
@@ -131,9 +132,9 @@ func (a *API) authorize(r *http.Request, need access) (asker, error) {
 	}
 	switch {
 	case need == admin && !p.Administrator:
-		return asker{}, errNotAnAdmin
+		return asker{principal: p}, errNotAnAdmin
 	case need == application && !p.Administrator:
-		return asker{}, errApplicationOnly
+		return asker{principal: p}, errApplicationOnly
 	}
 	return asker{principal: p}, nil
 }

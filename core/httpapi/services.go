@@ -1,5 +1,11 @@
 package httpapi
 
+import (
+	"context"
+
+	"github.com/sigra-auth/sigra/core/audit"
+)
+
 // Services are the parts of the server that the operations call.
 type Services struct {
 	Auth         Auth
@@ -12,7 +18,9 @@ type Services struct {
 	Plugins      Plugins
 	Keys         Keys
 	System       System
-	Inbox        Inbox // nil where mail is not kept for development: then its operations do not exist
+	// Note writes an audit row for what changes nothing by itself: an export, a refusal. Nil means it is not recorded.
+	Note  func(ctx context.Context, e audit.Entry) error
+	Inbox Inbox // nil where mail is not kept for development: then its operations do not exist
 }
 
 func (a *API) mountAdmin() {

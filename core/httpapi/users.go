@@ -114,7 +114,8 @@ type createUserInput struct {
 }
 
 func (a *API) mountUsers() {
-	off := a.cfg.Users == nil || a.cfg.Accounts == nil || a.cfg.UserSessions == nil
+	off := a.cfg.Accounts == nil || a.cfg.UserSessions == nil
+	fixed := off || a.cfg.Users == nil // accounts can be read and not changed
 	none404 := map[int]string{http.StatusNotFound: "There is no such account."}
 	state := map[int]string{http.StatusNotFound: "There is no such account.", http.StatusConflict: "The account's status does not allow it."}
 	register(a, operation{
@@ -122,7 +123,7 @@ func (a *API) mountUsers() {
 		summary: "List accounts", description: "Newest first, page by page.", ok: "A page of accounts.",
 	}, a.listUsers)
 	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/users", id: "create-user", tag: "users", off: off, access: admin, status: http.StatusCreated,
+		method: http.MethodPost, path: "/v1/admin/users", id: "create-user", tag: "users", off: fixed, access: admin, status: http.StatusCreated,
 		summary:     "Make an account",
 		description: "Makes an account without a password and answers with the one-time link to set it. No administrator ever sets a user's password.",
 		ok:          "The account is made.", problems: map[int]string{http.StatusConflict: "A live account has the address."},
@@ -132,25 +133,25 @@ func (a *API) mountUsers() {
 		summary: "Show an account", description: "With its live sessions.", ok: "The account.", problems: none404,
 	}, a.getUser)
 	register(a, operation{
-		method: http.MethodDelete, path: "/v1/admin/users/{user_id}", id: "delete-user", tag: "users", off: off, access: admin, status: http.StatusNoContent,
+		method: http.MethodDelete, path: "/v1/admin/users/{user_id}", id: "delete-user", tag: "users", off: fixed, access: admin, status: http.StatusNoContent,
 		summary:     "Delete an account",
 		description: "Executes the deletion at once, if the gate user.delete allows it: sessions end, personal data is erased, audit rows keep the id.",
 		ok:          "The account is deleted.", problems: state,
 	}, a.deleteUser)
 	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/users/{user_id}/disable", id: "disable-user", tag: "users", off: off, access: admin,
+		method: http.MethodPost, path: "/v1/admin/users/{user_id}/disable", id: "disable-user", tag: "users", off: fixed, access: admin,
 		summary: "Disable an account", description: "Its sessions end with the very next request and nobody can sign in to it.", ok: "The account as it is now.", problems: state,
 	}, a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
 		return a.cfg.Users.Disable(ctx, actor, id)
 	}))
 	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/users/{user_id}/enable", id: "enable-user", tag: "users", off: off, access: admin,
+		method: http.MethodPost, path: "/v1/admin/users/{user_id}/enable", id: "enable-user", tag: "users", off: fixed, access: admin,
 		summary: "Enable an account", description: "Sign-in works again.", ok: "The account as it is now.", problems: state,
 	}, a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
 		return a.cfg.Users.Enable(ctx, actor, id)
 	}))
 	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/users/{user_id}/reset-link", id: "create-reset-link", tag: "users", off: off, access: admin, status: http.StatusCreated,
+		method: http.MethodPost, path: "/v1/admin/users/{user_id}/reset-link", id: "create-reset-link", tag: "users", off: fixed, access: admin, status: http.StatusCreated,
 		summary: "Make a one-time link to set a password", description: "Earlier links of the account stop working. The password stays as it is until the link is used.",
 		ok: "The link.", problems: state,
 	}, a.resetLink)

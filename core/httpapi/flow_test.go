@@ -1,0 +1,182 @@
+package httpapi_test
+
+import (
+	"context"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/lease"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+)
+
+var flowSources = append([]store.Source{keyring.Migrations, lease.Migrations, password.Migrations, onetime.Migrations, mail.Migrations}, sources...)
+
+// eachFlow runs a test on both databases with the real flows behind the API.
+func eachFlow(t *testing.T, f func(t *testing.T, e *env)) {
+	t.Helper()
+	storetest.Each(t, flowSources, func(t *testing.T, db *store.DB) {
+		f(t, newEnv(t, db, func(e *env, cfg *httpapi.Config) {
+			ring := must2(keyring.Open(t.Context(), keyring.Config{DB: db, Root: keyring.NewRoot()}))(t)
+			inbox := must2(mail.NewInbox(db, nil))(t)
+			queue := must2(mail.New(mail.Config{DB: db, Sealer: ring, Mailer: inbox, From: mail.Address{Address: "sigra@example.com"}}))(t)
+			service := must2(auth.New(auth.Config{
+				DB: db, Accounts: e.accounts, Sessions: e.sessions, Audit: e.log, Mail: queue,
+				Passwords: must2(password.New(password.Config{Params: password.Params{MemoryKiB: 64, Time: 1, Parallelism: 1}}))(t),
+				Onetime:   must2(onetime.New(onetime.Config{DB: db, Sealer: ring}))(t),
+				Settings:  auth.Settings{BaseURL: "http://localhost:8484"},
+			}))(t)
+			cfg.Auth, cfg.Users, cfg.Inbox = service, service, inbox
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = queue.Run(ctx)
+			}()
+			t.Cleanup(func() { cancel(); <-done })
+		}))
+	})
+}
+
+// mailTo waits for the n-th newest mail to an address.
+func (e *env) mailTo(address string, n int) httpapi.InboxMessage {
+	e.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		list := read[httpapi.InboxList](e.t, e.do(stranger, "GET", "/v1/dev/mail?to="+url.QueryEscape(address), ""))
+		if len(list.Messages) >= n {
+			return list.Messages[0]
+		}
+	}
+	e.t.Fatalf("no mail to %s", address)
+	return httpapi.InboxMessage{}
+}
+
+var code = regexp.MustCompile(`\b\d{6}\b`)
+
+func TestFlow_registerConfirmSignInSignOut(t *testing.T) {
+	t.Parallel()
+	eachFlow(t, func(t *testing.T, e *env) {
+		a := e.do(stranger, "POST", "/v1/register", `{"email":"grace@example.com","password":"a fine long password"}`)
+		flow := read[httpapi.Registered](t, a).Flow
+		if a.StatusCode != 202 || len(flow) < 40 || len(a.Header.Values("Set-Cookie")) != 0 {
+			t.Fatalf("register: %d %s", a.StatusCode, a.body)
+		}
+		if a := e.do(stranger, "POST", "/v1/login", `{"email":"grace@example.com","password":"a fine long password"}`); a.StatusCode != 401 {
+			t.Fatalf("sign-in before confirmation: %d %s", a.StatusCode, a.body)
+		}
+		m := e.mailTo("grace@example.com", 1)
+		if one := read[httpapi.InboxMessage](t, e.do(stranger, "GET", "/v1/dev/mail/"+m.ID.String(), "")); one.Text != m.Text {
+			t.Errorf("one message: %+v", one)
+		}
+		if a := e.do(stranger, "POST", "/v1/confirm", `{"flow":"`+flow+`","code":"000000"}`); a.StatusCode < 400 || a.StatusCode >= 500 {
+			t.Errorf("a wrong code: %d %s", a.StatusCode, a.body)
+		}
+		a = e.do(stranger, "POST", "/v1/confirm", `{"flow":"`+flow+`","code":"`+code.FindString(m.Text)+`","token_delivery":"body"}`)
+		if a.StatusCode != 200 {
+			t.Fatalf("confirm: %d %s (mail: %s)", a.StatusCode, a.body, m.Text)
+		}
+		in := read[httpapi.SignedIn](t, a)
+		bearer := []string{"Authorization", "Bearer " + in.Token}
+		if a := e.do(stranger, "GET", "/v1/session", "", bearer...); a.StatusCode != 200 {
+			t.Fatalf("session: %d %s", a.StatusCode, a.body)
+		}
+		a = e.do(stranger, "PUT", "/v1/account/password", `{"current_password":"a fine long password","new_password":"an even longer password"}`, bearer...)
+		if a.StatusCode != 200 {
+			t.Fatalf("change password: %d %s", a.StatusCode, a.body)
+		}
+		if a := e.do(stranger, "GET", "/v1/session", "", bearer...); a.StatusCode != 401 {
+			t.Errorf("the old token still works: %d", a.StatusCode)
+		}
+		a = e.do(stranger, "POST", "/v1/login", `{"email":"Grace@Example.com","password":"an even longer password"}`)
+		cookie, _, _ := strings.Cut(a.Header.Get("Set-Cookie"), ";")
+		if a.StatusCode != 200 || cookie == "" {
+			t.Fatalf("sign-in: %d %s", a.StatusCode, a.body)
+		}
+		if a := e.do(stranger, "GET", "/v1/account/activity", "", "Cookie", cookie); !strings.Contains(a.body, "auth.login.success") {
+			t.Errorf("activity: %d %s", a.StatusCode, a.body)
+		}
+		if a := e.do(stranger, "POST", "/v1/logout", "", "Cookie", cookie); a.StatusCode != 204 {
+			t.Errorf("sign-out: %d", a.StatusCode)
+		}
+		if a := e.do(stranger, "GET", "/v1/session", "", "Cookie", cookie); a.StatusCode != 401 {
+			t.Errorf("signed out and answered %d", a.StatusCode)
+		}
+	})
+}
+
+// What a sign-up and a failed sign-in are answered tells nothing of whether there is an account: the same status, the
+// same headers, the same bytes but for the opaque flow.
+func TestFlow_answersTellNothing(t *testing.T) {
+	t.Parallel()
+	eachFlow(t, func(t *testing.T, e *env) {
+		flow := regexp.MustCompile(`"flow":"[A-Za-z0-9_-]+"`)
+		same := func(name, path, known, unknown string) {
+			t.Helper()
+			a, b := e.do(stranger, "POST", path, known), e.do(stranger, "POST", path, unknown)
+			if fa, fb := flow.FindString(a.body), flow.FindString(b.body); len(fa) != len(fb) {
+				t.Errorf("%s: flows of %d and %d characters", name, len(fa), len(fb))
+			}
+			if x, y := flow.ReplaceAllString(a.body, ""), flow.ReplaceAllString(b.body, ""); a.StatusCode != b.StatusCode || x != y {
+				t.Errorf("%s: known %d %s, unknown %d %s", name, a.StatusCode, a.body, b.StatusCode, b.body)
+			}
+			a.Header.Del("Date")
+			b.Header.Del("Date")
+			if len(a.Header) != len(b.Header) {
+				t.Errorf("%s: headers %v and %v", name, a.Header, b.Header)
+			}
+			for k, v := range a.Header {
+				if strings.Join(v, "|") != strings.Join(b.Header[k], "|") {
+					t.Errorf("%s: %s is %q and %q", name, k, v, b.Header[k])
+				}
+			}
+		}
+		same("sign-up", "/v1/register", `{"email":"ada@example.com","password":"a fine long password"}`, `{"email":"eve@example.com","password":"a fine long password"}`)
+		same("sign-in", "/v1/login", `{"email":"ada@example.com","password":"not the password"}`, `{"email":"not@example.com","password":"not the password"}`)
+		same("sign-up with a bad password", "/v1/register", `{"email":"ada@example.com","password":"x"}`, `{"email":"mallory@example.com","password":"x"}`)
+	})
+}
+
+func TestFlow_administratorMakesAnAccount(t *testing.T) {
+	t.Parallel()
+	eachFlow(t, func(t *testing.T, e *env) {
+		a := e.do(theOperator, "POST", "/v1/admin/users", `{"email":"root@example.com","administrator":true}`)
+		inv := read[httpapi.Invitation](t, a)
+		token, ok := strings.CutPrefix(inv.Link, "http://localhost:8484/set-password?token=")
+		if a.StatusCode != 201 || !ok {
+			t.Fatalf("create: %d %s", a.StatusCode, a.body)
+		}
+		body := `{"token":"` + token + `","password":"a fine long password","token_delivery":"body"}`
+		in := read[httpapi.SignedIn](t, e.do(stranger, "POST", "/v1/password/set", body))
+		if !in.Session.Administrator || in.Token == "" {
+			t.Fatalf("set password: %+v", in)
+		}
+		if a := e.do(stranger, "POST", "/v1/password/set", body); a.StatusCode < 400 || a.StatusCode >= 500 {
+			t.Errorf("a spent link was answered %d %s", a.StatusCode, a.body)
+		}
+		bearer := []string{"Authorization", "Bearer " + in.Token}
+		path := "/v1/admin/users/" + e.user.Account.ID.String()
+		for _, c := range []struct {
+			method, path string
+			status       int
+		}{
+			{"POST", "/disable", 200}, {"POST", "/enable", 200}, {"POST", "/reset-link", 201}, {"DELETE", "/sessions", 200}, {"DELETE", "", 204}, {"DELETE", "", 404},
+		} {
+			if a := e.do(stranger, c.method, path+c.path, "", bearer...); a.StatusCode != c.status {
+				t.Errorf("%s %s: %d %s", c.method, c.path, a.StatusCode, a.body)
+			}
+		}
+		log := e.do(theOperator, "GET", "/v1/audit?action=admin.user.create", "")
+		if rows := read[httpapi.AuditPage](t, log).Rows; len(rows) != 1 || rows[0].Actor.Type != "operator" || rows[0].Actor.ID != "1000/alice" {
+			t.Errorf("audit: %s", log.body)
+		}
+	})
+}
