@@ -67,7 +67,9 @@ func shots(t *testing.T, name string) step {
 			if _, err := cdp.Call(ctx, tab, emulation.SetDeviceMetricsOverride, view); err != nil {
 				return err
 			}
-			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: l.scheme}}}
+			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: l.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+			}}
 			if _, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media); err != nil {
 				return err
 			}

@@ -90,7 +90,9 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	cfg := web.Config{
 		Logger:  logger,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, Auth: e.auth, Sessions: sessions, Inbox: e.inbox, RememberMe: true,
-		Plugins: func(session.Principal) []web.Link { return []web.Link{{Title: "Activity", Path: "/threadline"}} },
+		Plugins: func(session.Principal) []web.Link {
+			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
+		},
 	}
 	if change != nil {
 		change(&cfg)

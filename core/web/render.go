@@ -101,7 +101,7 @@ func (p *Pages) signedIn(v view, who session.Principal, at string) view {
 }
 
 func (p *Pages) nav(who session.Principal, at string) []navLink {
-	links := []Link{{"Account", "/account"}}
+	links := []Link{{Title: "Account", Path: "/account"}}
 	if p.cfg.Plugins != nil {
 		links = append(links, p.cfg.Plugins(who)...)
 	}

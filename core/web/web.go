@@ -41,8 +41,8 @@ type Inbox interface {
 	Get(ctx context.Context, id uuid.UUID) (mail.Received, error) // fault NotFound
 }
 
-// Link is an entry of the navigation.
-type Link struct{ Title, Path string }
+// Link is an entry of the navigation, and of the account page, which also shows the description.
+type Link struct{ Title, Path, Description string }
 
 // Config is what the pages are made of.
 type Config struct {
