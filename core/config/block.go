@@ -490,6 +490,10 @@ func (b *block) secretMap(name, example string, check func(key, value string) *p
 		b.wrong(name, x, at, problem{is: "must be an object", want: "Write it in braces: { " + example + " }."})
 		return nil
 	}
+	if v.LengthInt() > maxEntries {
+		b.wrong(name, x, at, problem{is: fmt.Sprintf("has more than %d entries", maxEntries)})
+		return nil
+	}
 	out := map[string]secret.Text{}
 	for it := v.ElementIterator(); it.Next(); {
 		k, ev := it.Element()

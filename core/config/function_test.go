@@ -98,11 +98,11 @@ func TestLoad(t *testing.T) {
 		t.Errorf("%v %+v", ds, c)
 	}
 	big := filepath.Join(dir, "big.hcl")
-	if err := os.WriteFile(big, make([]byte, 1<<20+1), 0o600); err != nil {
+	if err := os.WriteFile(big, make([]byte, 256<<10+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, phrase := range map[string]string{
-		filepath.Join(dir, "none.hcl"): "error: there is no such file", dir: "not a regular file", big: "larger than 1 MiB", "/dev/null": "not a regular file",
+		filepath.Join(dir, "none.hcl"): "error: there is no such file", dir: "not a regular file", big: "larger than 256 KiB", "/dev/null": "not a regular file",
 	} {
 		c, ds := config.Load(path)
 		if c != nil || len(ds) != 1 || ds[0].File != path || !strings.HasPrefix(ds.String(), path+": error: ") || !strings.Contains(ds.String(), phrase) {

@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	maxSource = mib // of the configuration file
-	maxDepth  = 64  // of brackets and blocks within each other
+	maxSource    = 256 * kib // of the configuration file
+	maxDepth     = 64        // of brackets and blocks within each other
+	maxOperators = 64        // in one value
+	maxLines     = 2000      // of texts that go over several
 )
 
 // Loader reads configuration files. The zero value is ready to use.
@@ -45,7 +47,7 @@ func (l Loader) Load(path string) (*Config, Diagnostics) {
 	case errors.Is(err, errNotRegular):
 		return fail("this is not a regular file", "Name the file itself, such as sigra.hcl.")
 	case errors.Is(err, errTooLarge):
-		return fail("the file is larger than 1 MiB", "No configuration of Sigra is that long; is it the right file?")
+		return fail("the file is larger than 256 KiB", "No configuration of Sigra is that long; is it the right file?")
 	case err != nil:
 		return fail("the file can't be read", sentence(reason(err)))
 	}
@@ -56,7 +58,7 @@ func (l Loader) Load(path string) (*Config, Diagnostics) {
 func (l Loader) Parse(src []byte, filename string) (cfg *Config, diags Diagnostics) {
 	s := newSource(src, filename, l.Environ)
 	if int64(len(src)) > maxSource {
-		return nil, Diagnostics{s.place(Diagnostic{Severity: Error, Summary: "the file is larger than 1 MiB",
+		return nil, Diagnostics{s.place(Diagnostic{Severity: Error, Summary: "the file is larger than 256 KiB",
 			Detail: "No configuration of Sigra is that long; is it the right file?"}, s.top())}
 	}
 	body, diags := s.parse()
@@ -130,16 +132,22 @@ func (s *source) parse() (body *hclsyntax.Body, diags Diagnostics) {
 
 // scan refuses what would take the parser unbounded stack or memory: it recurses, and a stack overflow can't be recovered from.
 func (s *source) scan(tokens hclsyntax.Tokens) (diags Diagnostics) {
-	depth, prefix := 0, 0
+	depth, brackets, operators, lines := 0, 0, 0, 0
 	for _, t := range tokens {
 		switch t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			if t.Type != hclsyntax.TokenOBrace {
+				brackets++ // inside them a value goes on over the end of a line
+			}
 			if depth++; depth > maxDepth {
 				return append(diags, s.place(Diagnostic{Severity: Error, Summary: fmt.Sprintf("more than %d brackets are open here", maxDepth),
 					Detail: "No setting is nested that deeply. Is a closing bracket missing?"}, t.Range))
 			}
 		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenTemplateSeqEnd:
 			depth = max(0, depth-1)
+			if t.Type != hclsyntax.TokenCBrace {
+				brackets = max(0, brackets-1)
+			}
 		case hclsyntax.TokenNumberLit:
 			if len(diags) > 3*mostShown {
 				return diags
@@ -149,12 +157,23 @@ func (s *source) scan(tokens hclsyntax.Tokens) (diags Diagnostics) {
 			}
 		}
 		switch t.Type {
-		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenQuestion:
-			if prefix++; prefix > maxDepth {
-				return append(diags, s.place(Diagnostic{Severity: Error, Summary: "this expression is too long"}, t.Range))
+		case hclsyntax.TokenBang, hclsyntax.TokenMinus, hclsyntax.TokenPlus, hclsyntax.TokenStar, hclsyntax.TokenSlash, hclsyntax.TokenPercent,
+			hclsyntax.TokenQuestion, hclsyntax.TokenAnd, hclsyntax.TokenOr, hclsyntax.TokenEqualOp, hclsyntax.TokenNotEqual, hclsyntax.TokenLessThan,
+			hclsyntax.TokenGreaterThan, hclsyntax.TokenLessThanEq, hclsyntax.TokenGreaterThanEq, hclsyntax.TokenDot, hclsyntax.TokenOBrack:
+			if operators++; operators > maxOperators {
+				return append(diags, s.place(Diagnostic{Severity: Error, Summary: "this value is too long to be worked out", Detail: "Write it more simply."}, t.Range))
 			}
-		case hclsyntax.TokenNewline, hclsyntax.TokenEOF:
-			prefix = 0
+		case hclsyntax.TokenStringLit:
+			if lines++; lines > maxLines {
+				return append(diags, s.place(Diagnostic{Severity: Error, Summary: fmt.Sprintf("the texts up to here have more than %d lines", maxLines),
+					Detail: "Is the end of one missing? A text that starts with <<EOT ends with a line EOT."}, t.Range))
+			}
+		case hclsyntax.TokenComma, hclsyntax.TokenOBrace:
+			operators = 0
+		case hclsyntax.TokenNewline:
+			if brackets == 0 {
+				operators = 0
+			}
 		}
 	}
 	return diags
