@@ -186,23 +186,42 @@ func TestGuard(t *testing.T) {
 			if err := guard(dbB, b, token); !errors.Is(err, lease.ErrLost) {
 				t.Fatal("another node passed with the holder's token:", err)
 			}
-			// b can take the lease only after a's guarded transaction: the guarded write is the holder's.
-			took := make(chan int64, 1)
+			// A guarded transaction outlasts the lease: nobody takes it before the transaction has ended.
+			acquire(t, a, "short", 100*time.Millisecond)
+			var ended atomic.Bool
+			var wg sync.WaitGroup
 			err := dbA.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-				if err := a.Guard(ctx, tx, "job", token); err != nil {
+				if err := a.Guard(ctx, tx, "short", 1); err != nil {
 					return err
 				}
-				go func() {
-					_, got, err := b.Acquire(ctx, "job", time.Hour)
-					if err != nil {
-						t.Error(err)
+				for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+					holder, err := b.Holder(context.WithoutCancel(ctx), "short")
+					if err != nil || time.Now().After(deadline) {
+						return fmt.Errorf("still held by %q: %w", holder, err)
 					}
-					took <- got
-				}()
+					if holder == "" {
+						break
+					}
+				}
+				started := make(chan struct{})
+				wg.Go(func() {
+					close(started)
+					held, got, err := b.Acquire(context.Background(), "short", time.Hour)
+					if err != nil || !held || got != 2 {
+						t.Error(held, got, err)
+					}
+					if !ended.Load() {
+						t.Error("taken while a guarded transaction was open")
+					}
+				})
+				<-started
+				time.Sleep(50 * time.Millisecond) // gives b the time to do it wrong
+				ended.Store(true)
 				return nil
 			})
-			if err != nil || <-took != 0 {
-				t.Fatal("taken from a live holder", err)
+			wg.Wait()
+			if err != nil {
+				t.Fatal(err)
 			}
 			expire(t, dbA, "job")
 			if err := guard(dbA, a, token); !errors.Is(err, lease.ErrLost) {
