@@ -25,6 +25,7 @@ import (
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/server"
 	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/telemetry"
 	"github.com/sigra-auth/sigra/core/web"
 )
@@ -99,7 +100,16 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
 		Auth: p.auth, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
+		Note: p.note,
 	}
+}
+
+// note records what changes nothing by itself: an export, a refusal.
+func (p *parts) note(ctx context.Context, e audit.Entry) error {
+	return p.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := p.audit.Record(ctx, tx, e)
+		return err
+	})
 }
 
 func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
