@@ -43,17 +43,10 @@ type API struct {
 	applicationKey []byte // SHA-256; nil when there is none
 
 	openJSON, openYAML []byte
-	routes             []route
 
 	closing   chan struct{}
 	closeOnce sync.Once
 	streams   chan struct{} // a place in it for each open stream
-}
-
-// route is one operation as mounted.
-type route struct {
-	method, path string
-	handler      http.Handler
 }
 
 // strictCasing sets huma's only switch against members in another case, which it has for the whole process.
@@ -91,50 +84,19 @@ func New(cfg Config) (*API, error) {
 	a.mountAudit()
 	a.mountAdmin()
 	a.mountProblems()
-	if err := a.collect(); err != nil {
-		return nil, err
-	}
 	if err := a.mountDocument(); err != nil {
 		return nil, fmt.Errorf("render the OpenAPI document: %w", err)
 	}
 	return a, nil
 }
 
-// Mount adds the API's routes to the server's router: each operation by its path, so that logs and metrics name it,
-// then everything else below /v1, so that what is not there is answered in the API's own way.
-func (a *API) Mount(r *mux.Router) {
-	for _, op := range a.routes {
-		r.Path(op.path).Methods(op.method).Handler(op.handler)
-	}
-	r.PathPrefix("/v1/").Handler(a.router)
-	r.PathPrefix("/openapi.").Handler(a.router)
-	r.PathPrefix("/problems/").Handler(a.router)
-}
-
-// Handler serves the API by itself, for tests and for a client in the same process. The context of a request says who
-// asks: see request.Info.
+// Handler serves the API: everything below /v1, the OpenAPI document, and what a problem's type points to. What is
+// known of who asks comes in the request's context: see request.Info. It is a *mux.Router, so that whoever mounts it
+// can name routes in logs and metrics.
 func (a *API) Handler() http.Handler { return a.router }
 
 // Close ends every open stream, so that nobody who shuts down need wait for them. Other requests go on.
 func (a *API) Close() { a.closeOnce.Do(func() { close(a.closing) }) }
-
-// collect lists what has been mounted.
-func (a *API) collect() error {
-	return a.router.Walk(func(r *mux.Route, _ *mux.Router, _ []*mux.Route) error {
-		path, err := r.GetPathTemplate()
-		if err != nil {
-			return fmt.Errorf("list routes: %w", err)
-		}
-		methods, err := r.GetMethods()
-		if err != nil {
-			return fmt.Errorf("list routes: %s: %w", path, err)
-		}
-		for _, m := range methods {
-			a.routes = append(a.routes, route{m, path, r.GetHandler()})
-		}
-		return nil
-	})
-}
 
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
 	newProblem(http.StatusNotFound, "no_such_path", "There is nothing at this path. The operations are listed in /openapi.json.").write(w, r)
