@@ -5,35 +5,46 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-// childBinary is testdata/child, built once for all tests.
-var childBinary string
+// childDir is where child builds; TestMain removes it.
+var childDir string
+
+// child is testdata/child, built once, by the first test that asks.
+var child = sync.OnceValues(func() (string, error) {
+	bin := filepath.Join(childDir, "child")
+	if out, err := exec.Command("go", "build", "-o", bin, "./testdata/child").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the child: %w\n%s", err, out)
+	}
+	return bin, nil
+})
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "sigra-pluginsdk")
-	if err == nil {
-		childBinary = filepath.Join(dir, "child")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-o", childBinary, "./testdata/child").CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w\n%s", err, out)
-		}
+	var err error
+	if childDir, err = os.MkdirTemp("", "sigra-pluginsdk"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	code := 1
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "build the test's child:", err)
-	} else if code = m.Run(); code == 0 {
-		if err := goleak.Find(
-			// go-plugin's client never ends the copy of a stream that its server left.
-			goleak.IgnoreTopFunction("github.com/hashicorp/go-plugin.(*gRPCBrokerClientImpl).Recv"),
-		); err != nil {
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
 	}
-	_ = os.RemoveAll(dir)
+	_ = os.RemoveAll(childDir)
 	os.Exit(code)
+}
+
+func childBinary(t *testing.T) string {
+	t.Helper()
+	bin, err := child()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
 }

@@ -101,7 +101,7 @@ func startChild(t *testing.T, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{stderr: &lines{}, synced: &lines{}, lifeline: w, cmd: exec.Command(childBinary)}
+	p := &process{stderr: &lines{}, synced: &lines{}, lifeline: w, cmd: exec.Command(childBinary(t))}
 	p.cmd.Env = append([]string{pluginsdk.LifelineEnv + "=3"}, env...)
 	p.cmd.ExtraFiles = []*os.File{r}
 	p.client = goplugin.NewClient(&goplugin.ClientConfig{
@@ -350,7 +350,7 @@ func TestServe_stopThenCalls(t *testing.T) {
 
 func TestServe_runByHand(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command(childBinary).CombinedOutput()
+	out, err := exec.Command(childBinary(t)).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "plugin") {
 		t.Errorf("got %v: %s", err, out)
 	}
