@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/pluginsdk"
 )
 
 var (
@@ -31,11 +32,18 @@ var (
 // (the race detector among them), as a process of its own.
 const asSigra = "SIGRA_TEST_AS_SIGRA"
 
+// goPluginCookie is in the environment of every plugin's process, and of no other.
+const goPluginCookie = "SIGRA_PLUGIN_COOKIE"
+
 func TestMain(m *testing.M) {
 	// A satellite's process gets a scrubbed environment, so it is known by its arguments, as in the real binary.
 	if os.Getenv(asSigra) != "" || len(os.Args) == 3 && os.Args[1] == pluginServe {
 		_ = os.Unsetenv(asSigra)
 		main()
+		os.Exit(0)
+	}
+	if os.Getenv(goPluginCookie) != "" && os.Getenv(recorderEnv) != "" {
+		pluginsdk.Serve(&recorder{})
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
