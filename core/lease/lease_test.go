@@ -203,9 +203,9 @@ func TestGuard(t *testing.T) {
 						break
 					}
 				}
-				started := make(chan struct{})
+				done := make(chan struct{})
 				wg.Go(func() {
-					close(started)
+					defer close(done)
 					held, got, err := b.Acquire(context.Background(), "short", time.Hour)
 					if err != nil || !held || got != 2 {
 						t.Error(held, got, err)
@@ -214,8 +214,10 @@ func TestGuard(t *testing.T) {
 						t.Error("taken while a guarded transaction was open")
 					}
 				})
-				<-started
-				time.Sleep(50 * time.Millisecond) // gives b the time to do it wrong
+				select {
+				case <-done: // wrong, and reported above
+				case <-time.After(time.Second): // b had the time to do it wrong
+				}
 				ended.Store(true)
 				return nil
 			})
