@@ -17,7 +17,9 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		rec := &recorder{ResponseWriter: w, control: http.NewResponseController(w)}
 		rec.onStream = func() { s.addStream(rec, cancel) }
 		s.metrics.inFlight.Inc()
+		rec.rest() // of the deadline that the request before left on this connection
 		defer func() {
+			rec.hurry() // net/http sends what is left when the handler has returned
 			cancel()
 			s.dropStream(rec)
 			s.metrics.inFlight.Dec()

@@ -17,8 +17,7 @@ type recorder struct {
 	status   int
 	bytes    int64
 	route    string
-	deadline time.Time // the write deadline last set
-	onStream func()    // called once, when the answer turns out to be an event stream
+	onStream func() // called once, when the answer turns out to be an event stream
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -34,17 +33,14 @@ func (w *recorder) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends a part of the answer. The deadline moves with every part, so a long answer may last, but a client that
-// stops reading may not hold a connection (ASVS 5.0 15.2.2).
+// Write sends a part of the answer.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	if now := time.Now(); w.deadline.Sub(now) < writeStall/2 {
-		w.deadline = now.Add(writeStall)
-		_ = w.control.SetWriteDeadline(w.deadline) // not every writer has one: HTTP/2 streams do, test recorders don't
-	}
+	w.hurry()
 	n, err := w.ResponseWriter.Write(p)
+	w.rest()
 	w.bytes += int64(n)
 	return n, err
 }
@@ -54,8 +50,17 @@ func (w *recorder) Flush() {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
+	w.hurry()
 	_ = w.control.Flush()
+	w.rest()
 }
+
+// hurry and rest put a deadline on what is being sent and nothing else. An answer as a whole may last, and a stream may
+// be silent for hours; but a client that stops reading may not hold a connection (ASVS 5.0 15.2.2). Between two parts
+// there must be none: on HTTP/2 a deadline that passes ends the stream although nobody is writing, and on HTTP/1.1 it
+// would still be there when the next request comes over the same connection.
+func (w *recorder) hurry() { _ = w.control.SetWriteDeadline(time.Now().Add(writeStall)) } // test recorders have none
+func (w *recorder) rest()  { _ = w.control.SetWriteDeadline(time.Time{}) }
 
 // recorderOf finds the recorder below whatever wrapped it.
 func recorderOf(w http.ResponseWriter) *recorder {

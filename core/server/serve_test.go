@@ -3,11 +3,13 @@ package server_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -267,6 +269,102 @@ func TestSlowReaderOfAnAnswer(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestKeptConnection holds that a pace set for one answer is not a trap for the next on the same connection.
+func TestKeptConnection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, server.Config{}, map[string]http.HandlerFunc{
+			"/body":  func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("text")) },
+			"/bare":  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+			"/pause": func(w http.ResponseWriter, _ *http.Request) { time.Sleep(time.Minute); w.WriteHeader(204) },
+		})
+		l, end := serve(t, s)
+		c, err := l.dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		in := bufio.NewReader(c)
+		for _, path := range []string{"/body", "/bare", "/pause", "/bare", "/body"} {
+			if _, err := fmt.Fprintf(c, get, path); err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			res, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", path, err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			time.Sleep(100 * time.Second) // less than the idle timeout
+		}
+		_ = c.Close()
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSilentStream holds that a stream may say nothing for hours, on HTTP/2 as well, where a deadline belongs to the
+// stream and would end it.
+func TestSilentStream(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writeCertificate(t, certFile, keyFile, "localhost")
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprintf("http%d", version), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := setup(t, server.Config{}, map[string]http.HandlerFunc{
+					"/stream": func(w http.ResponseWriter, r *http.Request) {
+						w.Header().Set("Content-Type", "text/event-stream")
+						for _, line := range []string{"first\n", "second\n"} {
+							_, _ = io.WriteString(w, line)
+							_ = http.NewResponseController(w).Flush()
+							select {
+							case <-time.After(3 * time.Hour):
+							case <-r.Context().Done():
+								t.Error("the stream was ended")
+								return
+							}
+						}
+						_, _ = io.WriteString(w, "third\n")
+					},
+				})
+				cert, err := server.LoadCertificate(certFile, keyFile, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l := newPipes()
+				ctx, cancel := context.WithCancel(context.Background())
+				result := make(chan error, 1)
+				go func() { result <- s.Serve(ctx, server.Listeners{Public: []net.Listener{cert.Wrap(l)}}) }()
+				tr := &http.Transport{
+					DialContext:       func(context.Context, string, string) (net.Conn, error) { return l.dial() },
+					TLSClientConfig:   &tls.Config{InsecureSkipVerify: true},
+					ForceAttemptHTTP2: version == 2,
+				}
+				res, err := (&http.Client{Transport: tr}).Get("https://localhost:8484/stream")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if res.ProtoMajor != version {
+					t.Fatalf("spoke %s", res.Proto)
+				}
+				b, err := io.ReadAll(res.Body)
+				if err != nil || string(b) != "first\nsecond\nthird\n" {
+					t.Errorf("%q, %v", b, err)
+				}
+				_ = res.Body.Close()
+				tr.CloseIdleConnections()
+				cancel()
+				if err := <-result; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
 }
 
 func TestListen_saysWhoIsThereAndWhatToSet(t *testing.T) {
