@@ -224,8 +224,10 @@ func (h *Host) Purge(ctx context.Context, name string) error {
 		return fmt.Errorf("purge plugin %s: %w", name, err)
 	}
 	if h.cfg.Relay != nil {
-		if err := h.cfg.Relay.Forget(ctx, cursorName(name)); err != nil {
-			return fmt.Errorf("purge plugin %s: forget its place in the logs: %w", name, err)
+		for _, cursor := range []string{cursorName(name), eventCursorName(name)} {
+			if err := h.cfg.Relay.Forget(ctx, cursor); err != nil {
+				return fmt.Errorf("purge plugin %s: forget its place in the logs: %w", name, err)
+			}
 		}
 	}
 	h.metrics.forget(name)

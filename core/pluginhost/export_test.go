@@ -1,0 +1,92 @@
+package pluginhost
+
+import (
+	"context"
+	"os/exec"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/store"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// Hasten shortens the host's waits, before its first Apply.
+func (h *Host) Hasten(health, backoff, idle time.Duration) {
+	h.timing.health, h.timing.backoff = health, backoff
+	if idle > 0 {
+		h.timing.head, h.timing.idle = idle, idle
+	}
+}
+
+// OpenAndSwap opens and hashes path, lets swap do what it wants, and runs what was opened.
+func OpenAndSwap(path, pin string, swap func()) (string, error) {
+	e, err := (&verifier{}).open(path, pin)
+	if err != nil {
+		return "", err
+	}
+	defer e.close()
+	swap()
+	cmd := &exec.Cmd{Args: []string{path}}
+	execDescriptor(cmd, e)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Inside calls f with a call to the plugin in flight, for benchmarks of the bare connection.
+func (h *Host) Inside(name string, f func(ctx context.Context, health func() error) error) error {
+	p := h.lookup(name)
+	in, err := p.acquire()
+	if err != nil {
+		return err
+	}
+	defer in.release()
+	return f(context.Background(), func() error { return p.health(in) })
+}
+
+var (
+	ParseLogLine   = parseLogLine
+	NewStderrLog   = newStderrLog
+	CoreCookie     = coreCookie
+	WithoutCookies = withoutCoreCookies
+	Policies       = policies
+	StrictPolicy   = strictPolicy
+	CleanPath      = cleanPath
+	CheckPath      = checkPath
+	IsIdentity     = isIdentity
+	Environ        = environ
+)
+
+func (l *stderrLog) Read(b interface{ Read([]byte) (int, error) }) { l.read(b) }
+func (l *stderrLog) Tail() []string                                { return l.tail() }
+
+// KV is the plugins' small state, by itself.
+type KV struct{ s *kvStore }
+
+func NewKV(db *store.DB) *KV {
+	return &KV{&kvStore{db: db, now: func() time.Time { return time.Now().UTC() }}}
+}
+
+func (k *KV) Put(ctx context.Context, plugin, key string, value []byte, ifVersion int64, ttl time.Duration) (bool, int64, error) {
+	return k.s.put(ctx, plugin, key, value, ifVersion, ttl)
+}
+
+func (k *KV) Get(ctx context.Context, plugin, key string) ([]byte, int64, bool, error) {
+	e, err := k.s.get(ctx, plugin, key)
+	if err != nil || e == nil {
+		return nil, 0, false, err
+	}
+	return e.value, e.version, true, nil
+}
+
+func (k *KV) Keys(ctx context.Context, plugin, prefix, after string, limit int) ([]string, error) {
+	es, err := k.s.list(ctx, plugin, prefix, after, limit)
+	var out []string
+	for _, e := range es {
+		out = append(out, e.key)
+	}
+	return out, err
+}
+
+func (h *Host) Storage(ctx context.Context, b config.Plugin) (*pluginv1.Storage, error) {
+	return h.storage(ctx, b)
+}

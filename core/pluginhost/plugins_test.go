@@ -1,0 +1,239 @@
+package pluginhost_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sigra-auth/sigra/pluginsdk"
+)
+
+// settings of every test plugin.
+type settings struct {
+	Greeting string        `sigra:"greeting,default=hello"`
+	Refuse   bool          `sigra:"refuse,optional"`
+	Every    time.Duration `sigra:"every,default=1s"`
+	Token    string        `sigra:"token,optional,secret"`
+	Rule     []rule        `sigra:"rule"`
+}
+
+type rule struct {
+	Port int `sigra:"port"`
+}
+
+// tester is a plugin that does what its routes are asked to.
+type tester struct {
+	name     string
+	host     *pluginsdk.Host
+	greeting atomic.Pointer[string]
+	stopped  atomic.Bool
+}
+
+func serve(name string) {
+	switch {
+	case strings.HasPrefix(name, "crashstart"):
+		fmt.Fprintln(os.Stderr, "panic: crashing at start")
+		os.Exit(7)
+	case strings.HasPrefix(name, "noisystart"):
+		fmt.Println("Hello, I am a program that prints.")
+		time.Sleep(time.Minute)
+	case strings.HasPrefix(name, "hangstart"):
+		time.Sleep(time.Minute)
+	case strings.HasPrefix(name, "elsewhere"):
+		fmt.Println("1|1|tcp|127.0.0.1:1|grpc")
+		time.Sleep(time.Minute)
+	}
+	t := &tester{name: name}
+	switch {
+	case strings.HasPrefix(name, "gate"):
+		pluginsdk.Serve(&gatekeeper{tester: t})
+	case strings.HasPrefix(name, "sink"):
+		pluginsdk.Serve(&sinkPlugin{tester: t})
+	default:
+		pluginsdk.Serve(&routed{tester: t})
+	}
+}
+
+func (t *tester) manifest() pluginsdk.Manifest {
+	return pluginsdk.Manifest{Name: t.name, Version: "1.2.3", Description: "a test", Settings: &settings{}}
+}
+
+func (t *tester) Configure(_ context.Context, host *pluginsdk.Host, s pluginsdk.Settings) error {
+	var set settings
+	if err := s.Decode(&set); err != nil {
+		return err
+	}
+	if set.Refuse {
+		return pluginsdk.Diagnostic("refuse", "this plugin refuses", "as it was told to")
+	}
+	for i, r := range set.Rule {
+		if r.Port == 13 {
+			return pluginsdk.DiagnosticAt([]string{"rule", strconv.Itoa(i), "port"}, "an unlucky port", "")
+		}
+	}
+	t.host = host
+	t.greeting.Store(&set.Greeting)
+	return nil
+}
+
+// routed serves HTTP and uses host services.
+type routed struct{ *tester }
+
+func (p *routed) Manifest() pluginsdk.Manifest {
+	m := p.manifest()
+	m.Routes = []pluginsdk.Route{{Path: "/" + p.name, Title: "Test"}, {Path: "/" + p.name + "-machine", Machine: true},
+		{Path: "/" + p.name + "-in", Access: pluginsdk.SignedIn}, {Path: "/" + p.name + "-admin", Access: pluginsdk.Administrators}}
+	m.Wants = []pluginsdk.Service{pluginsdk.KVService, pluginsdk.SealService}
+	if p.name == "needy" {
+		m.Requires = []pluginsdk.Service{pluginsdk.IdentityRead}
+	}
+	return m
+}
+
+func (p *routed) Stop(ctx context.Context) error {
+	if strings.HasPrefix(p.name, "stopper") {
+		_, _, err := p.host.KV().Put(ctx, "stopped", []byte("in order"), -1, 0)
+		return err
+	}
+	return nil
+}
+
+func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	rest := strings.TrimPrefix(r.URL.Path, "/"+p.name)
+	q := r.URL.Query()
+	switch rest {
+	case "/hello":
+		_, _ = io.WriteString(w, *p.greeting.Load())
+	case "/sleep":
+		d, _ := time.ParseDuration(q.Get("d"))
+		time.Sleep(d)
+		_, _ = io.WriteString(w, "slept")
+	case "/hash":
+		h := sha256.New()
+		n, err := io.Copy(h, r.Body)
+		if err != nil {
+			http.Error(w, err.Error(), 500)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "%d %s", n, hex.EncodeToString(h.Sum(nil)))
+	case "/echo":
+		w.WriteHeader(200)
+		buf := make([]byte, 32<<10)
+		for {
+			n, err := r.Body.Read(buf)
+			if n > 0 {
+				_, _ = w.Write(buf[:n])
+				_ = http.NewResponseController(w).Flush()
+			}
+			if err != nil {
+				return
+			}
+		}
+	case "/request", "-machine/request", "-in/request", "-admin/request":
+		out := map[string]any{"headers": r.Header, "principal": pluginsdk.RequestPrincipal(r.Context()), "target": r.RequestURI, "host": r.Host}
+		_ = json.NewEncoder(w).Encode(out)
+	case "/answer":
+		for _, h := range q["h"] {
+			k, v, _ := strings.Cut(h, ":")
+			w.Header().Add(k, v)
+		}
+		code, _ := strconv.Atoi(q.Get("code"))
+		if code == 0 {
+			code = 200
+		}
+		w.WriteHeader(code)
+	case "/environ":
+		dir := os.Getenv("PLUGIN_UNIX_SOCKET_DIR")
+		mode := ""
+		if fi, err := os.Stat(dir); err == nil {
+			mode = fi.Mode().Perm().String()
+		}
+		in, _ := os.Readlink("/proc/self/fd/0")
+		_ = json.NewEncoder(w).Encode(map[string]any{"env": os.Environ(), "dir": dir, "mode": mode, "stdin": in})
+	case "/stderr":
+		b, _ := io.ReadAll(r.Body)
+		_, _ = syscall.Write(2, b)
+	case "/pid":
+		_, _ = fmt.Fprint(w, os.Getpid())
+	case "/fork":
+		cmd := exec.Command("/bin/sleep", "300")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: q.Get("setsid") != ""}
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := cmd.Start(); err != nil {
+			http.Error(w, err.Error(), 500)
+			return
+		}
+		_, _ = fmt.Fprint(w, cmd.Process.Pid)
+	case "/wedge":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+	case "/crash":
+		fmt.Fprintln(os.Stderr, "panic: told to crash\n\ngoroutine 1 [running]:")
+		os.Exit(5)
+	case "/kv":
+		v, stored, err := p.host.KV().Put(r.Context(), q.Get("key"), []byte(q.Get("value")), -1, 0)
+		var ng *pluginsdk.NotGrantedError
+		if errors.As(err, &ng) {
+			http.Error(w, ng.Line(), 403)
+			return
+		}
+		_, _ = fmt.Fprint(w, stored, v > 0, err)
+	case "/identity":
+		_, _, err := p.host.Identity().FindUser(r.Context(), "somebody@example.com")
+		_, _ = fmt.Fprint(w, err)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// gatekeeper answers questions.
+type gatekeeper struct{ *tester }
+
+func (p *gatekeeper) Manifest() pluginsdk.Manifest {
+	m := p.manifest()
+	m.Questions = []pluginsdk.Question{pluginsdk.Login, pluginsdk.MemberAdd}
+	return m
+}
+
+func (p *gatekeeper) Ask(ctx context.Context, a pluginsdk.Ask) (pluginsdk.Answer, error) {
+	switch a.Context["do"] {
+	case "deny":
+		return pluginsdk.Deny("seat_limit_reached", "All seats are taken."), nil
+	case "step_up":
+		return pluginsdk.StepUp("aal2", "risky"), nil
+	case "hang":
+		<-ctx.Done()
+		return pluginsdk.Answer{}, ctx.Err()
+	case "fail":
+		return pluginsdk.Answer{}, errors.New("no idea")
+	}
+	return pluginsdk.Allow(), nil
+}
+
+// sinkPlugin takes rows.
+type sinkPlugin struct{ *tester }
+
+func (p *sinkPlugin) Manifest() pluginsdk.Manifest { return p.manifest() }
+
+func (p *sinkPlugin) Record(_ context.Context, rows []pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
+	var out pluginsdk.Recorded
+	for _, r := range rows {
+		if r.Reason == "poison" {
+			out.Refused = append(out.Refused, pluginsdk.Refusal{ID: r.ID, Reason: "poison"})
+			continue
+		}
+		out.Inserted++
+	}
+	return out, nil
+}

@@ -1,0 +1,312 @@
+package pluginhost_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+)
+
+// The known traps of go-plugin v1.8.0, in the order of the architecture. Each of these fails without its cure.
+
+func TestTrap1_aLogLineThatPanicsTheHost(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "routed")
+	f.apply(`plugin "routed" {}`)
+	f.wait("routed", pluginhost.Ready)
+	for _, line := range []string{
+		`{"@level": 5}`, `{"@message": {"a": 1}, "@level": "info"}`, `{"@timestamp": 3}`, `{"@level":"error","@message":"fine","x":[1,2]}`,
+		strings.Repeat("x", 300_000), "\x1b[2J\x00\xff", `{`, strings.Repeat("flood\n", 20_000),
+	} {
+		if code, body, _ := f.do("POST", "/routed/stderr", strings.NewReader(line+"\n")); code != 200 {
+			t.Fatalf("after %.20q: %d %s", line, code, body)
+		}
+	}
+	if code, body := f.get("/routed/hello"); code != 200 || body != "hello" {
+		t.Fatalf("%d %s", code, body)
+	}
+	info, _ := f.Info("routed")
+	if n := len(info.Log); n == 0 || n > 64 {
+		t.Errorf("%d lines kept", n)
+	}
+	for _, l := range info.Log {
+		if len(l) > 1100 || strings.ContainsAny(l, "\x1b\x00") {
+			t.Errorf("kept line %.40q", l)
+		}
+	}
+}
+
+func TestTrap2_killWaitsForeverForAStoppedProcess(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "routed")
+	f.apply(`plugin "routed" {}`)
+	info := f.wait("routed", pluginhost.Ready)
+	if err := syscall.Kill(info.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := f.Close(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("stopping a wedged plugin took %s", took)
+	}
+	dead(t, info.PID)
+}
+
+func TestTrap2_aWedgedPluginIsKilledAndStartedAnew(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "routed")
+	f.apply(`plugin "routed" {}`)
+	before := f.wait("routed", pluginhost.Ready)
+	if err := syscall.Kill(before.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	poll(t, "another process", func() (string, bool) {
+		i, _ := f.Info("routed")
+		return string(i.State), i.State == pluginhost.Ready && i.PID != before.PID
+	})
+	after, _ := f.Info("routed")
+	if !strings.Contains(after.LastCrash, "health checks") || after.Restarts != 1 {
+		t.Errorf("restarts %d, last crash %q", after.Restarts, after.LastCrash)
+	}
+	dead(t, before.PID)
+}
+
+func TestTrap3_callsInFlightEndAndStopReachesTheHost(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "stopper")
+	f.apply(`plugin "stopper" {}`)
+	f.wait("stopper", pluginhost.Ready)
+	type answer struct {
+		code int
+		body string
+	}
+	got := make(chan answer, 1)
+	go func() {
+		code, body := f.get("/stopper/sleep?d=1500ms")
+		got <- answer{code, body}
+	}()
+	poll(t, "the call to be in flight", func() (string, bool) {
+		time.Sleep(300 * time.Millisecond) // it has no other sign than being there
+		return "", true
+	})
+	f.apply(``)
+	if a := <-got; a.code != 200 || a.body != "slept" {
+		t.Errorf("the call in flight got %d %q", a.code, a.body)
+	}
+	var value []byte
+	if err := f.db.QueryRow(context.Background(), `SELECT value FROM plugin_kv WHERE plugin = 'stopper'`).Scan(&value); err != nil || string(value) != "in order" {
+		t.Errorf("the plugin's Stop could not reach the host: %q %v", value, err)
+	}
+}
+
+func TestTrap4_theHostCanBeAskedLongAfterTheStart(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "routed")
+	f.apply(`plugin "routed" {}`)
+	f.wait("routed", pluginhost.Ready)
+	time.Sleep(6 * time.Second) // longer than the broker remembers an address
+	if code, body := f.get("/routed/kv?key=a&value=b"); code != 200 || body != "true true <nil>" {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+func TestTrap5_aPluginInheritsNothing(t *testing.T) {
+	t.Parallel()
+	short, err := os.MkdirTemp("", "ph") // the test's own folder has too long a name for sockets
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(short) })
+	f := newHost(t, "", func(c *pluginhost.Config, _ *fixture) { c.DataDir = short })
+	path, sum := external(t, t.TempDir(), "routed-external")
+	f.apply(fmt.Sprintf(`plugin "routed" {
+  source = %q
+  sha256 = %q
+  env    = ["SIGRA_TEST_NAMED"]
+  grants = ["routes:/routed", "routes:/routed-machine", "routes:/routed-in", "routes:/routed-admin"]
+}`, path, sum))
+	f.wait("routed", pluginhost.Ready)
+	code, body := f.get("/routed/environ")
+	var got struct {
+		Env              []string
+		Dir, Mode, Stdin string
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil || code != 200 {
+		t.Fatalf("%d %s", code, body)
+	}
+	named := false
+	for _, kv := range got.Env {
+		k, _, _ := strings.Cut(kv, "=")
+		switch {
+		case k == "SIGRA_TEST_NAMED":
+			named = true
+		case strings.HasPrefix(k, "PLUGIN_"), k == "SIGRA_PLUGIN_COOKIE", k == "SIGRA_PLUGIN_LIFELINE_FD", k == "TZ", k == "LANG",
+			strings.HasPrefix(k, "SSL_CERT_"), strings.HasSuffix(strings.ToUpper(k), "_PROXY"):
+		default:
+			t.Errorf("the plugin was given %s", k)
+		}
+	}
+	if !named {
+		t.Error("the variable named in the block did not go through")
+	}
+	if got.Mode != "-rwx------" || !strings.HasPrefix(got.Dir, f.dir) {
+		t.Errorf("sockets in %s with mode %s", got.Dir, got.Mode)
+	}
+	if got.Stdin != "/dev/null" {
+		t.Errorf("stdin is %s", got.Stdin)
+	}
+}
+
+func TestTrap6_aPluginDoesNotOutliveAKilledHost(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command("/proc/self/exe", "host-serve", t.TempDir())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := atoi(t, line)
+	if pid == 0 {
+		t.Fatal("the plugin did not start")
+	}
+	begin := time.Now()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	dead(t, pid)
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("the plugin lived on for %s", took)
+	}
+}
+
+func TestTrap7_everyStartIsMadeOfNewParts(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "")
+	path, sum := external(t, t.TempDir(), "routed-external")
+	f.apply(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n grants = [\"routes:/routed\", \"routes:/routed-machine\", \"routes:/routed-in\", \"routes:/routed-admin\"]\n}", path, sum))
+	seen := map[int]bool{}
+	for range 3 {
+		info := f.wait("routed", pluginhost.Ready)
+		seen[info.PID] = true
+		f.get("/routed/crash")
+		dead(t, info.PID)
+		poll(t, "the end to be noticed", func() (string, bool) {
+			i, _ := f.Info("routed")
+			return "", i.PID != info.PID
+		})
+	}
+	if len(seen) != 3 {
+		t.Errorf("processes %v", seen)
+	}
+	if info := f.wait("routed", pluginhost.Ready); !strings.Contains(info.LastCrash, "status 5") || !strings.Contains(info.LastCrash, "panic: told to crash") {
+		t.Errorf("last crash: %q", info.LastCrash)
+	}
+}
+
+func TestTrap8_whatWasCheckedIsWhatRuns(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "plugin")
+	write := func(text string) {
+		if err := os.WriteFile(path+".new", []byte("#!/bin/sh\necho "+text+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(path+".new", path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("checked")
+	out, err := pluginhost.OpenAndSwap(path, "", func() { write("swapped") })
+	if err != nil || out != "checked\n" {
+		t.Errorf("ran %q, %v", out, err)
+	}
+}
+
+func TestVerify_refusesFilesThatOthersCanChange(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "plugin")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fifo := filepath.Join(dir, "fifo")
+	if err := syscall.Mkfifo(fifo, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	try := func(path, pin, want string) {
+		t.Helper()
+		if _, err := pluginhost.OpenAndSwap(path, pin, func() {}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	try(path, strings.Repeat("0", 64), "but the block pins")
+	try(dir, "", "not a regular file")
+	try(fifo, "", "not a regular file")
+	try("plugin", "", "absolute")
+	try(filepath.Join(dir, "none"), "", "no such file")
+	for mode, want := range map[os.FileMode]string{0o775: "chmod go-w", 0o757: "chmod go-w", 0o644: "not executable"} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		try(path, "", want)
+	}
+	if os.Geteuid() == 0 {
+		_ = os.Chmod(path, 0o755)
+		if err := os.Chown(path, 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+		try(path, "", "belongs to user 12345")
+	}
+}
+
+func TestStart_whatOtherProgramsSay(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "noisystart crashstart elsewhere")
+	f.apply("plugin \"noisystart\" {}\nplugin \"crashstart\" {}\nplugin \"elsewhere\" {}\n")
+	for name, want := range map[string]string{
+		"noisystart": `it wrote "Hello, I am a program that prints." to standard output`,
+		"crashstart": "panic: crashing at start",
+		"elsewhere":  "not on a socket in its own folder",
+	} {
+		info := f.wait(name, pluginhost.Quarantined)
+		if !strings.Contains(info.LastCrash+info.Detail, want) {
+			t.Errorf("%s: %s / %s", name, info.Detail, info.LastCrash)
+		}
+		if info.Failures != 5 {
+			t.Errorf("%s failed %d times before its quarantine", name, info.Failures)
+		}
+	}
+	// A reload gives another chance.
+	f.apply("plugin \"noisystart\" {}\nplugin \"crashstart\" {}\nplugin \"elsewhere\" {}\n")
+	f.wait("crashstart", pluginhost.Quarantined)
+}
+
+func TestStop_nothingOutlivesAPlugin(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "routed", func(c *pluginhost.Config, _ *fixture) { c.DB = storetest.Open(t, store.SQLite, sources...) })
+	f.apply(`plugin "routed" {}`)
+	f.wait("routed", pluginhost.Ready)
+	_, inGroup := f.get("/routed/fork")
+	_, outside := f.get("/routed/fork?setsid=1")
+	f.apply(``)
+	dead(t, atoi(t, inGroup))
+	dead(t, atoi(t, outside))
+}
