@@ -252,10 +252,12 @@ func (r *reload) plan() {
 			c.kind = rest
 		case c.p == nil:
 			c.kind = start
+		case !c.p.getBlock().Enabled:
+			c.kind, c.p = start, nil // the one that rests has no life in it
 		default:
 			old, in := c.p.getBlock(), c.p.current.Load()
 			switch {
-			case in == nil, !old.Enabled, processChanged(old, b), r.fileChanged(in, b):
+			case in == nil, processChanged(old, b), r.fileChanged(in, b):
 				c.kind = start
 			default:
 				settings, diags := decodeSettings(b, in.manifest.GetSettings())
@@ -388,17 +390,13 @@ func (r *reload) settle(ctx context.Context) {
 			continue
 		}
 		wg.Go(func() {
-			old := c.in.block
-			c.in.block = c.b
-			diags, err := c.p.configure(ctx, c.in, c.settings)
+			diags, err := c.p.configure(ctx, c.in, c.b, c.settings)
 			if err != nil {
 				d := errorAt(c.b, c.b.Range, "Plugin did not take its settings", fmt.Sprintf("Plugin %q: %v.", c.b.Name, err))
 				if c.kind == start && c.p.current.Load() == nil {
 					d.Severity = config.Warning
 					c.in.destroy()
 					c.in, c.err = nil, err
-				} else {
-					c.in.block = old
 				}
 				diags = append(diags, d)
 			}
@@ -421,8 +419,7 @@ func (r *reload) undo(ctx context.Context) {
 			wg.Go(c.in.destroy)
 		case c.kind == configure && !bytes.Equal(c.in.settings, c.before):
 			wg.Go(func() {
-				c.in.block = c.p.getBlock()
-				if diags, err := c.p.configure(context.WithoutCancel(ctx), c.in, c.before); err != nil || diags.HasErrors() {
+				if diags, err := c.p.configure(context.WithoutCancel(ctx), c.in, c.p.getBlock(), c.before); err != nil || diags.HasErrors() {
 					c.p.log.Error("earlier settings not taken back, the plugin is restarted", "error", err)
 					c.in.slay()
 				}
@@ -441,14 +438,11 @@ func (r *reload) commit(ctx context.Context) {
 	for _, c := range r.changes {
 		h.order = append(h.order, c.b.Name)
 		switch was := h.plugins[c.b.Name]; {
-		case c.kind == rest && was != nil && was.getState() != Disabled:
+		case c.kind == rest && was != nil && was.getBlock().Enabled:
 			gone = append(gone, was)
 			c.p = h.newPlugin(c.b)
 		case c.kind == rest && was == nil:
 			c.p = h.newPlugin(c.b)
-		case c.kind == start && was != nil && was.getState() == Disabled:
-			c.p = h.newPlugin(c.b)
-			was = nil
 		}
 		h.plugins[c.b.Name] = c.p
 	}
@@ -462,7 +456,9 @@ func (r *reload) commit(ctx context.Context) {
 	for _, c := range r.changes {
 		switch c.kind {
 		case rest:
-			if c.p.getState() != Disabled {
+			if c.p.getState() == Disabled {
+				c.p.setBlock(c.b)
+			} else {
 				c.p.rest()
 			}
 		case keep, configure:

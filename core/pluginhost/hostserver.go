@@ -52,7 +52,7 @@ type hostServices struct {
 	in *instance
 }
 
-func (s *hostServices) name() string { return s.in.block.Name }
+func (s *hostServices) name() string { return s.in.name }
 
 // guard stands in front of every host service: grant, bound, deadline, panic, and the one place where a fault becomes
 // a gRPC status.
@@ -64,7 +64,7 @@ func (h *Host) guard(in *instance) grpc.UnaryServerInterceptor {
 			service = service[:i]
 		}
 		grant := grantOf(service)
-		if grant == "" || !in.grants.allows(grant) {
+		if grant == "" || !in.grants().allows(grant) {
 			return nil, h.refuse(ctx, in, grant, service)
 		}
 		select {
@@ -77,7 +77,7 @@ func (h *Host) guard(in *instance) grpc.UnaryServerInterceptor {
 		defer cancel()
 		defer func() {
 			if r := recover(); r != nil {
-				h.log.Error("host service panicked", "plugin", in.block.Name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
+				h.log.Error("host service panicked", "plugin", in.name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
 				resp, err = nil, status.Error(codes.Internal, "internal error")
 			}
 		}()
@@ -102,7 +102,7 @@ func (h *Host) toStatus(in *instance, method string, err error) error {
 		case errors.Is(err, context.Canceled):
 			return status.Error(codes.Canceled, "cancelled")
 		}
-		h.log.Error("host service failed", "plugin", in.block.Name, "method", method, "error", err)
+		h.log.Error("host service failed", "plugin", in.name, "method", method, "error", err)
 		return status.Error(codes.Internal, "internal error")
 	}
 	code := map[fault.Kind]codes.Code{
@@ -111,7 +111,7 @@ func (h *Host) toStatus(in *instance, method string, err error) error {
 		fault.RateLimited: codes.ResourceExhausted, fault.Unavailable: codes.Unavailable,
 	}[f.Kind]
 	if code == codes.Internal {
-		h.log.Error("host service failed", "plugin", in.block.Name, "method", method, "error", err)
+		h.log.Error("host service failed", "plugin", in.name, "method", method, "error", err)
 		return status.Error(codes.Internal, "internal error")
 	}
 	text := f.Message
@@ -168,7 +168,7 @@ func (r *refusals) note(k refusalKey) int {
 
 // refuse answers a call without its grant: typed for the plugin, counted, logged and audited for the operator.
 func (h *Host) refuse(ctx context.Context, in *instance, grant, service string) error {
-	name := in.block.Name
+	name := in.name
 	if grant == "" {
 		return status.Errorf(codes.Unimplemented, "this Sigra has no service %s", printable(clip(service, 120)))
 	}
@@ -192,13 +192,13 @@ func (h *Host) auditRefusal(ctx context.Context, in *instance, grant, service st
 	defer cancel()
 	err := h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := h.cfg.Audit.Record(ctx, tx, audit.Entry{
-			Action: "admin.plugin.grant_refused", Actor: pluginRef(in.block.Name), Targets: []audit.Ref{pluginRef(in.block.Name)},
-			Reason: "not_granted", Metadata: map[string]any{"plugin": in.block.Name, "grant": grant, "service": service, "count": n},
+			Action: "admin.plugin.grant_refused", Actor: pluginRef(in.name), Targets: []audit.Ref{pluginRef(in.name)},
+			Reason: "not_granted", Metadata: map[string]any{"plugin": in.name, "grant": grant, "service": service, "count": n},
 		})
 		return err
 	})
 	if err != nil {
-		h.log.Error("refusal not audited", "plugin", in.block.Name, "grant", grant, "error", err)
+		h.log.Error("refusal not audited", "plugin", in.name, "grant", grant, "error", err)
 	}
 }
 

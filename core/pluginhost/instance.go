@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -38,14 +39,14 @@ const (
 // instance is one running process of a plugin. Nothing of it is used twice: client, command, checksum and certificate
 // of go-plugin all serve once.
 type instance struct {
-	block    config.Plugin
+	name     string // of the block
 	proc     *process
 	logs     *stderrLog
 	client   *goplugin.Client
 	conn     *grpc.ClientConn
 	plugin   pluginv1.PluginClient
 	manifest *manifest
-	grants   grants
+	granted  atomic.Pointer[grants] // nil: nothing yet; set after manifest, which host services may read then
 	settings []byte // what it was configured with
 	hostSrv  *grpc.Server
 	folder   string
@@ -96,6 +97,14 @@ func (in *instance) refuse() <-chan struct{} {
 	return in.drained
 }
 
+// grants are what the process may ask of the host.
+func (in *instance) grants() grants {
+	if g := in.granted.Load(); g != nil {
+		return *g
+	}
+	return grants{}
+}
+
 func (in *instance) gone() <-chan struct{} { return in.proc.exited }
 
 // startError is a start that failed because of what the plugin did; its text is for operators.
@@ -111,7 +120,7 @@ func (e *startError) Unwrap() error { return e.err }
 func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, logs *stderrLog) (_ *instance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	in := &instance{block: b, logs: logs, folders: h.folders, started: h.now()}
+	in := &instance{name: b.Name, logs: logs, folders: h.folders, started: h.now()}
 	var exe *executable
 	if b.External() {
 		if exe, err = h.verifier.open(b.Source, b.SHA256); err != nil {
@@ -231,10 +240,10 @@ func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st 
 	defer cancel()
 	resp, err := in.plugin.Configure(ctx, &pluginv1.ConfigureRequest{
 		SettingsJson: settings, Storage: st, BaseUrl: h.cfg.BaseURL, LogLevel: h.log.GetLevel().String(),
-		GrantedServices: in.grants.grpcServices(), Grants: in.grants.list(), HostVersion: h.cfg.Version,
+		GrantedServices: in.grants().grpcServices(), Grants: in.grants().list(), HostVersion: h.cfg.Version,
 	})
 	if err != nil {
-		_, ce := (&plugin{name: in.block.Name, host: h}).judge(ctx, &seam{name: "Configure"}, err)
+		_, ce := (&plugin{name: in.name, host: h}).judge(ctx, &seam{name: "Configure"}, err)
 		return nil, &startError{"configure", errors.New(ce.Text)}
 	}
 	return resp.GetDiagnostics(), nil

@@ -149,6 +149,12 @@ func (p *plugin) getBlock() config.Plugin {
 	return p.block
 }
 
+func (p *plugin) setBlock(b config.Plugin) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.block = b
+}
+
 type startResult struct {
 	in  *instance
 	err error
@@ -238,9 +244,7 @@ func (p *plugin) loop(cur *instance) {
 			return
 
 		case c := <-p.cmds:
-			p.mu.Lock()
-			p.block = c.block
-			p.mu.Unlock()
+			p.setBlock(c.block)
 			switch {
 			case c.same:
 			case c.adopt != nil:
@@ -341,7 +345,7 @@ func (p *plugin) loop(cur *instance) {
 // take makes in the process that is called.
 func (p *plugin) take(in *instance) {
 	p.mu.Lock()
-	p.manifest, p.grants = in.manifest, in.grants
+	p.manifest, p.grants = in.manifest, in.grants()
 	p.mu.Unlock()
 	for _, s := range p.seams {
 		s.breaker.reset()
@@ -491,7 +495,7 @@ func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) 
 		}
 	}
 	if err == nil {
-		diags, err = p.configure(ctx, in, settings)
+		diags, err = p.configure(ctx, in, b, settings)
 		if err == nil && diags.HasErrors() {
 			err = &blockError{diags}
 		}
@@ -526,16 +530,16 @@ func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byt
 	g, diags := settleGrants(b, in.manifest)
 	settings, more := decodeSettings(b, in.manifest.GetSettings())
 	diags = append(diags, more...)
-	in.grants = g
+	in.granted.Store(&g)
 	return in, settings, diags, nil
 }
 
 // configure gives a prepared process its storage and settings.
-func (p *plugin) configure(ctx context.Context, in *instance, settings []byte) (config.Diagnostics, error) {
+func (p *plugin) configure(ctx context.Context, in *instance, b config.Plugin, settings []byte) (config.Diagnostics, error) {
 	var st *pluginv1.Storage
 	if in.manifest.GetStorage() {
 		var err error
-		if st, err = p.host.storage(ctx, in.block); err != nil {
+		if st, err = p.host.storage(ctx, b); err != nil {
 			return nil, &startError{"storage", err}
 		}
 	}
@@ -543,7 +547,7 @@ func (p *plugin) configure(ctx context.Context, in *instance, settings []byte) (
 	if err != nil {
 		return nil, err
 	}
-	diags := pluginDiagnostics(in.block, in.manifest.GetSettings(), answers)
+	diags := pluginDiagnostics(b, in.manifest.GetSettings(), answers)
 	if !diags.HasErrors() {
 		in.settings = settings
 		if p.current.Load() == nil {
