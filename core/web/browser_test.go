@@ -194,6 +194,7 @@ func TestBrowser(t *testing.T) {
 	run("sign in", typed("#password", first), submit("Your account"))
 	run("to the password", click(`.rows a`), arrive("Change password"), shots(t, "11-password"))
 	run("change it", typed("#current", first), typed("#password", next), submit("Your account"), there(`[role=status]`), shots(t, "12-changed"))
+	run("a plugin's page", click(`.top nav a[href="/threadline"]`), arrive("Activity"), shots(t, "15-plugin"))
 	run("nothing here", chromedp.Navigate(e.base+"/nothing"), arrive("Nothing here"), shots(t, "13-nothing"))
 	run("expired", chromedp.Navigate(e.base+"/confirm"), arrive("This link is over"), shots(t, "14-expired"))
 

@@ -16,6 +16,7 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/mail"
@@ -99,13 +100,46 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	}
 	e.pages, err = web.New(cfg)
 	must(err)
-	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error})
+	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Routes: e.plugin(sessions)})
 	must(err)
 	e.http.Config.Handler = srv.Handler()
 	e.http.Start()
 	t.Cleanup(e.http.Close)
 	return e
 }
+
+// plugin stands for a plugin's page in the shared layout, with everything the style sheet offers to one.
+func (e *env) plugin(sessions *session.Store) func(string) (http.Handler, bool) {
+	return func(path string) (http.Handler, bool) {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			who, err := sessions.Resolve(r.Context(), cookie.SessionToken(r))
+			if err != nil {
+				http.Redirect(w, r, e.pages.SignIn(r.URL.RequestURI(), 0, "", false), http.StatusSeeOther)
+				return
+			}
+			page, err := e.pages.Render(r.Context(), "Activity", pluginContent, &who, path)
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Header().Set("Content-Security-Policy", e.pages.Policy())
+			_, _ = w.Write([]byte(page))
+		}), path == "/threadline"
+	}
+}
+
+const pluginContent = `<h1>Activity</h1><p class="lead">What you did, and what was done to your account.</p>
+<details class="filter" open><summary>Filter</summary><form method="get" action="/threadline"><div class="fields">
+<label for="outcome">Outcome</label><select id="outcome" name="outcome"><option>any</option><option>success</option></select>
+<label for="from">From</label><input id="from" name="from" type="datetime-local"></div>
+<p class="actions"><button>Show</button> <a href="/threadline">Clear</a></p></form></details>
+<section><h2>Monday, 23 November 2026</h2><ol class="timeline">
+<li><time>08:00:41</time><div><a href="/threadline">Signed in</a><p class="meta"><span>ada</span><span>192.0.2.7</span><span>by pwd</span></p></div></li>
+<li><time>07:58:02</time><div><a href="/threadline">Sign-in refused</a> <span class="tag failure">failure: wrong_password</span><p class="meta"><span>anonymous</span><span>192.0.2.7</span></p></div></li>
+</ol></section><dl class="facts"><dt>Who</dt><dd>ada</dd><dt>Audit id</dt><dd><code>01a2076b-f0a7-7bca-a506-1a267ee44501</code></dd></dl>
+<table><thead><tr><th>Action</th><th>Times</th></tr></thead><tbody><tr><td>auth.login.success</td><td>2</td></tr></tbody></table>
+<nav class="pager" aria-label="Pages"><a rel="prev" href="/threadline">Previous page</a><a rel="next" href="/threadline">Next page</a></nav>`
 
 // logWriter shows the log with the test it belongs to.
 type logWriter struct{ t testing.TB }
