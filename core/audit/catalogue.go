@@ -17,6 +17,8 @@ type Action struct {
 	Timeline    bool     // AuditSink plugins get it unless their block says otherwise
 }
 
+//go:generate go test -run TestDocs_areCurrent -update .
+
 // Catalogue gives every action of Sigra's own, sorted by category as listed and name as written. The slice is the
 // caller's.
 func Catalogue() []Action {

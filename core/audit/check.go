@@ -51,19 +51,22 @@ func pluginAction(prefix, name string) (Action, *problem) {
 	return Action{Name: name, Category: prefix, CRUD: crudOf(name), Outcome: Success}, nil
 }
 
-// crudOf guesses the letter from the action's last words, as a plugin can't say it.
+// crudOf reads the letter from the words of a plugin's action, as a plugin has no other way to say it: the last word
+// that is a known verb decides, and anything else is an update.
 func crudOf(name string) string {
-	for _, w := range strings.FieldsFunc(name, func(r rune) bool { return r == '.' || r == '_' }) {
-		switch strings.TrimSuffix(w, "d") {
-		case "create", "adde", "add", "issue", "grante", "grant", "registere", "register", "start", "starte":
-			return "c"
-		case "delete", "remove", "revoke", "purge", "drop", "droppe", "expire":
-			return "d"
-		case "read", "rea", "view", "viewe", "export", "exporte", "list", "liste", "search", "searche", "login", "verify", "verifie":
-			return "r"
+	letter := "u"
+	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return r == '.' || r == '_' }) {
+		if c, ok := verbs[word]; ok {
+			letter = c
 		}
 	}
-	return "u"
+	return letter
+}
+
+var verbs = map[string]string{
+	"create": "c", "created": "c", "add": "c", "added": "c", "issue": "c", "issued": "c", "grant": "c", "granted": "c", "register": "c", "registered": "c",
+	"read": "r", "view": "r", "viewed": "r", "export": "r", "exported": "r", "search": "r", "list": "r", "login": "r", "verify": "r", "verified": "r",
+	"delete": "d", "deleted": "d", "remove": "d", "removed": "d", "revoke": "d", "revoked": "d", "purge": "d", "purged": "d", "expire": "d", "expired": "d",
 }
 
 func checkEntry(e Entry, outcome Outcome) *problem {

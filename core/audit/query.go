@@ -259,4 +259,3 @@ func (l *Log) Get(ctx context.Context, id uuid.UUID) (Row, error) {
 	}
 	return r, nil
 }
-
