@@ -1,13 +1,13 @@
 // Package account owns who exists: one row per person, its e-mail address and its status.
 //
-//	          Create                      Activate
-//	 (none) ──────────▶ unconfirmed ─────────────────▶ active ◀──┐
-//	                        │  │                        │  │     │ Enable
-//	                        │  └────────Disable────────▶│  ▼     │
-//	                        │                           │ disabled
-//	                        └───────────┬───────────────┴──┘
-//	                                    ▼ Erase
-//	                                 deleted   (final: the id stays, the person does not)
+//	         Create                      Activate
+//	(none) ──────────▶ unconfirmed ─────────────────▶ active ◀──┐
+//	                       │  │                        │  │     │ Enable
+//	                       │  └────────Disable────────▶│  ▼     │
+//	                       │                           │ disabled
+//	                       └───────────┬───────────────┴──┘
+//	                                   ▼ Erase
+//	                                deleted   (final: the id stays, the person does not)
 //
 // Rules that hold for every row:
 //   - An address belongs to at most one account that is not deleted; a partial unique index says so, not a check

@@ -74,7 +74,9 @@ func found(a Account, err error) (Account, error) {
 }
 
 // Get finds an account by id, deleted ones too; ErrNotFound when there is none.
-func (s *Store) Get(ctx context.Context, id uuid.UUID) (Account, error) { return s.GetIn(ctx, s.db, id) }
+func (s *Store) Get(ctx context.Context, id uuid.UUID) (Account, error) {
+	return s.GetIn(ctx, s.db, id)
+}
 
 // GetIn is Get inside a transaction.
 func (s *Store) GetIn(ctx context.Context, q store.Querier, id uuid.UUID) (Account, error) {

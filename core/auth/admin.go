@@ -62,7 +62,9 @@ func (s *Service) CreateUser(ctx context.Context, actor audit.Ref, n NewUser) (a
 }
 
 // PasswordLink is the address to open for a token of CreateUser or ResetLink.
-func (s *Service) PasswordLink(token string) string { return s.set.BaseURL + "/set-password?token=" + token }
+func (s *Service) PasswordLink(token string) string {
+	return s.set.BaseURL + "/set-password?token=" + token
+}
 
 // ResetLink makes a one-time link with which the account's owner sets a new password. Links made before stop
 // working; password and sessions go on until it is used.

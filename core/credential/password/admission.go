@@ -34,8 +34,9 @@ type Load struct {
 	Waiting int // in line
 }
 
-func newAdmission(places int, timeout time.Duration) *admission {
-	return &admission{places: places, free: places, timeout: timeout}
+// newAdmission makes one whose hashes are first taken to hold a place for typical, until it has seen some.
+func newAdmission(places int, timeout, typical time.Duration) *admission {
+	return &admission{places: places, free: places, timeout: timeout, typic: typical}
 }
 
 func (a *admission) load() Load {
@@ -106,11 +107,7 @@ func (a *admission) holder(n int) func() {
 		held := time.Since(start)
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		if a.typic == 0 {
-			a.typic = held
-		} else {
-			a.typic += (held - a.typic) / 8
-		}
+		a.typic += (held - a.typic) / 8
 		a.free += n
 		a.grant()
 	}

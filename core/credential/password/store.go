@@ -81,13 +81,19 @@ func New(cfg Config) (*Store, error) {
 	}
 	now := cfg.Now
 	s := &Store{
-		params: cfg.Params, admission: newAdmission(cfg.Places, cfg.QueueTimeout), minLength: cfg.MinLength, maxLength: cfg.MaxLength,
+		params: cfg.Params, admission: newAdmission(cfg.Places, cfg.QueueTimeout, typical(cfg.Params)), minLength: cfg.MinLength, maxLength: cfg.MaxLength,
 		serviceName: cfg.ServiceName, hooks: cfg.Hooks,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}
 	// A random tag: nothing hashes to it.
 	s.dummy = Hash{Params: cfg.Params, salt: random(saltSize), tag: random(tagSize)}
 	return s, nil
+}
+
+// typical guesses how long a hash takes, before there was one: 20 ms for the default's memory × time.
+func typical(p Params) time.Duration {
+	work := uint64(p.MemoryKiB) * uint64(p.Time)
+	return 20 * time.Millisecond * time.Duration(work) / time.Duration(uint64(DefaultParams.MemoryKiB)*uint64(DefaultParams.Time))
 }
 
 const (

@@ -1,0 +1,159 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/fault"
+)
+
+// hold takes n places for d and reports in done which waiter it was.
+func hold(t *testing.T, ctx context.Context, a *admission, n int, d time.Duration, name string, mu *sync.Mutex, order *[]string) error {
+	t.Helper()
+	release, err := a.acquire(ctx, n)
+	if err != nil {
+		return err
+	}
+	mu.Lock()
+	*order = append(*order, name)
+	mu.Unlock()
+	time.Sleep(d)
+	release()
+	return nil
+}
+
+func TestAdmission_firstComeFirstServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(2, time.Hour, 0)
+		var mu sync.Mutex
+		var order []string
+		for _, w := range []struct {
+			name   string
+			places int
+		}{{"a", 1}, {"b", 1}, {"large", 2}, {"c", 1}, {"d", 1}} {
+			go func() {
+				if err := hold(t, t.Context(), a, w.places, time.Second, w.name, &mu, &order); err != nil {
+					t.Errorf("%s: %v", w.name, err)
+				}
+			}()
+			synctest.Wait()
+		}
+		if l := a.load(); l != (Load{Places: 2, InUse: 2, Waiting: 3}) {
+			t.Fatalf("load %+v", l)
+		}
+		time.Sleep(10 * time.Second)
+		if got := [5]string(order); got[2] != "large" {
+			t.Fatalf("order %v: the large one was overtaken", order)
+		}
+		if l := a.load(); l != (Load{Places: 2}) || a.ahead != 0 {
+			t.Fatalf("places lost: %+v, ahead %d", l, a.ahead)
+		}
+	})
+}
+
+func TestAdmission_deadlineAndRetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(1, 2*time.Second, 2*time.Second)
+		release, _ := a.acquire(t.Context(), 1)
+		start := time.Now()
+		_, err := a.acquire(t.Context(), 1)
+		f := fault.From(err)
+		if f.Kind != fault.Unavailable || f.RetryAfter < time.Second || time.Since(start) != 2*time.Second {
+			t.Fatalf("after %s: %v, retry after %s", time.Since(start), err, f.RetryAfter)
+		}
+		release()
+		// Hashes take 2 s by now: whoever would wait longer than allowed is told at once.
+		release, _ = a.acquire(t.Context(), 1)
+		start = time.Now()
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() { _, err = a.acquire(t.Context(), 1) })
+			synctest.Wait()
+		}
+		if time.Since(start) != 0 || a.load().Waiting != 1 {
+			t.Fatalf("after %s, %d waiting: the second should have been refused at once", time.Since(start), a.load().Waiting)
+		}
+		wg.Wait()
+		release()
+		if a.load() != (Load{Places: 1}) {
+			t.Fatalf("places lost: %+v", a.load())
+		}
+	})
+}
+
+func TestAdmission_givingUpLeavesTheLineAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(2, time.Hour, 0)
+		r1, _ := a.acquire(t.Context(), 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		var large error
+		go func() { _, large = a.acquire(ctx, 2) }() // head of the line, wants both places
+		synctest.Wait()
+		served := false
+		go func() {
+			r, err := a.acquire(t.Context(), 1)
+			if err == nil {
+				served = true
+				r()
+			}
+		}()
+		synctest.Wait()
+		if served {
+			t.Fatal("the large one was overtaken")
+		}
+		cancel()
+		synctest.Wait()
+		if !errors.Is(large, context.Canceled) || !served {
+			t.Fatalf("after giving up: %v, the one behind served: %v", large, served)
+		}
+		r1()
+		if a.load() != (Load{Places: 2}) {
+			t.Fatalf("places lost: %+v", a.load())
+		}
+		dead, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := a.acquire(dead, 1); !errors.Is(err, context.Canceled) {
+			t.Fatalf("a dead context was served: %v", err)
+		}
+	})
+}
+
+// Everything at once, many times: no place is ever lost or given twice.
+func TestAdmission_storm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(3, 50*time.Millisecond, 0)
+		var mu sync.Mutex
+		inUse := 0
+		var wg sync.WaitGroup
+		for i := range 2000 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i%97) * time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%71)*time.Millisecond)
+				defer cancel()
+				n := 1 + i%3
+				release, err := a.acquire(ctx, n)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				if inUse += n; inUse > 3 {
+					t.Errorf("%d places in use", inUse)
+				}
+				mu.Unlock()
+				time.Sleep(time.Duration(i%7) * time.Millisecond)
+				mu.Lock()
+				inUse -= n
+				mu.Unlock()
+				release()
+			})
+		}
+		wg.Wait()
+		if a.load() != (Load{Places: 3}) || a.ahead != 0 {
+			t.Fatalf("places lost: %+v, ahead %d", a.load(), a.ahead)
+		}
+	})
+}
