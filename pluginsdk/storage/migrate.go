@@ -10,10 +10,12 @@ import (
 	"path"
 	"strings"
 	"testing/fstest"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 	"github.com/sigra-auth/sigra/pluginsdk"
+	"modernc.org/sqlite"
 )
 
 // table is where goose keeps what has been applied.
@@ -46,14 +48,50 @@ func migrate(ctx context.Context, db *sql.DB, at pluginsdk.Location, source fs.F
 	if err != nil {
 		return pluginsdk.Permanent(fmt.Errorf("migrations: %w", err))
 	}
-	if _, err := p.Up(ctx); err != nil {
+	return up(ctx, p)
+}
+
+// up applies what is pending. SQLite has no lock to hold meanwhile, so two processes may try the same step; one of them
+// fails, as a whole, and finds that the step has been done.
+func up(ctx context.Context, p *goose.Provider) error {
+	var err error
+	for attempt := range 10 {
+		if attempt > 0 {
+			if pause(ctx, time.Duration(attempt)*20*time.Millisecond) != nil {
+				break
+			}
+		}
+		if _, err = p.Up(ctx); err == nil {
+			return nil
+		}
 		var pe *goose.PartialError
 		if errors.As(err, &pe) && pe.Failed != nil {
-			return classify(fmt.Errorf("migration %s: %w", path.Base(pe.Failed.Source.Path), pe.Err))
+			err = fmt.Errorf("migration %s: %w", path.Base(pe.Failed.Source.Path), pe.Err)
+			if !applied(ctx, p, pe.Failed.Source.Version) {
+				return classify(err)
+			}
+			continue
 		}
-		return classify(fmt.Errorf("migrate: %w", err))
+		var se *sqlite.Error // both made goose's own table
+		if !errors.As(err, &se) {
+			break
+		}
 	}
-	return nil
+	return classify(fmt.Errorf("migrate: %w", err))
+}
+
+// applied reports whether another process has done a step meanwhile.
+func applied(ctx context.Context, p *goose.Provider, version int64) bool {
+	states, err := p.Status(ctx)
+	if err != nil {
+		return false
+	}
+	for _, s := range states {
+		if s.Source.Version == version {
+			return s.State == goose.StateApplied
+		}
+	}
+	return false
 }
 
 // collect takes the files for both databases and those for this one.

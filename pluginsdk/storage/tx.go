@@ -29,11 +29,8 @@ func Tx(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
 	var err error
 	for attempt := range maxAttempts {
 		if attempt > 0 {
-			pause := time.NewTimer(time.Duration(1+rand.IntN(10)) * time.Millisecond << min(attempt, 6)) //nolint:gosec // jitter
-			select {
-			case <-pause.C:
-			case <-ctx.Done():
-				pause.Stop()
+			wait := time.Duration(1+rand.IntN(10)) * time.Millisecond << min(attempt, 6) //nolint:gosec // jitter
+			if pause(ctx, wait) != nil {
 				return classify(err)
 			}
 		}
@@ -42,6 +39,18 @@ func Tx(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
 		}
 	}
 	return classify(err)
+}
+
+// pause waits, or fails when ctx ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func once(ctx context.Context, db *sql.DB, f func(tx *sql.Tx) error) error {
