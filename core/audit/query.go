@@ -194,11 +194,11 @@ func (l *Log) Query(ctx context.Context, f Filter) (Page, error) {
 	return p, nil
 }
 
-// page reads up to limit rows from a cursor, in the cursor's direction.
-func (l *Log) page(ctx context.Context, f Filter, c cursor, limit int) ([]Row, error) {
+// sql is the query for up to limit rows from a cursor, in the cursor's direction.
+func (f Filter) sql(c cursor, limit int) (string, []any, error) {
 	w, from, err := f.where()
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	key := "a"
 	if f.TargetID != "" {
@@ -219,9 +219,17 @@ func (l *Log) page(ctx context.Context, f Filter, c cursor, limit int) ([]Row, e
 		w.add("1 = 1")
 	}
 	w.args = append(w.args, limit)
-	query := "SELECT a.era, a.tx, a.seq, " + qualified + " FROM " + from + " WHERE " + strings.Join(w.parts, " AND ") +
-		" ORDER BY " + key + ".occurred_at " + order + ", " + key + ".id " + order + fmt.Sprintf(" LIMIT $%d", len(w.args))
-	res, err := l.db.Query(ctx, query, w.args...)
+	return "SELECT a.era, a.tx, a.seq, " + qualified + " FROM " + from + " WHERE " + strings.Join(w.parts, " AND ") +
+		" ORDER BY " + key + ".occurred_at " + order + ", " + key + ".id " + order + fmt.Sprintf(" LIMIT $%d", len(w.args)), w.args, nil
+}
+
+// page reads up to limit rows from a cursor, in the cursor's direction.
+func (l *Log) page(ctx context.Context, f Filter, c cursor, limit int) ([]Row, error) {
+	query, args, err := f.sql(c, limit)
+	if err != nil {
+		return nil, err
+	}
+	res, err := l.db.Query(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("query audit log: %w", err)
 	}

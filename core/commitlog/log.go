@@ -221,3 +221,6 @@ func (l *Log) Committed(p Position) {
 
 // Table names the log's table.
 func (l *Log) Table() string { return l.cfg.Table }
+
+// ReadText is the SQL that Read runs, for looking at its plan: era, tx, seq and a limit are its arguments.
+func (l *Log) ReadText() string { return l.sql.read }
