@@ -116,6 +116,47 @@ func TestDiagnostics_flood(t *testing.T) {
 	}
 }
 
+// Whatever typing mistake is made around a secret, the message about it does not show it.
+func TestDiagnostics_typosNeverShowSecrets(t *testing.T) {
+	t.Parallel()
+	const src = `keyring {
+  root_key = "3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs="
+  old_root_keys = ["8f1c5d2e9a3b7c6d", env("KEY", "jZ0yT1xQ9wE8rV7b")]
+}
+events {
+  token = "0d1e2f3a4b5c6d7e8f90" # 5c0b1a2d3e4f5061
+  token = <<EOT
+9b8a7c6d5e4f3a2b1c0d
+EOT
+}
+database { url = "postgres://sigra:hunter2@db/sigra" }
+telemetry {
+  otlp {
+    headers = { authorization = "Bearer Zm9vYmFyMTIzNDU2Nzg5", "x-key" = "c2VjcmV0MTIzNDU2" }
+  }
+}
+`
+	secrets := []string{"+7wABAgMEB", "HCAkKCwwND", "8QERITFBUW", "8f1c5d2e9a", "1xQ9wE8rV7", "0d1e2f3a4b", "5c6d7e8f90", "5c0b1a2d3e", "9b8a7c6d5e", "4f3a2b1c0d", "hunter2", "m9vYmFyMTI", "VjcmV0MTIz"}
+	check := func(how, text string) {
+		_, ds := parse(t, text)
+		for _, d := range ds {
+			s := d.String()
+			for _, secret := range secrets {
+				if strings.Contains(s, secret) {
+					t.Errorf("%s:\n%s", how, s)
+				}
+			}
+		}
+	}
+	for i := range len(src) {
+		check("cut", src[:i])
+		check("left out", src[:i]+src[i+1:])
+		for _, c := range "\"'\n}{=,x #$" {
+			check("put in "+string(c), src[:i]+string(c)+src[i:])
+		}
+	}
+}
+
 // A whole configuration can be logged by accident without telling a secret.
 func TestConfig_neverShowsSecrets(t *testing.T) {
 	t.Parallel()

@@ -39,6 +39,9 @@ func FuzzParse(f *testing.F) {
 		}
 		c, ds := parseIn(t, src)
 		checkDiagnostics(t, src, ds)
+		if !leaks.MatchString(src) {
+			checkSecrets(t, ds) // of the environment
+		}
 		switch {
 		case c == nil && !ds.HasErrors():
 			t.Fatal("nothing was read, and nobody said why")

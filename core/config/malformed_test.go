@@ -53,6 +53,7 @@ func TestMalformed(t *testing.T) {
 					t.Error("nothing was reported")
 				}
 				checkDiagnostics(t, string(f.Data), ds)
+				checkSecrets(t, ds)
 			})
 		}
 		if *update {
@@ -94,6 +95,13 @@ func checkDiagnostics(t testing.TB, src string, ds config.Diagnostics) {
 		case strings.Contains(d.Source, "\n"), d.MarkStart < 0, d.MarkLength < 1, len([]rune(d.Source)) > 150:
 			t.Errorf("the line can't be shown: %+v", d)
 		}
+	}
+}
+
+// checkSecrets holds that no secret is shown, whether it stands in the file or comes from outside.
+func checkSecrets(t testing.TB, ds config.Diagnostics) {
+	t.Helper()
+	for _, d := range ds {
 		if s := d.String(); leaks.MatchString(s) || leaks.MatchString(d.Suggestion) {
 			t.Errorf("a secret is shown:\n%s", s)
 		}

@@ -2,9 +2,12 @@ package config
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
+	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
@@ -13,12 +16,21 @@ import (
 func secretName(name string) bool {
 	name = strings.ToLower(name)
 	switch name {
-	case "root_key", "old_root_keys", "headers", "dsn", "key":
+	case "root_key", "old_root_keys", "headers", "dsn":
+		return true
+	}
+	if strings.HasSuffix(name, "key") || strings.HasSuffix(name, "keys") {
 		return true
 	}
 	for _, word := range []string{"secret", "password", "passwd", "passphrase", "token", "credential", "api_key", "apikey", "private_key", "signing_key", "license_key", "auth_key"} {
 		if strings.Contains(name, word) {
 			return !strings.HasSuffix(name, "_file") && !strings.HasSuffix(name, "_path") && !strings.HasSuffix(name, "_ttl")
+		}
+	}
+	// A misspelled name is the very thing whose line will be shown.
+	for _, s := range []string{"root_key", "old_root_keys", "token", "headers", "secret", "password"} {
+		if levenshtein.Distance(name, s, nil) <= 2 {
+			return true
 		}
 	}
 	return false
@@ -30,16 +42,40 @@ func urlName(name string) bool {
 	return name == "url" || strings.HasSuffix(name, "_url") || strings.HasSuffix(name, "_dsn")
 }
 
+var (
+	// credentialURL is a URL that may have a password in it: any but a plain http one.
+	credentialURL = regexp.MustCompile(`(?i)https?://[^\s"/@]*@[^\s"]*|\b(?:[a-gi-z]|h[a-su-z])[a-z0-9+.-]*://[^\s"@?:]*[@?:][^\s"]*`)
+	// random is a run of characters as keys and tokens are written.
+	random = regexp.MustCompile(`[A-Za-z0-9+=]{16,}`)
+	// called is what env and file are asked for, and pinned a checksum: neither is secret, however random it looks.
+	called = regexp.MustCompile(`(?:env|file)\(\s*"[^"\n]*$|sha256\s*=\s*"[^"\n]*$`)
+)
+
+// hideRaw finds secrets by what they look like, wherever they stand. It needs no quotes to be closed and no name to be
+// spelled right, which is when lines are shown.
+func (s *source) hideRaw() {
+	for _, m := range credentialURL.FindAllIndex(s.text, -1) {
+		s.hidden = append(s.hidden, span{m[0], m[1]})
+	}
+	for _, m := range random.FindAllIndex(s.text, -1) {
+		word := s.text[m[0]:m[1]]
+		letters := len(bytes.FieldsFunc(word, func(r rune) bool { return !unicode.IsLetter(r) }))
+		digits := len(bytes.FieldsFunc(word, func(r rune) bool { return !unicode.IsDigit(r) }))
+		if letters == 0 || digits == 0 || letters+digits < 3 { // runs of them, mixed
+			continue
+		}
+		line := bytes.LastIndexByte(s.text[max(0, m[0]-300):m[0]], '\n') + max(0, m[0]-300) + 1
+		if !called.Match(s.text[line:m[0]]) {
+			s.hidden = append(s.hidden, span{m[0], m[1]})
+		}
+	}
+}
+
 // hide finds the secrets in the tokens of a file: the values of settings named like one, and URLs that carry a password.
 // Working on tokens, it serves a file that does not parse just as well. What env and file are asked for is no secret.
 func (s *source) hide(tokens hclsyntax.Tokens, also ...string) {
 	looked := 0 // up to this token no URL needs to be looked for again
 	for i := 0; i < len(tokens); i++ {
-		if tokens[i].Type == hclsyntax.TokenQuotedLit || tokens[i].Type == hclsyntax.TokenStringLit {
-			if at := bytes.Index(tokens[i].Bytes, []byte("://")); at >= 0 && bytes.IndexByte(tokens[i].Bytes[at:], '@') > 0 {
-				s.hideToken(tokens[i])
-			}
-		}
 		if tokens[i].Type != hclsyntax.TokenIdent || i+1 >= len(tokens) {
 			continue
 		}
@@ -66,6 +102,7 @@ func (s *source) hide(tokens hclsyntax.Tokens, also ...string) {
 			}
 		}
 	}
+	s.hideRaw()
 	s.mergeHidden()
 }
 
@@ -100,7 +137,14 @@ func valueEnd(tokens hclsyntax.Tokens, i int) int {
 // hideValue hides the value that starts at token i, all but brackets, commas and calls (a comment may be the rest of an unquoted URL), and returns the index of its last token.
 func (s *source) hideValue(tokens hclsyntax.Tokens, i int) int {
 	end := valueEnd(tokens, i)
+	braces := 0
 	for ; i < end; i++ {
+		switch tokens[i].Type {
+		case hclsyntax.TokenOBrace:
+			braces++
+		case hclsyntax.TokenCBrace:
+			braces--
+		}
 		switch t := tokens[i]; t.Type {
 		case hclsyntax.TokenOBrace, hclsyntax.TokenCBrace, hclsyntax.TokenOBrack, hclsyntax.TokenCBrack, hclsyntax.TokenOParen,
 			hclsyntax.TokenCParen, hclsyntax.TokenComma, hclsyntax.TokenNewline:
@@ -111,7 +155,7 @@ func (s *source) hideValue(tokens hclsyntax.Tokens, i int) int {
 				}
 				continue
 			}
-			if i+1 < end && (tokens[i+1].Type == hclsyntax.TokenEqual || tokens[i+1].Type == hclsyntax.TokenColon) {
+			if braces > 0 && i+1 < end && (tokens[i+1].Type == hclsyntax.TokenEqual || tokens[i+1].Type == hclsyntax.TokenColon) {
 				i++ // the name in an object
 				continue
 			}
