@@ -151,6 +151,19 @@ func (h *Host) rebuild() {
 	}
 }
 
+// claim takes a manifest's paths for a plugin, unless there is a conflict.
+func (h *Host) claim(p *plugin, m *manifest, b config.Plugin) config.Diagnostics {
+	h.claiming.Lock()
+	defer h.claiming.Unlock()
+	diags := h.pathConflicts(p.name, m, b)
+	if !diags.HasErrors() {
+		p.mu.Lock()
+		p.manifest = m
+		p.mu.Unlock()
+	}
+	return diags
+}
+
 // pathConflicts holds a manifest's paths against the core's and those of every other plugin, and its name against theirs.
 func (h *Host) pathConflicts(name string, m *manifest, b config.Plugin) config.Diagnostics {
 	others := map[string]*manifest{}
@@ -471,9 +484,6 @@ func (r *reload) commit(ctx context.Context) {
 			}
 		}
 	}
-	for _, p := range gone {
-		h.detach(ctx, p)
-	}
 	for _, c := range fresh {
 		c.p.run(c.in)
 		if c.in != nil {
@@ -482,21 +492,41 @@ func (r *reload) commit(ctx context.Context) {
 	}
 	h.rebuild()
 	// The routes, gates and sinks no longer lead there: what is in flight ends, then the process does.
+	h.letGo(ctx, gone)
 	for _, p := range gone {
-		p.end()
-	}
-	wait := time.NewTimer(drainTimeout + stopTimeout + 2*killTimeout)
-	defer wait.Stop()
-	for _, p := range gone {
-		select {
-		case <-p.ended:
-		case <-wait.C:
-			return
-		}
 		if h.lookup(p.name) == nil {
 			h.metrics.forget(p.name)
 		}
 	}
+}
+
+// sinkGrace is how long the relay may take to end a delivery in flight before the plugin it goes to is stopped.
+const sinkGrace = 300 * time.Millisecond
+
+// letGo detaches and stops plugins, all at once, and waits until they are gone: at most 5 s.
+func (h *Host) letGo(ctx context.Context, plugins []*plugin) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout+stopTimeout+killTimeout)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, p := range plugins {
+		wg.Go(func() {
+			detached := make(chan struct{})
+			go func() {
+				defer close(detached)
+				h.detach(ctx, p)
+			}()
+			grace := time.NewTimer(sinkGrace)
+			defer grace.Stop()
+			select {
+			case <-detached:
+			case <-grace.C:
+			}
+			p.end()
+			<-p.ended
+			<-detached
+		})
+	}
+	wg.Wait()
 }
 
 // Check starts a plugin only as far as to hear what it is, holds its block against that, and stops it: nothing is

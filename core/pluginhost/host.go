@@ -130,6 +130,7 @@ type Host struct {
 	timing   timing
 	applying sync.Mutex // one Apply, Restart or Purge at a time
 	wiring   sync.Mutex // one rebuild at a time
+	claiming sync.Mutex // one look at who serves which path at a time
 	applied  bool
 
 	mu      sync.Mutex
@@ -272,10 +273,7 @@ func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	h.closed = true
 	h.mu.Unlock()
-	for _, p := range h.all() {
-		h.detach(ctx, p)
-		p.end()
-	}
+	h.letGo(ctx, h.all())
 	if h.cfg.Gates != nil {
 		h.cfg.Gates.Set(nil)
 	}

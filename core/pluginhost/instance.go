@@ -47,7 +47,7 @@ type instance struct {
 	plugin   pluginv1.PluginClient
 	manifest *manifest
 	granted  atomic.Pointer[grants] // nil: nothing yet; set after manifest, which host services may read then
-	settings []byte // what it was configured with
+	settings []byte                 // what it was configured with
 	hostSrv  *grpc.Server
 	folder   string
 	folders  *folders
@@ -117,7 +117,7 @@ func (e *startError) Error() string { return e.op + ": " + e.err.Error() }
 func (e *startError) Unwrap() error { return e.err }
 
 // launch starts a process for the block and takes it as far as its manifest. On error nothing is left behind.
-func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, logs *stderrLog) (_ *instance, err error) {
+func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, logs *stderrLog, verified func()) (_ *instance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	in := &instance{name: b.Name, logs: logs, folders: h.folders, started: h.now()}
@@ -129,6 +129,7 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 		defer exe.close() // the child has its own by then
 		in.stamp = exe.stamp
 	}
+	verified()
 	if in.folder, err = h.folders.make(b.Name); err != nil {
 		return nil, fmt.Errorf("make a socket folder: %w", err)
 	}

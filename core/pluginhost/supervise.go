@@ -183,7 +183,7 @@ func (p *plugin) loop(cur *instance) {
 		ch := make(chan startResult, 1)
 		starting = ch
 		b := p.getBlock()
-		p.setState(Starting, "")
+		p.setState(Declared, "")
 		p.host.wg.Add(1)
 		go func() {
 			defer p.host.wg.Done()
@@ -489,8 +489,8 @@ func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) 
 		err = &blockError{diags}
 	}
 	if err == nil {
-		// At the first start the paths of other plugins were not known yet.
-		if d := p.host.pathConflicts(p.name, in.manifest, b); d.HasErrors() {
+		// At the first start the paths of other plugins were not known yet: who comes first has them.
+		if d := p.host.claim(p, in.manifest, b); d.HasErrors() {
 			err = &blockError{d}
 		}
 	}
@@ -519,13 +519,15 @@ func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) 
 // unless err is set, whatever the diagnostics.
 func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byte, config.Diagnostics, error) {
 	logs := newStderrLog(p.log, time.Now, func(n int) { p.host.metrics.lines.WithLabelValues(p.name).Add(float64(n)) })
-	in, err := p.host.launch(ctx, b, p.log, logs)
+	in, err := p.host.launch(ctx, b, p.log, logs, func() {
+		if p.current.Load() == nil {
+			p.setState(Verified, "")
+			p.setState(Starting, "")
+		}
+	})
 	if err != nil {
 		p.noteTail(logs.tail(), err)
 		return nil, nil, nil, err
-	}
-	if p.current.Load() == nil {
-		p.setState(Verified, "")
 	}
 	g, diags := settleGrants(b, in.manifest)
 	settings, more := decodeSettings(b, in.manifest.GetSettings())
