@@ -172,7 +172,12 @@ func TestTrap5_aPluginInheritsNothing(t *testing.T) {
 
 func TestTrap6_aPluginDoesNotOutliveAKilledHost(t *testing.T) {
 	t.Parallel()
-	cmd := exec.Command("/proc/self/exe", "host-serve", t.TempDir())
+	short, err := os.MkdirTemp("", "ph")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(short) })
+	cmd := exec.Command("/proc/self/exe", "host-serve", short)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -195,6 +200,15 @@ func TestTrap6_aPluginDoesNotOutliveAKilledHost(t *testing.T) {
 	dead(t, pid)
 	if took := time.Since(begin); took > 3*time.Second {
 		t.Errorf("the plugin lived on for %s", took)
+	}
+	// What a killed host leaves behind, the next one on the same folder takes away.
+	left := filepath.Join(short, "run", "plugins")
+	if e, err := os.ReadDir(left); err != nil || len(e) != 1 {
+		t.Errorf("left behind: %v %v", e, err)
+	}
+	newHost(t, "", func(c *pluginhost.Config, _ *fixture) { c.DataDir = short })
+	if e, err := os.ReadDir(left); err != nil || len(e) != 0 {
+		t.Errorf("still left behind: %v %v", e, err)
 	}
 }
 
