@@ -1,0 +1,9 @@
+plugin "greeter" {
+  source            = "/usr/local/lib/sigra/greeter"
+  insecure_unpinned = true # while developing; pin it by sha256 = "…" in production
+  grants            = ["pages", "audit.record", "routes:/greeter"]
+
+  config {
+    greeting = "Good day"
+  }
+}
