@@ -102,7 +102,7 @@ func newInstance(t testing.TB, s setup) *instance {
 	t.Cleanup(func() {
 		in.kill()
 		if t.Failed() {
-			t.Logf("log of %s:\n%s", in.url, tail(in.log(), 12000))
+			t.Logf("log of %s:\n%s", in.url, tail(quiet(in.log()), 4000))
 		}
 	})
 	return in
@@ -365,6 +365,17 @@ func (l *lockedWriter) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.w.Write(b)
+}
+
+// quiet leaves out what every request logs.
+func quiet(log string) string {
+	var out []string
+	for l := range strings.SplitSeq(log, "\n") {
+		if !strings.Contains(l, "sigra.http: request:") {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 func tail(s string, n int) string {
