@@ -39,6 +39,7 @@ type app struct {
 	host    *pluginhost.Host
 	api     *httpapi.API
 	server  *server.Server
+	cert    *server.Certificate // nil without TLS
 	unlock  func()
 	resealC chan struct{}
 }
@@ -128,7 +129,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
 		Gates:    a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail,
-		Keyring: a.keys, Leases: a.leases, Pages: pages,
+		Keyring: a.keys, Leases: a.leases, Pages: pages, PagePolicy: pages.Policy(),
 	})
 }
 
@@ -217,6 +218,11 @@ func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics
 	if err := a.sessions.Configure(sessionSettings(next)); err != nil {
 		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Session settings kept as they were", Detail: err.Error()})
 	}
+	if a.cert != nil {
+		if err := a.cert.Reload(); err != nil {
+			diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "TLS certificate kept as it was", Detail: err.Error()})
+		}
+	}
 	if level := hclog.LevelFromString(next.Logging.Level); level != hclog.NoLevel {
 		a.log.SetLevel(level)
 	}
@@ -239,12 +245,11 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	}
 	addr := public.Addr().String()
 	if a.cfg.Server.TLS.Enabled() {
-		cert, err := server.LoadCertificate(a.cfg.Server.TLS.CertFile, a.cfg.Server.TLS.KeyFile, a.log.Named("tls"))
-		if err != nil {
+		if a.cert, err = server.LoadCertificate(a.cfg.Server.TLS.CertFile, a.cfg.Server.TLS.KeyFile, a.log.Named("tls")); err != nil {
 			_ = public.Close()
 			return err
 		}
-		public = cert.Wrap(public)
+		public = a.cert.Wrap(public)
 	}
 	control, err := server.ListenControl(ctx, server.ControlSocket(a.cfg.DataDir), a.log.Named("control"))
 	if err != nil {
@@ -257,7 +262,7 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	workers, background := errgroup.WithContext(background)
 	for name, run := range map[string]func(context.Context) error{
 		"relay": a.relay.Run, "mail": a.mail.Run, "sessions": a.sessions.Run, "auth": a.auth.Run, "keyring": a.keys.Run,
-		"telemetry": a.runTelemetry, "reseal": a.runReseal,
+		"telemetry": a.runTelemetry, "reseal": a.runReseal, "rate limits": a.pruneLimits,
 	} {
 		workers.Go(func() error {
 			if err := run(background); err != nil && !errors.Is(err, context.Canceled) {
@@ -329,6 +334,24 @@ func (a *app) runReseal(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-a.resealC:
+		}
+	}
+}
+
+// pruneLimits forgets failures that no longer count.
+func (a *app) pruneLimits(ctx context.Context) error {
+	t := time.NewTicker(time.Hour)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		for _, l := range []*ratelimit.Account{a.failures, a.mails} {
+			if _, err := l.Prune(ctx, a.db); err != nil && ctx.Err() == nil {
+				a.log.Warn("old rate-limit buckets not removed, will try again", "error", err)
+			}
 		}
 	}
 }
