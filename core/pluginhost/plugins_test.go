@@ -38,7 +38,6 @@ type tester struct {
 	name     string
 	host     *pluginsdk.Host
 	greeting atomic.Pointer[string]
-	stopped  atomic.Bool
 }
 
 func serve(name string) {
@@ -57,6 +56,8 @@ func serve(name string) {
 	}
 	t := &tester{name: name}
 	switch {
+	case strings.HasPrefix(name, "raw"):
+		serveRaw()
 	case strings.HasPrefix(name, "gate"):
 		pluginsdk.Serve(&gatekeeper{tester: t})
 	case strings.HasPrefix(name, "sink"):
@@ -185,7 +186,7 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		v, stored, err := p.host.KV().Put(r.Context(), q.Get("key"), []byte(q.Get("value")), -1, 0)
 		var ng *pluginsdk.NotGrantedError
 		if errors.As(err, &ng) {
-			http.Error(w, ng.Line(), 403)
+			http.Error(w, ng.Line(), http.StatusForbidden)
 			return
 		}
 		_, _ = fmt.Fprint(w, stored, v > 0, err)

@@ -1,0 +1,169 @@
+package pluginhost_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/pluginsdk"
+	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// raw is a plugin without the SDK: it asks what it was not granted and answers what nobody should.
+type raw struct {
+	goplugin.NetRPCUnsupportedPlugin
+	pluginv1.UnimplementedPluginServer
+	pluginv1.UnimplementedRoutesServer
+	broker *goplugin.GRPCBroker
+	host   *grpc.ClientConn
+}
+
+func serveRaw() {
+	goplugin.Serve(&goplugin.ServeConfig{
+		HandshakeConfig: pluginsdk.Handshake(), Plugins: goplugin.PluginSet{pluginsdk.PluginKey: &raw{}}, GRPCServer: goplugin.DefaultGRPCServer,
+	})
+}
+
+func (p *raw) GRPCServer(b *goplugin.GRPCBroker, s *grpc.Server) error {
+	p.broker = b
+	pluginv1.RegisterPluginServer(s, p)
+	pluginv1.RegisterRoutesServer(s, p)
+	return nil
+}
+
+func (p *raw) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, nil
+}
+
+func (p *raw) Describe(ctx context.Context, r *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+	var err error
+	if p.host, err = p.broker.Dial(r.GetHostBrokerId()); err != nil {
+		return nil, err
+	}
+	// Before anything is granted.
+	if _, err := hostv1.NewKVClient(p.host).Get(ctx, &hostv1.GetRequest{Key: "x"}); err == nil {
+		return nil, fmt.Errorf("served before Configure")
+	}
+	return &pluginv1.DescribeResponse{
+		Name: r.GetInstance(), Version: "1", Seams: []string{"sigra.plugin.v1.Routes", "sigra.plugin.v9.Telepathy"},
+		Routes: []*pluginv1.Route{{Path: "/raw"}}, WantedServices: []string{"sigra.host.v1.KV"},
+	}, nil
+}
+
+func (p *raw) Configure(context.Context, *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	return &pluginv1.ConfigureResponse{}, nil
+}
+
+func (p *raw) Health(context.Context, *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
+	return &pluginv1.HealthResponse{Ok: true}, nil
+}
+
+func (p *raw) Serve(s pluginv1.Routes_ServeServer) error {
+	first, err := s.Recv()
+	if err != nil {
+		return err
+	}
+	_, what, _ := strings.Cut(strings.TrimPrefix(first.GetHead().GetTarget(), "/raw"), "/")
+	head := func(code int32, headers ...*pluginv1.Header) {
+		_ = s.Send(&pluginv1.ServeResponse{Frame: &pluginv1.ServeResponse_Head{Head: &pluginv1.ResponseHead{Status: code, Headers: headers}}})
+	}
+	body := func(b []byte) { _ = s.Send(&pluginv1.ServeResponse{Frame: &pluginv1.ServeResponse_Body{Body: b}}) }
+	end := func() {
+		_ = s.Send(&pluginv1.ServeResponse{Frame: &pluginv1.ServeResponse_End{End: &pluginv1.BodyEnd{}}})
+	}
+	switch what {
+	case "identity":
+		_, err := hostv1.NewIdentityClient(p.host).FindUser(s.Context(), &hostv1.FindUserRequest{Email: "a@example.com"})
+		head(200)
+		body([]byte(status.Code(err).String() + " " + status.Convert(err).Message()))
+		end()
+	case "zero", "99", "101", "600", "-1":
+		code := map[string]int32{"zero": 0, "99": 99, "101": 101, "600": 600, "-1": -1}[what]
+		head(code)
+		end()
+	case "nohead":
+		body([]byte("x"))
+	case "nothing":
+	case "empty":
+		_ = s.Send(&pluginv1.ServeResponse{})
+	case "huge":
+		head(200)
+		body(make([]byte, 5<<20))
+	case "split":
+		head(200, &pluginv1.Header{Name: "X-A", Values: []string{"a\r\nSet-Cookie: sigra=1"}}, &pluginv1.Header{Name: "X B", Values: []string{"c"}})
+		end()
+	case "headers":
+		head(200, &pluginv1.Header{Name: "X-A", Values: []string{strings.Repeat("a", 100<<10)}})
+		end()
+	case "twice":
+		head(200)
+		head(200)
+	case "early":
+		head(103, &pluginv1.Header{Name: "Link", Values: []string{"</x>"}}, &pluginv1.Header{Name: "Set-Cookie", Values: []string{"a=b"}})
+		head(200)
+		end()
+	case "silent":
+		<-s.Context().Done()
+	case "half":
+		head(200, &pluginv1.Header{Name: "Content-Length", Values: []string{"100"}})
+		body([]byte("half"))
+	}
+	return nil
+}
+
+func TestRaw_whatHasNoGrantIsRefusedByTheHostAndAudited(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "raw")
+	f.apply(`plugin "raw" {}`)
+	f.wait("raw", pluginhost.Ready)
+	for range 10 {
+		if code, body := f.get("/raw/identity"); code != 200 || !strings.HasPrefix(body, "PermissionDenied") || !strings.Contains(body, `"identity.read"`) {
+			t.Fatalf("%d %s", code, body)
+		}
+	}
+	// One for kv before it was granted, one for identity.read however often it was asked.
+	if n := f.audit.count("admin.plugin.grant_refused"); n != 2 {
+		t.Errorf("%d refusals audited", n)
+	}
+}
+
+func TestRaw_answersNobodyShouldGive(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "raw")
+	f.Hasten(200e6, 20e6, 500e6)
+	f.apply(`plugin "raw" {}`)
+	f.wait("raw", pluginhost.Ready)
+	for _, what := range []string{"zero", "99", "101", "600", "-1", "nohead", "nothing", "empty", "headers", "silent"} {
+		poll(t, what+" to be judged with the breaker closed", func() (string, bool) {
+			code, body, _ := f.do("GET", "/raw/"+what, nil)
+			if code != http.StatusServiceUnavailable {
+				t.Errorf("%s: %d %s", what, code, body)
+			}
+			return body, true
+		})
+	}
+	// A well-behaved exchange is possible again once the plugin proves well.
+	poll(t, "the breaker to close", func() (string, bool) {
+		code, body, h := f.do("GET", "/raw/split", nil)
+		if h.Get("Set-Cookie") != "" || h.Get("X-A") != "" {
+			t.Fatalf("a header was split: %v", h)
+		}
+		return body, code == 200
+	})
+	if code, _, h := f.do("GET", "/raw/early", nil); code != 200 || h.Get("Set-Cookie") != "" {
+		t.Errorf("early hints: %d %v", code, h)
+	}
+	for _, what := range []string{"huge", "half", "twice"} {
+		if _, body, _ := f.do("GET", "/raw/"+what, nil); !strings.Contains(body, "EOF") && !strings.Contains(body, "reset") {
+			t.Errorf("%s was passed on as if it were whole: %.80q", what, body)
+		}
+	}
+}
