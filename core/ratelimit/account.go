@@ -56,7 +56,7 @@ func (a *Account) Check(ctx context.Context, q store.Querier, key string) error 
 	if err != nil {
 		return err
 	}
-	if d, _ := a.quota.decide(backlog); !d.Allowed {
+	if d, _ := a.quota.decide(backlog); !d.Allowed && backlog <= 2*a.quota.capacity() {
 		return limited(d)
 	}
 	return nil
@@ -69,11 +69,12 @@ func (a *Account) Fail(ctx context.Context, tx *store.Tx, key string) error {
 		return nil
 	}
 	now, step := a.now().UnixMicro(), a.quota.step().Microseconds()
+	// What is stale is cut to a full bucket, or nobody would get in until the old time comes again.
 	// The row stays locked until the transaction ends, which puts the attempts of all nodes in one order.
 	n, err := tx.Exec(ctx, `INSERT INTO ratelimit_bucket (key, empty_at) VALUES ($1, $3)
 ON CONFLICT (key) DO UPDATE SET
-	empty_at = CASE WHEN ratelimit_bucket.empty_at > $2 THEN ratelimit_bucket.empty_at + $4 ELSE $3 END
-WHERE ratelimit_bucket.empty_at <= $5`, a.hash(key), now, now+step, step, a.latest(now))
+	empty_at = CASE WHEN ratelimit_bucket.empty_at > $6 THEN $7 WHEN ratelimit_bucket.empty_at > $2 THEN ratelimit_bucket.empty_at + $4 ELSE $3 END
+WHERE ratelimit_bucket.empty_at <= $5 OR ratelimit_bucket.empty_at > $6`, a.hash(key), now, now+step, step, a.latest(now), a.stale(now), a.latest(now)+step)
 	if err != nil {
 		return fmt.Errorf("count a failure: %w", err)
 	}
@@ -89,7 +90,8 @@ func (a *Account) Reset(ctx context.Context, tx *store.Tx, key string) error {
 	if a.quota.Count == 0 {
 		return nil
 	}
-	n, err := tx.Exec(ctx, `DELETE FROM ratelimit_bucket WHERE key = $1 AND empty_at <= $2`, a.hash(key), a.latest(a.now().UnixMicro()))
+	now := a.now().UnixMicro()
+	n, err := tx.Exec(ctx, `DELETE FROM ratelimit_bucket WHERE key = $1 AND (empty_at <= $2 OR empty_at > $3)`, a.hash(key), a.latest(now), a.stale(now))
 	if err != nil {
 		return fmt.Errorf("forget failures: %w", err)
 	}
@@ -98,6 +100,11 @@ func (a *Account) Reset(ctx context.Context, tx *store.Tx, key string) error {
 	}
 	return a.Check(ctx, tx, key)
 }
+
+// stale is the moment beyond which an empty moment can only be of a clock that was set back, or of a much larger quota
+// before. Twice the capacity, because the clocks of two nodes may differ: a bucket that one of them has just filled lies
+// a little beyond the capacity for the other, and is full all the same.
+func (a *Account) stale(now int64) int64 { return now + 2*a.quota.capacity().Microseconds() }
 
 // Prune drops what has leaked out, a thousand rows at most in a transaction, and returns how many there were.
 func (a *Account) Prune(ctx context.Context, db *store.DB) (int64, error) {

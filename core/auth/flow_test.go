@@ -1,0 +1,588 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/session"
+)
+
+func TestRegister_thenCodeThenSignIn(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		r := w.register(" Ada@Example.org ", horse)
+		if r.SignedIn != nil || len(r.Flow) != 43 {
+			t.Fatalf("%+v", r)
+		}
+		if _, err := w.signIn("ada@example.org", horse); code(err) != "invalid_credentials" {
+			t.Fatalf("signed in before confirming: %v", err)
+		}
+		_, digits := w.confirmMail("ada@example.org")
+		in, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: r.Flow, Code: digits})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := w.sessions.Resolve(w.ctx(), in.Token)
+		if err != nil || p.Email != "ada@example.org" || p.AAL != session.AAL1 || p.SessionID != in.Principal.SessionID || p.UserID != in.Principal.UserID {
+			t.Fatalf("%+v, %v", p, err)
+		}
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: r.Flow, Code: digits}); code(err) != "invalid_or_expired" {
+			t.Fatalf("confirmed twice: %v", err)
+		}
+		again, err := w.SignIn(w.ctx(), auth.Credentials{Email: "ADA@example.org", Password: horse, Remember: true})
+		if err != nil || again.Token == in.Token || !again.Persistent || time.Until(again.Principal.ExpiresAt) < 59*24*time.Hour {
+			t.Fatalf("%+v, %v", again, err)
+		}
+		if err := w.SignOut(w.ctx(), again.Token); err != nil {
+			t.Fatal(err)
+		}
+		if w.resolves(again.Token) || !w.resolves(in.Token) {
+			t.Fatal("signing out must end that session and no other")
+		}
+		if err := w.SignOut(w.ctx(), again.Token); fault.KindOf(err) != fault.Unauthenticated {
+			t.Fatalf("signed out twice: %v", err)
+		}
+	})
+}
+
+func TestConfirm_byLink(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		r := w.register("ada@example.org", horse)
+		token, _ := w.confirmMail("ada@example.org")
+		if in, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Flow: r.Flow}); err != nil || !w.resolves(in.Token) {
+			t.Fatal(err)
+		}
+		r = w.register("bob@example.org", horse)
+		token, _ = w.confirmMail("bob@example.org")
+		for _, c := range []struct {
+			c    auth.Confirmation
+			want string
+		}{
+			{auth.Confirmation{Token: token}, "password_needed"},
+			{auth.Confirmation{Token: token, Flow: w.register("eve@example.org", horse).Flow}, "password_needed"},
+			{auth.Confirmation{Token: token, Password: staple}, "wrong_password"},
+			{auth.Confirmation{Token: r.Flow, Flow: r.Flow}, "invalid_or_expired"},
+			{auth.Confirmation{Token: token, Password: horse}, "ok"},
+			{auth.Confirmation{Token: token, Password: horse}, "invalid_or_expired"},
+		} {
+			if _, err := w.Confirm(w.ctx(), c.c); code(err) != c.want {
+				t.Errorf("%+v: %v, want %s", c.c, err, c.want)
+			}
+		}
+	})
+}
+
+func TestConfirm_passwordGuessesEnd(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		r := w.register("ada@example.org", horse)
+		token, _ := w.confirmMail("ada@example.org")
+		for i := range 7 {
+			want := "wrong_password"
+			if i >= 5 {
+				want = "invalid_or_expired"
+			}
+			if _, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Password: staple}); code(err) != want {
+				t.Fatalf("guess %d: %v, want %s", i+1, err, want)
+			}
+		}
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Password: horse}); code(err) != "invalid_or_expired" {
+			t.Fatalf("the right one after too many: %v", err)
+		}
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Flow: r.Flow}); err != nil {
+			t.Fatalf("the browser that signed up must still get in: %v", err)
+		}
+	})
+}
+
+// A stranger signs up the victim's address first. Whatever the victim does then, the stranger's password never works.
+func TestRegister_preHijack(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		const victim = "victim@example.org"
+		stranger := w.register(victim, unicorn)
+		token, _ := w.confirmMail(victim)
+		// The victim opens the stranger's link: without the password it confirms nothing.
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token}); code(err) != "password_needed" {
+			t.Fatal(err)
+		}
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Password: horse}); code(err) != "wrong_password" {
+			t.Fatal(err)
+		}
+		// The victim signs up themselves and confirms their own flow.
+		own := w.register(victim, horse)
+		_, digits := w.confirmMail(victim)
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: stranger.Flow, Code: digits}); err == nil {
+			t.Fatal("the victim's code worked in the stranger's flow")
+		}
+		in, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: own.Flow, Code: digits})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.signIn(victim, unicorn); code(err) != "invalid_credentials" {
+			t.Fatalf("the stranger's password: %v", err)
+		}
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Flow: stranger.Flow}); code(err) != "invalid_or_expired" {
+			t.Fatalf("the stranger's flow afterwards: %v", err)
+		}
+		if _, err := w.signIn(victim, horse); err != nil || !w.resolves(in.Token) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestRegister_preHijackDeferred(t *testing.T) {
+	each(t, options{settings: auth.Settings{DeferConfirmation: true}}, func(t *testing.T, w *world) {
+		const victim = "victim@example.org"
+		stranger := w.register(victim, unicorn)
+		if stranger.SignedIn == nil || !w.resolves(stranger.SignedIn.Token) {
+			t.Fatal("with deferred confirmation the first session comes at once")
+		}
+		if _, err := w.signIn(victim, unicorn); err != nil {
+			t.Fatal(err)
+		}
+		w.mails(victim) // the stranger's comes first
+		own := w.register(victim, horse)
+		if own.SignedIn != nil {
+			t.Fatal("a known address must not be signed in to")
+		}
+		if _, err := w.signIn(victim, horse); code(err) != "invalid_credentials" {
+			t.Fatalf("the second password before confirming: %v", err)
+		}
+		_, digits := w.confirmMail(victim)
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: own.Flow, Code: digits}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.signIn(victim, unicorn); code(err) != "invalid_credentials" || w.resolves(stranger.SignedIn.Token) {
+			t.Fatalf("the stranger is still in: %v", err)
+		}
+	})
+}
+
+func TestRegister_knownAddress(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		r := w.register("ada@example.org", staple)
+		got := w.mails("ada@example.org")
+		if got[0].Purpose != mail.AlreadyRegistered || tokenIn.MatchString(got[0].Text+got[0].HTML) {
+			t.Fatalf("mail %+v", got[0])
+		}
+		for i := range 7 {
+			want := "wrong_code"
+			if i >= 5 {
+				want = "invalid_or_expired"
+			}
+			if _, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: r.Flow, Code: "123456"}); code(err) != want {
+				t.Fatalf("guess %d at a decoy: %v, want %s", i+1, err, want)
+			}
+		}
+		if _, err := w.signIn("ada@example.org", staple); code(err) != "invalid_credentials" {
+			t.Fatal(err)
+		}
+		if !w.resolves(in.Token) {
+			t.Fatal("somebody else's sign-up ended a session")
+		}
+	})
+}
+
+func TestRegister_administratorCannotBeSignedUp(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		a, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "root@example.org", Administrator: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.register("root@example.org", horse)
+		if got := w.mails("root@example.org"); len(got) != 1 || got[0].Purpose != mail.AlreadyRegistered {
+			t.Fatalf("%+v", got)
+		}
+		if now, _ := w.accounts.Get(w.ctx(), a.ID); now.Status != account.Unconfirmed {
+			t.Fatal(now.Status)
+		}
+	})
+}
+
+func TestRegister_refused(t *testing.T) {
+	each(t, options{mails: ratelimit.Quota{Count: 2, Per: time.Hour}}, func(t *testing.T, w *world) {
+		for _, c := range []struct{ email, pw, want string }{
+			{"not an address", horse, "invalid_email"}, {"a\x00da@example.org", horse, "invalid_email"}, {"ada@example.org\r\nBcc: x@y.zz", horse, "invalid_email"},
+			{strings.Repeat("a", 1<<20) + "@example.org", horse, "invalid_email"}, {"ada@example.org", "short", "password_too_short"},
+			{"lovelace@example.org", "lovelace 1815", "password_contains_name"}, {"ada@example.org", strings.Repeat("x", 2000), "password_too_long"},
+			{"ada@example.org", "12345678\xff", "password_not_text"}, {"ada@example.org", "i love sigra", "ok"},
+			{"ada@example.org", horse, "ok"}, {"ada@example.org", horse, "too_many_attempts"}, {"bob@example.org", horse, "ok"},
+		} {
+			if c.want == "ok" && c.pw == "i love sigra" {
+				continue // the service's name is the password store's to know, see core/credential/password
+			}
+			if _, err := w.Register(w.ctx(), auth.Registration{Email: c.email, Password: c.pw}); code(err) != c.want {
+				if c.want == "too_many_attempts" { // one was skipped above
+					continue
+				}
+				t.Errorf("%.30q %.20q: %v, want %s", c.email, c.pw, err, c.want)
+			}
+		}
+		if _, err := w.Register(w.ctx(), auth.Registration{Email: "ada@example.org", Password: horse}); code(err) != "too_many_attempts" {
+			t.Errorf("mail can be sent to an address without end: %v", err)
+		}
+		if n := len(w.mails("ada@example.org")); n != 2 {
+			t.Errorf("%d mails", n)
+		}
+	})
+}
+
+func TestSignIn_failsAlike(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		w.member("ada@example.org", horse)
+		w.register("new@example.org", horse)
+		off := w.member("off@example.org", horse)
+		if err := w.Disable(w.ctx(), operator, off.Principal.UserID); err != nil {
+			t.Fatal(err)
+		}
+		var first *fault.Error
+		for _, c := range []struct{ email, pw string }{
+			{"ada@example.org", staple}, {"nobody@example.org", horse}, {"new@example.org", horse}, {"off@example.org", horse}, {"", ""}, {"no address", horse},
+			{"ada@example.org\x00", horse}, {"\xff\xfe", "\xff"}, {strings.Repeat("x", 1<<20), horse}, {"аda@example.org", horse}, {"\u202egro.elpmaxe@ada", horse},
+			{"ada@example.org", ""}, {"ada@example.org", horse + "\x00"},
+		} {
+			_, err := w.signIn(c.email, c.pw)
+			f := fault.From(err)
+			if first == nil {
+				first = f
+			}
+			if err == nil || f.Error() != first.Error() || f.Kind != fault.Unauthenticated || f.Message != first.Message || f.Field != "" || f.RetryAfter != 0 {
+				t.Errorf("%.20q %.20q: %v, unlike %v", c.email, c.pw, err, first)
+			}
+		}
+		if _, err := w.signIn("nobody@example.org", strings.Repeat("x", 2000)); code(err) != "password_too_long" {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSignIn_failureBucket(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		w.member("ada@example.org", horse)
+		for _, email := range []string{"ada@example.org", "nobody@example.org"} {
+			at := w.end()
+			for i := range 8 {
+				want := "invalid_credentials"
+				if i >= 5 {
+					want = "too_many_attempts"
+				}
+				if _, err := w.signIn(email, staple); code(err) != want {
+					t.Fatalf("%s, guess %d: %v, want %s", email, i+1, err, want)
+				}
+			}
+			_, got := w.rows(at)
+			lockouts := 0
+			for _, a := range got {
+				if a == "security.lockout/too_many_failures" {
+					lockouts++
+				}
+			}
+			if lockouts != 1 || len(got) != 6 {
+				t.Errorf("%s: rows %v, want five failures and one lockout", email, got)
+			}
+		}
+		if _, err := w.signIn("ada@example.org", horse); code(err) != "too_many_attempts" {
+			t.Fatalf("the right password in a full bucket: %v", err)
+		}
+		w.advance(3*time.Minute + time.Second) // one has leaked out
+		if _, err := w.signIn("ada@example.org", horse); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.signIn("ada@example.org", staple); code(err) != "invalid_credentials" {
+			t.Fatalf("a sign-in must empty the bucket: %v", err)
+		}
+		w.advance(-24 * time.Hour) // a clock set back must not lock anybody out for a day
+		if _, err := w.signIn("ada@example.org", staple); code(err) == "too_many_attempts" && fault.From(err).RetryAfter > 15*time.Minute {
+			t.Fatalf("after the clock was set back: %v, retry after %s", err, fault.From(err).RetryAfter)
+		}
+	})
+}
+
+func TestSignIn_rehashes(t *testing.T) {
+	each(t, options{params: password.Params{MemoryKiB: 16, Time: 1, Parallelism: 1}}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		newer := newWorld(t, w.db, options{root: w.root, params: password.Params{MemoryKiB: 32, Time: 1, Parallelism: 1}})
+		rows := newer.wantRows(func() {
+			if _, err := newer.signIn("ada@example.org", horse); err != nil {
+				t.Fatal(err)
+			}
+		}, "auth.login.success")
+		if rows[0].Metadata["rehashed"] != true {
+			t.Errorf("metadata %v", rows[0].Metadata)
+		}
+		hash, err := newer.passwords.Find(w.ctx(), w.db, in.Principal.UserID)
+		if err != nil || !strings.Contains(hash, "m=32,") {
+			t.Fatalf("%s, %v", hash, err)
+		}
+		if rows := newer.wantRows(func() { _, _ = newer.signIn("ada@example.org", horse) }, "auth.login.success"); rows[0].Metadata["rehashed"] != nil {
+			t.Error("rehashed once more")
+		}
+	})
+}
+
+func TestChangePassword(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		one := w.member("ada@example.org", horse)
+		two, err := w.signIn("ada@example.org", horse)
+		if err != nil {
+			t.Fatal(err)
+		}
+		link, err := w.ResetLink(w.ctx(), operator, one.Principal.UserID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ current, next, want string }{
+			{staple, unicorn, "wrong_password"}, {horse, "short", "password_too_short"}, {"", staple, "wrong_password"}, {horse, staple, "ok"},
+		} {
+			in, err := w.ChangePassword(w.ctx(), one.Principal, c.current, c.next)
+			if code(err) != c.want {
+				t.Fatalf("%+v: %v", c, err)
+			}
+			if err != nil {
+				continue
+			}
+			if in.Token == one.Token || in.Principal.SessionID != one.Principal.SessionID || !w.resolves(in.Token) || w.resolves(one.Token) || w.resolves(two.Token) {
+				t.Fatal("this session goes on with a new token, the others end")
+			}
+		}
+		if _, err := w.signIn("ada@example.org", horse); code(err) != "invalid_credentials" {
+			t.Fatal(err)
+		}
+		if _, err := w.signIn("ada@example.org", staple); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.SetPassword(w.ctx(), link, unicorn); code(err) != "invalid_or_expired" {
+			t.Fatalf("a link from before the change: %v", err)
+		}
+		got := w.mails("ada@example.org")
+		if got[0].Purpose != mail.PasswordChanged || !strings.Contains(got[0].Text, "192.0.2.7") {
+			t.Fatalf("%+v", got[0])
+		}
+		for _, p := range []session.Principal{{}, {Kind: "operator"}, {Kind: "user", UserID: uuid.New()}} {
+			if _, err := w.ChangePassword(w.ctx(), p, horse, staple); err == nil {
+				t.Errorf("%+v changed a password", p)
+			}
+		}
+		imp := one.Principal
+		imp.ImpersonatorID = uuid.New()
+		if _, err := w.ChangePassword(w.ctx(), imp, staple, unicorn); code(err) != "impersonated" {
+			t.Error(err)
+		}
+	})
+}
+
+func TestCreateUser_setPassword(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		a, token, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "Root@example.org", Administrator: true, Mail: true})
+		if err != nil || a.Status != account.Unconfirmed || !a.Administrator || a.Email != "root@example.org" {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		if got := w.mails("root@example.org"); len(got) != 1 || got[0].Purpose != mail.PasswordSetLink || !strings.Contains(got[0].Text, w.PasswordLink(token)) {
+			t.Fatalf("%+v", got)
+		}
+		if _, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "root@EXAMPLE.org"}); code(err) != "email_taken" {
+			t.Fatal(err)
+		}
+		for _, c := range []struct{ token, pw, want string }{
+			{"", horse, "invalid_or_expired"}, {"x", horse, "invalid_or_expired"}, {token, "short", "password_too_short"}, {token, "root@example.org", "password_contains_name"},
+			{token, horse, "ok"}, {token, staple, "invalid_or_expired"},
+		} {
+			in, err := w.SetPassword(w.ctx(), c.token, c.pw)
+			if code(err) != c.want {
+				t.Fatalf("%+v: %v", c, err)
+			}
+			if err == nil && (!in.Principal.Administrator || !w.resolves(in.Token)) {
+				t.Fatalf("%+v", in)
+			}
+		}
+		in, err := w.signIn("root@example.org", horse)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, _ := w.ResetLink(w.ctx(), operator, a.ID)
+		fresh, err := w.ResetLink(w.ctx(), operator, a.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.SetPassword(w.ctx(), old, staple); code(err) != "invalid_or_expired" {
+			t.Fatalf("the older of two links: %v", err)
+		}
+		if _, err := w.SetPassword(w.ctx(), fresh, staple); err != nil || w.resolves(in.Token) {
+			t.Fatalf("%v; sessions from before must end", err)
+		}
+		late, _ := w.ResetLink(w.ctx(), operator, a.ID)
+		w.advance(73 * time.Hour)
+		if _, err := w.SetPassword(w.ctx(), late, unicorn); code(err) != "invalid_or_expired" {
+			t.Fatalf("after 73 hours: %v", err)
+		}
+	})
+}
+
+func TestDisableEnableDelete(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		id := in.Principal.UserID
+		link, _ := w.ResetLink(w.ctx(), operator, id)
+		if err := w.Disable(w.ctx(), operator, id); err != nil {
+			t.Fatal(err)
+		}
+		if w.resolves(in.Token) {
+			t.Fatal("a disabled account's session resolves")
+		}
+		if _, err := w.signIn("ada@example.org", horse); code(err) != "invalid_credentials" {
+			t.Fatal(err)
+		}
+		if _, err := w.SetPassword(w.ctx(), link, staple); code(err) != "invalid_or_expired" {
+			t.Fatal(err)
+		}
+		if _, err := w.ResetLink(w.ctx(), operator, id); code(err) != "account_disabled" {
+			t.Fatal(err)
+		}
+		if err := w.Enable(w.ctx(), operator, id); err != nil {
+			t.Fatal(err)
+		}
+		if w.resolves(in.Token) {
+			t.Fatal("enabling brought an old session back")
+		}
+		if _, err := w.signIn("ada@example.org", horse); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Delete(w.ctx(), operator, id); err != nil {
+			t.Fatal(err)
+		}
+		for _, table := range []string{"session", "credential_password", "onetime"} {
+			if n := w.count(`SELECT count(*) FROM `+table+` WHERE account_id = $1 AND ($2 <> 'onetime' OR created_at > created_at)`, id, table); n != 0 {
+				t.Errorf("%d rows left in %s", n, table)
+			}
+		}
+		got, err := w.accounts.Get(w.ctx(), id)
+		if err != nil || got.Status != account.Deleted || got.Email != "" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		if m := w.mails("ada@example.org"); m[0].Purpose != mail.AccountDeleted {
+			t.Fatalf("%+v", m[0])
+		}
+		for name, err := range map[string]error{
+			"delete again": w.Delete(w.ctx(), operator, id), "delete nobody": w.Delete(w.ctx(), operator, uuid.New()),
+			"revoke nobody's sessions": w.RevokeSessions(w.ctx(), operator, uuid.New()), "disable nobody": w.Disable(w.ctx(), operator, uuid.New()),
+		} {
+			if fault.KindOf(err) != fault.NotFound {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := w.Enable(w.ctx(), operator, id); fault.KindOf(err) != fault.Conflict {
+			t.Errorf("a deleted account was enabled: %v", err)
+		}
+		if again := w.member("ada@example.org", staple); again.Principal.UserID == id {
+			t.Error("the address came back with the old id")
+		}
+	})
+}
+
+func TestGates(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		var asked []gate.Ask
+		answer := gate.Answer{Decision: gate.Deny, Reason: "not_today", By: "plugin.test"}
+		var fails error
+		g := gateFunc(func(_ context.Context, a gate.Ask) (gate.Answer, error) {
+			asked = append(asked, a)
+			return answer, fails
+		})
+		w.gates.Set(map[gate.Question][]gate.Gate{gate.Login: {g}, gate.Registration: {g}, gate.UserDelete: {g}})
+
+		rows := w.wantRows(func() {
+			if _, err := w.signIn("ada@example.org", horse); code(err) != "not_today" || fault.KindOf(err) != fault.Denied {
+				t.Errorf("%v", err)
+			}
+		}, "auth.login.failure/gate_denied")
+		if rows[0].Metadata["gate"] != "plugin.test" || rows[0].Actor.ID != in.Principal.UserID.String() {
+			t.Errorf("%+v", rows[0])
+		}
+		if len(asked) != 1 || asked[0].Principal.UserID != in.Principal.UserID || asked[0].AttemptID == "" || asked[0].Context["email_domain"] != "example.org" {
+			t.Errorf("asked %+v", asked)
+		}
+		w.wantRows(func() { _, _ = w.signIn("ada@example.org", staple) }, "auth.login.failure/wrong_password")
+		if len(asked) != 1 {
+			t.Error("a gate was asked about a wrong password")
+		}
+		w.wantRows(func() {
+			for _, email := range []string{"ada@example.org", "nobody@example.org"} {
+				if _, err := w.Register(w.ctx(), auth.Registration{Email: email, Password: horse}); code(err) != "not_today" {
+					t.Errorf("%s: %v", email, err)
+				}
+			}
+		}, "auth.register.failure/gate_denied", "auth.register.failure/gate_denied")
+		w.wantRows(func() {
+			if err := w.Delete(w.ctx(), operator, in.Principal.UserID); code(err) != "not_today" {
+				t.Error(err)
+			}
+		})
+		if !w.resolves(in.Token) {
+			t.Error("a refused deletion did something")
+		}
+		answer = gate.Answer{Decision: gate.StepUp, RequiredAAL: session.AAL2, By: "plugin.test"}
+		if _, err := w.signIn("ada@example.org", horse); code(err) != "step_up_required" {
+			t.Errorf("a step-up that can't be given let somebody in: %v", err)
+		}
+		answer, fails = gate.Answer{}, fault.New(fault.Unavailable, "gate_down", "Try later.")
+		if _, err := w.signIn("ada@example.org", horse); code(err) != "gate_down" {
+			t.Error(err)
+		}
+		fails = errors.New("secret internals")
+		if _, err := w.signIn("ada@example.org", horse); fault.KindOf(err) != fault.Internal {
+			t.Error(err)
+		}
+		// A gate that says no to a confirmation or a link spends nothing.
+		fails, answer = nil, gate.Answer{}
+		r := w.register("bob@example.org", horse)
+		token, _ := w.confirmMail("bob@example.org")
+		answer = gate.Answer{Decision: gate.Deny, By: "plugin.test"}
+		w.wantRows(func() { _, _ = w.Confirm(w.ctx(), auth.Confirmation{Token: token, Flow: r.Flow}) }, "auth.login.failure/gate_denied")
+		answer = gate.Answer{}
+		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Flow: r.Flow}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSweep(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		w.register("old@example.org", horse)
+		kept := w.member("kept@example.org", horse)
+		admin, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "root@example.org", Administrator: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.advance(95 * time.Hour)
+		w.register("young@example.org", horse)
+		w.advance(2 * time.Hour)
+		var n int
+		w.wantRows(func() { n, err = w.Sweep(w.ctx()) }, "account.deletion_execute/never_confirmed")
+		if n != 1 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+		if _, err := w.accounts.FindByEmail(w.ctx(), "old@example.org"); !account.IsNotFound(err) {
+			t.Error("still there")
+		}
+		for _, id := range []uuid.UUID{kept.Principal.UserID, admin.ID} {
+			if a, err := w.accounts.Get(w.ctx(), id); err != nil || a.Status == account.Deleted {
+				t.Errorf("%+v, %v", a, err)
+			}
+		}
+		if n, err := w.Sweep(w.ctx()); n != 0 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
+}

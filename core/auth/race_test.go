@@ -1,0 +1,357 @@
+package auth_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+)
+
+// tally runs f n times at once and counts the codes of its errors.
+func tally(n int, f func(i int) error) map[string]int {
+	var mu sync.Mutex
+	out := map[string]int{}
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			c := code(f(i))
+			mu.Lock()
+			out[c]++
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	return out
+}
+
+func TestRace_confirmOnce(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		r := w.register("ada@example.org", horse)
+		token, digits := w.confirmMail("ada@example.org")
+		got := tally(100, func(i int) error {
+			c := auth.Confirmation{Flow: r.Flow, Code: digits}
+			switch i % 3 {
+			case 1:
+				c = auth.Confirmation{Token: token, Flow: r.Flow}
+			case 2:
+				c = auth.Confirmation{Token: token, Password: horse}
+			}
+			_, err := w.Confirm(w.ctx(), c)
+			return err
+		})
+		if got["ok"] != 1 || got["invalid_or_expired"] != 99 {
+			t.Fatalf("%v", got)
+		}
+		if n := w.count(`SELECT count(*) FROM session`); n != 1 {
+			t.Fatalf("%d sessions", n)
+		}
+	})
+}
+
+// Two flows of one address: whoever confirms first has the account, and the other's password never becomes its.
+func TestRace_twoFlowsOneAddress(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		for round := range 5 {
+			email := fmt.Sprintf("ada%d@example.org", round)
+			type flow struct{ flow, code, pw string }
+			var flows []flow
+			for _, pw := range []string{horse, staple} {
+				r := w.register(email, pw)
+				_, c := w.confirmMail(email)
+				flows = append(flows, flow{r.Flow, c, pw})
+			}
+			var winner atomic.Int64
+			got := tally(2, func(i int) error {
+				_, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: flows[i].flow, Code: flows[i].code})
+				if err == nil {
+					winner.Store(int64(i))
+				}
+				return err
+			})
+			if got["ok"] != 1 {
+				t.Fatalf("%v", got)
+			}
+			won, lost := flows[winner.Load()], flows[1-winner.Load()]
+			if _, err := w.signIn(email, won.pw); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.signIn(email, lost.pw); code(err) != "invalid_credentials" {
+				t.Fatalf("the other flow's password: %v", err)
+			}
+		}
+	})
+}
+
+func TestRace_signUpsWithOneAddress(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		got := tally(30, func(int) error {
+			_, err := w.Register(w.ctx(), auth.Registration{Email: "ada@example.org", Password: horse})
+			return err
+		})
+		if got["ok"] != 30 || w.count(`SELECT count(*) FROM account`) != 1 || w.count(`SELECT count(*) FROM onetime`) != 30 || w.count(`SELECT count(*) FROM mail_queue`) != 30 {
+			t.Fatalf("%v", got)
+		}
+	})
+}
+
+func TestRace_passwordChanges(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		got := tally(20, func(i int) error {
+			_, err := w.ChangePassword(w.ctx(), in.Principal, horse, fmt.Sprintf("brand new secret %d", i))
+			return err
+		})
+		if got["ok"] != 1 || got["ok"]+got["password_changed"]+got["wrong_password"]+got["too_many_attempts"] != 20 {
+			t.Fatalf("%v", got)
+		}
+		if n := w.count(`SELECT count(*) FROM session`); n != 1 {
+			t.Fatalf("%d sessions", n)
+		}
+	})
+}
+
+// A sign-in whose password proved right waits (at a gate) while the password changes or the account is disabled: it gets nothing.
+func TestRace_signInDuringChange(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		for _, c := range []struct {
+			name, pw string
+			change   func() error
+		}{
+			{"password changed", horse, func() error { _, err := w.ChangePassword(w.ctx(), in.Principal, horse, staple); return err }},
+			{"disabled", staple, func() error { return w.Disable(w.ctx(), operator, in.Principal.UserID) }},
+		} {
+			at, on := make(chan struct{}), make(chan struct{})
+			w.gates.Set(map[gate.Question][]gate.Gate{gate.Login: {gateFunc(func(context.Context, gate.Ask) (gate.Answer, error) {
+				close(at)
+				<-on
+				return gate.Answer{}, nil
+			})}})
+			var err error
+			var late auth.SignedIn
+			var wg sync.WaitGroup
+			wg.Go(func() { late, err = w.signIn("ada@example.org", c.pw) })
+			<-at
+			if err := c.change(); err != nil {
+				t.Fatal(err)
+			}
+			close(on)
+			wg.Wait()
+			w.gates.Set(nil)
+			if code(err) != "invalid_credentials" || late.Token != "" {
+				t.Errorf("%s: the sign-in begun before got %v", c.name, err)
+			}
+		}
+	})
+}
+
+// While an account goes on and off, sign-ins race it: no session outlives the last "off".
+func TestRace_signInAndDisable(t *testing.T) {
+	each(t, options{failures: noFailureLimit}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		var tokens sync.Map
+		var wg sync.WaitGroup
+		stop := make(chan struct{})
+		for range 8 {
+			wg.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					if in, err := w.signIn("ada@example.org", horse); err == nil {
+						tokens.Store(in.Token, true)
+					}
+				}
+			})
+		}
+		for range 10 {
+			if err := w.Disable(w.ctx(), operator, in.Principal.UserID); err != nil {
+				t.Error(err)
+			}
+			if err := w.Enable(w.ctx(), operator, in.Principal.UserID); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := w.Disable(w.ctx(), operator, in.Principal.UserID); err != nil {
+			t.Error(err)
+		}
+		close(stop)
+		wg.Wait()
+		if err := w.Enable(w.ctx(), operator, in.Principal.UserID); err != nil {
+			t.Fatal(err)
+		}
+		tokens.Range(func(token, _ any) bool {
+			if w.resolves(token.(string)) {
+				t.Error("a session survived its account being disabled")
+			}
+			return true
+		})
+		if n := w.count(`SELECT count(*) FROM session`); n != 0 {
+			t.Errorf("%d sessions left", n)
+		}
+	})
+}
+
+func TestRace_hundredGuesses(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		w.member("ada@example.org", horse)
+		for _, email := range []string{"ada@example.org", "nobody@example.org"} {
+			at := w.end()
+			got := tally(100, func(i int) error { _, err := w.signIn(email, fmt.Sprintf("guess number %d", i)); return err })
+			if got["invalid_credentials"] != 5 || got["too_many_attempts"] != 95 {
+				t.Fatalf("%s: %v; the bucket holds 5", email, got)
+			}
+			if _, rows := w.rows(at); len(rows) != 6 {
+				t.Fatalf("%s: rows %v", email, rows)
+			}
+		}
+	})
+}
+
+// Two services on one database are two nodes.
+func TestRace_twoNodes(t *testing.T) {
+	t.Parallel()
+	for _, d := range storetest.Databases(t) {
+		t.Run(d.Name, func(t *testing.T) {
+			db := storetest.Dial(t, d.URL)
+			if _, err := db.Migrate(t.Context(), sources...); err != nil {
+				t.Fatal(err)
+			}
+			a := newWorld(t, db, options{})
+			b := newWorld(t, storetest.Dial(t, d.URL), options{root: a.root})
+			r := a.register("ada@example.org", horse)
+			token, _ := b.confirmMail("ada@example.org")
+			got := tally(40, func(i int) error {
+				_, err := []*world{a, b}[i%2].Confirm(a.ctx(), auth.Confirmation{Token: token, Flow: r.Flow})
+				return err
+			})
+			if got["ok"] != 1 || got["invalid_or_expired"] != 39 {
+				t.Fatalf("%v", got)
+			}
+			in, err := a.signIn("ada@example.org", horse)
+			if err != nil || !b.resolves(in.Token) {
+				t.Fatal(err)
+			}
+			if err := b.SignOut(b.ctx(), in.Token); err != nil || a.resolves(in.Token) {
+				t.Fatalf("%v; a revocation holds on every node at once", err)
+			}
+		})
+	}
+}
+
+// When the audit row can't be written, the change has not happened. A real trigger refuses the row.
+func TestKill_auditRefuses(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		in := w.member("ada@example.org", horse)
+		id := in.Principal.UserID
+		flow := w.register("new@example.org", horse)
+		token, digits := w.confirmMail("new@example.org")
+		link, err := w.ResetLink(w.ctx(), operator, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := func() string {
+			var s string
+			for _, q := range []string{
+				`SELECT count(*) FROM account`, `SELECT count(*) FROM account WHERE status = 'active'`, `SELECT count(*) FROM account WHERE last_sign_in_at IS NULL`,
+				`SELECT count(*) FROM credential_password`, `SELECT count(*) FROM session`, `SELECT count(*) FROM onetime WHERE spent_at IS NULL`,
+				`SELECT count(*) FROM onetime`, `SELECT count(*) FROM mail_queue`, `SELECT count(*) FROM audit_log`, `SELECT count(*) FROM ratelimit_bucket`,
+				`SELECT coalesce(sum(attempts), 0) FROM onetime`,
+			} {
+				s += fmt.Sprint(w.count(q), " ")
+			}
+			hash, _ := w.passwords.Find(w.ctx(), w.db, id)
+			return s + hash
+		}
+		before := state()
+		refuse(t, w.db)
+		for name, f := range map[string]func() error{
+			"register": func() error {
+				_, err := w.Register(w.ctx(), auth.Registration{Email: "bob@example.org", Password: horse})
+				return err
+			},
+			"confirm by link": func() error {
+				_, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Flow: flow.Flow})
+				return err
+			},
+			"confirm wrong code": func() error {
+				_, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: flow.Flow, Code: wrongCode(digits)})
+				return err
+			},
+			"sign in":         func() error { _, err := w.signIn("ada@example.org", horse); return err },
+			"sign in wrong":   func() error { _, err := w.signIn("ada@example.org", staple); return err },
+			"sign out":        func() error { return w.SignOut(w.ctx(), in.Token) },
+			"change password": func() error { _, err := w.ChangePassword(w.ctx(), in.Principal, horse, staple); return err },
+			"set password":    func() error { _, err := w.SetPassword(w.ctx(), link, staple); return err },
+			"create user": func() error {
+				_, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "eve@example.org"})
+				return err
+			},
+			"reset link":      func() error { _, err := w.ResetLink(w.ctx(), operator, id); return err },
+			"disable":         func() error { return w.Disable(w.ctx(), operator, id) },
+			"delete":          func() error { return w.Delete(w.ctx(), operator, id) },
+			"revoke sessions": func() error { return w.RevokeSessions(w.ctx(), operator, id) },
+			"revoke one":      func() error { return w.sessions.Revoke(w.ctx(), operator, id, in.Principal.SessionID) },
+		} {
+			if err := f(); err == nil {
+				t.Errorf("%s succeeded without its audit row", name)
+			}
+			if now := state(); now != before {
+				t.Fatalf("%s left something behind\nbefore %s\n after %s", name, before, now)
+			}
+		}
+	})
+}
+
+// refuse makes every insert into the audit log fail from now on.
+func refuse(t *testing.T, db *store.DB) {
+	t.Helper()
+	stmts := []string{`CREATE TRIGGER refuse BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'refused'); END`}
+	if db.Dialect() == store.Postgres {
+		stmts = []string{
+			`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`,
+			`CREATE TRIGGER refuse BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse()`,
+		}
+	}
+	err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		for _, s := range stmts {
+			if _, err := tx.Exec(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A caller who hangs up in mid-flow leaves nothing half done and no place in the hash queue taken.
+func TestKill_callerHangsUp(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		w.member("ada@example.org", horse)
+		for i := range 60 {
+			ctx, cancel := context.WithTimeout(w.ctx(), time.Duration(i)*100*time.Microsecond)
+			before := w.count(`SELECT count(*) FROM session`)
+			logins := w.count(`SELECT count(*) FROM audit_log WHERE action = 'auth.login.success'`)
+			_, err := w.SignIn(ctx, auth.Credentials{Email: "ada@example.org", Password: horse})
+			cancel()
+			s, l := w.count(`SELECT count(*) FROM session`)-before, w.count(`SELECT count(*) FROM audit_log WHERE action = 'auth.login.success'`)-logins
+			if s != l || err == nil && s != 1 {
+				t.Fatalf("%d sessions, %d rows, %v", s, l, err)
+			}
+		}
+		if l := w.passwords.Load(); l.InUse != 0 || l.Waiting != 0 {
+			t.Fatalf("%+v", l)
+		}
+	})
+}
