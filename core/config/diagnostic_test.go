@@ -151,7 +151,7 @@ telemetry {
 	for i := range len(src) {
 		check("cut", src[:i])
 		check("left out", src[:i]+src[i+1:])
-		for _, c := range "\"'\n}{=,x #$" {
+		for _, c := range "\"\n=# " {
 			check("put in "+string(c), src[:i]+string(c)+src[i:])
 		}
 	}
