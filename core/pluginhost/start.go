@@ -1,0 +1,104 @@
+package pluginhost
+
+import (
+	"context"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/config"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// start takes a block all the way to a configured process.
+func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) {
+	in, settings, diags, err := p.prepare(ctx, b)
+	if err == nil && diags.HasErrors() {
+		err = &blockError{diags}
+	}
+	if err == nil {
+		// At the first start the paths of other plugins were not known yet: who comes first has them.
+		if d := p.host.claim(p, in.manifest, b); d.HasErrors() {
+			err = &blockError{d}
+		}
+	}
+	if err == nil {
+		diags, err = p.configure(ctx, in, b, settings)
+		if err == nil && diags.HasErrors() {
+			err = &blockError{diags}
+		}
+	}
+	for _, d := range diags {
+		if d.Severity == config.Warning {
+			p.log.Warn("plugin warns", "summary", printable(d.Summary), "detail", printable(d.Detail))
+		}
+	}
+	if err != nil {
+		if in != nil {
+			in.destroy()
+			p.noteTail(in.logs.tail(), err)
+		}
+		return nil, err
+	}
+	return in, nil
+}
+
+// prepare starts a process and holds its manifest against the block: grants and settings. The process comes back
+// unless err is set, whatever the diagnostics.
+func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byte, config.Diagnostics, error) {
+	logs := newStderrLog(p.log, time.Now, func(n int) { p.host.metrics.lines.WithLabelValues(p.name).Add(float64(n)) })
+	in, err := p.host.launch(ctx, b, p.log, logs, func() {
+		if p.current.Load() == nil {
+			p.setState(Verified, "")
+			p.setState(Starting, "")
+		}
+	})
+	if err != nil {
+		p.noteTail(logs.tail(), err)
+		return nil, nil, nil, err
+	}
+	g, diags := settleGrants(b, in.manifest)
+	settings, more := decodeSettings(b, in.manifest.GetSettings())
+	diags = append(diags, more...)
+	in.granted.Store(&g)
+	return in, settings, diags, nil
+}
+
+// configure gives a prepared process its storage and settings.
+func (p *plugin) configure(ctx context.Context, in *instance, b config.Plugin, settings []byte) (config.Diagnostics, error) {
+	var st *pluginv1.Storage
+	if in.manifest.GetStorage() {
+		var err error
+		if st, err = p.host.storage(ctx, b); err != nil {
+			return nil, &startError{"storage", err}
+		}
+	}
+	answers, err := in.configure(ctx, p.host, settings, st)
+	if err != nil {
+		return nil, err
+	}
+	diags := pluginDiagnostics(b, in.manifest.GetSettings(), answers)
+	if !diags.HasErrors() {
+		in.settings = settings
+		if p.current.Load() == nil {
+			p.setState(Configured, "")
+		}
+	}
+	return diags, nil
+}
+
+// restart starts a new process and goes on with it; the old one is drained afterwards.
+func (p *plugin) restart(ctx context.Context) error {
+	b := p.getBlock()
+	in, err := p.start(ctx, b)
+	if err != nil {
+		if p.current.Load() != nil {
+			return err // the old one goes on
+		}
+		_ = p.send(ctx, command{block: b})
+		return err
+	}
+	if err := p.send(ctx, command{block: b, adopt: in}); err != nil {
+		in.destroy()
+		return err
+	}
+	return nil
+}
