@@ -45,8 +45,8 @@ func newRoot(std stdio) *cobra.Command {
 	c := &cli{stdio: std}
 	root := &cobra.Command{
 		Use: "sigra", Short: "An authentication server in one binary", Long: rootHelp,
-		SilenceUsage: true, SilenceErrors: true, Version: version,
-		Args: cobra.NoArgs,
+		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2, Version: version,
+		Args: subcommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetIn(std.in)
@@ -77,11 +77,23 @@ func newRoot(std stdio) *cobra.Command {
 // group makes a command that only has commands below it.
 func group(use, short string, below ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: use, Short: short, Args: cobra.NoArgs,
+		Use: use, Short: short, Args: subcommand, SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(below...)
 	return cmd
+}
+
+// subcommand says of a word that is no command which one was perhaps meant.
+func subcommand(cmd *cobra.Command, a []string) error {
+	if len(a) == 0 {
+		return nil
+	}
+	msg := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+printable(a[0]))
+	if near := cmd.SuggestionsFor(a[0]); len(near) > 0 {
+		msg += fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return exitError{2, fmt.Errorf("%s\nTry: %s --help", msg, cmd.CommandPath())}
 }
 
 // args makes cobra's complaint about arguments one that says how it is done.
