@@ -199,20 +199,25 @@ func attach[T any](r *Relay, src *source[T], name string, wants func(string) boo
 	s := newSink(r, src, name, wants, deliver, o)
 	r.sinks[name] = s
 	if r.runCtx != nil {
-		r.launch(s)
+		r.launch(name, s)
 	}
 	return nil
 }
 
 // launch starts a sink's goroutine; r.mu is held.
-func (r *Relay) launch(s runner) {
-	r.running.Add(1)
+func (r *Relay) launch(name string, s runner) {
 	ctx := r.runCtx
 	s.start(ctx)
-	go func() {
-		defer r.running.Done()
+	r.running.Go(func() {
 		<-s.stopped()
-	}()
+		if ctx.Err() == nil { // detached, and the name is free again even if Detach did not wait for this
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.sinks[name] == s {
+				delete(r.sinks, name)
+			}
+		}
+	})
 }
 
 // Detach ends a sink's deliveries, waiting for the one in flight until ctx ends, and keeps its cursor: attached again, it
@@ -264,8 +269,8 @@ func (r *Relay) Run(ctx context.Context) error {
 		return errors.New("a relay runs once")
 	}
 	r.runCtx = ctx
-	for _, s := range r.sinks {
-		r.launch(s)
+	for name, s := range r.sinks {
+		r.launch(name, s)
 	}
 	r.mu.Unlock()
 
