@@ -85,6 +85,7 @@ func (s *sink[T]) attempt(ctx context.Context, batch []T, through int) bool {
 	}
 	s.failures, s.lone = 0, 0
 	s.limit = min(2*s.limit, s.r.cfg.BatchRows)
+	s.cutting = s.cutting && s.limit < s.r.cfg.BatchRows
 	s.pass(through)
 	return s.store(ctx, len(batch)-len(dead), dead)
 }
@@ -124,13 +125,17 @@ func (s *sink[T]) failed(ctx context.Context, batch []T, through int, err error)
 	log := s.r.cfg.Logger.With("sink", s.name, "rows", len(batch), "error", shorten(err.Error(), 500))
 	switch permanent := isPermanent(err); {
 	case permanent && len(batch) > 1:
+		if !s.cutting {
+			s.cutting, s.proven = true, false
+		}
 		s.limit = len(batch) / 2
 		s.lone = 0
 		log.Debug("batch refused; looking for the row that does it")
 		return true
 	case permanent:
 		s.lone++
-		if (s.lone >= loneAttempts || s.proven) && s.poison < poisonRun {
+		// Neighbours of its batch that were taken show that it is the row; without them it could be the sink's bad moment.
+		if (s.lone >= loneAttempts || s.cutting && s.proven) && s.poison < poisonRun {
 			row := &batch[0]
 			id := s.src.id(row)
 			log.Warn("row given up on; see the dead letters", "id", id)

@@ -48,7 +48,8 @@ type sink[T any] struct {
 	limit    int       // rows per delivery: halved by trouble, doubled by success
 	failures int
 	lone     int  // failures for good of the row that now stands alone
-	proven   bool // a row was taken since the last one given up on
+	cutting  bool // a batch was refused for good and is being cut
+	proven   bool // a row was taken since the cutting began, or since the last row given up on
 	poison   int  // rows given up on since one was taken
 }
 
@@ -201,7 +202,7 @@ func (s *sink[T]) hold(ctx context.Context) bool {
 		return false
 	}
 	s.token, s.until, s.pos, s.stored = token, asked.Add(ttl), pos, time.Now()
-	s.failures, s.lone, s.limit = 0, 0, s.r.cfg.BatchRows
+	s.failures, s.lone, s.limit, s.cutting = 0, 0, s.r.cfg.BatchRows, false
 	s.r.cfg.Logger.Debug("sink is run here", "sink", s.name, "position", pos.String())
 	return true
 }
