@@ -23,7 +23,7 @@ var annotations = map[string]map[string]string{
 		"last_error": "Why the last delivery failed.", "last_error_at": "When.", "updated_at": "When it last moved.", "detached_at": "Since when no configuration names it.",
 		"held_back": "An open transaction that keeps committed rows from being read.",
 	},
-	"Holder": {"age": "How long it has been open, in nanoseconds.", "application": "Its application_name.", "pid": "Its server process."},
+	"Holder": {"age": "How long it has been open, in nanoseconds.", "application": "Its application_name.", "database": "The database it is in.", "pid": "Its server process."},
 	"DeadLetter": {
 		"sink": "The sink.", "id": "The row's id.", "log": "The row's log.", "kind": "The row's action or the event's type.", "position": "The row's place in its log.",
 		"reason": "What the sink said.", "attempts": "How often it was delivered.", "failed_at": "When it was last refused.",

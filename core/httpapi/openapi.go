@@ -2,11 +2,13 @@ package httpapi
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -171,24 +173,24 @@ func (a *API) problemResponse(status int, when string) *huma.Response {
 	return &huma.Response{Ref: "#/components/responses/" + name}
 }
 
-// mountDocument renders the document, once, and serves it.
-func (a *API) mountDocument() (err error) {
+// mountDocument serves the document. It is rendered when first asked for: that costs more than all the rest of the
+// API's start.
+func (a *API) mountDocument() {
 	doc := a.huma.OpenAPI()
 	annotate(doc.Components.Schemas)
-	if a.openJSON, err = json.MarshalIndent(doc, "", "  "); err != nil {
-		return err
-	}
-	if a.openYAML, err = doc.YAML(); err != nil {
-		return err
-	}
-	serve := func(path, contentType string, body []byte) {
-		a.router.Path(path).Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	serve := func(path, contentType string, render func() ([]byte, error)) {
+		once := sync.OnceValues(render)
+		a.router.Path(path).Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := once()
+			if err != nil {
+				a.WriteError(w, r, fmt.Errorf("render the OpenAPI document: %w", err))
+				return
+			}
 			w.Header().Set("Content-Type", contentType)
 			w.Header().Set("Cache-Control", "no-cache")
 			_, _ = w.Write(body) // the client may be gone
 		})
 	}
-	serve("/openapi.json", "application/openapi+json", a.openJSON)
-	serve("/openapi.yaml", "application/openapi+yaml", a.openYAML)
-	return nil
+	serve("/openapi.json", "application/openapi+json", func() ([]byte, error) { return json.MarshalIndent(doc, "", "  ") })
+	serve("/openapi.yaml", "application/openapi+yaml", doc.YAML)
 }

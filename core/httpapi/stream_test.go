@@ -62,7 +62,7 @@ func TestStream_resumesWithoutGapOrDuplicate(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, e *env) {
 		const writers, rows = 4, 100
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 
 		next, res := e.follow(ctx, administrator, "/v1/audit/stream?action=auth.*")
