@@ -135,7 +135,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 
 // corePaths are what no plugin may serve at, below or above.
 func corePaths(pages *web.Pages) []string {
-	paths := []string{"/v1", "/openapi.json", "/openapi.yaml", "/problems", "/healthz", "/readyz", "/metrics", "/.well-known", "/dev"}
+	paths := []string{"/v1", "/openapi.json", "/openapi.yaml", "/problems", "/healthz", "/readyz", "/metrics", "/dev"}
 	r := mux.NewRouter()
 	pages.Mount(r)
 	// The walk's function never fails, so neither does the walk.

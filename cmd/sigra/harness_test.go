@@ -24,8 +24,9 @@ import (
 )
 
 var (
-	soak        = flag.Bool("soak", false, "run the heavy proofs at full size")
-	benchReport = flag.Bool("bench-report", false, "run the whole-server benchmarks and print their ratios")
+	soak         = flag.Bool("soak", false, "run the heavy proofs at full size")
+	benchReport  = flag.Bool("bench-report", false, "run the whole-server benchmarks and print their ratios")
+	benchProfile = flag.String("bench-profile", "", "with -bench-report: a folder for CPU profiles of the servers")
 )
 
 // asSigra makes the test binary be sigra: what the tests start is the real program, built with the same flags
@@ -39,6 +40,9 @@ func TestMain(m *testing.M) {
 	// A satellite's process gets a scrubbed environment, so it is known by its arguments, as in the real binary.
 	if os.Getenv(asSigra) != "" || len(os.Args) == 3 && os.Args[1] == pluginServe {
 		_ = os.Unsetenv(asSigra)
+		if base := os.Getenv(profileEnv); base != "" && len(os.Args) > 1 && os.Args[1] == "serve" {
+			os.Exit(profiled(base))
+		}
 		main()
 		os.Exit(0)
 	}
@@ -60,6 +64,7 @@ type instance struct {
 	url    string // base URL
 	data   string
 	exe    string // empty: this test binary
+	env    []string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -141,7 +146,7 @@ func (in *instance) command(args ...string) *exec.Cmd {
 		exe = "/proc/self/exe"
 	}
 	cmd := exec.Command(exe, args...)
-	cmd.Env = append(os.Environ(), asSigra+"=1")
+	cmd.Env = append(append(os.Environ(), asSigra+"=1"), in.env...)
 	cmd.Dir = in.dir
 	return cmd
 }

@@ -20,7 +20,7 @@ const module = "github.com/sigra-auth/sigra"
 var floors = [][]string{
 	{"fault", "secret", "request"},
 	{"config", "store", "telemetry"},
-	{"lease", "keyring"},
+	{"lease", "keyring", "commitlog"},
 	{"audit"},
 	{"event"},
 	{"relay"},
@@ -33,8 +33,8 @@ var floors = [][]string{
 	{"server"},
 }
 
-// serveNoHTTP are the floors whose packages must not serve HTTP or know protobuf.
-const firstDomain, lastDomain = 6, 9
+// The floors of the domain, whose packages serve no HTTP and know no protobuf.
+const firstDomain, lastDomain = 6, 9 // account … auth
 
 func repoRoot(t testing.TB) string {
 	t.Helper()

@@ -94,5 +94,10 @@ func From(err error) *Error {
 	return &Error{Kind: Internal, Code: "internal", Message: "Something went wrong on our side.", cause: err}
 }
 
-// KindOf is the kind of the fault in err's chain; Internal when there is none.
-func KindOf(err error) Kind { return From(err).Kind }
+// KindOf is the kind of the fault in err's chain; Internal when there is none, and for nil.
+func KindOf(err error) Kind {
+	if err == nil {
+		return Internal
+	}
+	return From(err).Kind
+}
