@@ -138,16 +138,18 @@ func (s *Store) Create(ctx context.Context, tx *store.Tx, n NewAccount) (Account
 	if n.Status == Active {
 		confirmed = &now
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO account (id, email, status, administrator, confirmed_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $6)
-		ON CONFLICT (email) WHERE status <> 'deleted' DO NOTHING`, id, n.Email, n.Status, n.Administrator, confirmed, now)
-	if err != nil {
-		return Account{}, false, fmt.Errorf("create account: %w", err)
+	// Again when the account that stood in the way was erased between the two statements.
+	for range 3 {
+		_, err = tx.Exec(ctx, `INSERT INTO account (id, email, status, administrator, confirmed_at, created_at, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $6)
+			ON CONFLICT (email) WHERE status <> 'deleted' DO NOTHING`, id, n.Email, n.Status, n.Administrator, confirmed, now)
+		if err != nil {
+			return Account{}, false, fmt.Errorf("create account: %w", err)
+		}
+		a, err := s.FindByEmailIn(ctx, tx, n.Email)
+		if !IsNotFound(err) {
+			return a, a.ID == id, err
+		}
 	}
-	a, err := s.FindByEmailIn(ctx, tx, n.Email)
-	if err != nil {
-		// The account that stood in the way was deleted in between: let the caller try again.
-		return Account{}, false, err
-	}
-	return a, a.ID == id, nil
+	return Account{}, false, fmt.Errorf("create account: the address changes hands all the time")
 }

@@ -3,6 +3,7 @@ package mail
 import (
 	"bytes"
 	"embed"
+	"errors"
 	"fmt"
 	html "html/template"
 	"strings"
@@ -44,6 +45,9 @@ type Letters struct {
 
 // NewLetters reads the texts and writes each once, so that a mistake in them shows at start and not in a flow.
 func NewLetters(service string) (*Letters, error) {
+	if !line(service) {
+		return nil, errors.New("mail: the service's name has a line break, a control character or is not UTF-8")
+	}
 	l := &Letters{service: service, text: map[string]*text.Template{}, html: map[string]*html.Template{}}
 	for _, p := range purposes {
 		var err error

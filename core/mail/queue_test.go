@@ -1,0 +1,402 @@
+package mail_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/lease"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
+}
+
+// post is a mailer that does what the test says and remembers what it was given.
+type post struct {
+	mu     sync.Mutex
+	got    []mail.Message
+	answer func(ctx context.Context, m mail.Message) error
+}
+
+func (p *post) Send(ctx context.Context, m mail.Message) error {
+	p.mu.Lock()
+	p.got = append(p.got, m)
+	answer := p.answer
+	p.mu.Unlock()
+	if answer == nil {
+		return nil
+	}
+	return answer(ctx, m)
+}
+
+func (p *post) count() int { p.mu.Lock(); defer p.mu.Unlock(); return len(p.got) }
+
+type world struct {
+	*mail.Queue
+	t    *testing.T
+	db   *store.DB
+	post *post
+	ring *keyring.Ring
+	skew atomic.Int64
+}
+
+func (w *world) now() time.Time          { return time.Now().UTC().Add(time.Duration(w.skew.Load())) }
+func (w *world) advance(d time.Duration) { w.skew.Add(int64(d)) }
+
+func (w *world) node(name string, m mail.Mailer) *mail.Queue {
+	w.t.Helper()
+	leases, err := lease.New(w.db, name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	q, err := mail.New(mail.Config{DB: w.db, Sealer: w.ring, Leases: leases, Mailer: m, From: mail.Address{Address: "auth@example.test", Name: "Sigra"}, Now: w.now})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return q
+}
+
+func each(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Parallel()
+	storetest.Each(t, []store.Source{keyring.Migrations, lease.Migrations, mail.Migrations}, func(t *testing.T, db *store.DB) {
+		ring, err := keyring.Open(t.Context(), keyring.Config{DB: db, Root: keyring.NewRoot()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &world{t: t, db: db, post: &post{}, ring: ring}
+		w.Queue = w.node("one", w.post)
+		f(t, w)
+	})
+}
+
+func letter() mail.Message {
+	return mail.Message{Purpose: "confirm_email", To: mail.Address{Address: "ada@example.org"}, Subject: "Hello", Text: "the secret code 424242"}
+}
+
+func (w *world) send(m mail.Message) uuid.UUID {
+	w.t.Helper()
+	id, err := w.Send(w.t.Context(), m)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+func (w *world) dispatch() int {
+	w.t.Helper()
+	n, err := w.Dispatch(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+func (w *world) state(id uuid.UUID) (state string, payload bool, attempts int) {
+	w.t.Helper()
+	var sealed []byte
+	if err := w.db.QueryRow(w.t.Context(), `SELECT state, payload, attempts FROM mail_queue WHERE id = $1`, id).Scan(&state, &sealed, &attempts); err != nil {
+		w.t.Fatal(err)
+	}
+	return state, len(sealed) > 0, attempts
+}
+
+func TestQueue_sendsOnceAndErases(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		id := w.send(letter())
+		var sealed []byte
+		if err := w.db.QueryRow(t.Context(), `SELECT payload FROM mail_queue WHERE id = $1`, id).Scan(&sealed); err != nil || strings.Contains(string(sealed), "424242") {
+			t.Fatalf("%q, %v", sealed, err)
+		}
+		if w.dispatch() != 1 || w.dispatch() != 0 {
+			t.Fatal("one message is tried once")
+		}
+		m := w.post.got[0]
+		if len(w.post.got) != 1 || m.ID != id || m.From.Address != "auth@example.test" || m.Text != letter().Text || m.PossibleDuplicate || m.Deadline.IsZero() {
+			t.Fatalf("%+v", w.post.got)
+		}
+		if state, payload, _ := w.state(id); state != "sent" || payload {
+			t.Fatalf("%s, payload kept: %v", state, payload)
+		}
+		w.advance(8 * 24 * time.Hour)
+		if n, err := w.Purge(t.Context()); n != 1 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	})
+}
+
+func TestQueue_rollsBackWithItsTransaction(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		no := errors.New("no")
+		if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			if _, err := w.Enqueue(ctx, tx, letter()); err != nil {
+				return err
+			}
+			return no
+		}); !errors.Is(err, no) {
+			t.Fatal(err)
+		}
+		if w.dispatch() != 0 || w.post.count() != 0 {
+			t.Fatal("mail of what never happened was sent")
+		}
+	})
+}
+
+func TestQueue_sameIDIsOneMessage(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		m := letter()
+		m.ID = uuid.New()
+		w.send(m)
+		w.send(m)
+		w.dispatch()
+		w.send(m)
+		w.dispatch()
+		if w.post.count() != 1 {
+			t.Fatalf("sent %d times", w.post.count())
+		}
+	})
+}
+
+func TestOutcomes(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for _, c := range []struct {
+			name      string
+			err       error
+			state     string // after all attempts
+			sends     int
+			duplicate bool // the second time on
+		}{
+			{"refused for good", fault.New(fault.Invalid, "no_such_mailbox", "No."), "failed", 1, false},
+			{"denied", fault.New(fault.Denied, "blocked", "No."), "failed", 1, false},
+			{"down all day", fault.New(fault.Unavailable, "down", "Later."), "expired", -1, false},
+			{"throttled for longer than there is time", fault.New(fault.RateLimited, "slow", "Later.").After(48 * time.Hour), "expired", 1, false},
+			{"nobody knows", errors.New("connection reset after the body"), "uncertain", 3, true},
+		} {
+			w.post.mu.Lock()
+			w.post.got, w.post.answer = nil, func(context.Context, mail.Message) error { return c.err }
+			w.post.mu.Unlock()
+			id := w.send(letter())
+			state, payload := "queued", true
+			for range 200 {
+				w.dispatch()
+				if state, payload, _ = w.state(id); state != "queued" {
+					break
+				}
+				w.advance(15*time.Minute + time.Second)
+			}
+			if state != c.state || payload || c.sends >= 0 && w.post.count() != c.sends || c.sends < 0 && w.post.count() < 10 {
+				t.Errorf("%s: %s after %d sends, payload kept: %v", c.name, state, w.post.count(), payload)
+			}
+			for i, m := range w.post.got {
+				if m.PossibleDuplicate != (c.duplicate && i > 0) {
+					t.Errorf("%s: send %d marked %v", c.name, i+1, m.PossibleDuplicate)
+				}
+			}
+		}
+		if st, err := w.Status(t.Context()); err != nil || st.Failed != 2 || st.Expired != 2 || st.Uncertain != 1 || st.Queued != 0 || !st.Oldest.IsZero() {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}
+
+func TestDeadline(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		m := letter()
+		m.Deadline = w.now().Add(time.Minute)
+		id := w.send(m)
+		w.advance(2 * time.Minute)
+		w.dispatch()
+		if state, _, _ := w.state(id); state != "expired" || w.post.count() != 0 {
+			t.Fatalf("%s, sent %d times", state, w.post.count())
+		}
+	})
+}
+
+// The process is killed between the hand-over and the note of it: the row stays "sending". Another node finds it, and
+// sends it again, marked.
+func TestKilledWhileSending(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		id := w.send(letter())
+		if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE mail_queue SET state = 'sending', attempts = 1, next_at = $2 WHERE id = $1`, id, w.now().Add(40*time.Second).Truncate(time.Microsecond))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if w.dispatch() != 0 {
+			t.Fatal("taken from a sender that may be alive")
+		}
+		w.advance(time.Minute)
+		if w.dispatch() != 1 || w.post.count() != 1 || !w.post.got[0].PossibleDuplicate {
+			t.Fatalf("%+v", w.post.got)
+		}
+	})
+}
+
+func TestSealedWithALostKey(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		id := w.send(letter())
+		if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE mail_queue SET payload = $2 WHERE id = $1`, id, []byte("rubbish"))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		ok := w.send(letter())
+		w.dispatch()
+		if state, _, _ := w.state(id); state != "failed" {
+			t.Fatal(state)
+		}
+		if state, _, _ := w.state(ok); state != "sent" {
+			t.Fatalf("one that can't be read held up another: %s", state)
+		}
+	})
+}
+
+func TestSetMailer(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		plugin := &post{}
+		w.SetMailer(plugin)
+		w.send(letter())
+		w.dispatch()
+		w.SetMailer(nil)
+		w.send(letter())
+		w.dispatch()
+		if plugin.count() != 1 || w.post.count() != 1 {
+			t.Fatalf("plugin %d, built in %d", plugin.count(), w.post.count())
+		}
+	})
+}
+
+// Three nodes with a full queue: every message goes out once.
+func TestRun_threeNodes(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		const n = 100
+		ids := map[uuid.UUID]bool{}
+		for range n {
+			ids[w.send(letter())] = true
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		for _, name := range []string{"a", "b", "c"} {
+			q := w.node(name, w.post)
+			wg.Go(func() {
+				if err := q.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		for deadline := time.Now().Add(30 * time.Second); w.post.count() < n && time.Now().Before(deadline); {
+			time.Sleep(5 * time.Millisecond)
+		}
+		cancel()
+		wg.Wait()
+		for _, m := range w.post.got {
+			delete(ids, m.ID)
+		}
+		if w.post.count() != n || len(ids) != 0 {
+			t.Fatalf("%d sent, %d never", w.post.count(), len(ids))
+		}
+		if st, err := w.Status(context.Background()); err != nil || st.Sent != n {
+			t.Fatalf("%+v, %v", st, err)
+		}
+	})
+}
+
+func TestRun_endsWhileSending(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		in := make(chan struct{})
+		w.post.answer = func(ctx context.Context, _ mail.Message) error { close(in); <-ctx.Done(); return ctx.Err() }
+		id := w.send(letter())
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = w.Run(ctx) })
+		<-in
+		cancel()
+		start := time.Now()
+		wg.Wait()
+		if d := time.Since(start); d > 10*time.Second {
+			t.Fatalf("took %s to stop", d)
+		}
+		if state, _, _ := w.state(id); state != "queued" {
+			t.Fatal(state)
+		}
+		w.post.mu.Lock()
+		w.post.answer = nil
+		w.post.mu.Unlock()
+		w.advance(time.Minute)
+		w.dispatch()
+		if got := w.post.got; len(got) != 2 || !got[1].PossibleDuplicate {
+			t.Fatalf("%+v", got)
+		}
+	})
+}
+
+func TestEnqueue_refusesWhatCouldInject(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		for name, change := range map[string]func(m *mail.Message){
+			"CRLF in the address": func(m *mail.Message) { m.To.Address = "ada@example.org\r\nBcc: eve@example.org" }, "two addresses": func(m *mail.Message) { m.To.Address = "ada@example.org,eve@example.org" },
+			"angle brackets": func(m *mail.Message) { m.To.Address = "<ada@example.org>" }, "no at": func(m *mail.Message) { m.To.Address = "ada" }, "empty": func(m *mail.Message) { m.To.Address = "" },
+			"newline in the name": func(m *mail.Message) { m.To.Name = "Ada\nBcc: eve@example.org" }, "newline in the subject": func(m *mail.Message) { m.Subject = "Hi\r\nBcc: eve@example.org" },
+			"line separator": func(m *mail.Message) { m.Subject = "Hi\u2028there" }, "NUL in the subject": func(m *mail.Message) { m.Subject = "a\x00b" }, "long subject": func(m *mail.Message) { m.Subject = strings.Repeat("x", 999) },
+			"bad UTF-8": func(m *mail.Message) { m.Subject = "\xff" }, "bad UTF-8 body": func(m *mail.Message) { m.HTML = "\xff" }, "no text": func(m *mail.Message) { m.Text = "" }, "huge": func(m *mail.Message) { m.Text = strings.Repeat("x", 1<<20+1) },
+			"newline in the sender": func(m *mail.Message) { m.From.Address = "x@example.org\n" }, "no purpose": func(m *mail.Message) { m.Purpose = "" }, "escape in purpose": func(m *mail.Message) { m.Purpose = "a\x1b[31m" },
+		} {
+			m := letter()
+			change(&m)
+			if _, err := w.Send(t.Context(), m); err == nil || fault.KindOf(err) == fault.Internal {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestInbox(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		box, err := mail.NewInbox(w.db, w.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last mail.Message
+		for range 205 {
+			last = letter()
+			last.ID = uuid.Must(uuid.NewV7())
+			for range 2 { // the same one twice is one
+				if err := box.Send(t.Context(), last); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		got, err := box.List(t.Context(), "")
+		if err != nil || len(got) != 200 || got[0].ID != last.ID {
+			t.Fatalf("%d, %v", len(got), err)
+		}
+		if some, err := box.List(t.Context(), "bob@example.org"); err != nil || len(some) != 0 {
+			t.Fatalf("%d, %v", len(some), err)
+		}
+		if one, err := box.Get(t.Context(), last.ID); err != nil || one.Text != last.Text || one.ReceivedAt.IsZero() {
+			t.Fatalf("%+v, %v", one, err)
+		}
+		if _, err := box.Get(t.Context(), uuid.New()); fault.KindOf(err) != fault.NotFound {
+			t.Fatal(err)
+		}
+		if err := box.Clear(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := box.List(t.Context(), ""); err != nil || len(got) != 0 {
+			t.Fatalf("%d, %v", len(got), err)
+		}
+	})
+}
