@@ -46,6 +46,7 @@ func TestAdmission_firstComeFirstServed(t *testing.T) {
 			t.Fatalf("load %+v", l)
 		}
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if got := [5]string(order); got[2] != "large" {
 			t.Fatalf("order %v: the large one was overtaken", order)
 		}
@@ -71,7 +72,7 @@ func TestAdmission_deadlineAndRetryAfter(t *testing.T) {
 		start = time.Now()
 		var wg sync.WaitGroup
 		for range 2 {
-			wg.Go(func() { _, err = a.acquire(t.Context(), 1) })
+			wg.Go(func() { _, _ = a.acquire(t.Context(), 1) })
 			synctest.Wait()
 		}
 		if time.Since(start) != 0 || a.load().Waiting != 1 {

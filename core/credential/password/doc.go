@@ -15,8 +15,9 @@
 // exceeds places × configured cost, unless one hash alone needs more than that, and then it runs alone.
 //
 // The argon2 library takes no buffer, so each hash leaves its 19 MiB as garbage, and the collector runs about once per
-// hash. BenchmarkHash prints what that costs: the sweep of one large pointer-free object, a few per cent of the hash. Up to
-// as much again as is in use may await collection; that is the collector's share, bounded by GOGC and GOMEMLIMIT.
+// hash. That is no loss: the object is one and has no pointers, and letting garbage pile up instead (GOGC=2000) made a hash
+// about a tenth dearer, because fresh memory has to be mapped and zeroed (BenchmarkHash). Up to as much again as is in use may
+// await collection; that is the collector's share, bounded by GOGC and GOMEMLIMIT, and measured by TestFlood.
 //
 // Unknown users. Verify with an empty hash takes a place, hashes with the configured parameters and never matches: no
 // difference in time or load tells who has an account.
