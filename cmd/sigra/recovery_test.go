@@ -66,6 +66,19 @@ func (in *instance) awaitPlugin(name string) {
 // the timeline has neither gap nor duplicate.
 func TestReload_removesAndReturnsUnderLoad(t *testing.T) {
 	t.Parallel()
+	removeAndReturn(t, 3)
+}
+
+// TestSoak_reload is the same at full size, on its own.
+func TestSoak_reload(t *testing.T) {
+	if !*soak {
+		t.Log("make soak runs this at full size; TestReload_removesAndReturnsUnderLoad ran it small")
+		return
+	}
+	removeAndReturn(t, 50)
+}
+
+func removeAndReturn(t *testing.T, rounds int) {
 	if !bundled() {
 		t.Log("without satellites the block is refused, and nothing is changed")
 		in := newInstance(t, setup{})
@@ -83,10 +96,6 @@ func TestReload_removesAndReturnsUnderLoad(t *testing.T) {
 		in.start()
 		admin := in.admin("root@example.com")
 		l := newLoad(in, in.people(4))
-		rounds := 3
-		if *soak {
-			rounds = 50
-		}
 		for range rounds {
 			in.configure(setup{database: database})
 			if out := in.cli("reload"); !strings.Contains(out, "removed") {
@@ -145,11 +154,7 @@ func TestReload_invalidFileChangesNothing(t *testing.T) {
 // change has its audit row, and each row that Threadline should have is there exactly once.
 func TestKill(t *testing.T) {
 	t.Parallel()
-	kills := 6 // on each database
-	if *soak {
-		kills = 60
-	}
-	killStorm(t, kills)
+	killStorm(t, 6) // on each database
 }
 
 // TestSoak_kill is the same at full size, on its own.
