@@ -46,6 +46,7 @@ type Running struct {
 	plugin pluginsdk.Plugin
 	srv    *pluginsdk.Server
 	conn   *grpc.ClientConn
+	server *grpc.Server
 	desc   *pluginv1.DescribeResponse
 	close  func()
 	once   sync.Once
@@ -115,7 +116,7 @@ func Launch(t testing.TB, p pluginsdk.Plugin, cfg Config) *Running {
 	if err != nil {
 		t.Fatalf("plugintest: %v", err)
 	}
-	r := &Running{Host: cfg.Host, t: t, cfg: cfg, plugin: p, srv: srv, conn: conn, close: func() {
+	r := &Running{Host: cfg.Host, t: t, cfg: cfg, plugin: p, srv: srv, conn: conn, server: g, close: func() {
 		_ = conn.Close()
 		g.Stop()
 		fake.Stop()
@@ -319,7 +320,14 @@ func (r *Running) end(grace time.Duration) (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
 		err = r.srv.Stop(ctx)
-		r.close()
+		// The answers of calls that have just ended are still on their way.
+		sent := make(chan struct{})
+		go func() { defer close(sent); r.server.GracefulStop() }()
+		select {
+		case <-sent:
+		case <-ctx.Done():
+		}
+		r.close() // a handler that hangs keeps GracefulStop, not us
 	})
 	return err
 }
