@@ -22,9 +22,13 @@ var ErrUnauthenticated = fault.New(fault.Unauthenticated, "unauthenticated", "Si
 // ErrGone says that a session is no longer there.
 var ErrGone = fault.New(fault.NotFound, "session_not_found", "There is no such session.")
 
-const resolveQuery = `SELECT s.id, s.account_id, s.organization_id, s.impersonator_id, s.aal, s.amr, s.persistent,
+const (
+	resolveColumns = `SELECT s.id, s.account_id, s.organization_id, s.impersonator_id, s.aal, s.amr, s.persistent,
 	s.auth_time, s.created_at, s.last_seen_at, s.expires_at, a.status, coalesce(a.email, ''), a.administrator
-	FROM session s JOIN account a ON a.id = s.account_id WHERE s.token_hash = $1`
+	FROM session s JOIN account a ON a.id = s.account_id`
+	resolveQuery = resolveColumns + ` WHERE s.token_hash = $1`
+	findQuery    = resolveColumns + ` WHERE s.id = $1`
+)
 
 // Resolve says who presents a token: one indexed read. ErrUnauthenticated when nobody does.
 func (s *Store) Resolve(ctx context.Context, token string) (Principal, error) {
@@ -32,34 +36,57 @@ func (s *Store) Resolve(ctx context.Context, token string) (Principal, error) {
 	return p, err
 }
 
-func (s *Store) resolve(ctx context.Context, q store.Querier, token string) (p Principal, persistent bool, err error) {
+func (s *Store) resolve(ctx context.Context, q store.Querier, token string) (Principal, bool, error) {
 	hash, ok := hashToken(token)
 	if !ok {
 		return Principal{}, false, ErrUnauthenticated
 	}
+	p, persistent, seen, err := s.scan(q.QueryRow(ctx, resolveQuery, hash))
+	if err != nil {
+		return Principal{}, false, err
+	}
+	set, now := s.settings.Load(), s.now()
+	if idle := now.Sub(seen); idle >= set.ActivityInterval {
+		if s.idle(p.SessionID, persistent, seen, now) {
+			return Principal{}, false, ErrUnauthenticated
+		}
+		s.activity.note(p.SessionID, now, request.From(ctx))
+	}
+	return p, persistent, nil
+}
+
+// Find gives the principal of a live session by its id, for those who were told the id and not the token: a plugin
+// that asks whether a session still stands. ErrGone when it does not. It counts as no activity of the session's person.
+func (s *Store) Find(ctx context.Context, id uuid.UUID) (Principal, error) {
+	p, persistent, seen, err := s.scan(s.db.QueryRow(ctx, findQuery, id))
+	if errors.Is(err, ErrUnauthenticated) || err == nil && s.idle(id, persistent, seen, s.now()) {
+		return Principal{}, ErrGone
+	}
+	return p, err
+}
+
+// idle reports whether a session has not been used for too long.
+func (s *Store) idle(id uuid.UUID, persistent bool, seen, now time.Time) bool {
+	limit := s.settings.Load().IdleTimeout
+	return !persistent && now.Sub(seen) >= limit && now.Sub(s.activity.last(id)) >= limit
+}
+
+// scan reads a row of resolveColumns. ErrUnauthenticated when there is none, its account is not live or its time is over.
+func (s *Store) scan(row store.Row) (p Principal, persistent bool, seen time.Time, err error) {
 	var (
 		org, imp *uuid.UUID
 		amr      string
 		status   account.Status
-		seen     time.Time
 	)
-	err = q.QueryRow(ctx, resolveQuery, hash).Scan(&p.SessionID, &p.UserID, &org, &imp, &p.AAL, &amr, &persistent,
+	err = row.Scan(&p.SessionID, &p.UserID, &org, &imp, &p.AAL, &amr, &persistent,
 		&p.AuthTime, &p.CreatedAt, &seen, &p.ExpiresAt, &status, &p.Email, &p.Administrator)
-	if errors.Is(err, store.ErrNoRows) {
-		return Principal{}, false, ErrUnauthenticated
-	}
-	if err != nil {
-		return Principal{}, false, fmt.Errorf("resolve session: %w", err)
-	}
-	set, now := s.settings.Load(), s.now()
-	if !status.Live() || !now.Before(p.ExpiresAt) {
-		return Principal{}, false, ErrUnauthenticated
-	}
-	if idle := now.Sub(seen); idle >= set.ActivityInterval {
-		if !persistent && idle >= set.IdleTimeout && now.Sub(s.activity.last(p.SessionID)) >= set.IdleTimeout {
-			return Principal{}, false, ErrUnauthenticated
-		}
-		s.activity.note(p.SessionID, now, request.From(ctx))
+	switch {
+	case errors.Is(err, store.ErrNoRows):
+		return Principal{}, false, seen, ErrUnauthenticated
+	case err != nil:
+		return Principal{}, false, seen, fmt.Errorf("resolve session: %w", err)
+	case !status.Live() || !s.now().Before(p.ExpiresAt):
+		return Principal{}, false, seen, ErrUnauthenticated
 	}
 	if org != nil {
 		p.OrganizationID = *org
@@ -68,7 +95,7 @@ func (s *Store) resolve(ctx context.Context, q store.Querier, token string) (p P
 		p.ImpersonatorID = *imp
 	}
 	p.Kind, p.Display, p.AMR = "user", p.Email, methods(amr)
-	return p, persistent, nil
+	return p, persistent, seen, nil
 }
 
 // methods reads the amr column. What nearly every session has costs no allocation; callers must not change it.
