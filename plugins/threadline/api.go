@@ -1,11 +1,9 @@
 package threadline
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
+	"html/template"
 	"net/http"
-	"strconv"
 
 	"github.com/google/uuid"
 
@@ -15,42 +13,22 @@ import (
 // routes lists everything Threadline serves. The host lets in only people who are signed in.
 func (p *Plugin) routes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /threadline/v1/timeline", p.api(p.timeline))
-	mux.HandleFunc("GET /threadline/v1/actors/{type}/{id}", p.api(p.timelineOf(did)))
-	mux.HandleFunc("GET /threadline/v1/resources/{type}/{id}", p.api(p.timelineOf(done)))
-	mux.HandleFunc("GET /threadline/v1/entries/{id}", p.api(p.entry))
-	mux.HandleFunc("GET /threadline/v1/status", p.api(p.status))
-	mux.HandleFunc("GET /threadline", p.page(p.timelinePage))
-	mux.HandleFunc("GET /threadline/entries/{id}", p.page(p.entryPage))
-	mux.HandleFunc("/threadline/v1/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, problem{Status: http.StatusNotFound, Code: "not_found", Detail: "Threadline has nothing at this address."})
-	})
+	for path, answer := range map[string]answer{
+		"/threadline/v1/timeline":              p.timeline,
+		"/threadline/v1/actors/{type}/{id}":    p.timelineOf(did),
+		"/threadline/v1/resources/{type}/{id}": p.timelineOf(done),
+		"/threadline/v1/entries/{id}":          p.entry,
+		"/threadline/v1/status":                p.status,
+		"/threadline/v1/conflicts":             p.conflicts,
+	} {
+		mux.HandleFunc(path, p.api(answer))
+	}
+	mux.HandleFunc("/threadline/v1/", func(w http.ResponseWriter, _ *http.Request) { writeProblem(w, errNowhere) })
+	mux.HandleFunc("/threadline", p.page(p.timelinePage))
+	mux.HandleFunc("/threadline/entries/{id}", p.page(p.entryPage))
+	mux.HandleFunc("/threadline/status", p.page(p.statusPage))
+	mux.HandleFunc("/threadline/", p.page(func(asking, *http.Request) (string, template.HTML, error) { return "", "", errNowhere }))
 	return mux
-}
-
-// problem is an RFC 9457 problem document.
-type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	Code   string `json:"code"`
-	Field  string `json:"field,omitempty"`
-}
-
-func (p problem) Error() string { return p.Code + ": " + p.Detail }
-
-var (
-	errNotFound = problem{Status: http.StatusNotFound, Code: "not_found", Detail: "There is no such entry, or it is not yours to see."}
-	errNotAdmin = problem{Status: http.StatusForbidden, Code: "administrator_required", Detail: "Only an administrator of Sigra may see this."}
-)
-
-func writeProblem(w http.ResponseWriter, p problem) {
-	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // the client is gone if this fails
 }
 
 // asking is one request: who asks, and what it is answered from.
@@ -64,25 +42,35 @@ func (a asking) viewer() *ref {
 	if a.who.Administrator {
 		return nil
 	}
-	return &ref{"user", a.who.UserID}
+	return &ref{a.who.Kind, a.who.UserID}
 }
 
 // ask resolves who asks. The host has turned away everybody who is not signed in; a request without a user in it is
 // refused all the same (ASVS 5.0 8.3.1: checked where it is served, not only in front).
 func (p *Plugin) ask(r *http.Request) (asking, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return asking{}, errMethod
+	}
 	st := p.state.Load()
 	if st == nil {
-		return asking{}, problem{Status: http.StatusServiceUnavailable, Code: "starting", Detail: "Threadline is starting."}
+		return asking{}, errStarting
 	}
 	who := pluginsdk.RequestPrincipal(r.Context())
-	if who == nil || (who.UserID == "" && !who.Administrator) {
-		return asking{}, problem{Status: http.StatusUnauthorized, Code: "unauthenticated", Detail: "Sign in first."}
+	switch {
+	case who == nil:
+		return asking{}, errUnauthenticated
+	case who.Administrator: // sees everything, by whatever name
+	case who.UserID == "", who.Kind != "user" && who.Kind != "service_account":
+		return asking{}, errUnauthenticated
 	}
 	return asking{st, who}, nil
 }
 
+// answer gives the value of one JSON endpoint.
+type answer func(asking, *http.Request) (any, error)
+
 // api turns a method that gives a value into a JSON endpoint.
-func (p *Plugin) api(answer func(asking, *http.Request) (any, error)) http.HandlerFunc {
+func (p *Plugin) api(answer answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a, err := p.ask(r)
 		var v any
@@ -90,7 +78,7 @@ func (p *Plugin) api(answer func(asking, *http.Request) (any, error)) http.Handl
 			v, err = answer(a, r)
 		}
 		if err != nil {
-			writeProblem(w, p.problemOf(a, err))
+			writeProblem(w, a.problem(r.Context(), err))
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -101,22 +89,6 @@ func (p *Plugin) api(answer func(asking, *http.Request) (any, error)) http.Handl
 	}
 }
 
-// problemOf maps an error to what may be shown; whatever is not meant for users is logged and becomes "internal".
-func (p *Plugin) problemOf(a asking, err error) problem {
-	var pr problem
-	if errors.As(err, &pr) {
-		return pr
-	}
-	var pe *paramError
-	if errors.As(err, &pe) {
-		return problem{Status: http.StatusBadRequest, Code: "invalid_parameter", Detail: pe.Error(), Field: pe.param}
-	}
-	if a.state != nil {
-		a.log.Error("request failed", "error", err)
-	}
-	return problem{Status: http.StatusInternalServerError, Code: "internal", Detail: "Something went wrong on our side."}
-}
-
 // timelineAnswer is one page.
 type timelineAnswer struct {
 	Entries []Entry `json:"entries"`
@@ -125,19 +97,32 @@ type timelineAnswer struct {
 }
 
 func (p *Plugin) timeline(a asking, r *http.Request) (any, error) {
-	f, err := parseFilter(r.URL.Query(), a.settings.PageSize)
+	f, err := a.filter(r)
 	if err != nil {
 		return nil, err
 	}
 	return a.list(r, f)
 }
 
+func (a asking) filter(r *http.Request) (Filter, error) {
+	q, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return Filter{}, err
+	}
+	return parseFilter(q, a.settings.PageSize)
+}
+
 // timelineOf serves the timeline of what somebody did, or of what was done to something.
-func (p *Plugin) timelineOf(rel relation) func(asking, *http.Request) (any, error) {
+func (p *Plugin) timelineOf(rel relation) answer {
 	return func(a asking, r *http.Request) (any, error) {
-		f, err := parseFilter(r.URL.Query(), a.settings.PageSize)
+		f, err := a.filter(r)
 		if err != nil {
 			return nil, err
+		}
+		for _, name := range []string{"type", "id"} {
+			if wrong := checkText(r.PathValue(name)); wrong != "" {
+				return nil, &paramError{name, wrong}
+			}
 		}
 		f.subjects = append([]subject{{ref{r.PathValue("type"), r.PathValue("id")}, rel}}, f.subjects...)
 		return a.list(r, f)
@@ -184,11 +169,15 @@ func (p *Plugin) status(a asking, r *http.Request) (any, error) {
 	}{st, p.recorded.counts()}, nil
 }
 
-// Health implements pluginsdk.HealthReporter: the figures `sigra plugin info threadline` shows.
-func (p *Plugin) Health(context.Context) (map[string]string, error) {
-	facts := map[string]string{}
-	for name, n := range p.recorded.counts() {
-		facts[name] = strconv.FormatInt(n, 10)
+func (p *Plugin) conflicts(a asking, r *http.Request) (any, error) {
+	if !a.who.Administrator {
+		return nil, errNotAdmin
 	}
-	return facts, nil
+	cs, err := a.store.conflicts(r.Context(), "")
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		Conflicts []Conflict `json:"conflicts"`
+	}{cs}, nil
 }

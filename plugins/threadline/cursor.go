@@ -30,8 +30,12 @@ func (c *cursor) String() string {
 
 var errCursor = errors.New("this is not a cursor that a timeline gave out")
 
+// parseCursor reads what String wrote; the empty text is no place.
 func parseCursor(s string) (*cursor, error) {
-	b, err := base64.RawURLEncoding.DecodeString(s)
+	if s == "" {
+		return nil, nil
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(b) != 24 {
 		return nil, errCursor
 	}

@@ -1,15 +1,9 @@
 package threadline
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"net/netip"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
 )
@@ -46,101 +40,23 @@ type detail struct {
 	Metadata     map[string]any  `json:"metadata,omitempty"`
 }
 
-// incoming is an audit row made ready to be stored.
-type incoming struct {
-	row        pluginsdk.AuditRow
-	occurredAt int64  // microseconds
-	hash       string // of the content, without the position, which is the log's and not the row's
-	detail     string
-	ipKey      string
-}
+const entryColumns = `e.audit_id, e.occurred_at, e.ingested_at, e.action, e.category, e.crud, e.outcome, e.reason, e.actor_type, e.actor_id,
+	e.organization_id, e.session_id, e.request_id, e.correlation_id, e.ip, e.auth_method, e.detail`
 
-// prepare checks a row and works out what is derived from it. Its error is permanent: the row can never be taken.
-func prepare(row pluginsdk.AuditRow) (incoming, error) {
-	id, err := uuid.Parse(row.ID)
-	if err != nil {
-		return incoming{}, fmt.Errorf("the id %.40q is not a UUID", row.ID)
+// scanEntry reads entryColumns, and whatever follows them into more.
+func scanEntry(scan func(...any) error, more ...any) (Entry, error) {
+	var e Entry
+	var occurred, ingested int64
+	var raw string
+	if err := scan(append([]any{&e.AuditID, &occurred, &ingested, &e.Action, &e.Category, &e.CRUD, &e.Outcome, &e.Reason, &e.Actor.Type, &e.Actor.ID,
+		&e.OrganizationID, &e.SessionID, &e.RequestID, &e.CorrelationID, &e.IP, &e.AuthMethod, &raw}, more...)...); err != nil {
+		return Entry{}, err
 	}
-	row.ID = id.String()
-	switch {
-	case row.OccurredAt.IsZero():
-		return incoming{}, fmt.Errorf("it has no time")
-	case row.Action == "" || len(row.Action) > 200:
-		return incoming{}, fmt.Errorf("its action has %d bytes; 1 to 200 are allowed", len(row.Action))
-	case row.Actor.Type == "":
-		return incoming{}, fmt.Errorf("it has no actor type")
+	var d detail
+	if err := json.Unmarshal([]byte(raw), &d); err != nil {
+		return Entry{}, fmt.Errorf("entry %s: %w", e.AuditID, err)
 	}
-	// Postgres text can't hold U+0000; what a client sent as one must not stop the timeline.
-	for _, s := range []*string{&row.Action, &row.Reason, &row.Actor.Type, &row.Actor.ID, &row.IP, &row.SessionID,
-		&row.RequestID, &row.CorrelationID, &row.AuthMethod, &row.OrganizationID, &row.Position} {
-		*s = strings.ReplaceAll(strings.ToValidUTF8(*s, "\uFFFD"), "\x00", "\uFFFD")
-	}
-	in := incoming{row: row, occurredAt: row.OccurredAt.UnixMicro(), ipKey: ipKey(row.IP)}
-	d, err := json.Marshal(detail{
-		ActorDisplay: row.Actor.Display, Impersonator: row.Impersonator, Targets: row.Targets,
-		UserAgent: row.UserAgent, Metadata: row.Metadata,
-	})
-	if err != nil {
-		return incoming{}, fmt.Errorf("its metadata is not JSON: %w", err)
-	}
-	in.detail = string(d)
-	in.hash = contentHash(in)
-	return in, nil
-}
-
-// contentHash covers every field that says what happened. encoding/json writes map keys sorted, so equal content
-// gives equal bytes.
-func contentHash(in incoming) string {
-	r := in.row
-	r.Position = ""
-	r.OccurredAt = time.UnixMicro(in.occurredAt).UTC()
-	b, err := json.Marshal(r)
-	if err != nil { // prepare has marshalled its only open part already
-		b = []byte(in.detail)
-	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-
-// ipKey is an address in a form whose text order is its numeric order, so that a network is one range.
-func ipKey(s string) string {
-	a, err := netip.ParseAddr(s)
-	if err != nil {
-		return ""
-	}
-	b := a.WithZone("").As16()
-	return hex.EncodeToString(b[:])
-}
-
-// link is what ties an entry to somebody or something.
-type link struct {
-	typ, id   string
-	did, done bool
-}
-
-// links are the distinct refs of a row. A ref without an id (anonymous, system) has no timeline of its own.
-func links(row pluginsdk.AuditRow) []link {
-	var out []link
-	add := func(r pluginsdk.Ref, did bool) {
-		r.Type, r.ID = strings.ReplaceAll(r.Type, "\x00", "\uFFFD"), strings.ReplaceAll(r.ID, "\x00", "\uFFFD")
-		if r.ID == "" {
-			return
-		}
-		for i := range out {
-			if out[i].typ == r.Type && out[i].id == r.ID {
-				out[i].did = out[i].did || did
-				out[i].done = out[i].done || !did
-				return
-			}
-		}
-		out = append(out, link{typ: r.Type, id: r.ID, did: did, done: !did})
-	}
-	add(row.Actor, true)
-	if row.Impersonator != nil {
-		add(*row.Impersonator, true)
-	}
-	for _, t := range row.Targets {
-		add(t, false)
-	}
-	return out
+	e.OccurredAt, e.IngestedAt = time.UnixMicro(occurred).UTC(), time.UnixMicro(ingested).UTC()
+	e.Actor.Display, e.Impersonator, e.Targets, e.UserAgent, e.Metadata = d.ActorDisplay, d.Impersonator, d.Targets, d.UserAgent, d.Metadata
+	return e, nil
 }

@@ -31,7 +31,10 @@ func (s *store) record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsd
 		}
 		batch = append(batch, in)
 	}
-	var out pluginsdk.Recorded
+	out := pluginsdk.Recorded{Refused: refused}
+	if len(batch) == 0 {
+		return out, nil
+	}
 	err := storage.Tx(ctx, s.db, func(tx *sql.Tx) error {
 		out = pluginsdk.Recorded{Refused: refused}
 		return s.recordTx(ctx, tx, batch, &out)
@@ -42,12 +45,19 @@ func (s *store) record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsd
 	return out, nil
 }
 
+// recordTx takes the state first. On Postgres that row is locked until the end, so that of two writers (a runner that has
+// lost its lease and does not know it yet, and its successor) the second one begins to look only when what the first
+// stored can be seen. On SQLite a transaction has had the file to itself from its beginning.
 func (s *store) recordTx(ctx context.Context, tx *sql.Tx, batch []incoming, out *pluginsdk.Recorded) error {
+	st, err := s.lockState(ctx, tx)
+	if err != nil {
+		return err
+	}
 	known, err := s.known(ctx, tx, batch)
 	if err != nil {
 		return err
 	}
-	fresh := batch[:0:0]
+	fresh := make([]incoming, 0, len(batch))
 	var conflicts []incoming
 	for _, in := range batch {
 		switch hash, seen := known[in.row.ID]; {
@@ -61,18 +71,29 @@ func (s *store) recordTx(ctx context.Context, tx *sql.Tx, batch []incoming, out 
 			conflicts = append(conflicts, in)
 		}
 	}
+	out.Inserted = len(fresh)
 	now := s.now().UnixMicro()
-	if err := s.keepConflicts(ctx, tx, conflicts, now); err != nil {
+	kept, err := s.keepConflicts(ctx, tx, conflicts, now)
+	if err != nil {
 		return err
 	}
-	if len(fresh) == 0 {
-		return nil
+	if len(fresh) > 0 {
+		insert := insertSQLite
+		if s.dialect == pluginsdk.Postgres {
+			insert = insertPostgres
+		}
+		if err := insert(ctx, tx, fresh, now); err != nil {
+			return err
+		}
+		st.ingested = now
 	}
-	out.Inserted = len(fresh)
-	if s.dialect == pluginsdk.Postgres {
-		return insertPostgres(ctx, tx, fresh, now)
+	for _, in := range fresh {
+		st.occurred, st.position = max(st.occurred, in.occurredAt), max(st.position, in.row.Position)
 	}
-	return insertSQLite(ctx, tx, fresh, now)
+	st.entries += int64(out.Inserted)
+	st.duplicates += int64(out.Duplicate)
+	st.conflicts += kept
+	return st.write(ctx, tx)
 }
 
 // known finds which audit ids are stored already, with the hash of their content.
@@ -91,104 +112,48 @@ func (s *store) known(ctx context.Context, tx *sql.Tx, batch []incoming) (map[st
 	}
 	rows, err := tx.QueryContext(ctx, query, arg)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("look for known rows: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
 	known := make(map[string]string, len(batch))
 	for rows.Next() {
 		var id, hash string
 		if err := rows.Scan(&id, &hash); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("look for known rows: %w", err)
 		}
 		known[id] = hash
 	}
 	return known, rows.Err()
 }
 
-func (s *store) keepConflicts(ctx context.Context, tx *sql.Tx, conflicts []incoming, now int64) error {
+// keepConflicts puts other versions of known rows aside, each once, and tells how many are new.
+func (s *store) keepConflicts(ctx context.Context, tx *sql.Tx, conflicts []incoming, now int64) (kept int64, err error) {
 	for _, in := range conflicts {
-		content, err := json.Marshal(in.row)
+		content, err := json.Marshal(in.entry())
 		if err != nil {
-			return err
+			return 0, fmt.Errorf("keep conflict: %w", err)
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO threadline_conflict (audit_id, content_hash, seen_at, content)
-			VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, in.row.ID, in.hash, now, string(content)); err != nil {
-			return err
+		res, err := tx.ExecContext(ctx, `INSERT INTO threadline_conflict (audit_id, content_hash, seen_at, content)
+			VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`, in.row.ID, in.hash, now, string(content))
+		if err != nil {
+			return 0, fmt.Errorf("keep conflict: %w", err)
 		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return 0, fmt.Errorf("keep conflict: %w", err)
+		}
+		kept += n
 	}
-	return nil
+	return kept, nil
 }
 
-const insertEntry = `INSERT INTO threadline_entry (audit_id, occurred_at, ingested_at, position, content_hash, organization_id,
-	action, category, crud, outcome, reason, actor_type, actor_id, ip, ip_key, session_id, request_id, correlation_id, auth_method, detail) `
-
-const insertLink = `INSERT INTO threadline_link (ref_type, ref_id, occurred_at, audit_id, did, done) `
-
-// insertSQLite runs two prepared statements over the rows: inside one transaction that is SQLite's bulk insert.
-func insertSQLite(ctx context.Context, tx *sql.Tx, rows []incoming, now int64) error {
-	entry, err := tx.PrepareContext(ctx, insertEntry+`VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`)
-	if err != nil {
-		return err
+// entry is the row as it would have been shown.
+func (in incoming) entry() Entry {
+	r := in.row
+	return Entry{
+		AuditID: r.ID, OccurredAt: time.UnixMicro(in.occurredAt).UTC(), Action: r.Action, Category: r.Category, CRUD: r.CRUD, Outcome: r.Outcome,
+		Reason: r.Reason, Actor: r.Actor, Impersonator: r.Impersonator, Targets: r.Targets, OrganizationID: r.OrganizationID,
+		SessionID: r.SessionID, RequestID: r.RequestID, CorrelationID: r.CorrelationID, IP: r.IP, UserAgent: r.UserAgent,
+		AuthMethod: r.AuthMethod, Metadata: r.Metadata,
 	}
-	defer func() { _ = entry.Close() }()
-	lnk, err := tx.PrepareContext(ctx, insertLink+`VALUES ($1, $2, $3, $4, $5, $6)`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = lnk.Close() }()
-	for _, in := range rows {
-		r := in.row
-		if _, err := entry.ExecContext(ctx, r.ID, in.occurredAt, now, r.Position, in.hash, r.OrganizationID, r.Action, r.Category, r.CRUD,
-			r.Outcome, r.Reason, r.Actor.Type, r.Actor.ID, r.IP, in.ipKey, r.SessionID, r.RequestID, r.CorrelationID, r.AuthMethod, in.detail); err != nil {
-			return err
-		}
-		for _, l := range links(r) {
-			if _, err := lnk.ExecContext(ctx, l.typ, l.id, in.occurredAt, r.ID, l.did, l.done); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// insertPostgres sends each table's rows as arrays in one statement, one round trip however many rows. Two runners that
-// ingest the same row at once meet at the unique key: one waits, fails, and its transaction is tried again.
-func insertPostgres(ctx context.Context, tx *sql.Tx, rows []incoming, now int64) error {
-	n := len(rows)
-	text := make([][]string, 18)
-	for i := range text {
-		text[i] = make([]string, n)
-	}
-	at := make([]int64, n)
-	var refType, refID, linkID []string
-	var linkAt []int64
-	var did, done []bool
-	for i, in := range rows {
-		r := in.row
-		at[i] = in.occurredAt
-		for c, v := range [...]string{r.ID, r.Position, in.hash, r.OrganizationID, r.Action, r.Category, r.CRUD, r.Outcome, r.Reason,
-			r.Actor.Type, r.Actor.ID, r.IP, in.ipKey, r.SessionID, r.RequestID, r.CorrelationID, r.AuthMethod, in.detail} {
-			text[c][i] = v
-		}
-		for _, l := range links(r) {
-			refType, refID = append(refType, l.typ), append(refID, l.id)
-			linkAt, linkID = append(linkAt, in.occurredAt), append(linkID, r.ID)
-			did, done = append(did, l.did), append(done, l.done)
-		}
-	}
-	args := []any{at, now}
-	for _, col := range text {
-		args = append(args, col)
-	}
-	if _, err := tx.ExecContext(ctx, insertEntry+`SELECT audit_id, occurred_at, $2, position, content_hash, organization_id,
-			action, category, crud, outcome, reason, actor_type, actor_id, ip, ip_key, session_id, request_id, correlation_id, auth_method, detail
-		FROM unnest($1::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[], $11::text[],
-			$12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[])
-		AS r(occurred_at, audit_id, position, content_hash, organization_id, action, category, crud, outcome, reason,
-			actor_type, actor_id, ip, ip_key, session_id, request_id, correlation_id, auth_method, detail)`, args...); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, insertLink+`SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::uuid[], $5::boolean[], $6::boolean[])`,
-		refType, refID, linkAt, linkID, did, done)
-	return err
 }

@@ -3,9 +3,9 @@ package threadline
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"errors"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,65 +19,34 @@ import (
 var templateFiles embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"words": words,
-	"day":   func(t time.Time) string { return t.Format("Monday, 2 January 2006") },
-	"clock": func(t time.Time) string { return t.Format("15:04:05") },
-	"iso":   func(t time.Time) string { return t.Format(time.RFC3339) },
-	"json":  func(v any) (string, error) { b, err := json.MarshalIndent(v, "", "  "); return string(b), err },
+	"words": words, "plain": plain, "clock": clock, "iso": iso, "browser": browser, "method": method, "number": number,
 }).ParseFS(templateFiles, "templates/*.html"))
-
-// words turns an action's name into something to read: "auth.login.success" → "Login success".
-func words(action string) string {
-	_, rest, ok := strings.Cut(action, ".")
-	if !ok {
-		rest = action
-	}
-	if t, ok := titles[action]; ok {
-		return t
-	}
-	s := strings.NewReplacer(".", " ", "_", " ").Replace(rest)
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
-// titles are the actions people meet most, in their words.
-var titles = map[string]string{
-	"auth.login.success":              "Signed in",
-	"auth.login.failure":              "Sign-in failed",
-	"auth.logout":                     "Signed out",
-	"auth.register.success":           "Signed up",
-	"auth.confirmation.success":       "E-mail address confirmed",
-	"auth.password_reset.success":     "Password set anew",
-	"auth.password_reset_request":     "Password link requested",
-	"account.password_change.success": "Password changed",
-	"account.deletion_execute":        "Account deleted",
-	"session.revoke":                  "Session ended",
-	"session.revoke_all":              "All sessions ended",
-	"admin.user.create":               "Account created by an administrator",
-	"admin.user.disable":              "Account disabled",
-	"admin.user.enable":               "Account enabled",
-}
 
 // page turns a method that gives a title and a body into a page in the house's layout.
 func (p *Plugin) page(render func(asking, *http.Request) (title string, body template.HTML, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a, err := p.ask(r)
 		if err != nil {
-			writeProblem(w, p.problemOf(a, err))
+			writeProblem(w, a.problem(r.Context(), err))
 			return
 		}
-		title, body, err := render(a, r)
 		status := http.StatusOK
-		if err != nil {
-			pr := p.problemOf(a, err)
+		title, body, err := render(a, r)
+		var shown *shownProblem
+		if errors.As(err, &shown) {
+			status = shown.problem.Status
+		} else if err != nil {
+			pr := a.problem(r.Context(), err)
+			pr.headers(w.Header())
 			status, title = pr.Status, http.StatusText(pr.Status)
 			if body, err = execute("problem.html", pr); err != nil {
-				writeProblem(w, p.problemOf(a, err))
+				writeProblem(w, a.problem(r.Context(), err))
 				return
 			}
 		}
 		out, err := a.host.Pages().Render(r.Context(), pluginsdk.Page{Title: title, Body: string(body), Principal: a.who, Path: "/threadline"})
 		if err != nil {
-			writeProblem(w, p.problemOf(a, err))
+			writeProblem(w, a.problem(r.Context(), err))
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -86,6 +55,11 @@ func (p *Plugin) page(render func(asking, *http.Request) (title string, body tem
 		_, _ = w.Write([]byte(out)) // the client is gone if this fails
 	}
 }
+
+// shownProblem comes with a page that says already what is wrong.
+type shownProblem struct{ problem problem }
+
+func (s *shownProblem) Error() string { return s.problem.Error() }
 
 func execute(name string, data any) (template.HTML, error) {
 	var b bytes.Buffer
@@ -97,60 +71,137 @@ func execute(name string, data any) (template.HTML, error) {
 
 // group is a day of a timeline.
 type group struct {
-	Day     time.Time
+	Day     string
 	Entries []line
+	date    string
 }
 
 // line is an entry made ready to be shown.
 type line struct {
 	Entry
-	Who string // "You", an address for administrators, or what is known
+	Who, Behind string   // the actor, and who acted in their name
+	Whom        []string // who or what else it was done to
+}
+
+func (l labels) line(e Entry) line {
+	out := line{Entry: e, Who: l.name(e.Actor)}
+	if e.Impersonator != nil {
+		out.Behind = l.name(*e.Impersonator)
+	}
+	for _, t := range e.Targets {
+		if (t.Type != e.Actor.Type || t.ID != e.Actor.ID) && t.Type != "session" {
+			out.Whom = append(out.Whom, l.name(t))
+		}
+	}
+	return out
+}
+
+// timelineData is what timeline.html shows.
+type timelineData struct {
+	Admin      bool
+	Query      url.Values
+	Filtered   bool
+	About      []string // what the timeline is narrowed to that the form has no field for …
+	Hidden     []string // … and keeps
+	Problem    *problem
+	Groups     []group
+	Prev, Next string // addresses; empty at the ends
+	Start      string // the first page, when this is another
+	Ascending  bool
+	Categories []string
+	Conflicts  int64
+}
+
+// Invalid marks the field that the problem is about.
+func (d timelineData) Invalid(name string) template.HTMLAttr {
+	if d.Problem == nil || d.Problem.Field != name {
+		return ""
+	}
+	return ` aria-invalid="true"`
 }
 
 func (p *Plugin) timelinePage(a asking, r *http.Request) (string, template.HTML, error) {
-	q := r.URL.Query()
-	for name, v := range q { // a form sends its empty fields too
-		if len(v) == 1 && v[0] == "" {
-			q.Del(name)
-		}
-	}
-	data := struct {
-		Admin      bool
-		Query      url.Values
-		Filtered   bool
-		Problem    *problem
-		Groups     []group
-		Next, Prev string
-		Categories []string
-	}{Admin: a.who.Administrator, Query: q, Categories: categories}
-	data.Filtered = slices.ContainsFunc(paramNames, func(n string) bool { return n != "after" && n != "before" && q.Get(n) != "" })
-	f, err := parseFilter(q, a.settings.PageSize)
-	if err != nil {
-		var pe *paramError
-		if !errors.As(err, &pe) {
-			return "", "", err
-		}
-		pr := p.problemOf(a, err)
+	data := timelineData{Admin: a.who.Administrator, Categories: categories}
+	err := p.fillTimeline(a, r, &data)
+	var pe *paramError
+	var pr problem
+	if errors.As(err, &pe) || errors.As(err, &pr) {
+		pr = a.problem(r.Context(), err)
 		data.Problem = &pr
-	} else {
-		f.viewer = a.viewer()
-		pg, err := a.store.list(r.Context(), f)
-		if err != nil {
-			return "", "", err
-		}
-		who := a.labels(r, pg.entries)
-		for _, e := range pg.entries {
-			day := e.OccurredAt.Truncate(24 * time.Hour)
-			if n := len(data.Groups); n == 0 || !data.Groups[n-1].Day.Equal(day) {
-				data.Groups = append(data.Groups, group{Day: day})
-			}
-			g := &data.Groups[len(data.Groups)-1]
-			g.Entries = append(g.Entries, line{e, who(e.Actor)})
-		}
-		data.Next, data.Prev = pageLink(q, "after", pg.next), pageLink(q, "before", pg.prev)
+		err = nil
+	}
+	if err != nil {
+		return "", "", err
 	}
 	body, err := execute("timeline.html", data)
+	if err == nil && data.Problem != nil {
+		err = &shownProblem{pr}
+	}
 	return "Activity", body, err
+}
+
+func (p *Plugin) fillTimeline(a asking, r *http.Request, data *timelineData) error {
+	q, err := parseQuery(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	maps.DeleteFunc(q, func(_ string, v []string) bool { return len(v) == 1 && v[0] == "" }) // a form sends its empty fields too
+	data.Query, data.Ascending = q, q.Get("order") == "asc"
+	data.Filtered = slices.ContainsFunc(paramNames, func(n string) bool { return n != "after" && n != "before" && q.Get(n) != "" })
+	for _, n := range []string{"about", "relation", "organization", "session", "request", "correlation", "action_prefix", "limit"} {
+		if v := q.Get(n); v != "" && len(q[n]) == 1 {
+			data.Hidden = append(data.Hidden, n)
+			data.About = append(data.About, strings.ReplaceAll(n, "_", " ")+" "+plain(cut(v, 80)))
+		}
+	}
+	f, err := parseFilter(q, a.settings.PageSize)
+	if err != nil {
+		return err
+	}
+	f.viewer = a.viewer()
+	pg, err := a.store.list(r.Context(), f)
+	if err != nil {
+		return err
+	}
+	l, now := a.labels(r, pg.entries), p.now().UTC()
+	for _, e := range pg.entries {
+		date := e.OccurredAt.Format(time.DateOnly)
+		if n := len(data.Groups); n == 0 || data.Groups[n-1].date != date {
+			data.Groups = append(data.Groups, group{Day: day(e.OccurredAt, now), date: date})
+		}
+		g := &data.Groups[len(data.Groups)-1]
+		g.Entries = append(g.Entries, l.line(e))
+	}
+	data.Next, data.Prev = pageLink(q, "after", pg.next), pageLink(q, "before", pg.prev)
+	if f.after != nil || f.before != nil {
+		data.Start = pageLink(q, "", nil)
+	}
+	if a.who.Administrator {
+		st, err := a.store.status(r.Context())
+		if err != nil {
+			return err
+		}
+		data.Conflicts = st.Conflicts
+	}
+	return nil
+}
+
+// pageLink is the page's own address at another place of the timeline: without a parameter at its start, empty without a
+// place.
+func pageLink(q url.Values, param string, c *cursor) string {
+	if c == nil && param != "" {
+		return ""
+	}
+	u := maps.Clone(q)
+	u.Del("after")
+	u.Del("before")
+	if c != nil {
+		u.Set(param, c.String())
+	}
+	if len(u) == 0 {
+		return "/threadline"
+	}
+	return "/threadline?" + u.Encode()
 }
 
 func (p *Plugin) entryPage(a asking, r *http.Request) (string, template.HTML, error) {
@@ -158,69 +209,56 @@ func (p *Plugin) entryPage(a asking, r *http.Request) (string, template.HTML, er
 	if err != nil {
 		return "", "", err
 	}
-	who := a.labels(r, []Entry{*e})
-	body, err := execute("entry.html", struct {
+	l := a.labels(r, []Entry{*e})
+	data := struct {
 		Admin bool
 		line
-	}{a.who.Administrator, line{*e, who(e.Actor)}})
+		Targets []named
+		Facts   []fact
+		Other   []Conflict
+		Day     string
+	}{Admin: a.who.Administrator, line: l.line(*e), Day: day(e.OccurredAt, p.now().UTC())}
+	for _, t := range e.Targets {
+		data.Targets = append(data.Targets, named{t, l.name(t)})
+	}
+	for _, k := range slices.Sorted(maps.Keys(e.Metadata)) {
+		data.Facts = append(data.Facts, fact{plain(k), pretty(e.Metadata[k])})
+	}
+	if a.who.Administrator {
+		if data.Other, err = a.store.conflicts(r.Context(), e.AuditID); err != nil {
+			return "", "", err
+		}
+	}
+	body, err := execute("entry.html", data)
 	return words(e.Action), body, err
+}
+
+// named is a target with what it is called.
+type named struct {
+	pluginsdk.Ref
+	Name string
+}
+
+func (p *Plugin) statusPage(a asking, r *http.Request) (string, template.HTML, error) {
+	if !a.who.Administrator {
+		return "", "", errNotAdmin
+	}
+	st, err := a.store.status(r.Context())
+	if err != nil {
+		return "", "", err
+	}
+	cs, err := a.store.conflicts(r.Context(), "")
+	if err != nil {
+		return "", "", err
+	}
+	body, err := execute("status.html", struct {
+		Status
+		Since map[string]int64
+		Other []Conflict
+	}{st, p.recorded.counts(), cs})
+	return "Timeline status", body, err
 }
 
 // categories are those of the catalogue, for the form.
 var categories = []string{"account", "admin", "authentication", "device", "impersonation", "mfa", "oauth", "organization", "passkey", "security",
-	"session", "token", "webhook"}
-
-// pageLink is the page's own address at another place of the timeline; empty without a place.
-func pageLink(q url.Values, param string, c *cursor) string {
-	if c == nil {
-		return ""
-	}
-	u := url.Values{}
-	for k, v := range q {
-		if k != "after" && k != "before" {
-			u[k] = v
-		}
-	}
-	u.Set(param, c.String())
-	return "/threadline?" + u.Encode()
-}
-
-// labels gives a function that names an actor to the one who looks. Only administrators see other people's addresses;
-// one call fetches them all, and without it (not granted, or failing) the ids are shown.
-func (a asking) labels(r *http.Request, entries []Entry) func(pluginsdk.Ref) string {
-	emails := map[string]string{}
-	if a.who.Administrator && a.host.Granted(pluginsdk.IdentityRead) {
-		var ids []string
-		for _, e := range entries {
-			if e.Actor.Type == "user" && !slices.Contains(ids, e.Actor.ID) {
-				ids = append(ids, e.Actor.ID)
-			}
-		}
-		if len(ids) > 0 {
-			users, err := a.host.Identity().Users(r.Context(), ids...)
-			if err != nil {
-				a.log.Warn("names not available", "error", err)
-			}
-			for _, u := range users {
-				emails[u.ID] = u.Email
-			}
-		}
-	}
-	return func(actor pluginsdk.Ref) string {
-		switch {
-		case actor.Type == "user" && actor.ID == a.who.UserID:
-			return "You"
-		case actor.Type == "user" && emails[actor.ID] != "":
-			return emails[actor.ID]
-		case actor.Display != "":
-			return actor.Display
-		case !a.who.Administrator && actor.Type == "user":
-			return "Somebody else"
-		case actor.ID == "":
-			return strings.ToUpper(actor.Type[:1]) + actor.Type[1:]
-		case !a.who.Administrator:
-			return "An " + strings.ReplaceAll(actor.Type, "_", " ")
-		}
-		return actor.Type + " " + actor.ID
-	}
-}
+	"session", "system", "token", "webhook"}

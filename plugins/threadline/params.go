@@ -3,12 +3,14 @@ package threadline
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // paramError says which query parameter is wrong, and how.
@@ -23,21 +25,41 @@ var paramNames = []string{"actor", "target", "about", "relation", "organization"
 // maxParam bounds a parameter's value, in bytes.
 const maxParam = 512
 
-// parseFilter reads a timeline's query string. An unknown or repeated parameter is an error: a filter that was
+// parseQuery reads a query string. url.URL.Query would drop what it can't read and go on.
+func parseQuery(raw string) (url.Values, error) {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, &paramError{"query", "it is not a well-formed query string"}
+	}
+	return q, nil
+}
+
+// checkText refuses what no stored text can be equal to, and what a database would refuse.
+func checkText(s string) string {
+	switch {
+	case len(s) > maxParam:
+		return fmt.Sprintf("it has %d bytes; at most %d are allowed", len(s), maxParam)
+	case !utf8.ValidString(s):
+		return "it is not UTF-8"
+	case strings.IndexByte(s, 0) >= 0:
+		return "it contains a NUL character"
+	}
+	return ""
+}
+
+// parseFilter makes a filter of a query string's parameters. An unknown or repeated one is an error: a filter that was
 // misspelt must not silently show more than was asked for.
 func parseFilter(q url.Values, pageSize int) (Filter, error) {
-	for name, values := range q {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		values := q[name]
 		if !slices.Contains(paramNames, name) {
-			return Filter{}, &paramError{name, "there is no such parameter; there are " + strings.Join(paramNames, ", ")}
+			return Filter{}, &paramError{plain(cut(name, 40)), "there is no such parameter; there are " + strings.Join(paramNames, ", ")}
 		}
 		if len(values) > 1 {
 			return Filter{}, &paramError{name, "it is given more than once"}
 		}
-		if len(values[0]) > maxParam {
-			return Filter{}, &paramError{name, fmt.Sprintf("it has %d bytes; at most %d are allowed", len(values[0]), maxParam)}
-		}
-		if strings.ContainsRune(values[0], 0) {
-			return Filter{}, &paramError{name, "it contains a NUL character"}
+		if wrong := checkText(values[0]); wrong != "" {
+			return Filter{}, &paramError{name, wrong}
 		}
 	}
 	f := Filter{
@@ -63,7 +85,7 @@ func parseFilter(q url.Values, pageSize int) (Filter, error) {
 	switch v := q.Get("relation"); relation(v) {
 	case both:
 	case did, done:
-		if len(f.subjects) == 0 || q.Get("about") == "" {
+		if q.Get("about") == "" {
 			return Filter{}, &paramError{"relation", "it needs about=type:id"}
 		}
 		f.subjects[0].relation = relation(v)
@@ -92,10 +114,11 @@ func parseFilter(q url.Values, pageSize int) (Filter, error) {
 	if f.ipLow, f.ipHigh, err = ipRange(q.Get("ip")); err != nil {
 		return Filter{}, &paramError{"ip", err.Error()}
 	}
-	for name, dst := range map[string]*int64{"from": &f.from, "to": &f.to} {
-		if *dst, err = parseTime(q.Get(name)); err != nil {
-			return Filter{}, &paramError{name, err.Error()}
-		}
+	if f.from, err = parseTime(q.Get("from")); err != nil {
+		return Filter{}, &paramError{"from", err.Error()}
+	}
+	if f.to, err = parseTime(q.Get("to")); err != nil {
+		return Filter{}, &paramError{"to", err.Error()}
 	}
 	if f.from != 0 && f.to != 0 && f.from >= f.to {
 		return Filter{}, &paramError{"to", "it must be later than from"}
@@ -103,12 +126,11 @@ func parseFilter(q url.Values, pageSize int) (Filter, error) {
 	if q.Get("after") != "" && q.Get("before") != "" {
 		return Filter{}, &paramError{"before", "give after or before, not both"}
 	}
-	for name, dst := range map[string]**cursor{"after": &f.after, "before": &f.before} {
-		if v := q.Get(name); v != "" {
-			if *dst, err = parseCursor(v); err != nil {
-				return Filter{}, &paramError{name, err.Error()}
-			}
-		}
+	if f.after, err = parseCursor(q.Get("after")); err != nil {
+		return Filter{}, &paramError{"after", err.Error()}
+	}
+	if f.before, err = parseCursor(q.Get("before")); err != nil {
+		return Filter{}, &paramError{"before", err.Error()}
 	}
 	return f, nil
 }

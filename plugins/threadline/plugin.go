@@ -4,7 +4,9 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +21,9 @@ const Version = "0.1.0"
 
 //go:embed migrations
 var migrations embed.FS
+
+// healthTime is how long the database may take to say how the projection stands; Sigra waits two seconds for it all.
+const healthTime = 1500 * time.Millisecond
 
 // settings is the config block.
 type settings struct {
@@ -117,3 +122,26 @@ func (p *Plugin) Record(ctx context.Context, rows []pluginsdk.AuditRow) (plugins
 
 // ServeHTTP implements pluginsdk.Routes.
 func (p *Plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
+
+// Health implements pluginsdk.HealthReporter: the figures `sigra plugin info threadline` shows.
+func (p *Plugin) Health(ctx context.Context) (map[string]string, error) {
+	facts := map[string]string{}
+	for name, n := range p.recorded.counts() {
+		facts[name+"_since_start"] = strconv.FormatInt(n, 10)
+	}
+	st := p.state.Load()
+	if st == nil {
+		return facts, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, healthTime)
+	defer cancel()
+	s, err := st.store.status(ctx)
+	if err != nil {
+		return facts, fmt.Errorf("its database: %w", err)
+	}
+	facts["entries"], facts["conflicts"] = strconv.FormatInt(s.Entries, 10), strconv.FormatInt(s.Conflicts, 10)
+	if s.LastIngested != nil {
+		facts["last_ingested_at"] = s.LastIngested.Format(time.RFC3339)
+	}
+	return facts, nil
+}

@@ -2,17 +2,20 @@ package threadline
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/sigra-auth/sigra/pluginsdk"
 )
 
 // maxPage is the most entries one page can have.
 const maxPage = 200
 
-// ref names whose timeline is asked for.
-type ref struct{ typ, id string }
+// queryTime bounds a question. Every view is a range of an index, but a filter that hardly anything in a long range
+// meets has to walk it.
+const queryTime = 5 * time.Second
 
 // relation narrows a timeline to what its subject did, or what was done to it.
 type relation string
@@ -69,51 +72,91 @@ func (w *where) add(cond string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
-const entryColumns = `e.audit_id, e.occurred_at, e.ingested_at, e.action, e.category, e.crud, e.outcome, e.reason, e.actor_type, e.actor_id,
-	e.organization_id, e.session_id, e.request_id, e.correlation_id, e.ip, e.auth_method, e.detail`
-
-// list reads one page. Where the timeline is somebody's, it walks that one's links in time order and fetches an entry
-// for each; otherwise it walks the entries.
-func (s *store) list(ctx context.Context, f Filter) (page, error) {
-	if f.limit <= 0 || f.limit > maxPage {
-		f.limit = maxPage
-	}
-	var w where
-	from, key := "threadline_entry e", "e"
-	// The narrowest subject should lead; the viewer's own links are fewer than most resources'.
+// sources are the tables a question reads, the one whose order is the timeline's first.
+//
+// A session, a request and a correlation have few entries: they lead when they are asked for. Otherwise it is the links
+// of somebody, in time order, with an entry looked up for each, or the entries themselves. SQLite is told the order
+// (CROSS JOIN), Postgres finds it.
+func (s *store) sources(f Filter, w *where) (from, key string) {
 	subjects := f.subjects
 	if f.viewer != nil {
 		subjects = append([]subject{{ref: *f.viewer}}, subjects...)
 	}
+	join := " JOIN "
+	if s.dialect == pluginsdk.SQLite {
+		join = " CROSS JOIN "
+	}
+	few := f.session != "" || f.request != "" || f.correlation != ""
+	if from, key = "threadline_entry e", "e"; !few && len(subjects) > 0 {
+		from, key = "threadline_link l0", "l0"
+	}
 	for i, sub := range subjects {
-		t := fmt.Sprintf("l%d", i)
-		if i == 0 {
-			key = t
-			from = "threadline_link l0 JOIN threadline_entry e ON e.audit_id = l0.audit_id AND e.occurred_at = l0.occurred_at"
-		} else {
-			from += fmt.Sprintf(" JOIN threadline_link %[1]s ON %[1]s.audit_id = l0.audit_id AND %[1]s.occurred_at = l0.occurred_at", t)
+		l := fmt.Sprintf("l%d", i)
+		if l != key {
+			from += join + fmt.Sprintf("threadline_link %[1]s ON %[1]s.audit_id = %[2]s.audit_id AND %[1]s.occurred_at = %[2]s.occurred_at", l, key)
 		}
-		w.add(t+".ref_type = ? AND "+t+".ref_id = ?", sub.typ, sub.id)
+		w.add(l+".ref_type = ? AND "+l+".ref_id = ?", sub.typ, sub.id)
 		switch sub.relation {
 		case did:
-			w.add(t + ".did")
+			w.add(l + ".did")
 		case done:
-			w.add(t + ".done")
+			w.add(l + ".done")
+		}
+		if f.viewer != nil && sub.ref != *f.viewer {
+			switch {
+			case sub.relation == did, slices.Contains(actors, sub.typ):
+				w.add("l0.own")
+			case sub.relation == both:
+				w.add("(l0.own OR " + l + ".done)")
+			}
 		}
 	}
+	if key != "e" {
+		from += join + "threadline_entry e ON e.audit_id = l0.audit_id"
+	}
+	if f.viewer != nil && (few || f.ipLow != "") {
+		w.add("l0.own")
+	}
+	return from, key
+}
+
+// conditions of the entry's own fields. Where an index leaves out what has no value, its condition is repeated here in
+// the same words: without it neither database can tell that the index will do.
+func (f Filter) conditions(w *where) {
 	for _, c := range []struct{ cond, value string }{
-		{"e.organization_id = ?", f.organization}, {"e.session_id = ?", f.session}, {"e.request_id = ?", f.request},
-		{"e.correlation_id = ?", f.correlation}, {"e.action = ?", f.action}, {"e.category = ?", f.category}, {"e.outcome = ?", f.outcome},
-		{"e.ip_key >= ?", f.ipLow}, {"e.ip_key <= ?", f.ipHigh},
+		{"e.organization_id = ? AND e.organization_id <> ''", f.organization}, {"e.session_id = ? AND e.session_id <> ''", f.session},
+		{"e.request_id = ? AND e.request_id <> ''", f.request}, {"e.correlation_id = ? AND e.correlation_id <> ''", f.correlation},
+		{"e.action = ?", f.action}, {"e.category = ?", f.category},
 	} {
 		if c.value != "" {
 			w.add(c.cond, c.value)
 		}
 	}
+	switch f.outcome {
+	case "":
+	case "success":
+		w.add("e.outcome = 'success'")
+	default:
+		w.add("e.outcome = ? AND e.outcome <> 'success'", f.outcome)
+	}
+	switch f.ipLow {
+	case "":
+	case f.ipHigh:
+		w.add("e.ip_key = ? AND e.ip_key <> ''", f.ipLow)
+	default:
+		w.add("e.ip_key >= ? AND e.ip_key <= ?", f.ipLow, f.ipHigh)
+	}
 	if f.actionPrefix != "" {
-		// Action names are ASCII; U+10FFFF sorts after anything that can follow the prefix, in bytes.
+		// U+10FFFF sorts after anything that can follow the prefix, in bytes.
 		w.add("e.action >= ? AND e.action < ?", f.actionPrefix, f.actionPrefix+"\U0010FFFF")
 	}
+}
+
+// question is the text and the arguments of one page's query, for one entry more than the page has.
+func (s *store) question(f Filter) (text string, args []any) {
+	var w where
+	from, key := s.sources(f, &w)
+	f.conditions(&w)
 	if f.from != 0 {
 		w.add(key+".occurred_at >= ?", f.from)
 	}
@@ -122,8 +165,7 @@ func (s *store) list(ctx context.Context, f Filter) (page, error) {
 	}
 	// The page before a place is read in the opposite order and turned round.
 	ascending, at := f.oldestFirst, f.after
-	backwards := f.before != nil
-	if backwards {
+	if f.before != nil {
 		ascending, at = !ascending, f.before
 	}
 	dir, cmp := "DESC", "<"
@@ -133,30 +175,40 @@ func (s *store) list(ctx context.Context, f Filter) (page, error) {
 	if at != nil {
 		w.add("("+key+".occurred_at, "+key+".audit_id) "+cmp+" (?, ?)", at.occurredAt, at.auditID)
 	}
-	query := "SELECT " + entryColumns + " FROM " + from
-	if len(w.conds) > 0 {
-		query += " WHERE " + strings.Join(w.conds, " AND ")
+	own := "TRUE"
+	if f.viewer != nil {
+		own = "l0.own"
 	}
-	query += fmt.Sprintf(" ORDER BY %[1]s.occurred_at %[2]s, %[1]s.audit_id %[2]s LIMIT %[3]d", key, dir, f.limit+1)
+	text = "SELECT " + entryColumns + ", " + own + " FROM " + from
+	if len(w.conds) > 0 {
+		text += " WHERE " + strings.Join(w.conds, " AND ")
+	}
+	return text + fmt.Sprintf(" ORDER BY %[1]s.occurred_at %[2]s, %[1]s.audit_id %[2]s LIMIT %[3]d", key, dir, f.limit+1), w.args
+}
 
-	entries, err := s.scan(ctx, query, w.args)
+// list reads one page.
+func (s *store) list(ctx context.Context, f Filter) (page, error) {
+	if f.limit <= 0 || f.limit > maxPage {
+		f.limit = maxPage
+	}
+	text, args := s.question(f)
+	entries, err := s.read(ctx, f.viewer, text, args)
 	if err != nil {
 		return page{}, err
 	}
+	backwards := f.before != nil
 	more := len(entries) > f.limit
 	if more {
 		entries = entries[:f.limit]
 	}
 	if backwards {
-		for i, j := 0, len(entries)-1; i < j; i, j = i+1, j-1 {
-			entries[i], entries[j] = entries[j], entries[i]
-		}
+		slices.Reverse(entries)
 	}
 	p := page{entries: entries}
 	if len(entries) == 0 {
 		return p, nil
 	}
-	if (backwards && more) || (!backwards && at != nil) {
+	if (backwards && more) || (!backwards && f.after != nil) {
 		p.prev = cursorOf(entries[0])
 	}
 	if backwards || more {
@@ -167,73 +219,51 @@ func (s *store) list(ctx context.Context, f Filter) (page, error) {
 
 // get finds one entry, if viewer (nil: anybody) may see it.
 func (s *store) get(ctx context.Context, auditID string, viewer *ref) (*Entry, error) {
-	query, args := `SELECT `+entryColumns+` FROM threadline_entry e WHERE e.audit_id = $1`, []any{auditID}
+	text, args := `SELECT `+entryColumns+`, TRUE FROM threadline_entry e WHERE e.audit_id = $1`, []any{auditID}
 	if viewer != nil {
-		query += ` AND EXISTS (SELECT 1 FROM threadline_link l WHERE l.ref_type = $2 AND l.ref_id = $3 AND l.occurred_at = e.occurred_at AND l.audit_id = e.audit_id)`
+		text = `SELECT ` + entryColumns + `, l0.own FROM threadline_entry e
+			JOIN threadline_link l0 ON l0.audit_id = e.audit_id AND l0.occurred_at = e.occurred_at
+			WHERE e.audit_id = $1 AND l0.ref_type = $2 AND l0.ref_id = $3`
 		args = append(args, viewer.typ, viewer.id)
 	}
-	entries, err := s.scan(ctx, query+` LIMIT 1`, args)
+	entries, err := s.read(ctx, viewer, text, args)
 	if err != nil || len(entries) == 0 {
 		return nil, err
 	}
 	return &entries[0], nil
 }
 
-func (s *store) scan(ctx context.Context, query string, args []any) ([]Entry, error) {
-	rows, err := s.db.QueryContext(ctx, query, args...)
+// read gives the entries as viewer may see them.
+func (s *store) read(ctx context.Context, viewer *ref, text string, args []any) ([]Entry, error) {
+	bounded, cancel := context.WithTimeout(ctx, queryTime)
+	defer cancel()
+	entries, err := s.scan(bounded, viewer, text, args)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return nil, errTooSlow
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read timeline: %w", err)
-	}
-	defer func() { _ = rows.Close() }()
-	entries := []Entry{}
-	for rows.Next() {
-		var e Entry
-		var occurred, ingested int64
-		var raw string
-		if err := rows.Scan(&e.AuditID, &occurred, &ingested, &e.Action, &e.Category, &e.CRUD, &e.Outcome, &e.Reason, &e.Actor.Type, &e.Actor.ID,
-			&e.OrganizationID, &e.SessionID, &e.RequestID, &e.CorrelationID, &e.IP, &e.AuthMethod, &raw); err != nil {
-			return nil, fmt.Errorf("read timeline: %w", err)
-		}
-		var d detail
-		if err := json.Unmarshal([]byte(raw), &d); err != nil {
-			return nil, fmt.Errorf("read timeline: entry %s: %w", e.AuditID, err)
-		}
-		e.OccurredAt, e.IngestedAt = time.UnixMicro(occurred).UTC(), time.UnixMicro(ingested).UTC()
-		e.Actor.Display, e.Impersonator, e.Targets, e.UserAgent, e.Metadata = d.ActorDisplay, d.Impersonator, d.Targets, d.UserAgent, d.Metadata
-		entries = append(entries, e)
-	}
-	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read timeline: %w", err)
 	}
 	return entries, nil
 }
 
-// Status is how the projection stands.
-type Status struct {
-	Entries      int64      `json:"entries"`
-	Conflicts    int64      `json:"conflicts"`
-	LastOccurred *time.Time `json:"last_occurred_at,omitempty"`
-	LastIngested *time.Time `json:"last_ingested_at,omitempty"`
-	Position     string     `json:"position,omitempty"` // of the newest row in the core's log order
-}
-
-// status reads the figures an operator asks for. The number of entries is that of the highest sequence number, which
-// costs no count; it exceeds the true number by rows lost to rolled back batches.
-func (s *store) status(ctx context.Context) (Status, error) {
-	var st Status
-	var occurred, ingested int64
-	err := s.db.QueryRowContext(ctx, `SELECT COALESCE((SELECT MAX(seq) FROM threadline_entry), 0),
-		(SELECT COUNT(*) FROM threadline_conflict),
-		COALESCE((SELECT MAX(occurred_at) FROM threadline_entry), 0),
-		COALESCE((SELECT ingested_at FROM threadline_entry ORDER BY seq DESC LIMIT 1), 0),
-		COALESCE((SELECT position FROM threadline_entry ORDER BY seq DESC LIMIT 1), '')`).
-		Scan(&st.Entries, &st.Conflicts, &occurred, &ingested, &st.Position)
+func (s *store) scan(ctx context.Context, viewer *ref, text string, args []any) ([]Entry, error) {
+	rows, err := s.db.QueryContext(ctx, text, args...)
 	if err != nil {
-		return Status{}, fmt.Errorf("read status: %w", err)
+		return nil, err
 	}
-	if occurred != 0 {
-		o, i := time.UnixMicro(occurred).UTC(), time.UnixMicro(ingested).UTC()
-		st.LastOccurred, st.LastIngested = &o, &i
+	defer func() { _ = rows.Close() }()
+	entries := []Entry{}
+	for rows.Next() {
+		var own bool
+		e, err := scanEntry(rows.Scan, &own)
+		if err != nil {
+			return nil, err
+		}
+		if viewer != nil {
+			e = e.masked(*viewer, own)
+		}
+		entries = append(entries, e)
 	}
-	return st, nil
+	return entries, rows.Err()
 }
