@@ -171,7 +171,7 @@ func (h *Host) fromStatus(op string, s Service, err error) error {
 		return &classified{class: retryable, err: text, retryAfter: after}
 	case codes.PermissionDenied:
 		if reason == notGrantedReason {
-			return fmt.Errorf("%s: %w", op, h.notGranted(s))
+			return h.notGranted(s)
 		}
 		return &classified{class: denied, err: errors.New(st.Message()), reason: reason}
 	case codes.Unknown, codes.Internal, codes.DataLoss:
