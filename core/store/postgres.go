@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -80,23 +79,6 @@ func checkVersion(name string, version int) error {
 		return fmt.Errorf("database %s is Postgres %d.%d; Sigra needs 13 or newer", name, version/10000, version%10000)
 	}
 	return nil
-}
-
-// registerUUID lets uuid.UUID travel in binary, without the detour over its text form.
-func registerUUID(m *pgtype.Map) {
-	m.TryWrapEncodePlanFuncs = append([]pgtype.TryWrapEncodePlanFunc{func(v any) (pgtype.WrappedEncodePlanNextSetter, any, bool) {
-		if u, ok := v.(uuid.UUID); ok {
-			return &uuidEncode{}, [16]byte(u), true
-		}
-		return nil, nil, false
-	}}, m.TryWrapEncodePlanFuncs...)
-}
-
-type uuidEncode struct{ next pgtype.EncodePlan }
-
-func (p *uuidEncode) SetNext(next pgtype.EncodePlan) { p.next = next }
-func (p *uuidEncode) Encode(v any, buf []byte) ([]byte, error) {
-	return p.next.Encode([16]byte(v.(uuid.UUID)), buf)
 }
 
 func (e *pgEngine) Dialect() Dialect { return Postgres }
