@@ -15,17 +15,34 @@ func (s *Server) headers(next http.Handler) http.Handler {
 }
 
 func (s *Server) setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", basePolicy)       // ASVS 5.0 3.4.3, 3.4.6
-	h.Set("X-Content-Type-Options", "nosniff")         // ASVS 5.0 3.4.4
-	h.Set("X-Frame-Options", "DENY")                   // for what does not know frame-ancestors
-	h.Set("Cross-Origin-Opener-Policy", "same-origin") // ASVS 5.0 3.4.8
-	h.Set("Cross-Origin-Resource-Policy", "same-origin")
-	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-	h.Set("Cache-Control", "no-store") // ASVS 5.0 14.3.2; assets replace it
-	// ASVS 5.0 3.4.5. Not no-referrer everywhere: under it browsers send "Origin: null" with a form (Fetch §3.2.5), and
-	// those without Sec-Fetch-Site would fail the cross-origin check. Pages with a token in their address set it.
-	h.Set("Referrer-Policy", "same-origin")
-	if s.base.Scheme == "https" {
-		h.Set("Strict-Transport-Security", "max-age=31536000") // ASVS 5.0 3.4.1; RFC 6797 §7.2
+	for _, f := range s.fields {
+		h[f.name] = f.value
 	}
+}
+
+// field is a header in the form that net/http keeps it in. The slice is shared by all answers: it has no room to append
+// to, and nothing writes into one.
+type field struct {
+	name  string // canonical
+	value []string
+}
+
+// baseHeaders are the fields of every answer.
+func baseHeaders(https bool) []field {
+	fields := []field{
+		{"Content-Security-Policy", []string{basePolicy}},       // ASVS 5.0 3.4.3, 3.4.6
+		{"X-Content-Type-Options", []string{"nosniff"}},         // ASVS 5.0 3.4.4
+		{"X-Frame-Options", []string{"DENY"}},                   // for what does not know frame-ancestors
+		{"Cross-Origin-Opener-Policy", []string{"same-origin"}}, // ASVS 5.0 3.4.8
+		{"Cross-Origin-Resource-Policy", []string{"same-origin"}},
+		{"Permissions-Policy", []string{"camera=(), geolocation=(), microphone=(), payment=(), usb=()"}},
+		{"Cache-Control", []string{"no-store"}}, // ASVS 5.0 14.3.2; assets replace it
+		// ASVS 5.0 3.4.5. Not no-referrer everywhere: under it browsers send "Origin: null" with a form (Fetch §3.2.5), and
+		// those without Sec-Fetch-Site would fail the cross-origin check. Pages with a token in their address set it.
+		{"Referrer-Policy", []string{"same-origin"}},
+	}
+	if https {
+		fields = append(fields, field{"Strict-Transport-Security", []string{"max-age=31536000"}}) // ASVS 5.0 3.4.1; RFC 6797 §7.2
+	}
+	return fields
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,6 +16,21 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	panics   prometheus.Counter
 	limited  *prometheus.CounterVec
+
+	series sync.Map // labels -> *series
+}
+
+// labels name a series. There are few: methods and routes are known ones.
+type labels struct {
+	method, route string
+	status        int
+}
+
+// series is where requests of one kind are counted. Looking a label set up costs as much as all else that a request's
+// observation does, so it is done once.
+type series struct {
+	requests prometheus.Counter
+	duration prometheus.Observer
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -48,9 +64,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) observe(method, route string, status int, took time.Duration) {
-	method = knownMethod(method)
-	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
-	m.duration.WithLabelValues(method, route).Observe(took.Seconds())
+	l := labels{knownMethod(method), route, status}
+	kept, ok := m.series.Load(l)
+	if !ok {
+		kept, _ = m.series.LoadOrStore(l, &series{
+			m.requests.WithLabelValues(l.method, l.route, strconv.Itoa(l.status)), m.duration.WithLabelValues(l.method, l.route),
+		})
+	}
+	counted := kept.(*series)
+	counted.requests.Inc()
+	counted.duration.Observe(took.Seconds())
 }
 
 // knownMethod keeps the label's values few: a client may send any word as a method.

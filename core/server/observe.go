@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/sigra-auth/sigra/core/request"
 )
 
@@ -41,6 +43,16 @@ func (s *Server) account(rec *recorder, r *http.Request, took time.Duration) {
 	}
 	s.metrics.observe(r.Method, route, rec.status, took)
 
+	level := hclog.Info
+	switch {
+	case rec.status >= 500:
+		level = hclog.Warn
+	case quiet[route]:
+		level = hclog.Debug
+	}
+	if s.log.GetLevel() > level { // what nobody reads is not put together either
+		return
+	}
 	info := request.From(r.Context())
 	fields := []any{
 		"request_id", info.ID, "method", knownMethod(r.Method), "route", route, "status", rec.status,
@@ -54,14 +66,7 @@ func (s *Server) account(rec *recorder, r *http.Request, took time.Duration) {
 	if p := r.URL.Path; (route == unmatched || strings.HasPrefix(route, pluginLabel)) && len(p) <= 128 && !strings.ContainsRune(p, '@') {
 		fields = append(fields, "path", p)
 	}
-	switch {
-	case rec.status >= 500:
-		s.log.Warn("request", fields...)
-	case quiet[route]:
-		s.log.Debug("request", fields...)
-	default:
-		s.log.Info("request", fields...)
-	}
+	s.log.Log(level, "request", fields...)
 }
 
 // Route labels that are no template of the router.

@@ -62,7 +62,7 @@ func (s *Server) dispatch(browser bool) http.Handler {
 				}
 			}
 			s.boundBody(w, r)
-			match.Handler.ServeHTTP(w, mux.SetURLVars(r, match.Vars))
+			match.Handler.ServeHTTP(w, withVars(r, match.Vars))
 		}
 	})
 }
@@ -100,21 +100,29 @@ func templateOf(route *mux.Route) string {
 	return t
 }
 
-// api hands over to the JSON API, which has a router of its own.
+// api hands over to the JSON API, which has a router of its own. Its handler is found here and run, not found a second
+// time by the router.
 func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	h := s.cfg.API
 	if request.From(r.Context()).Operator != "" && s.cfg.ControlAPI != nil {
 		h = s.cfg.ControlAPI
 	}
-	if m, ok := s.cfg.API.(interface {
-		Match(*http.Request, *mux.RouteMatch) bool
-	}); ok {
+	if m, ok := h.(*mux.Router); ok {
 		var match mux.RouteMatch
-		if m.Match(r, &match) && match.MatchErr == nil {
+		if m.Match(r, &match) && match.MatchErr == nil && match.Handler != nil {
 			label(w, templateOf(match.Route))
+			h, r = match.Handler, withVars(r, match.Vars)
 		}
 	}
 	h.ServeHTTP(w, r)
+}
+
+// withVars spares a request without variables the copy.
+func withVars(r *http.Request, vars map[string]string) *http.Request {
+	if len(vars) == 0 {
+		return r
+	}
+	return mux.SetURLVars(r, vars)
 }
 
 // plugin asks the plugins, then gives up.

@@ -50,6 +50,7 @@ type Server struct {
 	cfg     Config
 	base    *url.URL
 	hosts   map[string]bool
+	fields  []field // headers of every answer
 	router  *mux.Router
 	metrics *metrics
 	origin  *http.CrossOriginProtection
@@ -90,6 +91,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, base: base, log: cfg.Logger,
 		hosts:   allowedHosts(base, cfg.Hosts),
+		fields:  baseHeaders(base.Scheme == "https"),
 		streams: map[*recorder]context.CancelFunc{},
 	}
 	if s.metrics, err = newMetrics(cfg.Register); err != nil {
