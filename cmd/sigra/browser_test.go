@@ -229,20 +229,20 @@ func (w *walk) timeline() {
 	b.do("look at it", w.shot(b, "20-activity"))
 
 	// The last things first, three to a page, and back again.
-	newest := b.text()
+	newest := b.entries()
 	b.do("next page", click(`a[rel=next]`), arrive("Activity"), there(`a[rel=prev]`), w.shot(b, "21-second-page"))
-	if b.text() == newest {
+	if b.entries() == newest {
 		w.t.Error("the second page is the first one")
 	}
 	b.do("previous page", click(`a[rel=prev]`), arrive("Activity"), until(`!document.querySelector("a[rel=prev]")`))
-	if got := b.text(); got != newest {
+	if got := b.entries(); got != newest {
 		w.t.Errorf("back on the first page there is\n%s\nwhere there was\n%s", got, newest)
 	}
 
 	// A filter, by the form.
 	b.do("filter", click(`details.filter summary`), w.shot(b, "22-filter-open"), typed(`#action`, "auth.logout"), click(`details.filter button`), arrive("Activity"),
 		there(`.timeline-entry`), w.shot(b, "23-filtered"))
-	if text := b.text(); strings.Contains(text, "Signed in") || !strings.Contains(text, "Signed out") {
+	if text := b.entries(); strings.Contains(text, "Signed in") || !strings.Contains(text, "Signed out") {
 		w.t.Errorf("filtered by auth.logout there is:\n%s", text)
 	}
 	b.do("nothing matches", open(w.home+"/threadline?action=no.such.action"), arrive("Activity"), there(`.empty`), w.shot(b, "24-nothing-matches"))

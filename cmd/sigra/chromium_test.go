@@ -125,6 +125,16 @@ func (b *tab) text() string {
 	return s
 }
 
+// entries is what the timeline on the page says.
+func (b *tab) entries() string {
+	b.t.Helper()
+	s, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`[...document.querySelectorAll(".timeline-entry")].map(e => e.innerText).join("\n\n")`))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
 // count is how many elements the page has.
 func (b *tab) count(css string) int {
 	b.t.Helper()
