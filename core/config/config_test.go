@@ -116,7 +116,8 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_EVENTS_TOKEN="+eventsToken,
 		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db")
 	if c.Keyring.RootKey.IsZero() || len(c.Keyring.OldRootKeys) != 1 || c.Database.URL.IsZero() || c.Events.Token.IsZero() || len(c.Telemetry.OTLP.Headers) != 1 ||
-		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 {
+		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].User != "nobody" ||
+		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256, CPU: 0.5}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 {
 		t.Errorf("not every commented setting was read:\n%s\n%+v", text, c)
 	}
 }

@@ -191,6 +191,16 @@ plugin "threadline" {}
 #     from    = "beginning"
 #   }
 #
+#   # What its process may use. Left out: as much as there is.
+#   limits {
+#     memory     = "128MiB" # it is killed above that, and started again
+#     open_files = 256
+#     cpu        = 0.5 # of one processor
+#   }
+#
+#   # Who its process runs as, if Sigra runs as root. Left out: root.
+#   user = "nobody"
+#
 #   # A database of its own. Without it: a file in data_dir, or a schema in Sigra's Postgres.
 #   database {
 #     url = env("GREETER_DATABASE_URL")

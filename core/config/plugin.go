@@ -21,6 +21,8 @@ type Plugin struct {
 	Env              []string // names of variables passed through
 	Gates            []PluginGate
 	Events           PluginEvents
+	Limits           PluginLimits
+	User             string      // who the process runs as; empty: whoever Sigra runs as
 	DatabaseURL      secret.Text // unset: storage beside Sigra's own
 
 	// Config is the nested config block, or an empty body when there is none. Decode reads it.
@@ -60,6 +62,13 @@ type PluginEvents struct {
 	Include, Exclude []string
 	// From is where a plugin that was never here before starts reading the log.
 	From string
+}
+
+// PluginLimits bound what the plugin's process may use. Zero values set no bound.
+type PluginLimits struct {
+	Memory    int64   // bytes resident, of the process and its children
+	OpenFiles int     // descriptors of each of its processes
+	CPU       float64 // of one processor: 0.5 is half of it
 }
 
 // At returns where a setting of the block stands ("grants", "source"), or the block's header when it isn't there.

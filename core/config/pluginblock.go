@@ -24,6 +24,7 @@ var (
 	pluginName   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 	grantName    = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(:[^\s:]+)?$`)
 	eventPattern = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?$`)
+	userName     = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_.-]{0,31}|[0-9]{1,10})$`)
 	hexDigest    = regexp.MustCompile(`^[0-9a-f]{64}$`)
 )
 
@@ -102,6 +103,13 @@ func readPlugin(b *block, label string) Plugin {
 		b.duration("timeout", &g.Timeout, 10*time.Millisecond, 30*time.Second, "")
 		p.Gates = append(p.Gates, g)
 	})
+	b.text("user", &p.User, "nobody", func(s string) (string, *problem) {
+		if userName.MatchString(s) {
+			return s, nil
+		}
+		return "", &problem{is: "is no name of a user", want: "A user of this machine, such as \"nobody\", or the number of one."}
+	})
+	b.nested("limits", func(b *block) { readPluginLimits(b, &p.Limits) })
 	p.Events.From = FromBeginning
 	b.nested("events", func(b *block) { readPluginEvents(b, &p.Events) })
 	b.nested("database", func(b *block) { b.secret("url", &p.DatabaseURL, databaseURL) })
@@ -128,6 +136,13 @@ func (b *block) rawConfig(p *Plugin) {
 			p.Config, p.ConfigRange = hb.Body, hb.DefRange()
 		}
 	}
+}
+
+// What is less than the least of these keeps any Go program from starting.
+func readPluginLimits(b *block, l *PluginLimits) {
+	b.size("memory", &l.Memory, 32*mib, 1024*gib)
+	b.number("open_files", &l.OpenFiles, 32, 1<<20, "")
+	b.fraction("cpu", &l.CPU, 0.05, 1024)
 }
 
 func readPluginEvents(b *block, e *PluginEvents) {
@@ -157,6 +172,9 @@ func checkPlugin(b *block, p Plugin) {
 	has := func(name string) bool { _, ok := p.ranges[name]; return ok }
 	if p.Required && !p.Enabled {
 		say("required", problem{is: "a plugin that is not enabled can't be required", want: "Sigra would never be ready. Remove one of the two settings."})
+	}
+	if p.User == "root" || p.User == "0" {
+		say("user", problem{warn: true, is: fmt.Sprintf("plugin %s is to run as root", p.Name), want: "That is what this setting is there to avoid. Name a user that owns nothing, such as \"nobody\"."})
 	}
 	if !has("source") {
 		if has("sha256") {
