@@ -20,6 +20,9 @@ type decoder struct {
 	where  map[string]hcl.Range // of each setting and block that was found
 	probe  func(Setting)        // set: nothing is decoded, every setting is reported
 	all    []Setting            // see elsewhere
+
+	lock     *Lock // nil: none, or one that can't be read
+	unpinned bool  // see Loader.Unpinned
 }
 
 // full reports whether enough was found wrong that more would help nobody. It also keeps a hostile file from costing more

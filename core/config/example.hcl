@@ -171,6 +171,7 @@ plugin "threadline" {}
 #   source = "/usr/lib/sigra/sigra-plugin-greeter"
 #   sha256 = "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 #   # insecure_unpinned = true # while you develop it: no sha256
+#   # reattach = "greeter.reattach.json" # while you debug it: where it runs by itself
 #
 #   enabled  = true  # false: never started
 #   required = false # true: Sigra is not ready without it

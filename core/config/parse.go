@@ -25,6 +25,8 @@ const (
 type Loader struct {
 	// Environ is what env("NAME") sees, as NAME=value; nil means the environment of the process.
 	Environ []string
+	// Unpinned lets external plugins stand without a checksum: for the command that is about to lock them.
+	Unpinned bool
 }
 
 // Load reads the file at path with the process's environment. The *Config is nil if there is an error among the diagnostics.
@@ -54,7 +56,7 @@ func (l Loader) Load(path string) (*Config, Diagnostics) {
 	return l.Parse(src, path)
 }
 
-// Parse reads the text of a configuration file.
+// Parse reads the text of a configuration file, and the lock file beside it when there is one.
 func (l Loader) Parse(src []byte, filename string) (cfg *Config, diags Diagnostics) {
 	s := newSource(src, filename, l.Environ)
 	if int64(len(src)) > maxSource {
@@ -65,7 +67,8 @@ func (l Loader) Parse(src []byte, filename string) (cfg *Config, diags Diagnosti
 	if body == nil {
 		return nil, diags.sorted()
 	}
-	d := &decoder{src: s, ctx: s.evalContext(), broken: diags.HasErrors()}
+	lock, lockDiags := LoadLock(LockPath(filename))
+	d := &decoder{src: s, ctx: s.evalContext(), broken: diags.HasErrors(), lock: lock, unpinned: l.Unpinned}
 	cfg = d.config(body)
 
 	// Where the text could not be understood, what was made of it is not worth a second message on the same line.
@@ -75,7 +78,7 @@ func (l Loader) Parse(src []byte, filename string) (cfg *Config, diags Diagnosti
 			all = append(all, m)
 		}
 	}
-	diags = all.sorted()
+	diags = append(all.sorted(), lockDiags...)
 	if diags.HasErrors() {
 		return nil, diags
 	}

@@ -13,17 +13,21 @@ type Plugin struct {
 	Name   string // the label
 	Source string // path of an external binary; empty means bundled
 	SHA256 string // 64 lower-case hex digits; empty for bundled and unpinned ones
+	// Locked is where SHA256 stands when it is from the lock file ("sigra.lock.hcl:4:3"); empty when it is in the block.
+	Locked string
 	// InsecureUnpinned lets an external binary run without SHA256.
 	InsecureUnpinned bool
-	Enabled          bool
-	Required         bool     // not ready without it
-	Grants           []string // "identity.read", "routes:/greeter"
-	Env              []string // names of variables passed through
-	Gates            []PluginGate
-	Events           PluginEvents
-	Limits           PluginLimits
-	User             string      // who the process runs as; empty: whoever Sigra runs as
-	DatabaseURL      secret.Text // unset: storage beside Sigra's own
+	// Reattach is a file that tells where the plugin runs by itself, under a debugger; empty: Sigra starts it.
+	Reattach    string
+	Enabled     bool
+	Required    bool     // not ready without it
+	Grants      []string // "identity.read", "routes:/greeter"
+	Env         []string // names of variables passed through
+	Gates       []PluginGate
+	Events      PluginEvents
+	Limits      PluginLimits
+	User        string      // who the process runs as; empty: whoever Sigra runs as
+	DatabaseURL secret.Text // unset: storage beside Sigra's own
 
 	// Config is the nested config block, or an empty body when there is none. Decode reads it.
 	Config hcl.Body
@@ -70,6 +74,9 @@ type PluginLimits struct {
 	OpenFiles int     // descriptors of each of its processes
 	CPU       float64 // of one processor: 0.5 is half of it
 }
+
+// has reports whether a setting stands in the block.
+func (p Plugin) has(setting string) bool { _, ok := p.ranges[setting]; return ok }
 
 // At returns where a setting of the block stands ("grants", "source"), or the block's header when it isn't there.
 func (p Plugin) At(setting string) hcl.Range {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -67,6 +68,7 @@ func readPlugin(b *block, label string) Plugin {
 		return "", pr
 	})
 	b.boolean("insecure_unpinned", &p.InsecureUnpinned)
+	b.file("reattach", &p.Reattach)
 	b.boolean("enabled", &p.Enabled)
 	b.boolean("required", &p.Required)
 	p.Grants = b.texts("grants", "identity.read", func(s string) (string, *problem) {
@@ -116,9 +118,27 @@ func readPlugin(b *block, label string) Plugin {
 	p.Config = &hclsyntax.Body{SrcRange: b.header, EndRange: b.header}
 	b.rawConfig(&p)
 	if b.d.probe == nil {
+		b.d.pin(&p)
 		checkPlugin(b, p)
 	}
+	p.Source, p.Reattach = absolute(p.Source), absolute(p.Reattach)
 	return p
+}
+
+// absolute makes a path of a file that was named relatively say where it is: plugins run elsewhere.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); path != "" && err == nil {
+		return abs
+	}
+	return path
+}
+
+// pin takes the checksum from the lock file when the block has none and does not say to do without.
+func (d *decoder) pin(p *Plugin) {
+	if d.lock == nil || p.Source == "" || p.InsecureUnpinned || p.has("sha256") {
+		return
+	}
+	p.SHA256, p.Locked, _ = d.lock.Sum(p.Name, Platform)
 }
 
 // rawConfig keeps the config block as it is.
@@ -169,7 +189,7 @@ func readPluginEvents(b *block, e *PluginEvents) {
 // checkPlugin looks for settings that contradict each other within a block.
 func checkPlugin(b *block, p Plugin) {
 	say := func(name string, pr problem) { b.report(name, p.At(name), pr) }
-	has := func(name string) bool { _, ok := p.ranges[name]; return ok }
+	has := p.has
 	if p.Required && !p.Enabled {
 		say("required", problem{is: "a plugin that is not enabled can't be required", want: "Sigra would never be ready. Remove one of the two settings."})
 	}
@@ -183,9 +203,22 @@ func checkPlugin(b *block, p Plugin) {
 		if p.InsecureUnpinned {
 			say("insecure_unpinned", problem{is: "insecure_unpinned is there but no source", want: "A plugin without source is part of Sigra's own binary and needs no checksum. Remove the line."})
 		}
+		if has("reattach") {
+			say("reattach", problem{is: "reattach is there but no source", want: "Only a program of its own can run under a debugger. Name the binary in source."})
+		}
 		return
 	}
+	if has("reattach") && !p.InsecureUnpinned {
+		say("reattach", problem{is: "reattach needs insecure_unpinned = true",
+			want: "Whoever can write that file decides what Sigra talks to. It is for development: say so, or remove the line."})
+	}
 	switch {
+	case b.d.unpinned: // they are about to be pinned
+	case p.Locked != "":
+	case !has("sha256") && !p.InsecureUnpinned && b.d.lock != nil && len(b.d.lock.Platforms(p.Name)) > 0:
+		say("source", problem{is: fmt.Sprintf("plugin %s is not locked for %s", p.Name, Platform),
+			want: fmt.Sprintf("The lock file has it for %s. If the program is the one you looked at, run here\n\n  sigra plugin lock %s\n\nor, with the file for this platform at hand, anywhere\n\n  sigra plugin lock %s --platform %s --file PATH",
+				strings.Join(b.d.lock.Platforms(p.Name), ", "), p.Name, p.Name, Platform)})
 	case p.InsecureUnpinned && has("sha256"):
 		say("insecure_unpinned", problem{is: "a plugin is either pinned by sha256 or unpinned", want: "Remove insecure_unpinned: the checksum is the safer of the two."})
 	case p.InsecureUnpinned:
@@ -199,7 +232,7 @@ func checkPlugin(b *block, p Plugin) {
 			want = "Sigra runs another program only if it is the one you looked at. " + line
 		}
 		say("source", problem{is: fmt.Sprintf("plugin %s is a program of its own and has no sha256", p.Name),
-			want: want + "\n\nWhile you develop it, insecure_unpinned = true does without."})
+			want: want + "\n\n`sigra plugin lock " + p.Name + "` writes it into a lock file instead. While you develop it, insecure_unpinned = true does without."})
 	}
 }
 
