@@ -40,7 +40,13 @@ func Handshake() goplugin.HandshakeConfig {
 //
 // What is printed to standard output or standard error appears in Sigra's log. SIGINT, SIGTERM and SIGHUP are left to
 // Sigra, which ends its plugins in order; when Sigra itself is gone the process ends within a second.
+//
+// Started with --sigra-debug, it runs by itself, for a debugger, and writes a file by which Sigra attaches to it.
 func Serve(p Plugin) {
+	if file, debug := debugFile(os.Args[1:], nameOf(p)); debug {
+		runDebug(p, file)
+		return
+	}
 	out := takeStdio()
 	log := hclog.New(&hclog.LoggerOptions{
 		Name: nameOf(p), Level: hclog.Info, Output: os.Stderr, JSONFormat: true, IncludeLocation: false,
