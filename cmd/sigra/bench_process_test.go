@@ -131,7 +131,7 @@ func pss(t testing.TB, pid int) int64 { return memory(t, pid, "smaps_rollup", "P
 type meter struct {
 	t    testing.TB
 	pids []int
-	app  string    // application_name of its connections
+	app  string    // application_name of its connections; empty: all but ours
 	pg   *pgx.Conn // nil: the database is in the process
 }
 
@@ -174,7 +174,8 @@ func (m *meter) read() reading {
 	if m.pg == nil {
 		return r
 	}
-	rows, err := m.pg.Query(context.Background(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1`, m.app)
+	rows, err := m.pg.Query(context.Background(), `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+		AND ($1 = '' OR application_name = $1)`, m.app)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -200,4 +201,14 @@ func (m *meter) during(f func()) (server, database time.Duration) {
 		database += used - before.backend[pid] // a new connection began at zero
 	}
 	return after.server - before.server, database
+}
+
+// ownCPU is the CPU time that this process has used.
+func ownCPU(t testing.TB) time.Duration {
+	t.Helper()
+	used, err := cpuOf(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return used
 }
