@@ -66,6 +66,9 @@ func (h *Host) checkBlocks(blocks []config.Plugin) config.Diagnostics {
 		if b.External() && b.SHA256 == "" && !b.InsecureUnpinned {
 			diags = append(diags, errorAt(b, b.At("source"), "Unpinned plugin", "An external plugin needs sha256, or insecure_unpinned = true while it is being developed."))
 		}
+		if _, err := identityOf(b); err != nil {
+			diags = append(diags, errorAt(b, b.At("user"), "Plugin can't run as this user", printable(err.Error())+"."))
+		}
 		g, more := parseGrants(b)
 		diags = append(diags, more...)
 		if b.Enabled {
@@ -239,6 +242,7 @@ func (h *Host) pathConflictsOf(b config.Plugin, m *manifest) config.Diagnostics 
 // processChanged reports whether a block asks for another process, and not only for other settings.
 func processChanged(a, b config.Plugin) bool {
 	return a.Source != b.Source || a.SHA256 != b.SHA256 || a.InsecureUnpinned != b.InsecureUnpinned || a.DatabaseURL != b.DatabaseURL ||
+		a.Limits != b.Limits || a.User != b.User ||
 		!slices.Equal(sorted(a.Grants), sorted(b.Grants)) || !slices.Equal(sorted(a.Env), sorted(b.Env))
 }
 

@@ -220,6 +220,9 @@ func (p *plugin) judge(ctx context.Context, s *seam, err error) (verdict, *CallE
 	ce = p.fail(s, st.Code(), printable(clip(st.Message(), 1024)))
 	// What grpc says of a broken connection is told from what a plugin says by its words; there is no other mark.
 	ce.transport = st.Code() == codes.Unavailable && (strings.Contains(ce.Text, "error reading from server") || strings.Contains(ce.Text, "connection error") || strings.Contains(ce.Text, "transport"))
+	if ce.transport {
+		ce.Text = "it broke the connection" // grpc names the socket's path, which tells nobody anything
+	}
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.RetryInfo:

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/config"
@@ -273,6 +275,33 @@ func external(t testing.TB, dir, name string) (path, sum string) {
 	return path, hex.EncodeToString(h.Sum(nil))
 }
 
+// figure is the value of the metric that has all these label values; 0 when there is none.
+func figure(t testing.TB, reg prometheus.Gatherer, name string, labels ...string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sum float64
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			have := 0
+			for _, l := range m.GetLabel() {
+				if slices.Contains(labels, l.GetValue()) {
+					have++
+				}
+			}
+			if have == len(labels) {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
 func dead(t testing.TB, pid int) {
 	t.Helper()
 	poll(t, fmt.Sprintf("process %d to be gone", pid), func() (string, bool) {
@@ -284,6 +313,8 @@ func dead(t testing.TB, pid int) {
 		return string(b), strings.HasPrefix(after, "Z") // a zombie whose parent was killed as well
 	})
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
 
 func atoi(t testing.TB, s string) int {
 	t.Helper()

@@ -80,14 +80,14 @@ func alive(pid int) bool {
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// make gives a fresh folder with mode 0700.
-func (f *folders) make(name string) (string, error) {
+// make gives a fresh folder with mode 0700, which belongs to who the plugin runs as.
+func (f *folders) make(name string, as *identity) (string, error) {
 	label := fmt.Sprintf("%s-%d-%d", name, os.Getpid(), f.n.Add(1))
 	dir := filepath.Join(f.base, label)
-	if len(dir)+socketNameRoom <= maxSocketPath {
+	if len(dir)+socketNameRoom <= maxSocketPath && as == nil {
 		return dir, os.Mkdir(dir, 0o700)
 	}
-	// The path would not fit into a socket address. MkdirTemp makes the folder with mode 0700 under a name that can't
+	// The path would not fit into a socket address, or lies in data_dir, which nobody else may enter. MkdirTemp makes the folder with mode 0700 under a name that can't
 	// be guessed; a link in its usual place lets the next run find and remove it.
 	short, err := os.MkdirTemp("", "sigra-")
 	if err != nil {
@@ -97,7 +97,11 @@ func (f *folders) make(name string) (string, error) {
 		_ = os.RemoveAll(short)
 		return "", fmt.Errorf("neither %s nor the temporary folder is short enough for a socket's path", f.base)
 	}
-	if err := os.Symlink(short, dir); err != nil {
+	err = as.own(short)
+	if err == nil {
+		err = os.Symlink(short, dir)
+	}
+	if err != nil {
 		_ = os.RemoveAll(short)
 		return "", err
 	}

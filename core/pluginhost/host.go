@@ -35,7 +35,10 @@ type Config struct {
 	// Bundled are the plugins in this binary.
 	Bundled []string
 	// Command says how to run a bundled plugin; nil means this very program with "plugin-serve NAME".
-	Command    func(name string) (path string, args []string)
+	Command func(name string) (path string, args []string)
+	// Adopt lets the host kill what plugins left behind in hiding. It must not be set where the program starts other
+	// processes than plugins: see kin.
+	Adopt      bool
 	Logger     hclog.Logger // nil means silent
 	Registerer prometheus.Registerer
 	Now        func() time.Time
@@ -124,6 +127,7 @@ type Host struct {
 	metrics  *metrics
 	folders  *folders
 	verifier verifier
+	kin      kin
 	kv       *kvStore
 	refusals *refusals
 
@@ -171,6 +175,11 @@ func New(cfg Config) (*Host, error) {
 	h.timing = defaultTiming()
 	h.kv = &kvStore{db: cfg.DB, now: cfg.Now}
 	h.refusals = &refusals{now: cfg.Now, seen: map[refusalKey]*refusal{}}
+	if cfg.Adopt {
+		if err := h.kin.adopt(); err != nil {
+			return nil, fmt.Errorf("pluginhost: %w", err)
+		}
+	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routeTable{})
 	return h, nil

@@ -129,8 +129,15 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 		defer exe.close() // the child has its own by then
 		in.stamp = exe.stamp
 	}
+	as, err := identityOf(b)
+	if err != nil {
+		return nil, &startError{"verify", err}
+	}
+	if !limitsHeld && b.Limits != (config.PluginLimits{}) {
+		log.Warn("limits are not held on this system")
+	}
 	verified()
-	if in.folder, err = h.folders.make(b.Name); err != nil {
+	if in.folder, err = h.folders.make(b.Name, as); err != nil {
 		return nil, fmt.Errorf("make a socket folder: %w", err)
 	}
 	cfg := &goplugin.ClientConfig{
@@ -140,7 +147,7 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
 		StartTimeout:     startTimeout,
-		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: in.folder},
+		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: in.folder, Group: as.group()},
 		Logger:           quiet(log),
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
@@ -154,6 +161,8 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 				cmd.Path, cmd.Args = h.command(b.Name)
 			}
 			p := newProcess(cmd, exe, in.folder, logs)
+			p.limits, p.as, p.kin = b.Limits, as, &h.kin
+			p.killed = func(why string) { h.metrics.killed.WithLabelValues(b.Name, why).Inc() }
 			in.mu.Lock()
 			in.proc = p
 			in.mu.Unlock()
@@ -183,14 +192,14 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 		err = errors.New("it did not introduce itself in time")
 	}
 	if err != nil {
-		return nil, &startError{"start", plainer(err)}
+		return nil, &startError{"start", in.orSentence(plainer(err))}
 	}
 	resp, err := in.plugin.Describe(ctx, &pluginv1.DescribeRequest{
 		HostVersion: h.cfg.Version, Contracts: []string{contract}, HostBrokerId: hostBrokerID, Instance: b.Name,
 	})
 	if err != nil {
 		_, ce := (&plugin{name: b.Name, host: h}).judge(ctx, &seam{name: "Describe"}, err)
-		return nil, &startError{"describe", errors.New(ce.Text)}
+		return nil, &startError{"describe", in.orSentence(errors.New(ce.Text))}
 	}
 	m, unknown, err := checkManifest(resp)
 	if err != nil {
@@ -245,7 +254,7 @@ func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st 
 	})
 	if err != nil {
 		_, ce := (&plugin{name: in.name, host: h}).judge(ctx, &seam{name: "Configure"}, err)
-		return nil, &startError{"configure", errors.New(ce.Text)}
+		return nil, &startError{"configure", in.orSentence(errors.New(ce.Text))}
 	}
 	return resp.GetDiagnostics(), nil
 }

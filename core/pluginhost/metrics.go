@@ -19,6 +19,9 @@ type metrics struct {
 	refused  *prometheus.CounterVec
 	lines    *prometheus.CounterVec
 	answers  *prometheus.CounterVec
+	killed   *prometheus.CounterVec
+	memory   *prometheus.GaugeVec
+	cpu      *prometheus.GaugeVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -33,11 +36,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		refused:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sigra_plugin_refused_total", Help: "Host service calls refused for want of a grant."}, []string{"plugin", "grant"}),
 		lines:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sigra_plugin_log_lines_dropped_total", Help: "Log lines over the rate limit."}, []string{"plugin"}),
 		answers:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sigra_plugin_bad_answers_total", Help: "Parts of HTTP answers that were taken out or refused."}, []string{"plugin", "what"}),
+		killed:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sigra_plugin_killed_total", Help: "Processes that were killed: for missed health checks, or over a limit of their block."}, []string{"plugin", "why"}),
+		memory:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sigra_plugin_resident_memory_bytes", Help: "Memory of a plugin's process and its children, at the last health check."}, []string{"plugin"}),
+		cpu:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sigra_plugin_cpu_seconds", Help: "CPU time that a plugin's present process and its children have used, at the last health check."}, []string{"plugin"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers} {
+	for _, c := range []prometheus.Collector{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers, m.killed, m.memory, m.cpu} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -59,7 +65,7 @@ func (m *metrics) forget(name string) {
 	l := prometheus.Labels{"plugin": name}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers} {
+	}{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers, m.killed, m.memory, m.cpu} {
 		v.DeletePartialMatch(l)
 	}
 }

@@ -48,6 +48,13 @@ func serve(name string) {
 	case strings.HasPrefix(name, "noisystart"):
 		fmt.Println("Hello, I am a program that prints.")
 		time.Sleep(time.Minute)
+	case strings.HasPrefix(name, "fatstart"):
+		b := make([]byte, 512<<20)
+		for i := range b {
+			b[i] = 1
+		}
+		time.Sleep(time.Minute)
+		_ = b[len(b)-1]
 	case strings.HasPrefix(name, "hangstart"):
 		time.Sleep(time.Minute)
 	case strings.HasPrefix(name, "elsewhere"):
@@ -166,6 +173,41 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/stderr":
 		b, _ := io.ReadAll(r.Body)
 		_, _ = syscall.Write(2, b)
+	case "/alloc":
+		n, _ := strconv.Atoi(q.Get("mb"))
+		b := make([]byte, n<<20)
+		for i := range b {
+			b[i] = 1
+		}
+		time.Sleep(time.Minute)
+		_, _ = w.Write(b[:1])
+	case "/burn":
+		d, _ := time.ParseDuration(q.Get("d"))
+		begin := time.Now()
+		for time.Since(begin) < d { //nolint:revive // the point is to use the processor
+		}
+		var ru syscall.Rusage
+		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &ru)
+		_, _ = fmt.Fprint(w, time.Duration(ru.Utime.Nano()+ru.Stime.Nano()).Milliseconds())
+	case "/open":
+		var files []*os.File
+		var err error
+		for range 4096 {
+			var f *os.File
+			if f, err = os.Open("/dev/null"); err != nil {
+				break
+			}
+			files = append(files, f)
+		}
+		for _, f := range files {
+			_ = f.Close()
+		}
+		_, _ = fmt.Fprintf(w, "%d %v", len(files), err)
+	case "/whoami":
+		groups, _ := os.Getgroups()
+		dir, err := os.ReadDir(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"))
+		_, forbidden := os.ReadFile("/proc/1/environ")
+		_, _ = fmt.Fprintf(w, "%d %d %v %d %v %v", os.Getuid(), os.Getgid(), groups, len(dir), err, forbidden)
 	case "/pid":
 		_, _ = fmt.Fprint(w, os.Getpid())
 	case "/fork":

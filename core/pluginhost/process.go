@@ -11,10 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-plugin/runner"
+
+	"github.com/sigra-auth/sigra/core/config"
 )
 
 // pipeGrace is how long the output of a dead plugin is still read: the panic text is in the pipe, but a child it
@@ -30,6 +33,10 @@ type process struct {
 	exe    *executable // nil for the bundled child
 	folder string
 	logs   *stderrLog
+	limits config.PluginLimits
+	as     *identity
+	kin    *kin             // of the host: every process that it started
+	killed func(why string) // counts; may be nil
 
 	stdout   *handshakeReader
 	lifeline *os.File // our end; the child's reads as ended when we close it or die
@@ -40,12 +47,15 @@ type process struct {
 	pid     int
 	err     error // how it ended; set before exited closes
 	once    sync.Once
+
+	sentence atomic.Pointer[sentence] // why the host killed it
+	paused   atomic.Int64             // nanoseconds that it was stopped for its use of CPU
 }
 
 var _ runner.Runner = (*process)(nil)
 
 func newProcess(cmd *exec.Cmd, exe *executable, folder string, logs *stderrLog) *process {
-	return &process{cmd: cmd, exe: exe, folder: folder, logs: logs, started: make(chan struct{}), exited: make(chan struct{})}
+	return &process{cmd: cmd, exe: exe, folder: folder, logs: logs, kin: &kin{}, started: make(chan struct{}), exited: make(chan struct{})}
 }
 
 // Start forks. Whatever it fails on, nothing stays open.
@@ -82,35 +92,53 @@ func (p *process) Start(context.Context) (err error) {
 	p.cmd.Stdin = nil // /dev/null
 	p.cmd.Stdout, p.cmd.Stderr = outW, errW
 	p.cmd.ExtraFiles = []*os.File{lifeR} // descriptor 3, as pluginsdk.LifelineEnv says
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: p.as.credential()}
 	p.cmd.Dir = p.folder
 	if p.exe != nil {
 		execDescriptor(p.cmd, p.exe)
 	}
-	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", p.Name(), errors.Unwrap(err))
+	if err := p.kin.start(p); err != nil {
+		if cause := errors.Unwrap(err); cause != nil {
+			err = cause // the path in it is that of a descriptor
+		}
+		return fmt.Errorf("start %s: %w", p.Name(), err)
 	}
-	p.pid = p.cmd.Process.Pid
+	if p.limits.OpenFiles > 0 {
+		if err := limitFiles(p.pid, p.limits.OpenFiles); err != nil && !errors.Is(err, syscall.ESRCH) {
+			p.condemn("open_files", "killed: "+err.Error())
+		}
+	}
 	for _, f := range []*os.File{outW, errW, lifeR} {
 		_ = f.Close()
 	}
 	p.stdout, p.stderr, p.lifeline = newHandshakeReader(outR), errR, lifeW
-	go p.wait()
+	watched := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if p.limits.Memory > 0 || p.limits.CPU > 0 {
+			p.watch(p.limits, ended)
+		}
+	}()
+	go p.wait(ended, watched)
 	return nil
 }
 
 // wait is the exit event. The group is killed while its leader is a zombie, so that its number can't have been given
 // to somebody else; then what the plugin still had to say is read, and only then is it over.
-func (p *process) wait() {
+func (p *process) wait(ended chan<- struct{}, watched <-chan struct{}) {
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
 		p.logs.read(p.stderr)
 	}()
 	awaitExit(p.pid)
+	close(ended)
 	p.killGroup()
 	killMarked(p.folder)
+	<-watched // from here on the group's number may be given to somebody else
 	err := p.cmd.Wait()
+	p.kin.ended(p)
 	select {
 	case <-read:
 	case <-time.After(pipeGrace):

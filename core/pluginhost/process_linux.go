@@ -3,9 +3,10 @@ package pluginhost
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ func killMarked(folder string) {
 	if folder == "" {
 		return
 	}
-	mark := []byte("PLUGIN_UNIX_SOCKET_DIR=" + folder + string(filepath.Separator))
+	mark := []byte(mark(folder))
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return
@@ -42,4 +43,37 @@ func killMarked(folder string) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
+}
+
+// adopt has the kernel hand this process the orphans of its descendants.
+func (k *kin) adopt() error {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("take in orphans: %w", err)
+	}
+	k.adopts = true
+	return nil
+}
+
+// children are the processes whose parent is this one.
+func children() []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil
+	}
+	var out []int
+	self := strconv.Itoa(os.Getpid())
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		b, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		if f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:])); len(f) > 1 && f[1] == self {
+			out = append(out, pid)
+		}
+	}
+	return out
 }

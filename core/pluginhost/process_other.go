@@ -13,3 +13,7 @@ func awaitExit(pid int) {
 }
 
 func killMarked(string) {}
+
+func (k *kin) adopt() error { return nil }
+
+func children() []int { return nil }

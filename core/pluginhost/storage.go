@@ -31,7 +31,7 @@ func (h *Host) storage(ctx context.Context, b config.Plugin) (*pluginv1.Storage,
 			if err != nil || p.Path == "" || p.Host != "" {
 				return nil, errors.New("the block's database url has no absolute path")
 			}
-			return sqliteStorage(p.Path)
+			return sqliteStorage(p.Path, b)
 		}
 		return nil, errors.New("the block's database url must begin with postgres:// or sqlite:///")
 	}
@@ -41,7 +41,10 @@ func (h *Host) storage(ctx context.Context, b config.Plugin) (*pluginv1.Storage,
 		}
 		return h.postgresStorage(ctx, b.Name, h.cfg.DatabaseURL, true)
 	}
-	return sqliteStorage(h.sqlitePath(b.Name))
+	if b.User != "" {
+		return nil, fmt.Errorf("user %q can't enter data_dir: give the plugin a database of its own, database { url = \"sqlite:///…\" }, in a folder of that user's", b.User)
+	}
+	return sqliteStorage(h.sqlitePath(b.Name), b)
 }
 
 func (h *Host) sqlitePath(name string) string {
@@ -52,7 +55,11 @@ func (h *Host) sqlitePath(name string) string {
 	return filepath.Join(dir, "plugins", name+".db")
 }
 
-func sqliteStorage(path string) (*pluginv1.Storage, error) {
+func sqliteStorage(path string, b config.Plugin) (*pluginv1.Storage, error) {
+	as, err := identityOf(b)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -60,7 +67,10 @@ func sqliteStorage(path string) (*pluginv1.Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pluginv1.Storage{Dialect: "sqlite", Dsn: path}, f.Close()
+	if err := errors.Join(as.own(path), f.Close()); err != nil {
+		return nil, err
+	}
+	return &pluginv1.Storage{Dialect: "sqlite", Dsn: path}, nil
 }
 
 func schemaName(plugin string) string { return clip63("plugin_" + plugin) }

@@ -5,17 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/sigra-auth/sigra/core/config"
-	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
 const (
@@ -291,6 +288,7 @@ func (p *plugin) loop(cur *instance) {
 			cur, gone = nil, nil
 			p.current.Store(nil)
 			err := p.crashed(in)
+			p.setState(Failed, err.Error()) // already: tidying up takes a moment
 			in.destroy()
 			failed(err)
 
@@ -304,6 +302,8 @@ func (p *plugin) loop(cur *instance) {
 			p.host.wg.Add(1)
 			go func() {
 				defer p.host.wg.Done()
+				p.host.kin.tidy()
+				p.measure(in)
 				ch <- p.health(in)
 			}()
 
@@ -336,6 +336,7 @@ func (p *plugin) loop(cur *instance) {
 				in.refuse()
 				in.slay()
 				in.destroy()
+				p.host.metrics.killed.WithLabelValues(p.name, "health").Inc()
 				failed(p.note(in, fmt.Errorf("killed: it missed %d health checks", misses)))
 			}
 		}
@@ -409,77 +410,6 @@ func (p *plugin) failed(err error, backoffs int) (wait time.Duration, again bool
 	p.setState(Failed, err.Error())
 	p.log.Error("plugin failed", "error", err, "failures", n, "next_start", wait.Round(time.Millisecond))
 	return wait, true
-}
-
-// crashed says how a process ended, with its last words.
-func (p *plugin) crashed(in *instance) error {
-	how := "it ended"
-	var xe *exec.ExitError
-	switch {
-	case errors.As(in.proc.err, &xe):
-		if ws, ok := xe.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			how = "killed by signal " + ws.Signal().String()
-		} else {
-			how = fmt.Sprintf("it ended with status %d", xe.ExitCode())
-		}
-	case in.proc.err != nil:
-		how = in.proc.err.Error()
-	}
-	return p.note(in, errors.New(how))
-}
-
-// note keeps the crash report.
-func (p *plugin) note(in *instance, err error) error {
-	p.noteTail(in.logs.tail(), err)
-	return err
-}
-
-func (p *plugin) noteTail(tail []string, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.lastCrash = strings.Join(append([]string{err.Error()}, tail...), "\n")
-	p.crashedAt = p.host.now()
-}
-
-// unwellError is a health answer that says no.
-type unwellError struct{ detail string }
-
-func (e *unwellError) Error() string { return "it says it is unwell: " + e.detail }
-
-func (p *plugin) health(in *instance) error {
-	ctx, cancel := context.WithTimeout(context.Background(), healthTimeout)
-	defer cancel()
-	resp, err := in.plugin.Health(ctx, &pluginv1.HealthRequest{})
-	if err != nil {
-		_, ce := p.judge(ctx, &seam{name: "Health"}, err)
-		return ce
-	}
-	facts := map[string]string{}
-	for k, v := range resp.GetFacts() {
-		if len(facts) == 32 {
-			break
-		}
-		facts[printable(clip(k, 64))] = printable(clip(v, 256))
-	}
-	p.mu.Lock()
-	p.facts = facts
-	p.mu.Unlock()
-	if !resp.GetOk() {
-		return &unwellError{printable(clip(resp.GetDetail(), 256))}
-	}
-	return nil
-}
-
-// healthy lets broken seams try again, and the relay with them.
-func (p *plugin) healthy() {
-	broken := false
-	for _, s := range p.seams {
-		broken = broken || s.breaker.isOpen()
-		s.breaker.probe()
-	}
-	if broken {
-		p.host.nudge(p)
-	}
 }
 
 func (p *plugin) getState() State {
