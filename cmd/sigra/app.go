@@ -251,9 +251,17 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 		}
 		public = a.cert.Wrap(public)
 	}
+	var metrics net.Listener
+	if addr := a.cfg.Telemetry.MetricsListen; addr != "" {
+		if metrics, err = server.ListenMetrics(ctx, addr); err != nil {
+			_ = public.Close()
+			return err
+		}
+		a.log.Info("metrics have an address of their own", "listen", metrics.Addr().String())
+	}
 	control, err := server.ListenControl(ctx, server.ControlSocket(a.cfg.DataDir), a.log.Named("control"))
 	if err != nil {
-		_ = public.Close()
+		_ = closeAll(public, metrics)
 		return err
 	}
 	// What works in the background outlives ctx until requests and plugins have ended.
@@ -280,13 +288,13 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	}()
 
 	if diags := a.host.Apply(ctx, a.cfg.Plugins); diags.HasErrors() {
-		_ = errors.Join(public.Close(), control.Close())
+		_ = closeAll(public, metrics, control)
 		end()
 		_ = workers.Wait()
 		return diagnosticsError{diags}
 	}
 	started(addr)
-	serveErr := a.server.Serve(serving, server.Listeners{Public: []net.Listener{public}, Control: control})
+	serveErr := a.server.Serve(serving, server.Listeners{Public: []net.Listener{public}, Control: control, Metrics: metrics})
 
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
@@ -354,6 +362,17 @@ func (a *app) pruneLimits(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// closeAll closes the listeners there are.
+func closeAll(listeners ...net.Listener) error {
+	var errs []error
+	for _, l := range listeners {
+		if l != nil {
+			errs = append(errs, l.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (a *app) close() {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 )
@@ -160,6 +161,13 @@ func (d *decoder) checkPassword(c *Config) {
 
 func (d *decoder) checkTelemetry(c *Config) {
 	o := c.Telemetry.OTLP
+	switch t := c.Telemetry; {
+	case t.MetricsListen == "" || d.faulty("telemetry.metrics_listen"):
+	case !t.Metrics:
+		d.say(problem{is: "metrics_listen is set, but metrics = false", want: "There would be nothing to serve there. Remove one of the two."}, "telemetry.metrics_listen")
+	case t.MetricsListen == c.Server.Listen && !strings.HasSuffix(t.MetricsListen, ":0"):
+		d.say(problem{is: "metrics_listen is where Sigra listens already", want: "Give metrics an address of their own, such as \"127.0.0.1:9090\"."}, "telemetry.metrics_listen")
+	}
 	if d.has("telemetry.otlp") && !d.has("telemetry.otlp.endpoint") && !d.broken {
 		d.say(problem{is: "the otlp block lacks endpoint", want: "Say where the collector is: endpoint = \"https://otel.example.com:4318\". Without the block nothing is exported."}, "telemetry.otlp")
 	}
@@ -193,8 +201,8 @@ func (d *decoder) checkMail(c *Config) {
 	}
 	host, _, _ := net.SplitHostPort(c.Server.Listen)
 	open := !loopback(u.Hostname()) || !loopback(host)
-	if !d.has("mail.dev") && !loopback(u.Hostname()) {
-		c.Mail.Dev = false // the inbox shows everybody's codes and links: never on a public address unasked
+	if !d.has("mail.dev") && open {
+		c.Mail.Dev = false // the inbox shows everybody's codes and links: never to other machines unasked
 	}
 	switch {
 	case c.Mail.Dev && open:

@@ -140,8 +140,9 @@ type Logging struct {
 
 // Telemetry is what Sigra tells monitoring.
 type Telemetry struct {
-	Metrics bool // GET /metrics
-	OTLP    OTLP
+	Metrics       bool   // GET /metrics
+	MetricsListen string // host:port of a listener for /metrics alone; empty: none
+	OTLP          OTLP
 }
 
 // OTLP is where OpenTelemetry logs and metrics go, by OTLP over HTTP. Without an Endpoint they go nowhere.

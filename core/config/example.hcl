@@ -123,7 +123,7 @@ mail {
   from         = "Sigra <sigra@localhost>"
   service_name = "Sigra"
 
-  # Keep mails in the inbox page /dev/mail instead of sending them. Left out, this is so exactly when base_url is localhost:
+  # Keep mails in the inbox page /dev/mail instead of sending them. Left out, this is so exactly when base_url and listen are localhost:
   # the inbox shows every confirmation code to everybody.
   dev = true
 }
@@ -149,8 +149,11 @@ logging {
 }
 
 telemetry {
-  # Figures for Prometheus at /metrics.
+  # Figures for Prometheus at /metrics, for this machine only.
   metrics = true
+
+  # An address of their own, without TLS and open to whoever reaches it, for a Prometheus elsewhere.
+  # metrics_listen = "10.0.0.5:9090"
 
   # OpenTelemetry logs and metrics, by OTLP over HTTP.
   # otlp {

@@ -137,8 +137,9 @@ func TestMail_devInbox(t *testing.T) {
 		"": true,
 		in("server.base_url", `"https://id.example.com"`):                          false,
 		in("server.base_url", `"https://id.example.com"`) + in("mail.dev", "true"): true,
-		in("mail.dev", "false"):                      false,
-		in("server.base_url", `"https://localhost"`): true,
+		in("mail.dev", "false"): false,
+		"server {\n listen = \":8484\"\n base_url = \"http://localhost:8484\"\n}\n": false,
+		in("server.base_url", `"https://localhost"`):                                true,
 	} {
 		if c := valid(t, src); c.Mail.Dev != want {
 			t.Errorf("%s: dev = %v", src, c.Mail.Dev)

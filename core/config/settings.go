@@ -216,6 +216,7 @@ var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$") // RFC 9110
 
 func readTelemetry(b *block, t *Telemetry) {
 	b.boolean("metrics", &t.Metrics)
+	b.text("metrics_listen", &t.MetricsListen, "127.0.0.1:9090", listenAddress)
 	b.nested("otlp", func(b *block) {
 		b.text("endpoint", &t.OTLP.Endpoint, "https://otel.example.com:4318", collectorURL)
 		t.OTLP.Headers = b.secretMap("headers", `authorization = env("OTLP_AUTH")`, func(key, value string) *problem {

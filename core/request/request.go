@@ -12,6 +12,7 @@ type Info struct {
 	UserAgent string     // at most 512 bytes
 	Language  string     // BCP 47 tag chosen for the answer; empty means English
 	Operator  string     // who asks over the control socket, "1000/alice"; empty for every other request
+	Local     bool       // straight from this machine, as far as can be told: a loopback peer that asks for a loopback name, no proxy's header
 }
 
 type infoKey struct{}

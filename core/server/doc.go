@@ -13,6 +13,9 @@
 //	8 router      gorilla/mux: core routes, then the plugins' (each with its own CSRF rule), then 404
 //	9 body        size and pace of the body, for core routes
 //
+// /metrics answers this machine only: a loopback peer that names a loopback host and comes through no proxy. Other machines
+// need a listener of its own (Listeners.Metrics), which serves nothing else.
+//
 // The same handler serves the control socket, where steps 5 to 7 are replaced by one question: is the peer root or
 // the user Sigra runs as (SO_PEERCRED)? Such requests carry request.Info.Operator.
 //

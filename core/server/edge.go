@@ -22,10 +22,12 @@ func (s *Server) edge(next http.Handler) http.Handler {
 		if info.Operator == "" {
 			peer := peerAddr(r.RemoteAddr)
 			trusted := s.trusts(peer)
+			info.Local = local(r, peer) // before judge: it takes the headers away
 			info.IP = s.judge(r, peer, trusted)
 			info.ID = incomingID(r, trusted)
 		} else {
 			dropForwarded(r.Header)
+			info.Local = true
 			info.ID = incomingID(r, true)
 		}
 		if info.ID == "" {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -221,7 +222,7 @@ func TestMetricsNameTheRouteNotThePath(t *testing.T) {
 	s := setup(t, server.Config{Metrics: reg, Register: reg}, map[string]http.HandlerFunc{"/thing/{id}": func(http.ResponseWriter, *http.Request) {}})
 	do(s, newRequest("GET", "/thing/4711"))
 	do(s, newRequest("BREW", "/thing/4712"))
-	body, err := io.ReadAll(do(s, newRequest("GET", "/metrics", "Host", "10.0.0.9:8484")).Body)
+	body, err := io.ReadAll(do(s, local("GET", "/metrics")).Body)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +230,55 @@ func TestMetricsNameTheRouteNotThePath(t *testing.T) {
 	if !strings.Contains(text, `sigra_http_requests_total{method="GET",route="/thing/{id}",status="200"} 1`) ||
 		!strings.Contains(text, `method="other"`) || strings.Contains(text, "4711") {
 		t.Errorf("%s", text)
+	}
+}
+
+// local is a request straight from this machine.
+func local(method, path string, header ...string) *http.Request {
+	r := newRequest(method, path, header...)
+	r.RemoteAddr = "127.0.0.1:50000"
+	return r
+}
+
+func TestMetricsAreForThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	remote := func(peer string, header ...string) *http.Request {
+		r := newRequest("GET", "/metrics", header...)
+		r.RemoteAddr = peer
+		return r
+	}
+	s := setup(t, server.Config{
+		BaseURL: "https://id.example.com", Metrics: prometheus.NewRegistry(),
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")},
+	}, nil)
+	for name, c := range map[string]struct {
+		r    *http.Request
+		want int
+	}{
+		"scraper on the machine":           {local("GET", "/metrics", "Host", "127.0.0.1:8484"), 200},
+		"by its name":                      {local("GET", "/metrics", "Host", "localhost"), 200},
+		"over IPv6":                        {remote("[::1]:50000", "Host", "[::1]:8484"), 200},
+		"another machine":                  {remote("203.0.113.9:50000", "Host", "localhost:8484"), 403},
+		"a trusted proxy elsewhere":        {remote("10.0.0.2:50000", "Host", "localhost:8484"), 403},
+		"a proxy here":                     {local("GET", "/metrics", "Host", "127.0.0.1:8484", "X-Forwarded-For", "127.0.0.1"), 403},
+		"a proxy here that says Forwarded": {local("GET", "/metrics", "Host", "127.0.0.1:8484", "Forwarded", "for=127.0.0.1"), 403},
+		"a proxy here that says Via":       {local("GET", "/metrics", "Host", "127.0.0.1:8484", "Via", "1.1 edge"), 403},
+		"a proxy here that says little":    {local("GET", "/metrics", "Host", "id.example.com"), 403},
+		"a name re-bound to loopback":      {local("GET", "/metrics", "Host", "evil.example:8484"), 403},
+		"one that begins like loopback":    {local("GET", "/metrics", "Host", "localhost.evil.example"), 403},
+		"somebody who claims to be here":   {remote("203.0.113.9:50000", "Host", "localhost", "X-Forwarded-For", "127.0.0.1", "X-Real-Ip", "::1"), 403},
+	} {
+		res := do(s, c.r)
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != c.want {
+			t.Errorf("%s: %d, want %d", name, res.StatusCode, c.want)
+		}
+		if c.want == 403 && (!strings.Contains(string(body), "metrics_listen") || res.Header.Get("Content-Type") != "application/problem+json") {
+			t.Errorf("%s: no hint: %s", name, body)
+		}
 	}
 }
 

@@ -15,6 +15,15 @@ import (
 
 // Listen opens a TCP address for people and programs. Its errors say what to do about them.
 func Listen(ctx context.Context, addr string) (net.Listener, error) {
+	return listen(ctx, addr, "server.listen")
+}
+
+// ListenMetrics opens the TCP address of telemetry.metrics_listen.
+func ListenMetrics(ctx context.Context, addr string) (net.Listener, error) {
+	return listen(ctx, addr, "telemetry.metrics_listen")
+}
+
+func listen(ctx context.Context, addr, setting string) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	switch {
@@ -25,13 +34,13 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 		if who := holder(addr); who != "" {
 			by = who
 		}
-		return nil, fmt.Errorf("%s is in use by %s; stop it, or set server.listen to another address: %w", addr, by, err)
+		return nil, fmt.Errorf("%s is in use by %s; stop it, or set %s to another address: %w", addr, by, setting, err)
 	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("this user may not listen on %s; set server.listen to a port of 1024 or above, or grant CAP_NET_BIND_SERVICE: %w", addr, err)
+		return nil, fmt.Errorf("this user may not listen on %s; set %s to a port of 1024 or above, or grant CAP_NET_BIND_SERVICE: %w", addr, setting, err)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return nil, fmt.Errorf("%s is no address of this machine; set server.listen to one that is: %w", addr, err)
+		return nil, fmt.Errorf("%s is no address of this machine; set %s to one that is: %w", addr, setting, err)
 	}
-	return nil, fmt.Errorf("listen on %s (server.listen): %w", addr, err)
+	return nil, fmt.Errorf("listen on %s (%s): %w", addr, setting, err)
 }
 
 // holder finds which process listens on a port, where /proc tells: "sigra (process 4711)". Empty when it can't be known.

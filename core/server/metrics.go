@@ -8,6 +8,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/request"
 )
 
 type metrics struct {
@@ -83,6 +86,35 @@ func knownMethod(method string) string {
 		return method
 	}
 	return "other"
+}
+
+var errMetrics = fault.New(fault.Denied, "metrics_local_only",
+	"Metrics are for this machine only. To let another one read them, set telemetry { metrics_listen } to an address of their own.")
+
+// localMetrics serves the figures where everybody asks: to this machine and nobody else. They tell how many people sign
+// in, and what fails (ASVS 5.0 13.4.5).
+func (s *Server) localMetrics() http.Handler {
+	h := s.metricsHandler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !request.From(r.Context()).Local {
+			s.Fail(w, r, errMetrics)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
+// metricsAlone is everything there is at Listeners.Metrics.
+func (s *Server) metricsAlone() http.Handler {
+	h := s.metricsHandler()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/metrics" || r.Method != http.MethodGet && r.Method != http.MethodHead {
+			s.Fail(w, r, errNotFound)
+			return
+		}
+		label(w, "/metrics")
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) metricsHandler() http.Handler {

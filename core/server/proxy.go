@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 )
 
@@ -20,6 +21,22 @@ func dropForwarded(h http.Header) {
 	for _, name := range forwardedHeaders {
 		h.Del(name)
 	}
+}
+
+// local reports whether a request comes straight from this machine. A loopback peer alone does not say so: it may be a
+// proxy that everybody's requests come through. Such a one is told by the header it adds or, if it adds none, by the
+// name it asks for, which is Sigra's public one.
+func local(r *http.Request, peer netip.Addr) bool {
+	if !peer.IsLoopback() || r.Header.Get("Via") != "" {
+		return false
+	}
+	for _, name := range forwardedHeaders {
+		if len(r.Header.Values(name)) > 0 {
+			return false
+		}
+	}
+	u := url.URL{Host: r.Host}
+	return loopback(strings.ToLower(u.Hostname())) // and no name that somebody had resolve to 127.0.0.1
 }
 
 // trusts reports whether a peer is one of the configured proxies.

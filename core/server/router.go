@@ -20,7 +20,7 @@ func (s *Server) routes() *mux.Router {
 	r.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
 	if s.cfg.Metrics != nil {
-		r.Handle("/metrics", s.metricsHandler()).Methods(http.MethodGet)
+		r.Handle("/metrics", s.localMetrics()).Methods(http.MethodGet)
 	}
 	if s.cfg.API != nil {
 		for _, p := range apiPaths {

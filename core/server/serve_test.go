@@ -16,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/sigra-auth/sigra/core/server"
 )
 
@@ -364,6 +366,36 @@ func TestSilentStream(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestMetricsDoorServesNothingElse(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	s := setup(t, server.Config{BaseURL: "https://id.example.com", Metrics: reg, Register: reg}, map[string]http.HandlerFunc{"/account": func(http.ResponseWriter, *http.Request) {}})
+	public, door := newPipes(), newPipes()
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- s.Serve(ctx, server.Listeners{Public: []net.Listener{public}, Metrics: door}) }()
+	tr := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return door.dial() }}
+	for path, want := range map[string]int{"/metrics": 200, "/account": 404, "/": 404, "/metrics/": 404, "/readyz": 404} {
+		res, err := (&http.Client{Transport: tr}).Get("http://10.0.0.5:9090" + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want || (want == 200) != strings.Contains(string(body), "sigra_http_requests_in_flight") {
+			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+	}
+	tr.CloseIdleConnections()
+	cancel()
+	if err := <-result; err != nil {
+		t.Error(err)
 	}
 }
 

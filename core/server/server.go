@@ -38,7 +38,7 @@ type Config struct {
 	OnDrain []func() // called when draining begins: end streams, stop taking work
 	Limits  Limits   // per-address buckets; nil ones do not limit
 
-	Metrics  prometheus.Gatherer   // served at /metrics; nil: not served
+	Metrics  prometheus.Gatherer   // served at /metrics, to this machine and at Listeners.Metrics; nil: not served
 	Register prometheus.Registerer // where the server's own metrics go; nil: nowhere
 
 	Logger hclog.Logger // nil means silent
@@ -107,7 +107,7 @@ func New(cfg Config) (*Server, error) {
 	s.router = s.routes()
 	s.public = s.edge(s.observe(s.recover(s.headers(s.checkHost(s.limit(s.dispatch(true)))))))
 	s.control = s.edge(s.observe(s.recover(s.headers(s.dispatch(false)))))
-	s.scrape = s.recover(s.metricsHandler())
+	s.scrape = s.edge(s.observe(s.recover(s.headers(s.metricsAlone()))))
 	return s, nil
 }
 
