@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
@@ -19,7 +18,7 @@ import (
 var templateFiles embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
-	"words": words, "plain": plain, "clock": clock, "iso": iso, "browser": browser, "method": method, "number": number,
+	"words": words, "plain": plain, "clock": clock, "iso": iso, "browser": browser, "method": method, "number": number, "reason": reason,
 }).ParseFS(templateFiles, "templates/*.html"))
 
 // page turns a method that gives a title and a body into a page in the house's layout.
@@ -89,20 +88,21 @@ func (l labels) line(e Entry) line {
 		out.Behind = l.name(*e.Impersonator)
 	}
 	for _, t := range e.Targets {
-		if (t.Type != e.Actor.Type || t.ID != e.Actor.ID) && t.Type != "session" {
+		if !same(t, e.Actor) && t.Type != "session" {
 			out.Whom = append(out.Whom, l.name(t))
 		}
 	}
 	return out
 }
 
+func same(a, b pluginsdk.Ref) bool { return a.Type == b.Type && a.ID == b.ID }
+
 // timelineData is what timeline.html shows.
 type timelineData struct {
 	Admin      bool
 	Query      url.Values
-	Filtered   bool
-	About      []string // what the timeline is narrowed to that the form has no field for …
-	Hidden     []string // … and keeps
+	Active     []chip   // the filters in force
+	Hidden     []string // those that the form has no field for, and keeps
 	Problem    *problem
 	Groups     []group
 	Prev, Next string // addresses; empty at the ends
@@ -110,6 +110,49 @@ type timelineData struct {
 	Ascending  bool
 	Categories []string
 	Conflicts  int64
+}
+
+// FieldTime is a parameter's time as a datetime-local field takes it.
+func (d timelineData) FieldTime(name string) string {
+	v := d.Query.Get(name)
+	us, err := parseTime(v)
+	if err != nil || us == 0 {
+		return v
+	}
+	return time.UnixMicro(us).UTC().Format("2006-01-02T15:04:05")
+}
+
+// chip is a filter in force, with the address of the page without it.
+type chip struct{ Label, Value, Remove string }
+
+// formFields are the parameters that the form has fields for.
+var formFields = []string{"actor", "target", "action", "category", "outcome", "ip", "from", "to", "order"}
+
+// label is what the page calls a parameter.
+func label(param string) string {
+	switch param {
+	case "actor":
+		return "done by"
+	case "target":
+		return "done to"
+	case "ip":
+		return "address or network"
+	case "to":
+		return "until"
+	case "action_prefix":
+		return "actions that begin with"
+	}
+	return param
+}
+
+// without is the page's address with one filter less.
+func without(q url.Values, param string) string {
+	u := maps.Clone(q)
+	u.Del(param)
+	if param == "about" {
+		u.Del("relation")
+	}
+	return pageLink(u, "", nil)
 }
 
 // Invalid marks the field that the problem is about.
@@ -127,6 +170,9 @@ func (p *Plugin) timelinePage(a asking, r *http.Request) (string, template.HTML,
 	var pr problem
 	if errors.As(err, &pe) || errors.As(err, &pr) {
 		pr = a.problem(r.Context(), err)
+		if pe != nil {
+			pr.Detail = capital(label(pe.param)) + ": " + pe.detail + "."
+		}
 		data.Problem = &pr
 		err = nil
 	}
@@ -147,11 +193,16 @@ func (p *Plugin) fillTimeline(a asking, r *http.Request, data *timelineData) err
 	}
 	maps.DeleteFunc(q, func(_ string, v []string) bool { return len(v) == 1 && v[0] == "" }) // a form sends its empty fields too
 	data.Query, data.Ascending = q, q.Get("order") == "asc"
-	data.Filtered = slices.ContainsFunc(paramNames, func(n string) bool { return n != "after" && n != "before" && q.Get(n) != "" })
-	for _, n := range []string{"about", "relation", "organization", "session", "request", "correlation", "action_prefix", "limit"} {
-		if v := q.Get(n); v != "" && len(q[n]) == 1 {
+	for _, n := range paramNames {
+		v := q[n]
+		if n == "after" || n == "before" || len(v) != 1 {
+			continue
+		}
+		if !slices.Contains(formFields, n) {
 			data.Hidden = append(data.Hidden, n)
-			data.About = append(data.About, strings.ReplaceAll(n, "_", " ")+" "+plain(cut(v, 80)))
+		}
+		if n != "order" && n != "limit" {
+			data.Active = append(data.Active, chip{label(n), plain(cut(v[0], 80)), without(q, n)})
 		}
 	}
 	f, err := parseFilter(q, a.settings.PageSize)
@@ -219,7 +270,9 @@ func (p *Plugin) entryPage(a asking, r *http.Request) (string, template.HTML, er
 		Day     string
 	}{Admin: a.who.Administrator, line: l.line(*e), Day: day(e.OccurredAt, p.now().UTC())}
 	for _, t := range e.Targets {
-		data.Targets = append(data.Targets, named{t, l.name(t)})
+		if t.Role != "" || !same(t, e.Actor) {
+			data.Targets = append(data.Targets, named{t, l.name(t)})
+		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(e.Metadata)) {
 		data.Facts = append(data.Facts, fact{plain(k), pretty(e.Metadata[k])})

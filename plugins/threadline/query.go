@@ -1,6 +1,7 @@
 package threadline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -64,60 +65,93 @@ type where struct {
 	args  []any
 }
 
-func (w *where) add(cond string, args ...any) {
-	for i := range args {
-		cond = strings.Replace(cond, "?", fmt.Sprintf("$%d", len(w.args)+i+1), 1)
+func (w *where) add(cond string, args ...any) { w.conds = append(w.conds, w.bind(cond, args...)) }
+
+// bind numbers the arguments of a piece of the query.
+func (w *where) bind(text string, args ...any) string {
+	for _, a := range args {
+		w.args = append(w.args, a)
+		text = strings.Replace(text, "?", fmt.Sprintf("$%d", len(w.args)), 1)
 	}
-	w.conds = append(w.conds, cond)
-	w.args = append(w.args, args...)
+	return text
+}
+
+// joined is one use of the links: whose they are, and under which alias.
+type joined struct {
+	subject
+	alias string
 }
 
 // sources are the tables a question reads, the one whose order is the timeline's first.
 //
-// A session, a request and a correlation have few entries: they lead when they are asked for. Otherwise it is the links
-// of somebody, in time order, with an entry looked up for each, or the entries themselves. SQLite is told the order
-// (CROSS JOIN), Postgres finds it.
+// What has few entries leads: a session, a request, a correlation, or the links of something that is not somebody (of
+// whom there may be a long history). Otherwise it is the links of somebody, in time order, with an entry looked up for
+// each, or the entries themselves.
+//
+// Both databases are told to walk the leading table and look the others up. Left to itself SQLite may turn the order
+// round, and Postgres, once it plans for any argument, merges: it then walks somebody's whole history beside the ten
+// entries of a session.
+//
+// A filter meets only what the viewer may see of an entry (see view.go).
 func (s *store) sources(f Filter, w *where) (from, key string) {
-	subjects := f.subjects
+	var links []joined
 	if f.viewer != nil {
-		subjects = append([]subject{{ref: *f.viewer}}, subjects...)
+		links = append(links, joined{subject{ref: *f.viewer}, "v"})
 	}
-	join := " JOIN "
-	if s.dialect == pluginsdk.SQLite {
-		join = " CROSS JOIN "
+	for i, sub := range f.subjects {
+		links = append(links, joined{sub, fmt.Sprintf("l%d", i)})
 	}
+	slices.SortStableFunc(links, func(a, b joined) int { return cmp.Compare(a.crowd(), b.crowd()) })
+	join, lookup := " CROSS JOIN ", " CROSS JOIN threadline_link %[1]s ON %[3]s"
+	if s.dialect == pluginsdk.Postgres {
+		join, lookup = " JOIN ", " CROSS JOIN LATERAL (SELECT did, done, own FROM threadline_link %[1]s WHERE %[3]s LIMIT 1) %[1]s"
+	}
+	lookup = strings.ReplaceAll(lookup, "%[3]s",
+		"%[1]s.ref_type = ? AND %[1]s.ref_id = ? AND %[1]s.occurred_at = %[2]s.occurred_at AND %[1]s.audit_id = %[2]s.audit_id")
 	few := f.session != "" || f.request != "" || f.correlation != ""
-	if from, key = "threadline_entry e", "e"; !few && len(subjects) > 0 {
-		from, key = "threadline_link l0", "l0"
+	if from, key = "threadline_entry e", "e"; !few && len(links) > 0 {
+		key = links[0].alias
+		from = "threadline_link " + key
 	}
-	for i, sub := range subjects {
-		l := fmt.Sprintf("l%d", i)
-		if l != key {
-			from += join + fmt.Sprintf("threadline_link %[1]s ON %[1]s.audit_id = %[2]s.audit_id AND %[1]s.occurred_at = %[2]s.occurred_at", l, key)
+	for _, l := range links {
+		if l.alias == key {
+			w.add(key+".ref_type = ? AND "+key+".ref_id = ?", l.typ, l.id)
+		} else {
+			from += w.bind(fmt.Sprintf(lookup, l.alias, key), l.typ, l.id)
 		}
-		w.add(l+".ref_type = ? AND "+l+".ref_id = ?", sub.typ, sub.id)
-		switch sub.relation {
+		switch l.relation {
 		case did:
-			w.add(l + ".did")
+			w.add(l.alias + ".did")
 		case done:
-			w.add(l + ".done")
+			w.add(l.alias + ".done")
 		}
-		if f.viewer != nil && sub.ref != *f.viewer {
+		if f.viewer != nil && l.ref != *f.viewer {
 			switch {
-			case sub.relation == did, slices.Contains(actors, sub.typ):
-				w.add("l0.own")
-			case sub.relation == both:
-				w.add("(l0.own OR " + l + ".done)")
+			case l.relation == did, slices.Contains(actors, l.typ):
+				w.add("v.own")
+			case l.relation == both:
+				w.add("(v.own OR " + l.alias + ".done)")
 			}
 		}
 	}
 	if key != "e" {
-		from += join + "threadline_entry e ON e.audit_id = l0.audit_id"
+		from += join + "threadline_entry e ON e.audit_id = " + key + ".audit_id"
 	}
 	if f.viewer != nil && (few || f.ipLow != "") {
-		w.add("l0.own")
+		w.add("v.own")
 	}
 	return from, key
+}
+
+// crowd is how long a history something may have, roughly: of several, the shortest is walked and the others looked up.
+func (j joined) crowd() int {
+	switch {
+	case j.typ == "organization":
+		return 2
+	case slices.Contains(actors, j.typ):
+		return 1
+	}
+	return 0
 }
 
 // conditions of the entry's own fields. Where an index leaves out what has no value, its condition is repeated here in
@@ -168,16 +202,16 @@ func (s *store) question(f Filter) (text string, args []any) {
 	if f.before != nil {
 		ascending, at = !ascending, f.before
 	}
-	dir, cmp := "DESC", "<"
+	dir, beyond := "DESC", "<"
 	if ascending {
-		dir, cmp = "ASC", ">"
+		dir, beyond = "ASC", ">"
 	}
 	if at != nil {
-		w.add("("+key+".occurred_at, "+key+".audit_id) "+cmp+" (?, ?)", at.occurredAt, at.auditID)
+		w.add("("+key+".occurred_at, "+key+".audit_id) "+beyond+" (?, ?)", at.occurredAt, at.auditID)
 	}
 	own := "TRUE"
 	if f.viewer != nil {
-		own = "l0.own"
+		own = "v.own"
 	}
 	text = "SELECT " + entryColumns + ", " + own + " FROM " + from
 	if len(w.conds) > 0 {
@@ -221,9 +255,9 @@ func (s *store) list(ctx context.Context, f Filter) (page, error) {
 func (s *store) get(ctx context.Context, auditID string, viewer *ref) (*Entry, error) {
 	text, args := `SELECT `+entryColumns+`, TRUE FROM threadline_entry e WHERE e.audit_id = $1`, []any{auditID}
 	if viewer != nil {
-		text = `SELECT ` + entryColumns + `, l0.own FROM threadline_entry e
-			JOIN threadline_link l0 ON l0.audit_id = e.audit_id AND l0.occurred_at = e.occurred_at
-			WHERE e.audit_id = $1 AND l0.ref_type = $2 AND l0.ref_id = $3`
+		text = `SELECT ` + entryColumns + `, v.own FROM threadline_entry e
+			JOIN threadline_link v ON v.audit_id = e.audit_id AND v.occurred_at = e.occurred_at
+			WHERE e.audit_id = $1 AND v.ref_type = $2 AND v.ref_id = $3`
 		args = append(args, viewer.typ, viewer.id)
 	}
 	entries, err := s.read(ctx, viewer, text, args)

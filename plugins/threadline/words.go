@@ -84,6 +84,9 @@ func words(action string) string {
 	return capital(plain(strings.NewReplacer(".", " ", "_", " ").Replace(rest)))
 }
 
+// reason is the code of a failure in words: "wrong_password" → "wrong password".
+func reason(code string) string { return plain(strings.ReplaceAll(code, "_", " ")) }
+
 func capital(s string) string {
 	r, n := utf8.DecodeRuneInString(s)
 	if n == 0 {
