@@ -184,7 +184,7 @@ func (p *parts) openDomain(context.Context) (err error) {
 	}
 	p.auth, err = auth.New(auth.Config{
 		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, Audit: p.audit, Mail: p.mail,
-		Gates: p.gates, Failures: p.failures, Mails: p.mails, Logger: p.log.Named("auth"),
+		Gates: p.gates, Failures: p.failures, Marks: p.keys, Mails: p.mails, Logger: p.log.Named("auth"),
 		Settings: auth.Settings{
 			BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, RegistrationClosed: !cfg.Registration.Enabled,
 			DeferConfirmation: cfg.Registration.Confirmation == config.ConfirmationDeferred, ConfirmationTTL: cfg.Registration.ConfirmationTTL,

@@ -19,7 +19,8 @@ import (
 type SignedIn struct {
 	Token      string // secret: it exists nowhere else
 	Principal  session.Principal
-	Persistent bool // "remember me": the cookie should outlive the browser
+	Persistent bool   // "remember me": the cookie should outlive the browser
+	Device     string // the browser's mark, for its next sign-in; secret. Empty: it keeps what it has
 }
 
 // proof is what a method hands to complete: that somebody has shown to be the holder of an account.
@@ -28,6 +29,7 @@ type proof struct {
 	method     string          // for audit and gates: "password", "confirmation", "password_link"
 	amr        []string
 	persistent bool
+	marked     bool           // the browser has a mark already that stays good
 	meta       map[string]any // more metadata of auth.login.success
 
 	// change is what the method changes in the transaction of the session, with the account's row locked: spend the link, set
@@ -62,6 +64,7 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 	}
 	// The second factor goes here: between the gate and the session, for every method.
 	var out session.Issued
+	var device string
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		a, err := s.accounts.SignedIn(ctx, tx, p.account.ID)
 		if err != nil {
@@ -83,6 +86,11 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 		out, err = s.sessions.Issue(ctx, tx, session.Grant{Account: a, AAL: session.AAL1, AMR: p.amr, Persistent: p.persistent})
 		if err != nil {
 			return err
+		}
+		if !p.marked {
+			if device, err = s.newMark(ctx, tx, a.ID); err != nil {
+				return err
+			}
 		}
 		meta := map[string]any{"method": p.method, "aal": session.AAL1}
 		if p.persistent {
@@ -108,7 +116,7 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent}, nil
+	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent, Device: device}, nil
 }
 
 // maySignIn: with deferred confirmation an unconfirmed account may; otherwise only an active one.

@@ -113,7 +113,7 @@ func newWorld(t testing.TB, db *store.DB, o options) *world {
 	check(err)
 	w.Service, err = auth.New(auth.Config{
 		DB: db, Accounts: w.accounts, Passwords: w.passwords, Onetime: once, Sessions: w.sessions, Audit: w.audit, Mail: w.queue, Gates: w.gates,
-		Failures: failures, Mails: mails, Settings: o.settings, Now: w.now,
+		Failures: failures, Marks: ring, Mails: mails, Settings: o.settings, Now: w.now,
 	})
 	check(err)
 	return w

@@ -37,7 +37,8 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	if err != nil {
 		return SignedIn{}, err
 	}
-	id := identity{account: a, key: a.Email}
+	// Counted apart from sign-in: what strangers guess must not keep somebody who is signed in from a new password.
+	id := identity{account: a, key: keyOf("change", a.ID.String())}
 	if id.hash, err = s.passwords.Find(ctx, s.db, a.ID); err != nil {
 		return SignedIn{}, err
 	}
@@ -59,6 +60,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 		return SignedIn{}, err
 	}
 	var out session.Issued
+	var device string
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		a, err := s.accounts.Lock(ctx, tx, a.ID)
 		if err != nil {
@@ -85,6 +87,9 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 		if err != nil {
 			return err
 		}
+		if device, err = s.newMark(ctx, tx, a.ID); err != nil {
+			return err
+		}
 		return s.record(ctx, tx, audit.Entry{
 			Action: "account.password_change.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: p.SessionID,
 			AuthMethod: "pwd", Metadata: map[string]any{"sessions_revoked": n},
@@ -93,7 +98,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent}, nil
+	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent, Device: device}, nil
 }
 
 func (s *Service) changeFailed(ctx context.Context, p session.Principal, id identity) error {

@@ -59,6 +59,7 @@ type Config struct {
 	Mail      *mail.Queue
 	Gates     *gate.Table // nil: no gates
 	Failures  Limit       // failed proofs of a password per address; nil: no limit
+	Marks     Marker      // makes the marks of known browsers; nil: none, and strangers can use up an address's attempts
 	Mails     Limit       // mails that strangers can have sent to one address; nil: no limit
 	Settings  Settings
 	Now       func() time.Time // nil means the clock
@@ -77,6 +78,7 @@ type Service struct {
 	letters   *mail.Letters
 	gates     *gate.Table
 	failures  Limit
+	marks     Marker
 	mails     Limit
 	set       Settings
 	now       func() time.Time
@@ -131,7 +133,7 @@ func New(cfg Config) (*Service, error) {
 	now := cfg.Now
 	return &Service{
 		db: cfg.DB, accounts: cfg.Accounts, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, audit: cfg.Audit,
-		mail: cfg.Mail, letters: letters, gates: cfg.Gates, failures: cfg.Failures, mails: cfg.Mails, set: set, log: cfg.Logger,
+		mail: cfg.Mail, letters: letters, gates: cfg.Gates, failures: cfg.Failures, marks: cfg.Marks, mails: cfg.Mails, set: set, log: cfg.Logger,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}, nil
 }

@@ -15,6 +15,7 @@ import (
 type Credentials struct {
 	Email, Password string
 	Remember        bool
+	Device          string // the browser's mark (SignedIn.Device), when it has one
 }
 
 // errCredentials is the answer to every sign-in that fails, whatever was wrong (ASVS 5.0 6.3.8).
@@ -33,7 +34,7 @@ type identity struct {
 func (s *Service) identify(ctx context.Context, typed string) (identity, error) {
 	email, err := account.ParseEmail(typed)
 	if err != nil {
-		email = typed[:min(len(typed), maxTyped)]
+		email = keyOf("typed", typed[:min(len(typed), maxTyped)])
 	}
 	id := identity{key: email}
 	if err != nil {
@@ -54,6 +55,10 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
 	id, err := s.identify(ctx, c.Email)
 	if err != nil {
 		return SignedIn{}, err
+	}
+	key, marked := s.markKey(id, c.Device)
+	if marked {
+		id.key = key
 	}
 	if err := s.failures.Check(ctx, s.db, id.key); err != nil {
 		return SignedIn{}, err // before the hash: a full bucket costs nothing
@@ -83,6 +88,7 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
 	}
 	p := proof{
 		account: id.account, method: "password", amr: []string{"pwd"}, persistent: c.Remember,
+		marked: marked && fresh == "", // a new hash makes the mark void
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			// Again under the lock: a password changed or an account disabled since the hash was read must not get in.
 			if now, err := s.passwords.Find(ctx, tx, a.ID); err != nil {

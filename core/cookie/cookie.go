@@ -11,7 +11,11 @@ const (
 	Prefix  = "__Host-sigra_"
 	Session = Prefix + "session"
 	Flow    = Prefix + "flow"
+	Device  = Prefix + "device"
 )
+
+// DeviceTTL is how long a browser is known: as long as browsers keep a cookie at all (RFC 6265bis §5.5).
+const DeviceTTL = 400 * 24 * time.Hour
 
 // FlowTTL is how long a browser remembers a sign-up it began: as long as its link lives.
 const FlowTTL = 48 * time.Hour
@@ -45,6 +49,16 @@ func ClearFlow(w http.ResponseWriter) { clearCookie(w, Flow) }
 
 // FlowToken is the sign-up token the request carries, or "".
 func FlowToken(r *http.Request) string { return read(r, Flow) }
+
+// SetDevice hands the browser its mark. It lets nobody in, so signing out leaves it.
+func SetDevice(w http.ResponseWriter, mark string) {
+	c := base(Device, mark)
+	c.MaxAge = int(DeviceTTL / time.Second)
+	http.SetCookie(w, c)
+}
+
+// DeviceMark is the mark the request carries, or "".
+func DeviceMark(r *http.Request) string { return read(r, Device) }
 
 // Reserved reports whether a cookie name is Sigra's own: never passed to a plugin, never taken from one. Browsers
 // match the __Host- prefix without regard to case (RFC 6265bis §4.1.3), so the comparison does too.

@@ -17,6 +17,7 @@ func TestEveryCookieHasEveryProtection(t *testing.T) {
 		"persistent session": func(w http.ResponseWriter) { cookie.SetSession(w, "token", time.Now().Add(time.Hour)) },
 		"cleared session":    cookie.ClearSession,
 		"flow":               func(w http.ResponseWriter) { cookie.SetFlow(w, "token") },
+		"device":             func(w http.ResponseWriter) { cookie.SetDevice(w, "mark") },
 		"cleared flow":       cookie.ClearFlow,
 	} {
 		w := httptest.NewRecorder()

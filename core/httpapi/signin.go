@@ -149,7 +149,7 @@ func (a *API) confirm(ctx context.Context, who asker, in *confirmInput) (*signed
 }
 
 func (a *API) login(ctx context.Context, who asker, in *loginInput) (*signedInOutput, error) {
-	signed, err := a.cfg.Auth.SignIn(ctx, auth.Credentials{Email: in.Body.Email, Password: in.Body.Password, Remember: in.Body.Remember})
+	signed, err := a.cfg.Auth.SignIn(ctx, auth.Credentials{Email: in.Body.Email, Password: in.Body.Password, Remember: in.Body.Remember, Device: cookie.DeviceMark(who.r)})
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +193,9 @@ func (a *API) deliver(who asker, in auth.SignedIn, how Delivery) *signedInOutput
 		expires = in.Principal.ExpiresAt
 	}
 	cookie.SetSession(who.w, in.Token, expires)
+	if in.Device != "" {
+		cookie.SetDevice(who.w, in.Device)
+	}
 	return out
 }
 

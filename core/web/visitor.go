@@ -60,6 +60,9 @@ func (p *Pages) giveSession(w http.ResponseWriter, in auth.SignedIn) {
 		until = in.Principal.ExpiresAt
 	}
 	cookie.SetSession(w, in.Token, until)
+	if in.Device != "" {
+		cookie.SetDevice(w, in.Device)
+	}
 }
 
 // onward is where to go after signing in: what return_to asks for, if it may, or the account.
