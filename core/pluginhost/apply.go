@@ -241,7 +241,7 @@ func (h *Host) pathConflictsOf(b config.Plugin, m *manifest) config.Diagnostics 
 
 // processChanged reports whether a block asks for another process, and not only for other settings.
 func processChanged(a, b config.Plugin) bool {
-	return a.Source != b.Source || a.SHA256 != b.SHA256 || a.InsecureUnpinned != b.InsecureUnpinned || a.DatabaseURL != b.DatabaseURL ||
+	return a.Source != b.Source || a.SHA256 != b.SHA256 || a.InsecureUnpinned != b.InsecureUnpinned || a.Reattach != b.Reattach || a.DatabaseURL != b.DatabaseURL ||
 		a.Limits != b.Limits || a.User != b.User ||
 		!slices.Equal(sorted(a.Grants), sorted(b.Grants)) || !slices.Equal(sorted(a.Env), sorted(b.Env))
 }
@@ -254,7 +254,7 @@ func sorted(s []string) []string {
 
 // fileChanged reports whether an unpinned program was replaced on disk.
 func (r *reload) fileChanged(in *instance, b config.Plugin) bool {
-	if !b.External() || b.SHA256 != "" {
+	if !b.External() || b.SHA256 != "" || b.Reattach != "" {
 		return false
 	}
 	exe, err := r.h.verifier.open(b.Source, "")

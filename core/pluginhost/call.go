@@ -120,7 +120,7 @@ func (p *plugin) fail(s *seam, code codes.Code, text string) *CallError {
 // call runs f against the plugin's process, within timeout, the seam's bound and its breaker. Its error is a
 // *CallError.
 func (p *plugin) call(ctx context.Context, service string, timeout time.Duration, f func(context.Context, *instance) error) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, p.patience(timeout))
 	defer cancel()
 	in, done, err := p.enter(ctx, service)
 	if err != nil {

@@ -131,7 +131,11 @@ type Host struct {
 	kv       *kvStore
 	refusals *refusals
 
-	timing   timing
+	timing    timing
+	contracts []string // see contracts
+	// attaching counts how often a plugin under a debugger was attached to.
+	attaching atomic.Uint32
+
 	applying sync.Mutex // one Apply, Restart or Purge at a time
 	wiring   sync.Mutex // one rebuild at a time
 	claiming sync.Mutex // one look at who serves which path at a time
@@ -172,7 +176,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{cfg: cfg, log: cfg.Logger, now: cfg.Now, metrics: m, folders: f, plugins: map[string]*plugin{}}
-	h.timing = defaultTiming()
+	h.timing, h.contracts = defaultTiming(), contracts()
 	h.kv = &kvStore{db: cfg.DB, now: cfg.Now}
 	h.refusals = &refusals{now: cfg.Now, seen: map[refusalKey]*refusal{}}
 	if cfg.Adopt {

@@ -119,7 +119,7 @@ func (h *Host) toStatus(in *instance, method string, err error) error {
 		text = f.Field + ": " + text
 	}
 	st := status.New(code, text)
-	if with, derr := st.WithDetails(&errdetails.ErrorInfo{Reason: f.Code, Domain: contract}); derr == nil {
+	if with, derr := st.WithDetails(&errdetails.ErrorInfo{Reason: f.Code, Domain: h.contracts[0]}); derr == nil {
 		st = with
 	}
 	if f.RetryAfter > 0 {
@@ -178,7 +178,7 @@ func (h *Host) refuse(ctx context.Context, in *instance, grant, service string) 
 		h.auditRefusal(ctx, in, grant, service, n)
 	}
 	st := status.Newf(codes.PermissionDenied, "plugin %q is not granted %q: add it to grants in its block", name, grant)
-	if with, err := st.WithDetails(&errdetails.ErrorInfo{Reason: "NOT_GRANTED", Domain: contract, Metadata: map[string]string{"grant": grant, "plugin": name}}); err == nil {
+	if with, err := st.WithDetails(&errdetails.ErrorInfo{Reason: "NOT_GRANTED", Domain: h.contracts[0], Metadata: map[string]string{"grant": grant, "plugin": name}}); err == nil {
 		st = with
 	}
 	return st.Err()

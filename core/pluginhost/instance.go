@@ -15,7 +15,6 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sigra-auth/sigra/core/config"
@@ -51,7 +50,11 @@ type instance struct {
 	hostSrv  *grpc.Server
 	folder   string
 	folders  *folders
-	stamp    stamp // of the program file, when external
+	stamp    stamp     // of the program file, when external
+	sum      string    // its sha256
+	brokerID uint32    // under which the host's services are offered
+	contract string    // the version of the contract that it speaks with us
+	attached *debuggee // set: it runs by itself, and is never ended by us
 	started  time.Time
 
 	mu       sync.Mutex
@@ -120,14 +123,19 @@ func (e *startError) Unwrap() error { return e.err }
 func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, logs *stderrLog, verified func()) (_ *instance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	in := &instance{name: b.Name, logs: logs, folders: h.folders, started: h.now()}
+	in := &instance{name: b.Name, logs: logs, folders: h.folders, started: h.now(), brokerID: 1}
 	var exe *executable
 	if b.External() {
 		if exe, err = h.verifier.open(b.Source, b.SHA256); err != nil {
-			return nil, &startError{"verify", err}
+			return nil, &startError{"verify", namePin(b, err)}
 		}
 		defer exe.close() // the child has its own by then
-		in.stamp = exe.stamp
+		in.stamp, in.sum = exe.stamp, exe.sum
+	}
+	if b.Reattach != "" {
+		if in.attached, err = readDebuggee(b.Reattach); err != nil {
+			return nil, &startError{"attach", err}
+		}
 	}
 	as, err := identityOf(b)
 	if err != nil {
@@ -169,6 +177,9 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 			return p, nil
 		},
 	}
+	if in.attached != nil {
+		in.attachBy(cfg, h.attaching.Add(1))
+	}
 	in.client = goplugin.NewClient(cfg)
 	defer func() {
 		if err != nil {
@@ -194,13 +205,15 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 	if err != nil {
 		return nil, &startError{"start", in.orSentence(plainer(err))}
 	}
-	resp, err := in.plugin.Describe(ctx, &pluginv1.DescribeRequest{
-		HostVersion: h.cfg.Version, Contracts: []string{contract}, HostBrokerId: hostBrokerID, Instance: b.Name,
-	})
+	resp, spoken, err := h.describe(ctx, in.conn, &pluginv1.DescribeRequest{HostVersion: h.cfg.Version, HostBrokerId: in.brokerID, Instance: b.Name})
+	if strange := (*strangeError)(nil); errors.As(err, &strange) {
+		return nil, &startError{"describe", strange}
+	}
 	if err != nil {
 		_, ce := (&plugin{name: b.Name, host: h}).judge(ctx, &seam{name: "Describe"}, err)
 		return nil, &startError{"describe", in.orSentence(errors.New(ce.Text))}
 	}
+	in.contract = spoken
 	m, unknown, err := checkManifest(resp)
 	if err != nil {
 		return nil, &startError{"describe", err}
@@ -211,11 +224,6 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 	in.manifest = m
 	return in, nil
 }
-
-const (
-	contract     = "sigra.plugin.v1"
-	hostBrokerID = 1
-)
 
 // connect does everything of go-plugin's that may block.
 func (in *instance) connect(h *Host, cfg *goplugin.ClientConfig) error {
@@ -230,11 +238,11 @@ func (in *instance) connect(h *Host, cfg *goplugin.ClientConfig) error {
 	d := raw.(*dispensed)
 	in.conn, in.plugin = d.conn, pluginv1.NewPluginClient(d.conn)
 	// Not AcceptAndServe, which logs to the standard logger and leaves the server to itself.
-	ln, err := d.broker.Accept(hostBrokerID)
+	ln, err := d.broker.Accept(in.brokerID)
 	if err != nil {
 		return fmt.Errorf("offer host services: %w", err)
 	}
-	srv := h.hostServer(in, credentials.NewTLS(cfg.TLSConfig))
+	srv := h.hostServer(in, transport(cfg))
 	in.hostSrv = srv
 	h.wg.Add(1)
 	go func(ln net.Listener) {
@@ -263,7 +271,7 @@ func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st 
 // still there, then go-plugin's shutdown, and at last force. Five seconds in all, whatever the plugin does.
 func (in *instance) stop(wedged bool) {
 	drained := in.refuse()
-	if !wedged {
+	if !wedged && in.attached == nil {
 		timer := time.NewTimer(drainTimeout)
 		select {
 		case <-drained:
@@ -295,6 +303,9 @@ func (in *instance) destroy() {
 		}
 		timer.Stop()
 		in.slay()
+		if in.attached != nil {
+			in.attached.leave()
+		}
 		<-killed
 		if in.hostSrv != nil {
 			in.hostSrv.Stop()

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/sigra-auth/sigra/pluginsdk"
 )
 
 // The test program is its own set of plugins: started by a host it serves the one that its arguments name, or, as an
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 	case len(os.Args) == 3 && os.Args[1] == "host-serve":
 		hostOnly(os.Args[2])
 		os.Exit(0)
-	case os.Getenv("SIGRA_PLUGIN_COOKIE") != "":
+	case os.Getenv("SIGRA_PLUGIN_COOKIE") != "", len(os.Args) == 2 && strings.HasPrefix(os.Args[1], pluginsdk.DebugFlag):
 		exe, _ := os.Readlink("/proc/self/exe")
 		name, _, _ := strings.Cut(filepath.Base(exe), "-")
 		serve(name)

@@ -29,14 +29,15 @@ const pipeGrace = 300 * time.Millisecond
 // What the default runner would do otherwise: hand down the whole environment and stdin, poll for the end, kill one
 // process of a group, parse stderr with a parser that panics, and let the child outlive a killed host.
 type process struct {
-	cmd    *exec.Cmd
-	exe    *executable // nil for the bundled child
-	folder string
-	logs   *stderrLog
-	limits config.PluginLimits
-	as     *identity
-	kin    *kin             // of the host: every process that it started
-	killed func(why string) // counts; may be nil
+	cmd      *exec.Cmd
+	exe      *executable // nil for the bundled child
+	folder   string
+	logs     *stderrLog
+	attached *debuggee // set: not our child at all
+	limits   config.PluginLimits
+	as       *identity
+	kin      *kin             // of the host: every process that it started
+	killed   func(why string) // counts; may be nil
 
 	stdout   *handshakeReader
 	lifeline *os.File // our end; the child's reads as ended when we close it or die
@@ -163,7 +164,7 @@ func (p *process) Kill(context.Context) error {
 	select {
 	case <-p.exited:
 	default:
-		if p.pid > 0 {
+		if p.pid > 0 && p.attached == nil {
 			p.killGroup()
 		}
 	}

@@ -201,7 +201,7 @@ func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who sessio
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	x := &exchange{h: rh.h, rt: rh.r, w: w, r: r}
-	x.idle = time.AfterFunc(rh.h.timing.head, func() { cancel(context.DeadlineExceeded) })
+	x.idle = time.AfterFunc(p.patience(rh.h.timing.head), func() { cancel(context.DeadlineExceeded) })
 	defer x.idle.Stop()
 	err = x.run(ctx, in, who, bearer)
 	cause := context.Cause(ctx)
@@ -302,7 +302,7 @@ func (x *exchange) pump() {
 			if x.stream.Send(&pluginv1.ServeRequest{Frame: &pluginv1.ServeRequest_Body{Body: buf[:n]}}) != nil {
 				return
 			}
-			x.idle.Reset(x.h.timing.idle)
+			x.idle.Reset(x.rt.p.patience(x.h.timing.idle))
 		}
 		if errors.Is(err, io.EOF) {
 			end := &pluginv1.BodyEnd{Trailers: requestHeaders(x.r.Trailer, true)}
@@ -325,7 +325,7 @@ func (x *exchange) answer() error {
 			}
 			return err
 		}
-		x.idle.Reset(x.h.timing.idle)
+		x.idle.Reset(x.rt.p.patience(x.h.timing.idle))
 		switch f := resp.GetFrame().(type) {
 		case *pluginv1.ServeResponse_Head:
 			if x.head {

@@ -10,6 +10,11 @@ import (
 
 // start takes a block all the way to a configured process.
 func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) {
+	if b.Reattach != "" {
+		if err := p.awaitDebuggee(ctx, b); err != nil {
+			return nil, err
+		}
+	}
 	in, settings, diags, err := p.prepare(ctx, b)
 	if err == nil && diags.HasErrors() {
 		err = &blockError{diags}

@@ -1,6 +1,8 @@
 package pluginhost
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
@@ -66,7 +68,10 @@ type Info struct {
 	Status
 	Description string             `json:"description,omitempty"`
 	SDK         string             `json:"sdk,omitempty"`
-	SHA256      string             `json:"sha256,omitempty"`
+	Contract    string             `json:"contract,omitempty"`
+	SHA256      string             `json:"sha256,omitempty"`    // of what runs, or of what is pinned
+	PinnedBy    string             `json:"pinned_by,omitempty"` // "block" or "lock"
+	Env         []string           `json:"env,omitempty"`
 	Grants      []string           `json:"grants,omitempty"`
 	Requires    []string           `json:"requires,omitempty"`
 	Wants       []string           `json:"wants,omitempty"`
@@ -127,7 +132,14 @@ func (p *plugin) info() Info {
 	defer p.mu.Unlock()
 	out := Info{
 		Status: p.statusLocked(), SHA256: p.block.SHA256, Grants: p.grants.list(), LastCrash: p.lastCrash, CrashedAt: p.crashedAt,
-		Failures: len(p.failures), Facts: p.facts, Latencies: map[string]Latency{},
+		Failures: len(p.failures), Facts: maps.Clone(p.facts), Latencies: map[string]Latency{}, Env: slices.Clone(p.block.Env),
+	}
+	switch {
+	case p.block.SHA256 == "":
+	case p.block.Locked != "":
+		out.PinnedBy = "lock"
+	default:
+		out.PinnedBy = "block"
 	}
 	if p.state == Failed {
 		out.NextStart = p.nextStart
@@ -146,7 +158,8 @@ func (p *plugin) info() Info {
 		}
 		out.Settings = describeSchema(m.GetSettings(), "")
 	}
-	for _, s := range p.seams {
+	for _, name := range contractSeams {
+		s := p.seams[name]
 		if l := s.latency.read(); l.Calls > 0 {
 			out.Latencies[s.name] = l
 		}
@@ -155,7 +168,10 @@ func (p *plugin) info() Info {
 		}
 	}
 	if in := p.current.Load(); in != nil {
-		out.Log = in.logs.tail()
+		out.Log, out.Contract = in.logs.tail(), in.contract
+		if in.sum != "" {
+			out.SHA256 = in.sum
+		}
 	}
 	return out
 }

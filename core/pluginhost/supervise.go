@@ -290,6 +290,10 @@ func (p *plugin) loop(cur *instance) {
 			err := p.crashed(in)
 			p.setState(Failed, err.Error()) // already: tidying up takes a moment
 			in.destroy()
+			if in.attached != nil {
+				begin() // whoever debugs it starts it again; that is no failure
+				continue
+			}
 			failed(err)
 
 		case <-ticker.C:
@@ -323,6 +327,9 @@ func (p *plugin) loop(cur *instance) {
 				misses = 0
 				p.setState(Degraded, unwell.detail)
 				continue
+			}
+			if cur != nil && cur.attached != nil {
+				continue // it stands at a breakpoint
 			}
 			misses++
 			p.log.Warn("plugin missed a health check", "misses", misses, "error", err)

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+
+	"github.com/sigra-auth/sigra/core/config"
 )
 
 // executable is an open, checked program file. What is executed is this descriptor, not the path it was opened by:
@@ -84,10 +86,24 @@ func (v *verifier) open(path, pin string) (_ *executable, err error) {
 }
 
 // mismatchError says that a file is not the one that was pinned.
-type mismatchError struct{ path, want, got string }
+type mismatchError struct {
+	path, want, got string
+	plugin, lock    string // of which plugin's line in the lock file it is
+}
 
 func (e *mismatchError) Error() string {
+	if e.lock != "" {
+		return fmt.Sprintf("%s has sha256 %s, but %s has %s: if the change is yours, run `sigra plugin lock %s`", e.path, e.got, e.lock, e.want, e.plugin)
+	}
 	return fmt.Sprintf("%s has sha256 %s, but the block pins %s", e.path, e.got, e.want)
+}
+
+// namePin adds where the checksum stands, when that is the lock file.
+func namePin(b config.Plugin, err error) error {
+	if m := (*mismatchError)(nil); errors.As(err, &m) {
+		m.plugin, m.lock = b.Name, b.Locked
+	}
+	return err
 }
 
 func (v *verifier) sum(f *os.File, s stamp) (string, error) {
