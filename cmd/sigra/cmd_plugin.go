@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,8 @@ import (
 )
 
 func (c *cli) pluginCommand() *cobra.Command {
-	return group("plugin", "Plugins", c.pluginListCommand(), c.pluginInfoCommand(), c.pluginCheckCommand(), c.pluginRestartCommand(), c.pluginPurgeCommand())
+	return group("plugin", "Plugins", c.pluginListCommand(), c.pluginInfoCommand(), c.pluginCheckCommand(), c.pluginNewCommand(), c.pluginLockCommand(),
+		c.pluginRestartCommand(), c.pluginPurgeCommand())
 }
 
 // connectRunning gives a client of the running server; what it is for makes no sense without one.
@@ -75,31 +75,7 @@ func (c *cli) pluginInfoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.show(p, func(w io.Writer) {
-				facts(w, "name", p.Name, "state", p.State, "detail", p.LastError, "version", p.Version, "description", p.Description, "source", p.Source,
-					"sha256", p.SHA256, "pinned", yes(p.Unpinned, "no: its binary is not held to a checksum"), "sdk", p.SDK, "pid", strconv.Itoa(p.PID),
-					"restarts", strconv.Itoa(p.Restarts), "since", stamp(p.Since), "seams", strings.Join(p.Seams, ", "), "paths", strings.Join(p.Paths, ", "),
-					"grants", strings.Join(p.Grants, ", "), "requires", strings.Join(p.Requires, ", "), "wants", strings.Join(p.Wants, ", "),
-					"events", strings.Join(p.Events, ", "), "gates", strings.Join(p.Gates, ", "), "environment", strings.Join(p.Env, ", "))
-				var settings []struct {
-					Path, Type, Default, Description string
-					Required                         bool
-				}
-				if json.Unmarshal(p.Settings, &settings) == nil && len(settings) > 0 {
-					var rows [][]string
-					for _, s := range settings {
-						rows = append(rows, []string{s.Path, s.Type, yes(s.Required, "required"), s.Default, s.Description})
-					}
-					_, _ = fmt.Fprintln(w)
-					table(w, "", []string{"SETTING", "TYPE", "", "DEFAULT", "MEANING"}, rows)
-				}
-				if len(p.Log) > 0 {
-					_, _ = fmt.Fprintln(w, "\nlast lines it wrote:")
-					for _, l := range p.Log {
-						_, _ = fmt.Fprintln(w, "  "+printable(l))
-					}
-				}
-			})
+			return c.show(p, func(w io.Writer) { showPlugin(w, p) })
 		},
 	}
 }

@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"time"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/config"
@@ -54,11 +57,25 @@ func (a pluginAdmin) Info(_ context.Context, name string) (httpapi.PluginInfo, e
 		return httpapi.PluginInfo{}, fmt.Errorf("plugin info: %w", err)
 	}
 	out := httpapi.PluginInfo{
-		PluginStatus: statusOf(i.Status), Description: i.Description, SDK: i.SDK, SHA256: i.SHA256, Grants: i.Grants,
-		Requires: i.Requires, Wants: i.Wants, Events: i.Events, Gates: i.Questions, Settings: settings, Log: i.Log,
+		PluginStatus: statusOf(i.Status), Description: i.Description, SDK: i.SDK, Contract: i.Contract, SHA256: i.SHA256, PinnedBy: i.PinnedBy,
+		Grants: i.Grants, Requires: i.Requires, Wants: i.Wants, Events: i.Events, Gates: i.Questions, Claims: i.Claims, Env: i.Env,
+		Storage: i.Storage, Settings: settings, LastCrash: i.LastCrash, CrashedAt: i.CrashedAt, Failures: i.Failures, NextStart: i.NextStart,
+		Broken: i.Broken, Log: i.Log,
+	}
+	for _, r := range i.Paths {
+		out.Routes = append(out.Routes, httpapi.PluginRoute{Path: r.Path, Access: r.Access, Machine: r.Machine, Title: r.Title})
+	}
+	for _, seam := range slices.Sorted(maps.Keys(i.Latencies)) {
+		l := i.Latencies[seam]
+		out.Latencies = append(out.Latencies, httpapi.PluginLatency{Seam: seam, Calls: l.Calls, P50MS: milliseconds(l.P50), P99MS: milliseconds(l.P99)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(i.Facts)) {
+		out.Facts = append(out.Facts, httpapi.PluginFact{Name: name, Value: i.Facts[name]})
 	}
 	return out, nil
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // Check implements httpapi.Plugins: with the block as it is in the file now.
 func (a pluginAdmin) Check(ctx context.Context, name string) (httpapi.PluginCheck, error) {
