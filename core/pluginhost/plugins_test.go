@@ -169,7 +169,7 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			mode = fi.Mode().Perm().String()
 		}
 		in, _ := os.Readlink("/proc/self/fd/0")
-		_ = json.NewEncoder(w).Encode(map[string]any{"env": os.Environ(), "dir": dir, "mode": mode, "stdin": in})
+		_ = json.NewEncoder(w).Encode(map[string]any{"env": os.Environ(), "dir": dir, "mode": mode, "stdin": in, "open": openFiles()})
 	case "/stderr":
 		b, _ := io.ReadAll(r.Body)
 		_, _ = syscall.Write(2, b)
@@ -279,4 +279,15 @@ func (p *sinkPlugin) Record(_ context.Context, rows []pluginsdk.AuditRow) (plugi
 		out.Inserted++
 	}
 	return out, nil
+}
+
+// openFiles is what this process's descriptors stand for.
+func openFiles() (out []string) {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		if name, err := os.Readlink("/proc/self/fd/" + fd.Name()); err == nil {
+			out = append(out, name)
+		}
+	}
+	return out
 }

@@ -90,6 +90,9 @@ func (p *process) Start(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := keepDescriptors(); err != nil {
+		return fmt.Errorf("keep descriptors from %s: %w", p.Name(), err)
+	}
 	p.cmd.Stdin = nil // /dev/null
 	p.cmd.Stdout, p.cmd.Stderr = outW, errW
 	p.cmd.ExtraFiles = []*os.File{lifeR} // descriptor 3, as pluginsdk.LifelineEnv says

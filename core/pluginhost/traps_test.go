@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -131,6 +132,13 @@ func TestTrap5_aPluginInheritsNothing(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(short) })
 	f := newHost(t, "", func(c *pluginhost.Config, _ *fixture) { c.DataDir = short })
+	// As a descriptor looks that Sigra was started with: open, and not marked as its own.
+	secret := filepath.Join(t.TempDir(), "inherited-secret")
+	fd, err := syscall.Open(secret, syscall.O_CREAT|syscall.O_RDWR, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
 	path, sum := external(t, t.TempDir(), "routed-external")
 	f.apply(fmt.Sprintf(`plugin "routed" {
   source = %q
@@ -143,6 +151,7 @@ func TestTrap5_aPluginInheritsNothing(t *testing.T) {
 	var got struct {
 		Env              []string
 		Dir, Mode, Stdin string
+		Open             []string
 	}
 	if err := json.Unmarshal([]byte(body), &got); err != nil || code != 200 {
 		t.Fatalf("%d %s", code, body)
@@ -164,6 +173,9 @@ func TestTrap5_aPluginInheritsNothing(t *testing.T) {
 	}
 	if got.Mode != "-rwx------" || !strings.HasPrefix(got.Dir, f.dir) {
 		t.Errorf("sockets in %s with mode %s", got.Dir, got.Mode)
+	}
+	if len(got.Open) == 0 || slices.Contains(got.Open, secret) {
+		t.Errorf("open in the plugin: %v", got.Open)
 	}
 	if got.Stdin != "/dev/null" {
 		t.Errorf("stdin is %s", got.Stdin)
