@@ -85,7 +85,7 @@ func TestFanOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		if bundled() {
-			in.eventually(15*time.Second, "the last sign-in in the timeline", func() error {
+			in.eventually(60*time.Second, "the last sign-in in the timeline", func() error {
 				entries, err := in.timeline(admin.Token)
 				if err != nil || !slices.ContainsFunc(entries, func(e timelineEntry) bool {
 					return e.SessionID == last.Session.SessionID && e.Action == "auth.login.success"

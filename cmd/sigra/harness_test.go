@@ -178,7 +178,7 @@ func (in *instance) launch() {
 func (in *instance) waitReady() {
 	in.t.Helper()
 	var last string
-	in.eventually(30*time.Second, "ready", func() error {
+	in.eventually(90*time.Second, "ready", func() error {
 		in.mu.Lock()
 		done := in.done
 		in.mu.Unlock()

@@ -38,7 +38,7 @@ type inboxMessage struct {
 func (in *instance) mailTo(to, purpose string) inboxMessage {
 	in.t.Helper()
 	var found inboxMessage
-	in.eventually(15*time.Second, purpose+" mail delivered", func() error {
+	in.eventually(60*time.Second, purpose+" mail delivered", func() error {
 		r, err := in.call("GET", "/v1/dev/mail?to="+url.QueryEscape(to), "", nil)
 		if err != nil {
 			return err
@@ -172,7 +172,7 @@ func (in *instance) agree(token string, wanted func(action string) bool) {
 	in.t.Helper()
 	log := in.auditLog(token)
 	var entries []timelineEntry
-	in.eventually(60*time.Second, "the timeline equal to the log", func() (err error) {
+	in.eventually(120*time.Second, "the timeline equal to the log", func() (err error) {
 		if entries, err = in.timeline(token); err != nil {
 			return err
 		}

@@ -131,7 +131,7 @@ func readRecorded(t testing.TB, file string) []recorded {
 // awaitRecorded waits for a line.
 func awaitRecorded(t testing.TB, file, seam, name string) recorded {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		for _, r := range readRecorded(t, file) {
 			if r.Seam == seam && r.Name == name {
 				return r

@@ -288,7 +288,7 @@ func TestStoppedPlugin(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := newLoad(in, emails)
-		in.eventually(20*time.Second, "busy", func() error {
+		in.eventually(60*time.Second, "busy", func() error {
 			if l.requests.Load() < 60 {
 				return errNotYet
 			}

@@ -89,7 +89,7 @@ func (s *stream) all() []auditRow {
 // waitFor waits until a row of a session came.
 func (s *stream) waitFor(t testing.TB, sessionID string) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		for _, r := range s.all() {
 			if r.SessionID == sessionID {
 				return
