@@ -1,0 +1,10 @@
+plugin "hello_node" {
+  source            = "/usr/local/lib/sigra/hello-node/index.js"
+  insecure_unpinned = true
+  grants            = ["kv", "routes:/hello_node"]
+  env               = ["PATH", "SIGRA_PROTO"]
+
+  config {
+    greeting = "Good day"
+  }
+}
