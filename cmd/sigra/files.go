@@ -18,8 +18,8 @@ import (
 
 // lockDataDir makes sure that one server at a time uses a data_dir. The lock goes with the process, however it ends.
 func lockDataDir(dataDir string) (release func(), err error) {
-	if err := os.MkdirAll(dataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
+	if err := makeDataDir(dataDir); err != nil {
+		return nil, err
 	}
 	path := filepath.Join(dataDir, "lock")
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|syscall.O_CLOEXEC, 0o600)
@@ -34,6 +34,24 @@ func lockDataDir(dataDir string) (release func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return func() { _ = f.Close() }, nil
+}
+
+// makeDataDir makes the folder, or sees to it that a folder that was there is not one in which everybody may put their
+// own root key or database in place of Sigra's.
+func makeDataDir(dataDir string) error {
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	fi, err := os.Stat(dataDir)
+	if err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	if mode := fi.Mode().Perm(); mode&0o002 != 0 {
+		if err := os.Chmod(dataDir, mode&^0o022); err != nil {
+			return fmt.Errorf("data_dir %s can be written by everybody (mode %04o), and that can't be changed: run chmod 700 on it, or use a folder inside it: %w", dataDir, mode, err)
+		}
+	}
+	return nil
 }
 
 // writeNew writes a file that must not be there yet. It appears whole or not at all.

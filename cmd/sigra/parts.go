@@ -65,8 +65,8 @@ type parts struct {
 
 // openDatabase opens what the configuration names, without migrating.
 func openDatabase(ctx context.Context, cfg *config.Config, log hclog.Logger) (*store.DB, error) {
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
+	if err := makeDataDir(cfg.DataDir); err != nil {
+		return nil, err
 	}
 	return store.Open(ctx, store.Config{
 		URL: cfg.Database.URL.Reveal(), DataDir: cfg.DataDir, MaxConns: cfg.Database.MaxConnections, Logger: log.Named("store"),

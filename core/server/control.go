@@ -24,7 +24,8 @@ const maxSocketPath = 107
 func ControlSocket(dataDir string) string { return filepath.Join(dataDir, "run", "control.sock") }
 
 // ListenControl opens the control socket at path. Its folder is 0700 and it is 0600, and every peer is asked of the
-// kernel who it is: root and the user this process runs as get in, everybody else's connection is closed.
+// kernel who it is: root and the user this process runs as get in, everybody else's connection is closed. So is that of
+// a process that this one started: plugins are no operators, although they may run as the same user.
 //
 // A socket that nobody answers at is a crashed Sigra's and is removed. One that somebody answers at is left alone.
 func ListenControl(ctx context.Context, path string, log hclog.Logger) (net.Listener, error) {
@@ -142,9 +143,10 @@ func (l *controlListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, err := peerUID(c)
-		if err != nil || !mayControl(uid, l.uid) {
-			l.log.Warn("control socket: peer refused", "uid", uid, "error", err)
+		uid, pid, err := peer(c)
+		plugin := err == nil && descends(pid)
+		if err != nil || !mayControl(uid, l.uid) || plugin {
+			l.log.Warn("control socket: peer refused", "uid", uid, "pid", pid, "started_by_this_server", plugin, "error", err)
 			_ = c.Close()
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -144,7 +145,46 @@ func TestControl_strangerIsRefused(t *testing.T) {
 	}
 }
 
-// TestControl_stranger is the other process of the test above.
+// A process that this one started, as this very user, is a plugin and no operator; so is one that it started in turn
+// and left behind.
+func TestControl_aPluginIsNoOperator(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the peer's process can't be known")
+	}
+	path := controlServer(t, t.TempDir())
+	for name, args := range map[string][]string{
+		"child":      {"/proc/self/exe", "-test.run", "^TestControl_stranger$", "-test.v"},
+		"grandchild": {"/bin/sh", "-c", "/proc/" + strconv.Itoa(os.Getpid()) + "/exe -test.run '^TestControl_stranger$' -test.v; true"},
+	} {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Env = []string{"SIGRA_TEST_CONTROL=" + path}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "refused as it should be") {
+			t.Errorf("%s: %v\n%s", name, err, out)
+		}
+	}
+	res, err := controlClient(t, path).Get("http://sigra.control/who") // what is refused is only them
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+}
+
+// TestControl_onlyRootAndOwner holds the rule itself: in the tests around it the peer is refused for its parent, too.
+func TestControl_onlyRootAndOwner(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		peer, own uint32
+		want      bool
+	}{{0, 1000, true}, {1000, 1000, true}, {1001, 1000, false}, {1000, 0, false}, {^uint32(0), 1000, false}} {
+		if got := server.MayControl(c.peer, c.own); got != c.want {
+			t.Errorf("%d to %d's: %v", c.peer, c.own, got)
+		}
+	}
+}
+
+// TestControl_stranger is the other process of the tests above.
 func TestControl_stranger(t *testing.T) {
 	path := os.Getenv("SIGRA_TEST_CONTROL")
 	if path == "" {

@@ -1,0 +1,4 @@
+package server
+
+// MayControl is who may use the control socket, for the tests.
+var MayControl = mayControl
