@@ -32,13 +32,13 @@ type Reattach struct {
 }
 
 // debugFile says whether the plugin was started with DebugFlag, and which file to write.
-func debugFile(args []string, name string) (file string, debug bool) {
+func debugFile(args []string, name func() string) (file string, debug bool) {
 	for _, a := range args {
 		switch value, ok := strings.CutPrefix(a, DebugFlag+"="); {
 		case ok && value != "":
 			return value, true
 		case ok, a == DebugFlag:
-			return name + ".reattach.json", true
+			return name() + ".reattach.json", true
 		}
 	}
 	return "", false

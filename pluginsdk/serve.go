@@ -43,7 +43,8 @@ func Handshake() goplugin.HandshakeConfig {
 //
 // Started with --sigra-debug, it runs by itself, for a debugger, and writes a file by which Sigra attaches to it.
 func Serve(p Plugin) {
-	if file, debug := debugFile(os.Args[1:], nameOf(p)); debug {
+	// The manifest is not asked before standard output is out of its reach, but for a debugger, where nobody listens there.
+	if file, debug := debugFile(os.Args[1:], func() string { return nameOf(p) }); debug {
 		runDebug(p, file)
 		return
 	}
