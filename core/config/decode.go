@@ -96,6 +96,9 @@ func (p Plugin) fit(body *hclsyntax.Body, header hcl.Range, spec hcldec.Spec, pa
 	schema := hcldec.ImpliedSchema(spec)
 	var names, settings []string
 	for _, a := range schema.Attributes {
+		if slices.Contains(names, a.Name) {
+			continue // a setting with a default stands there twice
+		}
 		names, settings = append(names, a.Name), append(settings, a.Name)
 		if _, there := body.Attributes[a.Name]; a.Required && !there {
 			ds = append(ds, p.Diagnose(header, Error, fmt.Sprintf("plugin %s needs the setting %s", p.Name, strings.Join(append(path, a.Name), ".")),
@@ -107,6 +110,7 @@ func (p Plugin) fit(body *hclsyntax.Body, header hcl.Range, spec hcldec.Spec, pa
 		names, blocks = append(names, b.Type), append(blocks, b.Type)
 	}
 	slices.Sort(names)
+	names = slices.Compact(names) // hcldec names a setting with a default twice
 	home := "plugin " + p.Name
 	if len(path) > 0 {
 		home = "block " + strings.Join(path, ".") + " of plugin " + p.Name

@@ -18,6 +18,9 @@ func (h *Host) Hasten(health, backoff, idle time.Duration) {
 	}
 }
 
+// SetContracts makes the host speak other versions of the contract.
+func (h *Host) SetContracts(versions ...string) { h.contracts = versions }
+
 // OpenAndSwap opens and hashes path, lets swap do what it wants, and runs what was opened.
 func OpenAndSwap(path, pin string, swap func()) (string, error) {
 	e, err := (&verifier{}).open(path, pin)

@@ -61,6 +61,14 @@ func serve(name string) {
 		fmt.Println("1|1|tcp|127.0.0.1:1|grpc")
 		time.Sleep(time.Minute)
 	}
+	switch name {
+	case "newerplugin":
+		serveOther("sigra.plugin.v2", "sigra.plugin.v3")
+	case "olderplugin":
+		serveOther("sigra.plugin.v0")
+	case "foreignplugin":
+		serveOther()
+	}
 	t := &tester{name: name}
 	switch {
 	case strings.HasPrefix(name, "raw"):
