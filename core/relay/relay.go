@@ -51,7 +51,7 @@ type Config struct {
 	DeliveryTimeout time.Duration // 5 s
 	FirstBackoff    time.Duration // 500 ms, doubling
 	MaxBackoff      time.Duration // to 60 s
-	BatchRows       int           // 500
+	BatchRows       int           // 1000, the most there can be
 	BatchBytes      int           // 1 MiB, about
 }
 
@@ -83,7 +83,7 @@ func (c *Config) defaults() error {
 		}
 	}
 	if c.BatchRows <= 0 || c.BatchRows > audit.MaxRead {
-		c.BatchRows = 500
+		c.BatchRows = audit.MaxRead
 	}
 	if c.BatchBytes <= 0 {
 		c.BatchBytes = 1 << 20
