@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -73,7 +76,33 @@ func (f *auditFilters) query() (control.AuditQuery, error) {
 		}
 		*t.to = at
 	}
+	if err := oneOf("--outcome", f.Outcome, "success", "failure", "error"); err != nil {
+		return q, exitError{2, err}
+	}
+	if _, err := uuid.Parse(f.SessionID); f.SessionID != "" && err != nil {
+		return q, exitError{2, fmt.Errorf("--session: %q is not a session's id", f.SessionID)}
+	}
+	if _, err := netip.ParseAddr(f.IP); f.IP != "" && err != nil {
+		return q, exitError{2, fmt.Errorf("--ip: %q is not an address like 192.0.2.7 or 2001:db8::7", f.IP)}
+	}
 	return q, nil
+}
+
+// unknown says of conditions that can't match anything Sigra itself records which they are; plugins may record more.
+func (f *auditFilters) unknown() string {
+	for _, c := range []struct {
+		what, value string
+		of          func(audit.Action) string
+	}{{"action", f.Action, func(a audit.Action) string { return a.Name }}, {"category", f.Category, func(a audit.Action) string { return a.Category }}} {
+		prefix, wild := strings.CutSuffix(c.value, "*")
+		if c.value == "" || slices.ContainsFunc(audit.Catalogue(), func(a audit.Action) bool {
+			return c.of(a) == c.value || wild && strings.HasPrefix(c.of(a), prefix)
+		}) {
+			continue
+		}
+		return fmt.Sprintf("Sigra itself has no %s %q; `sigra audit actions` lists what there is.", c.what, printable(c.value))
+	}
+	return ""
 }
 
 func auditLine(r httpapi.AuditRow) []string {
@@ -101,6 +130,9 @@ func (c *cli) auditListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := limit(cmd, f.Limit, 200); err != nil {
+				return exitError{2, err}
+			}
 			client, done, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
@@ -115,7 +147,7 @@ func (c *cli) auditListCommand() *cobra.Command {
 				rows = append(rows, auditLine(r))
 			}
 			return c.show(page, func(w io.Writer) {
-				table(w, "Nothing matches.", []string{"TIME (UTC)", "ACTION", "OUTCOME", "ACTOR", "TARGETS", "ADDRESS"}, rows)
+				table(w, strings.TrimSpace("Nothing matches. "+f.unknown()), []string{"TIME (UTC)", "ACTION", "OUTCOME", "ACTOR", "TARGETS", "ADDRESS"}, rows)
 				if page.Next != "" {
 					_, _ = fmt.Fprintf(w, "There are older ones: --cursor %s\n", page.Next)
 				}
@@ -162,6 +194,9 @@ func (c *cli) export(ctx context.Context, client *control.Client, q control.Audi
 	if out == "-" {
 		return client.ExportAudit(ctx, q, format, countLines{c.out, p})
 	}
+	if info, err := os.Stat(out); err == nil && !info.Mode().IsRegular() {
+		return exitError{2, fmt.Errorf("--output: %s is not a file", out)}
+	}
 	f, err := os.OpenFile(out+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
@@ -177,7 +212,16 @@ func (c *cli) export(ctx context.Context, client *control.Client, q control.Audi
 	if err = errors.Join(f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), out)
+	if err = os.Rename(f.Name(), out); err != nil {
+		return err
+	}
+	rows := p.n
+	if format == "csv" {
+		rows = max(0, rows-1) // the head
+	}
+	return c.show(map[string]any{"file": out, "rows": rows}, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Wrote %s to %s.\n", count(rows, "row", "rows"), out)
+	})
 }
 
 type countLines struct {
@@ -195,19 +239,19 @@ func (c *cli) auditTailCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "tail", Short: "Follow the audit log as it grows", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			var from *audit.Position
+			if after != "" {
+				p, err := position(after)
+				if err != nil {
+					return err
+				}
+				from = &p
+			}
 			client, done, err := c.connectRunning(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer done()
-			var from *audit.Position
-			if after != "" {
-				p, err := audit.ParsePosition(after)
-				if err != nil {
-					return exitError{2, fmt.Errorf("--after: %w", err)}
-				}
-				from = &p
-			}
 			enc := json.NewEncoder(c.out)
 			err = client.TailAudit(cmd.Context(), action, from, func(r httpapi.AuditRow) error {
 				if c.json {
@@ -225,6 +269,15 @@ func (c *cli) auditTailCommand() *cobra.Command {
 	cmd.Flags().StringVar(&action, "action", "", `only this action, or all below a prefix ("auth.*")`)
 	cmd.Flags().StringVar(&after, "after", "", "begin behind this position instead of now")
 	return cmd
+}
+
+// position reads --after.
+func position(after string) (audit.Position, error) {
+	p, err := audit.ParsePosition(after)
+	if err != nil {
+		return p, exitError{2, fmt.Errorf("--after: %q is not a position in the log; --json shows the position of each row", printable(after))}
+	}
+	return p, nil
 }
 
 func (c *cli) auditActionsCommand() *cobra.Command {

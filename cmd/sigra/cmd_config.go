@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,7 +35,7 @@ func (c *cli) initCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := f.WriteString(config.Example()); err != nil {
+			if _, err := f.WriteString(example()); err != nil {
 				return errors.Join(err, f.Close())
 			}
 			if err := f.Close(); err != nil {
@@ -47,6 +48,15 @@ func (c *cli) initCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "overwrite the file if it is there")
 	return cmd
+}
+
+// example is the configuration to start from. A satellite that this binary does not have is left out of it.
+func example() string {
+	const block = "\nplugin \"threadline\" {}\n"
+	if _, ok := bundle()["threadline"]; ok {
+		return config.Example()
+	}
+	return strings.Replace(config.Example(), block, "\n# (Not in this binary.)"+strings.Replace(block, "plugin", "# plugin", 1), 1)
 }
 
 func (c *cli) checkCommand() *cobra.Command {

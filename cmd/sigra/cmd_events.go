@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/httpapi"
 )
 
@@ -62,20 +61,23 @@ func (c *cli) eventsPublishCommand() *cobra.Command {
 
 func (c *cli) eventsListCommand() *cobra.Command {
 	var after string
-	var limit int
+	var most int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List stored events, oldest first", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			from, err := audit.ParsePosition(after)
+			from, err := position(after)
 			if err != nil {
-				return exitError{2, fmt.Errorf("--after: %w", err)}
+				return err
+			}
+			if err := limit(cmd, most, 500); err != nil {
+				return exitError{2, err}
 			}
 			client, done, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer done()
-			page, err := client.Events(cmd.Context(), from, limit)
+			page, err := client.Events(cmd.Context(), from, most)
 			if err != nil {
 				return err
 			}
@@ -92,6 +94,6 @@ func (c *cli) eventsListCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&after, "after", "", "begin behind this position")
-	cmd.Flags().IntVarP(&limit, "limit", "n", 100, "at most so many")
+	cmd.Flags().IntVarP(&most, "limit", "n", 100, "at most so many")
 	return cmd
 }

@@ -1,15 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/control"
 )
 
 func (c *cli) relayCommand() *cobra.Command {
@@ -47,22 +49,48 @@ func (c *cli) relayListCommand() *cobra.Command {
 	}
 }
 
+// findSink finds a sink by its name, or by that of its plugin: a misspelt one must not look like one without dead letters.
+func findSink(ctx context.Context, client *control.Client, name string) (string, error) {
+	cursors, err := client.RelayCursors(ctx)
+	if err != nil {
+		return "", err
+	}
+	var names []string
+	for _, c := range cursors {
+		if c.Sink == name || c.Sink == "plugin."+name {
+			return c.Sink, nil
+		}
+		names = append(names, c.Sink)
+	}
+	if len(names) == 0 {
+		return "", fmt.Errorf("there is no sink %q: no sink has read anything yet", printable(name))
+	}
+	return "", fmt.Errorf("there is no sink %q; there is %s", printable(name), strings.Join(names, ", "))
+}
+
 func (c *cli) deadLettersCommand() *cobra.Command {
 	var after string
-	var limit int
+	var most int
 	cmd := &cobra.Command{
 		Use: "dead-letters SINK", Short: "List the rows a sink refused for good, and why", Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, a []string) error {
-			from, err := audit.ParsePosition(after)
+			from, err := position(after)
 			if err != nil {
-				return exitError{2, fmt.Errorf("--after: %w", err)}
+				return err
+			}
+			if err := limit(cmd, most, 500); err != nil {
+				return exitError{2, err}
 			}
 			client, done, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer done()
-			page, err := client.DeadLetters(cmd.Context(), a[0], from, limit)
+			sink, err := findSink(cmd.Context(), client, a[0])
+			if err != nil {
+				return err
+			}
+			page, err := client.DeadLetters(cmd.Context(), sink, from, most)
 			if err != nil {
 				return err
 			}
@@ -71,12 +99,12 @@ func (c *cli) deadLettersCommand() *cobra.Command {
 				rows = append(rows, []string{d.ID, d.Kind, stamp(d.FailedAt), d.Reason})
 			}
 			return c.show(page, func(w io.Writer) {
-				table(w, "None.", []string{"ID", "ACTION", "REFUSED (UTC)", "REASON"}, rows)
+				table(w, "There are none.", []string{"ID", "ACTION", "REFUSED (UTC)", "REASON"}, rows)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&after, "after", "", "begin behind this position")
-	cmd.Flags().IntVarP(&limit, "limit", "n", 100, "at most so many")
+	cmd.Flags().IntVarP(&most, "limit", "n", 100, "at most so many")
 	return cmd
 }
 
@@ -93,7 +121,11 @@ func (c *cli) replayCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			res, err := client.ReplayDeadLetters(cmd.Context(), a[0], a[1:]...)
+			sink, err := findSink(cmd.Context(), client, a[0])
+			if err != nil {
+				return err
+			}
+			res, err := client.ReplayDeadLetters(cmd.Context(), sink, a[1:]...)
 			if err != nil {
 				return err
 			}
@@ -119,11 +151,17 @@ func (c *cli) dropCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			res, err := client.DropDeadLetters(cmd.Context(), a[0], a[1:]...)
+			sink, err := findSink(cmd.Context(), client, a[0])
 			if err != nil {
 				return err
 			}
-			return c.show(res, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Threw %d away.\n", res.Dropped) })
+			res, err := client.DropDeadLetters(cmd.Context(), sink, a[1:]...)
+			if err != nil {
+				return err
+			}
+			return c.show(res, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "Threw %s away.\n", count(res.Dropped, "dead letter", "dead letters"))
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "the oldest 500")

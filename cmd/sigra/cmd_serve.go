@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -84,10 +85,19 @@ func (c *cli) welcome(cfg *config.Config, file, addr string, first bool, a *app)
 		}
 	}
 	if first {
-		fmt.Fprintf(&b, "\n  Sign up at %s/register, or make an administrator:\n    sigra user create --admin you@example.com%s\n", cfg.Server.BaseURL, configFlag(c.config))
+		fmt.Fprintf(&b, "\n  Sign up at %s/register, or make an administrator:\n    %s user create --admin you@example.com%s\n", cfg.Server.BaseURL, invocation(), configFlag(c.config))
 	}
 	b.WriteString("\n")
 	_, _ = fmt.Fprint(c.out, b.String())
+}
+
+// invocation is how this program was started, as far as a person would type it again.
+func invocation() string {
+	exe, err := os.Executable()
+	if err == nil && strings.Contains(exe, "/go-build") && filepath.Base(filepath.Dir(exe)) == "exe" { // where go run puts it
+		return "go run ./cmd/sigra"
+	}
+	return "sigra"
 }
 
 func configFlag(file string) string {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -12,10 +14,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/control"
+	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
 func (c *cli) migrate(ctx context.Context, cfg *config.Config, statusOnly bool) error {
+	if statusOnly && noDatabase(cfg) { // looking must not make one
+		dir, err := os.MkdirTemp("", "sigra-migrate")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		elsewhere := *cfg
+		elsewhere.DataDir = dir
+		cfg = &elsewhere
+	}
 	db, err := openDatabase(ctx, cfg, hclog.NewNullLogger())
 	if err != nil {
 		return err
@@ -38,7 +52,12 @@ func (c *cli) migrate(ctx context.Context, cfg *config.Config, statusOnly bool) 
 	var rows [][]string
 	for _, m := range done {
 		steps = append(steps, step{m.Version, m.Name, m.Applied})
-		rows = append(rows, []string{strconv.FormatInt(m.Version, 10), m.Name, yes(m.Applied, "applied")})
+		version := strconv.FormatInt(m.Version, 10)
+		state := "pending"
+		if m.Applied {
+			state = "applied"
+		}
+		rows = append(rows, []string{version, strings.TrimSuffix(strings.TrimPrefix(m.Name, version+"_"), ".sql"), state})
 	}
 	return c.show(steps, func(w io.Writer) {
 		table(w, "The schema of "+db.Name()+" is up to date.", []string{"VERSION", "STEP", "STATE"}, rows)
@@ -57,6 +76,9 @@ func (c *cli) reloadCommand() *cobra.Command {
 			}
 			defer done()
 			res, err := client.Reload(cmd.Context())
+			if errors.Is(err, &control.Error{Problem: httpapi.Problem{Code: "invalid_configuration"}}) {
+				return exitError{2, err}
+			}
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -30,7 +31,7 @@ func (c *cli) userCommand() *cobra.Command {
 		}),
 		c.userChange("revoke-sessions USER", "Sign an account out everywhere", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
 			r, err := cl.RevokeSessions(ctx, id)
-			return r, fmt.Sprintf("%d sessions ended.", r.Sessions), err
+			return r, count(r.Sessions, "session", "sessions") + " ended.", err
 		}),
 		c.userDeleteCommand(),
 	)
@@ -49,6 +50,9 @@ func (c *cli) userCreateCommand() *cobra.Command {
 			}
 			defer done()
 			in, err := client.CreateUser(cmd.Context(), control.NewUser{Email: a[0], Administrator: admin})
+			if errors.Is(err, &control.Error{Problem: httpapi.Problem{Code: "email_taken"}}) && !c.json {
+				return fmt.Errorf("%w\nTo make a new link for it: sigra user reset-link %s%s", err, printable(a[0]), configFlag(c.config))
+			}
 			if err != nil {
 				return err
 			}
@@ -70,6 +74,9 @@ func (c *cli) userListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "List accounts, newest first", Args: args(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := errors.Join(oneOf("--status", q.Status, "unconfirmed", "active", "disabled", "deleted"), limit(cmd, q.Limit, 200)); err != nil {
+				return exitError{2, err}
+			}
 			client, done, err := c.connect(cmd.Context())
 			if err != nil {
 				return err
@@ -84,7 +91,7 @@ func (c *cli) userListCommand() *cobra.Command {
 				rows = append(rows, []string{u.ID.String(), u.Email, string(u.Status), yes(u.Administrator, "admin"), stamp(u.LastSignInAt), stamp(u.CreatedAt)})
 			}
 			return c.show(page, func(w io.Writer) {
-				table(w, "No accounts.", []string{"ID", "EMAIL", "STATUS", "ROLE", "LAST SIGN-IN", "CREATED"}, rows)
+				table(w, "No accounts.", []string{"ID", "EMAIL", "STATUS", "ROLE", "LAST SIGN-IN (UTC)", "CREATED (UTC)"}, rows)
 				if page.Next != "" {
 					_, _ = fmt.Fprintf(w, "There are more: --cursor %s\n", page.Next)
 				}
@@ -120,11 +127,11 @@ func (c *cli) userShowCommand() *cobra.Command {
 			return c.show(d, func(w io.Writer) {
 				u := d.User
 				facts(w, "id", u.ID.String(), "e-mail", u.Email, "status", string(u.Status), "role", yes(u.Administrator, "administrator"),
-					"confirmed", stamp(u.ConfirmedAt), "last sign-in", stamp(u.LastSignInAt), "created", stamp(u.CreatedAt), "deleted", stamp(u.DeletedAt),
+					"confirmed", utc(u.ConfirmedAt), "last sign-in", utc(u.LastSignInAt), "created", utc(u.CreatedAt), "deleted", utc(u.DeletedAt),
 					"sessions", strconv.Itoa(len(d.Sessions)))
 				if len(rows) > 0 {
 					_, _ = fmt.Fprintln(w)
-					table(w, "", []string{"SESSION", "AAL", "SINCE", "LAST SEEN", "ADDRESS", "BROWSER"}, rows)
+					table(w, "", []string{"SESSION", "AAL", "SINCE (UTC)", "LAST SEEN (UTC)", "ADDRESS", "BROWSER"}, rows)
 				}
 			})
 		},

@@ -45,14 +45,15 @@ func run(ctx context.Context, args []string, std stdio) int {
 	if err == nil {
 		return 0
 	}
+	asJSON, _ := root.PersistentFlags().GetBool("json") // the flag is there
 	var exit exitError
 	if errors.As(err, &exit) {
 		if exit.err != nil {
-			std.complain(exit.err)
+			std.complain(exit.err, asJSON)
 		}
 		return exit.status
 	}
-	std.complain(err)
+	std.complain(err, asJSON)
 	return 1
 }
 

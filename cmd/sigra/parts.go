@@ -73,6 +73,12 @@ func openDatabase(ctx context.Context, cfg *config.Config, log hclog.Logger) (*s
 	})
 }
 
+// noDatabase reports whether opening the database would make it.
+func noDatabase(cfg *config.Config) bool {
+	_, err := os.Stat(filepath.Join(cfg.DataDir, "sigra.db"))
+	return cfg.Database.URL.IsZero() && errors.Is(err, os.ErrNotExist)
+}
+
 // errNotMigrated says that the schema is behind and may not be brought up to date by itself.
 var errNotMigrated = errors.New("the database needs migrations and database.migrate is off: run `sigra migrate`")
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sigra-auth/sigra/core/audit"
@@ -122,8 +123,12 @@ func (a pluginAdmin) record(ctx context.Context, actor audit.Ref, action, plugin
 func diagnostics(ds config.Diagnostics) []httpapi.Diagnostic {
 	out := []httpapi.Diagnostic{}
 	for _, d := range ds {
+		detail := d.Detail
+		if d.Suggestion != "" {
+			detail = strings.TrimSpace(fmt.Sprintf("Did you mean %q? %s", d.Suggestion, detail))
+		}
 		out = append(out, httpapi.Diagnostic{
-			Severity: string(d.Severity), Summary: d.Summary, Detail: d.Detail, File: d.File, Line: d.Line, Column: d.Column,
+			Severity: string(d.Severity), Summary: d.Summary, Detail: detail, File: d.File, Line: d.Line, Column: d.Column,
 		})
 	}
 	return out

@@ -25,8 +25,6 @@ type stdio struct {
 	out, err io.Writer
 }
 
-func (s stdio) complain(err error) { _, _ = fmt.Fprintf(s.err, "sigra: %v\n", err) }
-
 // cli is what every command shares: the flags that stand on the root.
 type cli struct {
 	stdio
@@ -55,9 +53,9 @@ func newRoot(std stdio) *cobra.Command {
 	root.SetVersionTemplate("sigra {{.Version}}\n")
 	root.PersistentFlags().StringVarP(&c.config, "config", "c", "", `configuration file (default "sigra.hcl" where it exists, else built-in defaults)`)
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "print JSON, for programs")
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return exitError{2, fmt.Errorf("%w\nTry: %s --help", err, cmd.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.DisableDefaultCmd = true // ours complains about shells it does not know
+	root.SetHelpCommand(helpCommand())
 	root.AddGroup(
 		&cobra.Group{ID: "server", Title: "Server:"},
 		&cobra.Group{ID: "admin", Title: "Administration (asks the running server; opens the database itself where none runs):"},
@@ -70,7 +68,7 @@ func newRoot(std stdio) *cobra.Command {
 		cmd.GroupID = "admin"
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(c.versionCommand())
+	root.AddCommand(c.versionCommand(), c.completionCommand())
 	return root
 }
 
@@ -82,28 +80,6 @@ func group(use, short string, below ...*cobra.Command) *cobra.Command {
 	}
 	cmd.AddCommand(below...)
 	return cmd
-}
-
-// subcommand says of a word that is no command which one was perhaps meant.
-func subcommand(cmd *cobra.Command, a []string) error {
-	if len(a) == 0 {
-		return nil
-	}
-	msg := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+printable(a[0]))
-	if near := cmd.SuggestionsFor(a[0]); len(near) > 0 {
-		msg += fmt.Sprintf("; did you mean %q?", near[0])
-	}
-	return exitError{2, fmt.Errorf("%s\nTry: %s --help", msg, cmd.CommandPath())}
-}
-
-// args makes cobra's complaint about arguments one that says how it is done.
-func args(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, a []string) error {
-		if err := check(cmd, a); err != nil {
-			return exitError{2, fmt.Errorf("%w\nUsage: %s", err, cmd.UseLine())}
-		}
-		return nil
-	}
 }
 
 // file is the configuration file in use; empty means built-in defaults.
@@ -124,6 +100,9 @@ func (c *cli) load() (*config.Config, string, error) {
 		return config.Default(), "", nil
 	}
 	cfg, diags := config.Load(file)
+	if c.json && diags.HasErrors() {
+		return nil, file, exitError{2, diagnosticsError{diags}}
+	}
 	if len(diags) > 0 {
 		if err := diags.Render(c.err, isTerminal(c.err)); err != nil {
 			return nil, file, err
@@ -151,7 +130,7 @@ func (c *cli) connect(ctx context.Context) (client *control.Client, done func(),
 	if !errors.Is(err, control.ErrNotRunning) {
 		return nil, nil, err
 	}
-	if firstRun(cfg.DataDir) && cfg.Database.URL.IsZero() {
+	if noDatabase(cfg) {
 		return nil, nil, fmt.Errorf("no Sigra runs here, and there is none in %s yet: start one with `sigra serve`, or name its configuration with --config", cfg.DataDir)
 	}
 	return c.openAlone(ctx, cfg, file)
