@@ -31,13 +31,14 @@ test: ## every test, with the race detector, on SQLite and Postgres, in a real b
 quick: ## the tests of PKG without the race detector (PKG=./core/relay/...)
 	@.ci/with-postgres $(GO) test $(PKG)
 
-check: ## formatting, vet, staticcheck, generated code, dependencies
+check: ## formatting, vet, staticcheck, the plugin contract, generated code, dependencies
 	@$(TOOLS) --check-only >/dev/null 2>&1 || true
 	@out=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not gofmt'd:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags core_only ./...
 	$(STATICCHECK) ./...
 	$(GO) mod tidy -diff
+	cd pluginsdk/proto && $(BUF) lint && $(BUF) breaking --against contract-v1.binpb
 	@.ci/check-generated
 
 bench: ## whole-server benchmarks: ratios against a bare Go server and the databases' own limits
