@@ -18,9 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/pluginsdk/plugintest"
 )
 
-// planRows is the history that the plans are asked on; benchmarks use benchRows.
 const (
-	planRows  = 20_000
 	benchRows = 200_000
 	batchSize = 500
 )

@@ -195,7 +195,7 @@ func TestQueries_asTheModelSays(t *testing.T) {
 	each(t, func(t *testing.T, at pluginsdk.Location) {
 		r := run(t, at)
 		rnd := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
-		rows := make([]pluginsdk.AuditRow, 600)
+		rows := make([]pluginsdk.AuditRow, 150)
 		for i := range rows {
 			rows[i] = randomRow(rnd)
 		}
@@ -204,7 +204,7 @@ func TestQueries_asTheModelSays(t *testing.T) {
 			who := rapid.SampledFrom([]*pluginsdk.Principal{plugintest.Ada, bob, plugintest.Root}).Draw(rt, "who")
 			q := drawQuery(rt)
 			want := answerOf(rows, who, q)
-			pairs := []string{"limit", fmt.Sprint(rapid.SampledFrom([]int{3, 50, 200}).Draw(rt, "limit"))}
+			pairs := []string{"limit", fmt.Sprint(rapid.SampledFrom([]int{9, 50, 200}).Draw(rt, "limit"))}
 			for k, v := range q {
 				pairs = append(pairs, k, v)
 			}
@@ -266,12 +266,12 @@ func TestPaging_staysPutWhileRowsArrive(t *testing.T) {
 			}
 			return out
 		}
-		there := batch(300)
-		must(t, r, 300, 0, 0, 0, there...)
+		there := batch(150)
+		must(t, r, 150, 0, 0, 0, there...)
 		stop := make(chan struct{})
 		var group sync.WaitGroup
 		group.Go(func() {
-			for {
+			for range 100 { // an end, so that a slow reader is not outrun for ever
 				select {
 				case <-stop:
 					return
