@@ -345,3 +345,5 @@ func hostOnly(dir string) {
 	signal.Notify(c, syscall.SIGTERM)
 	<-c
 }
+
+func kill(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }

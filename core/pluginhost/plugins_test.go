@@ -71,6 +71,8 @@ func serve(name string) {
 	}
 	t := &tester{name: name}
 	switch {
+	case strings.HasPrefix(name, "asker"):
+		serveAsker(name)
 	case strings.HasPrefix(name, "raw"):
 		serveRaw()
 	case strings.HasPrefix(name, "gate"):

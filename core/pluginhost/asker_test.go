@@ -1,0 +1,227 @@
+package pluginhost_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/sigra-auth/sigra/pluginsdk"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// asker is a plugin without the SDK, so that nothing stands between a test and the host: its route passes any call on
+// to the host's services, and on every other seam it answers as it is told and remembers what it was given.
+type asker struct {
+	goplugin.NetRPCUnsupportedPlugin
+	pluginv1.UnimplementedPluginServer
+	pluginv1.UnimplementedRoutesServer
+	pluginv1.UnimplementedAuditSinkServer
+	pluginv1.UnimplementedEventSinkServer
+	pluginv1.UnimplementedMailerServer
+	pluginv1.UnimplementedLoginMethodsServer
+	pluginv1.UnimplementedClaimsServer
+	name   string
+	broker *goplugin.GRPCBroker
+	host   *grpc.ClientConn
+	mu     sync.Mutex
+	seen   []string
+}
+
+var hostServiceNames = []string{"Identity", "Sessions", "Audit", "AuditLog", "Events", "Mail", "Seal", "Lease", "KV", "Pages"}
+
+func serveAsker(name string) {
+	goplugin.Serve(&goplugin.ServeConfig{
+		HandshakeConfig: pluginsdk.Handshake(), Plugins: goplugin.PluginSet{pluginsdk.PluginKey: &asker{name: name}}, GRPCServer: goplugin.DefaultGRPCServer,
+	})
+}
+
+func (p *asker) GRPCServer(b *goplugin.GRPCBroker, s *grpc.Server) error {
+	p.broker = b
+	pluginv1.RegisterPluginServer(s, p)
+	pluginv1.RegisterRoutesServer(s, p)
+	pluginv1.RegisterAuditSinkServer(s, p)
+	pluginv1.RegisterEventSinkServer(s, p)
+	pluginv1.RegisterMailerServer(s, p)
+	pluginv1.RegisterLoginMethodsServer(s, p)
+	pluginv1.RegisterClaimsServer(s, p)
+	return nil
+}
+
+func (p *asker) GRPCClient(context.Context, *goplugin.GRPCBroker, *grpc.ClientConn) (any, error) {
+	return nil, nil
+}
+
+// Describe: "asker_all" wants every host service, "asker_none" none; both serve all seams but Gate.
+func (p *asker) Describe(_ context.Context, r *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, error) {
+	var err error
+	if p.host, err = p.broker.Dial(r.GetHostBrokerId()); err != nil {
+		return nil, err
+	}
+	out := &pluginv1.DescribeResponse{
+		Name: r.GetInstance(), Version: "1.0.0", Routes: []*pluginv1.Route{{Path: "/" + r.GetInstance(), Machine: true}},
+		EventPatterns: []string{"billing.*"}, Claims: []string{"plan", "seats"},
+	}
+	for _, s := range []string{"Routes", "AuditSink", "EventSink", "Mailer", "LoginMethods", "Claims"} {
+		out.Seams = append(out.Seams, "sigra.plugin.v1."+s)
+	}
+	if strings.HasSuffix(p.name, "_all") {
+		for _, s := range hostServiceNames {
+			out.WantedServices = append(out.WantedServices, "sigra.host.v1."+s)
+		}
+	}
+	return out, nil
+}
+
+func (p *asker) Configure(context.Context, *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {
+	return &pluginv1.ConfigureResponse{}, nil
+}
+
+func (p *asker) Health(context.Context, *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
+	return &pluginv1.HealthResponse{Ok: true}, nil
+}
+
+func (p *asker) saw(format string, args ...any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen = append(p.seen, fmt.Sprintf(format, args...))
+}
+
+func (p *asker) Record(_ context.Context, r *pluginv1.RecordRequest) (*pluginv1.RecordResponse, error) {
+	for _, row := range r.GetRows() {
+		p.saw("row %s %s", row.GetAction(), row.GetReason())
+	}
+	return &pluginv1.RecordResponse{Inserted: uint32(len(r.GetRows()))}, nil
+}
+
+func (p *asker) Receive(_ context.Context, r *pluginv1.ReceiveRequest) (*pluginv1.ReceiveResponse, error) {
+	out := &pluginv1.ReceiveResponse{}
+	for _, e := range r.GetEvents() {
+		p.saw("event %s %s %s", e.GetId(), e.GetType(), e.GetDataJson())
+		if e.GetSubject() == "poison" {
+			out.Refused = append(out.Refused, &pluginv1.RowFailure{Id: e.GetId(), Reason: "poison"})
+		}
+	}
+	return out, nil
+}
+
+func (p *asker) Send(ctx context.Context, r *pluginv1.SendRequest) (*pluginv1.SendResponse, error) {
+	p.saw("mail %s %s %s", r.GetPurpose(), r.GetTo().GetAddress(), r.GetSubject())
+	switch r.GetSubject() {
+	case "hang":
+		<-ctx.Done()
+	case "crash":
+		os.Exit(5)
+	case "nothing":
+		return &pluginv1.SendResponse{}, nil
+	}
+	return &pluginv1.SendResponse{Outcome: pluginv1.SendResponse_Outcome(pluginv1.SendResponse_Outcome_value["OUTCOME_"+strings.ToUpper(r.GetSubject())]), Reason: "because"}, nil
+}
+
+func (p *asker) Offer(ctx context.Context, r *pluginv1.OfferRequest) (*pluginv1.OfferResponse, error) {
+	p.saw("offer %s %s", r.GetEmailDomain(), r.GetReturnTo())
+	if r.GetEmailDomain() == "slow.example" && p.name == "asker_none" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	own := "/" + p.name
+	return &pluginv1.OfferResponse{Methods: []*pluginv1.LoginMethod{
+		{Id: "good", Label: "Sign in with " + p.name, Url: own + "/start?to=x"},
+		{Id: "elsewhere", Label: "Elsewhere", Url: "https://evil.example/"}, {Id: "slashes", Label: "Slashes", Url: "//evil.example" + own},
+		{Id: "up", Label: "Up", Url: own + "/../login"}, {Id: "neighbour", Label: "Neighbour", Url: own + "x"}, {Id: "script", Label: "Script", Url: "javascript:alert(1)"},
+		{Id: "nameless", Url: own},
+	}}, nil
+}
+
+func (p *asker) Claims(ctx context.Context, r *pluginv1.ClaimsRequest) (*pluginv1.ClaimsResponse, error) {
+	if r.GetAudience() == "slow" && p.name == "asker_none" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	c, err := structpb.NewStruct(map[string]any{"plan": "gold", "seats": 3, "administrator": true})
+	age := time.Minute
+	if p.name == "asker_none" {
+		age = time.Hour
+	}
+	return &pluginv1.ClaimsResponse{Claims: c, MaxAge: durationpb.New(age)}, err
+}
+
+// Serve answers "…/seen" with what it was given, and "…/sigra.host.v1.KV/Put" by calling that with the body.
+func (p *asker) Serve(s pluginv1.Routes_ServeServer) error {
+	first, err := s.Recv()
+	if err != nil {
+		return err
+	}
+	_, method, _ := strings.Cut(strings.TrimPrefix(first.GetHead().GetTarget(), "/"), "/")
+	var body []byte
+	for {
+		f, err := s.Recv()
+		if err == io.EOF || err == nil && f.GetEnd() != nil {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		body = append(body, f.GetBody()...)
+	}
+	var out []byte
+	if method == "seen" {
+		p.mu.Lock()
+		out, err = json.Marshal(p.seen)
+		p.mu.Unlock()
+	} else {
+		out, err = p.pass(s.Context(), method, body)
+	}
+	if err != nil {
+		return err
+	}
+	_ = s.Send(&pluginv1.ServeResponse{Frame: &pluginv1.ServeResponse_Head{Head: &pluginv1.ResponseHead{Status: 200}}})
+	for len(out) > 0 {
+		n := min(len(out), 32<<10)
+		_ = s.Send(&pluginv1.ServeResponse{Frame: &pluginv1.ServeResponse_Body{Body: out[:n]}})
+		out = out[n:]
+	}
+	return s.Send(&pluginv1.ServeResponse{Frame: &pluginv1.ServeResponse_End{End: &pluginv1.BodyEnd{}}})
+}
+
+// pass makes one call to the host; its answer begins with the status code.
+func (p *asker) pass(ctx context.Context, method string, body []byte) ([]byte, error) {
+	service, name, _ := strings.Cut(method, "/")
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
+	if err != nil {
+		return nil, err
+	}
+	m := d.(protoreflect.ServiceDescriptor).Methods().ByName(protoreflect.Name(name))
+	in, err := protoregistry.GlobalTypes.FindMessageByName(m.Input().FullName())
+	if err != nil {
+		return nil, err
+	}
+	answer, err := protoregistry.GlobalTypes.FindMessageByName(m.Output().FullName())
+	if err != nil {
+		return nil, err
+	}
+	req, resp := in.New().Interface(), answer.New().Interface()
+	if err := proto.Unmarshal(body, req); err != nil {
+		return nil, err
+	}
+	if err := p.host.Invoke(ctx, "/"+method, req, resp); err != nil {
+		st, err := protojson.Marshal(status.Convert(err).Proto())
+		return append([]byte("E"), st...), err
+	}
+	b, err := proto.Marshal(resp)
+	return append([]byte("A"), b...), err
+}

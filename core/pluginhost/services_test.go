@@ -1,0 +1,427 @@
+package pluginhost_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/event"
+	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/lease"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/relay"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+)
+
+// world is a host on the real parts of the core.
+type world struct {
+	*fixture
+	audit    *audit.Log
+	relay    *relay.Relay
+	events   *event.Store
+	sessions *session.Store
+	ada      account.Account
+	live     session.Issued
+	mail     mailSwitch
+	fed      *federation
+}
+
+var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, session.Migrations, mail.Migrations, pluginhost.Migrations}
+
+// mailSwitch keeps the mailer that the host chose.
+type mailSwitch struct {
+	mu sync.Mutex
+	m  mail.Mailer
+}
+
+func (s *mailSwitch) SetMailer(m mail.Mailer) { s.mu.Lock(); s.m = m; s.mu.Unlock() }
+func (s *mailSwitch) get() mail.Mailer        { s.mu.Lock(); defer s.mu.Unlock(); return s.m }
+
+// federation is what completes sign-ins one day.
+type federation struct {
+	mu     sync.Mutex
+	minted []pluginhost.Mint
+}
+
+func (f *federation) Mint(_ context.Context, m pluginhost.Mint) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.minted = append(f.minted, m)
+	return "/continue/once", nil
+}
+
+func (f *federation) RevokeFederated(_ context.Context, plugin, index, _ string) (int, error) {
+	return len(plugin) + len(index), nil
+}
+
+type layout struct{}
+
+func (layout) Render(_ context.Context, title, body string, who *session.Principal, path string) (string, error) {
+	return fmt.Sprintf("<title>%s</title>%s|%v|%s", title, body, who != nil, path), nil
+}
+
+func (layout) SignIn(returnTo string, maxAge time.Duration, aal string, fresh bool) string {
+	return fmt.Sprintf("/login?to=%s&age=%s&aal=%s&fresh=%v", returnTo, maxAge, aal, fresh)
+}
+
+func newWorld(t *testing.T, db *store.DB) *world {
+	t.Helper()
+	ctx := context.Background()
+	w := &world{fed: &federation{}}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	w.audit, err = audit.New(audit.Config{DB: db})
+	must(err)
+	w.events, err = event.New(event.Config{DB: db})
+	must(err)
+	leases, err := lease.New(db, "node")
+	must(err)
+	keys, err := keyring.Open(ctx, keyring.Config{DB: db, DataDir: t.TempDir()})
+	must(err)
+	w.relay, err = relay.New(relay.Config{DB: db, Audit: w.audit, Events: w.events, Leases: leases, Node: "node", Poll: 20 * time.Millisecond})
+	must(err)
+	accounts, err := account.New(account.Config{DB: db})
+	must(err)
+	w.sessions, err = session.New(session.Config{DB: db, Audit: w.audit})
+	must(err)
+	inbox, err := mail.NewInbox(db, nil)
+	must(err)
+	queue, err := mail.New(mail.Config{DB: db, Sealer: keys, Leases: leases, Mailer: inbox, From: mail.Address{Address: "sigra@example.com"}})
+	must(err)
+	must(db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		var err error
+		if w.ada, _, err = accounts.Create(ctx, tx, account.NewAccount{Email: "ada@example.com", Status: account.Active}); err != nil {
+			return err
+		}
+		w.live, err = w.sessions.Issue(ctx, tx, session.Grant{Account: w.ada, AAL: session.AAL1, AMR: []string{"pwd"}})
+		return err
+	}))
+	running, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = w.relay.Run(running) })
+	t.Cleanup(func() { stop(); wg.Wait() })
+	w.fixture = newHost(t, "asker_all asker_none", func(c *pluginhost.Config, _ *fixture) {
+		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
+		c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = accounts, w.sessions, queue, &w.mail, layout{}, w.fed
+	})
+	return w
+}
+
+// ask has the plugin call the host.
+func (w *world) ask(plugin, method string, req, resp proto.Message) *status.Status {
+	w.t.Helper()
+	b, err := proto.Marshal(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	code, body, _ := w.do("POST", "/"+plugin+"/sigra.host.v1."+method, bytes.NewReader(b))
+	if code != http.StatusOK || body == "" {
+		w.t.Fatalf("%s: %d %s", method, code, body)
+	}
+	if body[0] == 'E' {
+		st := &spb.Status{}
+		if err := protojson.Unmarshal([]byte(body[1:]), st); err != nil {
+			w.t.Fatal(err)
+		}
+		return status.FromProto(st)
+	}
+	if err := proto.Unmarshal([]byte(body[1:]), resp); err != nil {
+		w.t.Fatal(err)
+	}
+	return status.New(codes.OK, "")
+}
+
+func (w *world) seen(plugin string) (out []string) {
+	w.t.Helper()
+	_, body := w.get("/" + plugin + "/seen")
+	if err := json.Unmarshal([]byte(body), &out); err != nil {
+		w.t.Fatalf("%v: %s", err, body)
+	}
+	return out
+}
+
+// rows of an action in the real log.
+func (w *world) rows(action string) (out []audit.Row) {
+	w.t.Helper()
+	var after audit.Position
+	for {
+		rows, next, err := w.audit.Read(context.Background(), after, 500)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, r := range rows {
+			if r.Action == action {
+				out = append(out, r)
+			}
+		}
+		if after = next; len(rows) == 0 {
+			return out
+		}
+	}
+}
+
+// await is rows, once there is one.
+func (w *world) await(action string) (out []audit.Row) {
+	w.t.Helper()
+	poll(w.t, "a row of "+action, func() (string, bool) { out = w.rows(action); return "", len(out) > 0 })
+	return out
+}
+
+func eachWorld(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Parallel()
+	storetest.Each(t, everything, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.apply("plugin \"asker_all\" {}\nplugin \"asker_none\" {}")
+		w.wait("asker_all", pluginhost.Ready)
+		w.wait("asker_none", pluginhost.Ready)
+		f(t, w)
+	})
+}
+
+// serviceCall is one use of a host service, with what may be wrong with it.
+type serviceCall struct {
+	what, method string
+	req, resp    proto.Message
+	want         codes.Code
+	also         func(t *testing.T, w *world, resp proto.Message)
+}
+
+func serviceCalls(w *world) []serviceCall {
+	long := func(n int) string { return strings.Repeat("k", n) }
+	ids := func(n int) (out []string) {
+		for range n {
+			out = append(out, uuid.NewString())
+		}
+		return out
+	}
+	rec := func(action, key string) *hostv1.RecordAuditRequest {
+		return &hostv1.RecordAuditRequest{Action: action, Outcome: "success", IdempotencyKey: key}
+	}
+	ev := func(id, typ string) *pluginv1.Event {
+		return &pluginv1.Event{Id: id, Type: typ, Source: "somebody-else", DataJson: []byte(`{"a":1}`)}
+	}
+	mailTo := func(to string) *hostv1.SendMailRequest {
+		return &hostv1.SendMailRequest{Message: &pluginv1.SendRequest{IdempotencyKey: "k", Purpose: "hello", To: &pluginv1.Address{Address: to}, From: &pluginv1.Address{Address: "ceo@example.com"}, Subject: "s", Text: "t"}}
+	}
+	events := func(n int) *hostv1.PublishRequest {
+		out := &hostv1.PublishRequest{}
+		for i := range n {
+			out.Events = append(out.Events, ev(fmt.Sprint("many", i), "billing.many"))
+		}
+		return out
+	}
+	which := func(id string) *hostv1.RevokeRequest {
+		return &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_SessionId{SessionId: id}}
+	}
+	return []serviceCall{
+		{"a user", "Identity/GetUsers", &hostv1.GetUsersRequest{Ids: []string{w.ada.ID.String(), uuid.NewString(), "nonsense"}}, &hostv1.GetUsersResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if u := m.(*hostv1.GetUsersResponse).GetUsers(); len(u) != 1 || u[0].GetEmail() != "ada@example.com" || !u[0].GetEmailVerified() {
+				t.Errorf("%v", u)
+			}
+		}},
+		{"200 ids", "Identity/GetUsers", &hostv1.GetUsersRequest{Ids: ids(200)}, &hostv1.GetUsersResponse{}, codes.OK, nil},
+		{"201 ids", "Identity/GetUsers", &hostv1.GetUsersRequest{Ids: ids(201)}, &hostv1.GetUsersResponse{}, codes.InvalidArgument, nil},
+		{"an address", "Identity/FindUser", &hostv1.FindUserRequest{Email: "ADA@example.com"}, &hostv1.FindUserResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if m.(*hostv1.FindUserResponse).GetUser().GetId() != w.ada.ID.String() {
+				t.Errorf("%v", m)
+			}
+		}},
+		{"no address", "Identity/FindUser", &hostv1.FindUserRequest{Email: "not one"}, &hostv1.FindUserResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if m.(*hostv1.FindUserResponse).GetUser() != nil {
+				t.Errorf("%v", m)
+			}
+		}},
+		{"a session", "Identity/ResolveSession", &hostv1.ResolveSessionRequest{SessionId: w.live.Principal.SessionID.String()}, &hostv1.ResolveSessionResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if p := m.(*hostv1.ResolveSessionResponse).GetPrincipal(); p.GetUserId() != w.ada.ID.String() || p.GetAal() != "aal1" {
+				t.Errorf("%v", p)
+			}
+		}},
+		{"no session", "Identity/ResolveSession", &hostv1.ResolveSessionRequest{SessionId: uuid.NewString()}, &hostv1.ResolveSessionResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if m.(*hostv1.ResolveSessionResponse).GetPrincipal() != nil {
+				t.Errorf("%v", m)
+			}
+		}},
+		{"organizations", "Identity/GetOrganizations", &hostv1.GetOrganizationsRequest{Ids: ids(1)}, &hostv1.GetOrganizationsResponse{}, codes.OK, nil},
+		{"memberships", "Identity/ListMemberships", &hostv1.ListMembershipsRequest{UserId: uuid.NewString()}, &hostv1.ListMembershipsResponse{}, codes.OK, nil},
+
+		{"a sign-in", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta", Subject: "s1", Email: "ada@example.com"}, &hostv1.MintResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if got := w.fed.minted; len(got) != 1 || got[0].Plugin != "asker_all" || m.(*hostv1.MintResponse).GetContinueUrl() != "/continue/once" {
+				t.Errorf("%v %v", got, m)
+			}
+		}},
+		{"a sign-in of nobody", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta"}, &hostv1.MintResponse{}, codes.InvalidArgument, nil},
+		{"ending no session", "Sessions/Revoke", which(uuid.NewString()), &hostv1.RevokeResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if m.(*hostv1.RevokeResponse).GetRevoked() != 0 {
+				t.Errorf("%v", m)
+			}
+		}},
+		{"ending a session", "Sessions/Revoke", which(w.live.Principal.SessionID.String()), &hostv1.RevokeResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if _, err := w.sessions.Resolve(context.Background(), w.live.Token); err == nil || m.(*hostv1.RevokeResponse).GetRevoked() != 1 {
+				t.Errorf("%v, resolves: %v", m, err == nil)
+			}
+			if rows := w.await("session.revoke"); len(rows) != 1 || rows[0].Actor != (audit.Ref{Type: "plugin", ID: "asker_all"}) {
+				t.Errorf("audited as %+v", rows)
+			}
+		}},
+		{"ending all of a user", "Sessions/Revoke", &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_UserId{UserId: w.ada.ID.String()}}, &hostv1.RevokeResponse{}, codes.OK, nil},
+		{"ending those of nobody", "Sessions/Revoke", &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_UserId{}}, &hostv1.RevokeResponse{}, codes.InvalidArgument, nil},
+		{"ending by a handle", "Sessions/Revoke", &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_FederatedIndex{FederatedIndex: "x"}}, &hostv1.RevokeResponse{}, codes.OK, nil},
+		{"ending what", "Sessions/Revoke", &hostv1.RevokeRequest{}, &hostv1.RevokeResponse{}, codes.InvalidArgument, nil},
+
+		{"its own row", "Audit/Record", rec("asker_all.thing.done", "once"), &hostv1.RecordAuditResponse{}, codes.OK, nil},
+		{"its own row again", "Audit/Record", rec("asker_all.thing.done", "once"), &hostv1.RecordAuditResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if rows := w.await("asker_all.thing.done"); len(rows) != 1 || rows[0].ID.String() != m.(*hostv1.RecordAuditResponse).GetId() || rows[0].Actor.ID != "asker_all" {
+				t.Errorf("%d rows, answered %v", len(rows), m)
+			}
+		}},
+		{"another's row", "Audit/Record", rec("asker_none.thing.done", ""), &hostv1.RecordAuditResponse{}, codes.InvalidArgument, nil},
+		{"the core's row", "Audit/Record", rec("auth.login.success", ""), &hostv1.RecordAuditResponse{}, codes.InvalidArgument, nil},
+		{"a key of 512 bytes", "Audit/Record", rec("asker_all.thing.done", long(512)), &hostv1.RecordAuditResponse{}, codes.OK, nil},
+		{"a key of 513 bytes", "Audit/Record", rec("asker_all.thing.done", long(513)), &hostv1.RecordAuditResponse{}, codes.InvalidArgument, nil},
+		{"the log", "AuditLog/Read", &hostv1.ReadAuditRequest{Limit: 2}, &hostv1.ReadAuditResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if r := m.(*hostv1.ReadAuditResponse); len(r.GetRows()) != 2 || r.GetNext() != r.GetRows()[1].GetPosition() || r.GetEnd() {
+				t.Errorf("%v", r)
+			}
+		}},
+		{"the log from nowhere", "AuditLog/Read", &hostv1.ReadAuditRequest{After: "nowhere"}, &hostv1.ReadAuditResponse{}, codes.InvalidArgument, nil},
+
+		{"an event", "Events/Publish", &hostv1.PublishRequest{Events: []*pluginv1.Event{ev("e1", "billing.paid"), ev("e1", "billing.paid")}}, &hostv1.PublishResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if r := m.(*hostv1.PublishResponse); r.GetStored() != 1 || r.GetDuplicate() != 1 {
+				t.Errorf("%v", r)
+			}
+			poll(t, "the event", func() (string, bool) {
+				got, _, err := w.events.Read(context.Background(), audit.Position{}, 10)
+				return fmt.Sprintf("%+v %v", got, err), err == nil && len(got) == 1 && got[0].Source == "plugin:asker_all"
+			})
+		}},
+		{"an event of the core's name", "Events/Publish", &hostv1.PublishRequest{Events: []*pluginv1.Event{ev("e2", "auth.login.success")}}, &hostv1.PublishResponse{}, codes.InvalidArgument, nil},
+		{"as many events as may be", "Events/Publish", events(event.MaxBatch), &hostv1.PublishResponse{}, codes.OK, nil},
+		{"one event more", "Events/Publish", events(event.MaxBatch + 1), &hostv1.PublishResponse{}, codes.InvalidArgument, nil},
+
+		{"a mail", "Mail/Send", mailTo("eve@example.com"), &hostv1.SendMailResponse{}, codes.OK, nil},
+		{"the mail again", "Mail/Send", mailTo("eve@example.com"), &hostv1.SendMailResponse{}, codes.OK, func(t *testing.T, w *world, _ proto.Message) {
+			var n int
+			if err := w.db.QueryRow(context.Background(), "SELECT COUNT(*) FROM mail_queue").Scan(&n); err != nil || n != 1 {
+				t.Errorf("%d mails queued: %v", n, err)
+			}
+		}},
+		{"a mail to nobody", "Mail/Send", mailTo(""), &hostv1.SendMailResponse{}, codes.InvalidArgument, nil},
+
+		{"64 KiB sealed", "Seal/Seal", &hostv1.SealRequest{Plaintext: make([]byte, 64<<10), Purpose: "p"}, &hostv1.SealResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			sealed := m.(*hostv1.SealResponse).GetSealed()
+			var open hostv1.OpenResponse
+			if st := w.ask("asker_all", "Seal/Open", &hostv1.OpenRequest{Sealed: sealed, Purpose: "p"}, &open); st.Code() != codes.OK || len(open.GetPlaintext()) != 64<<10 {
+				t.Errorf("opened: %v", st)
+			}
+			if st := w.ask("asker_all", "Seal/Open", &hostv1.OpenRequest{Sealed: sealed, Purpose: "q"}, &open); st.Code() != codes.InvalidArgument {
+				t.Errorf("opened for another purpose: %v", st)
+			}
+		}},
+		{"more sealed", "Seal/Seal", &hostv1.SealRequest{Plaintext: make([]byte, 64<<10+1)}, &hostv1.SealResponse{}, codes.InvalidArgument, nil},
+		{"a purpose too long", "Seal/Seal", &hostv1.SealRequest{Purpose: long(129)}, &hostv1.SealResponse{}, codes.InvalidArgument, nil},
+
+		{"a lease", "Lease/Acquire", &hostv1.AcquireRequest{Name: long(128), Ttl: durationpb.New(2 * time.Second)}, &hostv1.AcquireResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if r := m.(*hostv1.AcquireResponse); !r.GetHeld() || r.GetToken() == 0 {
+				t.Errorf("%v", r)
+			}
+		}},
+		{"let go", "Lease/Release", &hostv1.ReleaseRequest{Name: long(128)}, &hostv1.ReleaseResponse{}, codes.OK, nil},
+		{"too short a lease", "Lease/Acquire", &hostv1.AcquireRequest{Name: "l", Ttl: durationpb.New(2*time.Second - 1)}, &hostv1.AcquireResponse{}, codes.InvalidArgument, nil},
+		{"too long a lease", "Lease/Acquire", &hostv1.AcquireRequest{Name: "l", Ttl: durationpb.New(5*time.Minute + 1)}, &hostv1.AcquireResponse{}, codes.InvalidArgument, nil},
+		{"a lease without a name", "Lease/Acquire", &hostv1.AcquireRequest{Ttl: durationpb.New(time.Minute)}, &hostv1.AcquireResponse{}, codes.InvalidArgument, nil},
+
+		{"64 KiB under 512 bytes", "KV/Put", &hostv1.PutRequest{Key: long(512), Value: make([]byte, 64<<10), IfVersion: -1}, &hostv1.PutResponse{}, codes.OK, func(t *testing.T, w *world, _ proto.Message) {
+			var got hostv1.GetResponse
+			if st := w.ask("asker_all", "KV/Get", &hostv1.GetRequest{Key: long(512)}, &got); st.Code() != codes.OK || len(got.GetEntry().GetValue()) != 64<<10 {
+				t.Errorf("%v, %d bytes", st, len(got.GetEntry().GetValue()))
+			}
+		}},
+		{"more in one key", "KV/Put", &hostv1.PutRequest{Key: "k", Value: make([]byte, 64<<10+1), IfVersion: -1}, &hostv1.PutResponse{}, codes.InvalidArgument, nil},
+		{"a key too long", "KV/Put", &hostv1.PutRequest{Key: long(513), IfVersion: -1}, &hostv1.PutResponse{}, codes.InvalidArgument, nil},
+		{"a version that can't be", "KV/Put", &hostv1.PutRequest{Key: "k", IfVersion: -2}, &hostv1.PutResponse{}, codes.InvalidArgument, nil},
+		{"a time that is over", "KV/Put", &hostv1.PutRequest{Key: "k", Ttl: durationpb.New(-time.Second)}, &hostv1.PutResponse{}, codes.InvalidArgument, nil},
+		{"deleting nothing", "KV/Delete", &hostv1.DeleteRequest{Key: "nothing"}, &hostv1.DeleteResponse{}, codes.OK, nil},
+		{"a list", "KV/List", &hostv1.ListRequest{Prefix: "k"}, &hostv1.ListResponse{}, codes.OK, nil},
+
+		{"a page", "Pages/Render", &hostv1.RenderRequest{Title: "T", BodyHtml: "<p>b</p>", Path: "/asker_all", Principal: &pluginv1.Principal{Kind: "user", UserId: uuid.NewString()}}, &hostv1.RenderResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if html := m.(*hostv1.RenderResponse).GetHtml(); html != "<title>T</title><p>b</p>|true|/asker_all" {
+				t.Errorf("%s", html)
+			}
+		}},
+		{"a page for no id", "Pages/Render", &hostv1.RenderRequest{Principal: &pluginv1.Principal{UserId: "me"}}, &hostv1.RenderResponse{}, codes.InvalidArgument, nil},
+		{"where to sign in", "Pages/SignIn", &hostv1.SignInRequest{ReturnTo: "/x", MaxAge: durationpb.New(time.Minute), RequiredAal: "aal2", Fresh: true}, &hostv1.SignInResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if u := m.(*hostv1.SignInResponse).GetUrl(); u != "/login?to=/x&age=1m0s&aal=aal2&fresh=true" {
+				t.Errorf("%s", u)
+			}
+		}},
+	}
+}
+
+// Every host service with its grant, at the edges of its limits; and without it: refused, typed and audited.
+func TestServices(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		calls := serviceCalls(w)
+		asked := map[string]bool{}
+		for _, c := range calls {
+			st := w.ask("asker_none", c.method, c.req, c.resp)
+			service, _, _ := strings.Cut(c.method, "/")
+			asked[service] = true
+			if st.Code() != codes.PermissionDenied || !strings.Contains(st.Message(), "is not granted") || len(st.Details()) != 1 {
+				t.Errorf("%s without its grant: %v", c.what, st)
+			}
+		}
+		want := []string{}
+		for _, s := range hostServiceNames {
+			want = append(want, "sigra.host.v1."+s)
+			if !asked[s] {
+				t.Errorf("%s was never called", s)
+			}
+		}
+		slices.Sort(want)
+		poll(t, "one refusal of each service in the log", func() (string, bool) { // readers see a row a moment after its commit
+			var refused []string
+			for _, r := range w.rows("admin.plugin.grant_refused") {
+				if r.Actor == (audit.Ref{Type: "plugin", ID: "asker_none"}) {
+					refused = append(refused, fmt.Sprint(r.Metadata["service"]))
+				}
+			}
+			slices.Sort(refused)
+			return fmt.Sprint(refused), slices.Equal(refused, want)
+		})
+		for _, c := range calls {
+			proto.Reset(c.resp)
+			if st := w.ask("asker_all", c.method, c.req, c.resp); st.Code() != c.want {
+				t.Errorf("%s: %v %s, want %v", c.what, st.Code(), st.Message(), c.want)
+			} else if c.also != nil && !t.Failed() {
+				c.also(t, w, c.resp)
+			}
+		}
+	})
+}
