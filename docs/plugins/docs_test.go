@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/sigra-auth/sigra/core/config"
 )
 
 // Every block of code in the guide is, word for word, part of a file that is compiled and tested.
@@ -50,6 +52,24 @@ func TestAuthoring_links(t *testing.T) {
 		}
 		if _, err := os.Stat(filepath.FromSlash(m[1])); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// Every block that is shown can be pasted: it is right, and there is one for each example.
+func TestExamples_blocksAreValid(t *testing.T) {
+	t.Parallel()
+	blocks, err := filepath.Glob("examples/*/*.hcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirs, err := filepath.Glob("examples/*/main.go")
+	if err != nil || len(dirs) != len(blocks) {
+		t.Errorf("%d examples have %d blocks, %v", len(dirs), len(blocks), err)
+	}
+	for _, file := range append(blocks, "examples/debug.hcl", "node/hello_node.hcl") {
+		if _, diags := config.Load(filepath.FromSlash(file)); diags.HasErrors() {
+			t.Errorf("%s", diags)
 		}
 	}
 }

@@ -1,0 +1,6 @@
+plugin "greeter" {
+  source            = "/usr/local/lib/sigra/greeter"
+  insecure_unpinned = true
+  reattach          = "/home/ada/greeter/greeter.reattach.json"
+  grants            = ["pages", "audit.record", "routes:/greeter"]
+}

@@ -1,0 +1,1 @@
+dlv debug . -- --sigra-debug

@@ -1,0 +1,1 @@
+sigra plugin lock greeter

@@ -1,0 +1,4 @@
+sigra plugin new greeter
+cd greeter
+go test ./...
+go build

@@ -1,0 +1,5 @@
+package main
+
+import "github.com/sigra-auth/sigra/pluginsdk"
+
+func main() { pluginsdk.Serve(&Seats{}) }

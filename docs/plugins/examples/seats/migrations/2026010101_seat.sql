@@ -1,0 +1,6 @@
+-- +goose Up
+CREATE TABLE seat (
+    customer TEXT        NOT NULL PRIMARY KEY,
+    seats    INTEGER     NOT NULL,
+    since    TIMESTAMPTZ NOT NULL
+);

@@ -1,0 +1,8 @@
+plugin "seats" {
+  source            = "/usr/local/lib/sigra/seats"
+  insecure_unpinned = true
+
+  events {
+    from = "now" # events of before this plugin was here are not read
+  }
+}
