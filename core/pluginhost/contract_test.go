@@ -90,6 +90,20 @@ func (p *postbox) SetMailer(m mail.Mailer) {
 	p.m = m
 }
 
+// attached waits until the plugin is wired to all of them, which comes right after it is ready.
+func attached(t *testing.T, s *sinks, p *postbox) (send mail.Mailer, wants func(string) bool, rows func(context.Context, []audit.Row) (relay.Result, error), events func(context.Context, []event.Event) (relay.Result, error)) {
+	t.Helper()
+	poll(t, "the plugin to be wired", func() (string, bool) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		send, wants, rows, events = p.m, s.wants, s.audit, s.events
+		return "", send != nil && wants != nil && rows != nil && events != nil
+	})
+	return send, wants, rows, events
+}
+
 type sealer struct{}
 
 func (sealer) Seal(plain []byte, _ string) []byte            { return append([]byte("sealed"), plain...) }
@@ -123,21 +137,22 @@ func TestContract_theFirstPluginStillWorks(t *testing.T) {
 	}
 
 	ctx := t.Context()
-	if !to.wants("auth.login.success") {
+	mailer, wants, record, receive := attached(t, to, box)
+	if !wants("auth.login.success") {
 		t.Error("it does not get the actions it asks for")
 	}
-	rows := []audit.Row{{ID: uuid.New(), OccurredAt: time.Now(), Action: "auth.login.success"}, {ID: uuid.New(), OccurredAt: time.Now(), Action: "auth.login.failure", Reason: "poison"}}
-	if res, err := to.audit(ctx, rows); err != nil || res.Inserted != 1 || len(res.Refused) != 1 {
+	sent := []audit.Row{{ID: uuid.New(), OccurredAt: time.Now(), Action: "auth.login.success"}, {ID: uuid.New(), OccurredAt: time.Now(), Action: "auth.login.failure", Reason: "poison"}}
+	if res, err := record(ctx, sent); err != nil || res.Inserted != 1 || len(res.Refused) != 1 {
 		t.Errorf("audit rows: %+v %v", res, err)
 	}
-	if _, err := to.events(ctx, []event.Event{{ID: "1", Type: "billing.paid", OccurredAt: time.Now(), Data: []byte(`{}`)}}); err != nil {
+	if _, err := receive(ctx, []event.Event{{ID: "1", Type: "billing.paid", OccurredAt: time.Now(), Data: []byte(`{}`)}}); err != nil {
 		t.Errorf("events: %v", err)
 	}
 	m := mail.Message{ID: uuid.New(), Purpose: "confirm_email", To: mail.Address{Address: "ada@example.com"}, Deadline: time.Now().Add(time.Hour)}
-	if err := box.m.Send(ctx, m); err != nil {
+	if err := mailer.Send(ctx, m); err != nil {
 		t.Errorf("mail: %v", err)
 	}
-	if err := box.m.Send(ctx, mail.Message{ID: uuid.New()}); err == nil || !strings.Contains(err.Error(), "nobody to send it to") {
+	if err := mailer.Send(ctx, mail.Message{ID: uuid.New()}); err == nil || !strings.Contains(err.Error(), "nobody to send it to") {
 		t.Errorf("mail to nobody: %v", err)
 	}
 	for domain, want := range map[string]gate.Decision{"example.com": gate.Allow, "example.net": gate.Deny} {
