@@ -18,17 +18,37 @@ func TestPluginNew_fromNothingToAPluginThatRuns(t *testing.T) {
 	began := time.Now()
 	step := func(what string) { t.Logf("%6.2f s  %s", time.Since(began).Seconds(), what) }
 
-	out := in.cli("plugin", "new", "greeter")
+	// The commands as the documentation has them.
+	script, err := os.ReadFile(filepath.Join(repoRoot(t), "docs", "plugins", "examples", "new.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := filepath.Join(in.dir, "greeter")
-	step("sigra plugin new greeter")
-	for _, args := range [][]string{{"test", "./..."}, {"build"}} {
-		cmd := exec.Command("go", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off")
-		if b, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go %s: %v\n%s", args, err, b)
+	bin := t.TempDir()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "sigra"), []byte("#!/bin/sh\nexec env "+asSigra+"=1 "+exe+" \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var out string
+	cwd := in.dir
+	for command := range strings.Lines(string(script)) {
+		command = strings.TrimSpace(command)
+		if to, ok := strings.CutPrefix(command, "cd "); ok {
+			cwd = filepath.Join(cwd, to)
+			continue
 		}
-		step("go " + strings.Join(args, " "))
+		cmd := exec.Command("sh", "-c", command)
+		cmd.Dir = cwd
+		cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off", "PATH="+bin+":"+os.Getenv("PATH"))
+		b, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, b)
+		}
+		out += string(b)
+		step(command)
 	}
 	block, err := os.ReadFile(filepath.Join(dir, "greeter.hcl"))
 	if err != nil {
