@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"io"
 	"math"
 	"net/http"
 	"strconv"
@@ -68,11 +69,27 @@ func plainProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok {
 		status = http.StatusInternalServerError
 	}
+	problem(w, r, status, f.Code, f.Message)
+}
+
+func problem(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{
 		"type": "about:blank", "title": http.StatusText(status), "status": status,
-		"detail": f.Message, "code": f.Code, "request_id": request.From(r.Context()).ID,
+		"detail": detail, "code": code, "request_id": request.From(r.Context()).ID,
 	})
+}
+
+// refuse answers what concerns HTTP itself and no kind of fault. A browser that does such a thing gets the sentence alone:
+// a page would link to an address that may not be ours.
+func refuse(w http.ResponseWriter, r *http.Request, status int, code, detail string) {
+	if !wantsPage(r) {
+		problem(w, r, status, code, detail)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, detail+"\n")
 }

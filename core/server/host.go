@@ -63,9 +63,8 @@ func (s *Server) checkHost(next http.Handler) http.Handler {
 		}
 		if !s.hosts[canonicalHost(r.Host, s.base.Scheme)] {
 			s.log.Debug("refused a Host that is not base_url's", "host", r.Host, "base_url", s.cfg.BaseURL)
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-			w.WriteHeader(http.StatusMisdirectedRequest)
-			_, _ = w.Write([]byte("This is not an address Sigra answers to. If it should be, set server.base_url; if a proxy stands in front, have it pass the Host header.\n"))
+			refuse(w, r, http.StatusMisdirectedRequest, "misdirected_request",
+				"This is not an address Sigra answers to. If it should be, set server.base_url; if a proxy stands in front, have it pass the Host header.")
 			return
 		}
 		if s.base.Scheme == "https" && r.URL.Scheme == "http" {

@@ -150,7 +150,5 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Allow", strings.Join(allow, ", ")) // RFC 9110 §15.5.6
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.WriteHeader(http.StatusMethodNotAllowed)
-	_, _ = w.Write([]byte("This address takes " + strings.Join(allow, ", ") + ".\n"))
+	refuse(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "This address takes "+strings.Join(allow, ", ")+".")
 }
