@@ -97,8 +97,15 @@ func TestFanOut(t *testing.T) {
 		}
 		tap.waitFor(t, last.Session.SessionID)
 		awaitRecorded(t, file, "EventSink", "billing.subscription.upgraded")
-
 		log := in.auditLog(admin.Token)
+		in.eventually(60*time.Second, "the last sign-in at the other audit sink", func() error {
+			for _, row := range log {
+				if row.SessionID == last.Session.SessionID && slices.ContainsFunc(readRecorded(t, file), func(r recorded) bool { return r.ID == row.ID }) {
+					return nil
+				}
+			}
+			return errNotYet
+		})
 		var entries []timelineEntry
 		if bundled() {
 			if entries, err = in.timeline(admin.Token); err != nil {

@@ -183,7 +183,9 @@ func bulk(t testing.TB, e *env, n int) {
 		batch := min(n, 2000)
 		err := e.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			for range batch {
-				if _, err := e.log.Record(ctx, tx, audit.Entry{Action: "auth.logout", Actor: audit.Ref{Type: "user", ID: "u"}}); err != nil {
+				if _, err := e.log.Record(ctx, tx, audit.Entry{
+					Action: "auth.logout", Actor: audit.Ref{Type: "user", ID: strings.Repeat("u", 180), Display: strings.Repeat("d", 120)},
+				}); err != nil {
 					return err
 				}
 			}
