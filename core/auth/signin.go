@@ -52,6 +52,11 @@ func (s *Service) identify(ctx context.Context, typed string) (identity, error) 
 // Every failure is the same fault, except too many of them (RateLimited), a machine too busy to hash (Unavailable) and
 // a gate's refusal after the password proved right (Denied).
 func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
+	leave, err := s.passwords.Announce()
+	if err != nil {
+		return SignedIn{}, err // before any read: a flood must not reach the database
+	}
+	defer leave()
 	id, err := s.identify(ctx, c.Email)
 	if err != nil {
 		return SignedIn{}, err

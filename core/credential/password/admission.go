@@ -19,6 +19,7 @@ type admission struct {
 	free  int
 	line  list.List     // of *waiter
 	ahead int           // places wanted by those in line
+	known int           // who announced a hash and has not gone again
 	typic time.Duration // how long a place is held lately, a moving average
 }
 
@@ -43,6 +44,23 @@ func (a *admission) load() Load {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return Load{Places: a.places, InUse: a.places - a.free, Waiting: a.line.Len()}
+}
+
+// announce says that a hash of one place will be wanted, before anything is done that makes it possible. It fails with
+// fault.Unavailable, at once, when as many have said so as can be served in time. Without it, everybody whom the line has no
+// room for would have cost the reads that come before a hash, and those reads would stand in everybody else's way.
+func (a *admission) announce() (leave func(), err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if wait := time.Duration(a.known+1) * a.typic / time.Duration(a.places); a.known >= a.places && wait > a.timeout {
+		return nil, busy(wait)
+	}
+	a.known++
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		a.known--
+		a.mu.Unlock()
+	}), nil
 }
 
 // acquire waits for n places and returns what gives them back. It fails with fault.Unavailable when they can't be had

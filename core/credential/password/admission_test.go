@@ -158,3 +158,44 @@ func TestAdmission_storm(t *testing.T) {
 		}
 	})
 }
+
+func TestAdmission_announceRefusesBeforeAnythingIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(2, 10*time.Second, time.Second)
+		var leave []func()
+		for range 20 { // two at a time for a second each: twenty take ten seconds
+			l, err := a.announce()
+			if err != nil {
+				t.Fatalf("number %d was refused: %v", len(leave)+1, err)
+			}
+			leave = append(leave, l)
+		}
+		_, err := a.announce()
+		if f := fault.From(err); f.Kind != fault.Unavailable || f.RetryAfter < time.Second {
+			t.Fatalf("the twenty-first got %v", err)
+		}
+		leave[0]()
+		leave[0]() // twice counts once
+		if l, err := a.announce(); err != nil {
+			t.Fatalf("after one had gone: %v", err)
+		} else {
+			defer l()
+		}
+		if _, err := a.announce(); err == nil {
+			t.Fatal("one that left twice made room for two")
+		}
+	})
+}
+
+// However long a hash takes, as many as there are places may always try.
+func TestAdmission_announceOnASlowMachine(t *testing.T) {
+	a := newAdmission(1, time.Millisecond, time.Hour)
+	leave, err := a.announce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	if _, err := a.announce(); err == nil {
+		t.Fatal("the second would have waited an hour")
+	}
+}

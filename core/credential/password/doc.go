@@ -10,7 +10,8 @@
 // Admission. A hash costs about 20 ms of a core and 19 MiB. At most as many run at once as there are cores (or as
 // configured); the others wait in line, first come first served, until QueueTimeout, and then get
 // fault.Unavailable with a Retry-After. Whoever could not be served in time anyway, judging by the length of the line and
-// how long hashes take lately, is told so at once. A caller who gives up leaves the line at once. A stored hash
+// how long hashes take lately, is told so at once; a flow that reads before it hashes asks with Announce, so that this
+// happens before its reads. A caller who gives up leaves the line at once. A stored hash
 // that needs more memory than the configured ones takes several places, so memory in use by hashing never
 // exceeds places × configured cost, unless one hash alone needs more than that, and then it runs alone.
 //

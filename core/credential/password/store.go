@@ -110,6 +110,10 @@ func random(n int) []byte {
 // Load is how busy hashing is right now.
 func (s *Store) Load() Load { return s.admission.load() }
 
+// Announce is for a flow that reads before it hashes: it refuses with fault.Unavailable, before those reads, whoever could
+// not be served in time anyway. Call leave when the flow is over; calling it twice is allowed.
+func (s *Store) Announce() (leave func(), err error) { return s.admission.announce() }
+
 // Hash makes the hash to keep of a password that Check has passed.
 func (s *Store) Hash(ctx context.Context, password string) (string, error) {
 	if len(password) > s.maxLength {
