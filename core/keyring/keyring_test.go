@@ -244,7 +244,7 @@ func TestOpen_floodOfUnknownKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if d := time.Since(start); d > 5*time.Second {
+	if d := time.Since(start); d > 30*time.Second {
 		t.Errorf("20000 unknown keys took %s", d)
 	}
 }

@@ -75,7 +75,7 @@ func TestGate_answersAndFailures(t *testing.T) {
 	ask := func(do string) (gate.Answer, error) {
 		return f.gates.Ask(context.Background(), gate.Ask{Question: gate.Login, Subject: audit.Ref{Type: "user", ID: "1"}, Context: map[string]any{"do": do}})
 	}
-	f.apply("plugin \"gatekeeper\" {\n gate \"login\" {\n  on_error = \"deny\"\n timeout = \"300ms\"\n }\n}")
+	f.apply("plugin \"gatekeeper\" {\n gate \"login\" {\n  on_error = \"deny\"\n timeout = \"3s\"\n }\n}")
 	if _, err := ask("allow"); err == nil { // not up yet, or just so
 		f.wait("gatekeeper", pluginhost.Ready)
 	}
@@ -88,7 +88,7 @@ func TestGate_answersAndFailures(t *testing.T) {
 	}
 	begin := time.Now()
 	_, err := ask("hang")
-	if took := time.Since(begin); err == nil || took > 2*time.Second {
+	if took := time.Since(begin); err == nil || took > 20*time.Second {
 		t.Errorf("a hanging gate: %v after %s", err, took)
 	}
 	var fe *fault.Error
@@ -100,7 +100,7 @@ func TestGate_answersAndFailures(t *testing.T) {
 		_, _ = ask("fail")
 	}
 	begin = time.Now()
-	if _, err = ask("hang"); err == nil || time.Since(begin) > 100*time.Millisecond {
+	if _, err = ask("hang"); err == nil || time.Since(begin) > 2*time.Second {
 		t.Errorf("with the breaker open: %v after %s", err, time.Since(begin))
 	}
 	poll(t, "a good health check to close it", func() (string, bool) {

@@ -141,7 +141,7 @@ func TestApply_theFirstTimeWaitsForNobody(t *testing.T) {
 	f := newHost(t, "hangstart routed")
 	begin := time.Now()
 	f.apply("plugin \"hangstart\" {\n required = true\n}\nplugin \"routed\" {}")
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 5*time.Second { // a start that hangs takes ten
 		t.Errorf("apply took %s", took)
 	}
 	f.wait("routed", pluginhost.Ready)

@@ -233,7 +233,7 @@ func TestSQLite_busyForTooLong(t *testing.T) {
 	defer cancel()
 	start := time.Now()
 	err := db.Tx(ctx, increment)
-	if err == nil || time.Since(start) > 3*time.Second {
+	if err == nil || time.Since(start) > 20*time.Second {
 		t.Errorf("a caller in a hurry waited %s: %v", time.Since(start), err)
 	}
 	if err := db.Tx(context.Background(), increment); fault.KindOf(err) != fault.Unavailable || !strings.Contains(err.Error(), "too busy") {

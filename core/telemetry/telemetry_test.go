@@ -330,7 +330,7 @@ func TestSource_nothingRunsWhenNotConfigured(t *testing.T) { //nolint:parallelte
 }
 
 func TestSource_inventedActionsAreBounded(t *testing.T) {
-	t.Parallel()
+	// Not parallel: it counts goroutines.
 	reg := telemetry.NewRegistry("dev")
 	s, err := telemetry.New(t.Context(), telemetry.Config{Registerer: reg})
 	if err != nil {
