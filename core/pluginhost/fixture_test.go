@@ -326,7 +326,7 @@ func atoi(t testing.TB, s string) int {
 }
 
 // hostOnly is a host in a process of its own, to be killed.
-func hostOnly(dir string) {
+func hostOnly(dir, plugin string) {
 	db, err := store.Open(context.Background(), store.Config{DataDir: dir})
 	if err != nil {
 		panic(err)
@@ -334,11 +334,11 @@ func hostOnly(dir string) {
 	if _, err := db.Migrate(context.Background(), sources...); err != nil {
 		panic(err)
 	}
-	h, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, Bundled: []string{"routed"}, Command: self})
+	h, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, Bundled: []string{plugin}, Command: self})
 	if err != nil {
 		panic(err)
 	}
-	h.Apply(context.Background(), []config.Plugin{{Name: "routed", Enabled: true}})
+	h.Apply(context.Background(), []config.Plugin{{Name: plugin, Enabled: true}})
 	h.Settle(context.Background())
 	fmt.Println(h.Status()[0].PID)
 	c := make(chan os.Signal, 1)

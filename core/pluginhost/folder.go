@@ -41,7 +41,8 @@ func newFolders(dataDir string) (*folders, error) {
 	return f, f.sweep()
 }
 
-// sweep removes folders whose process is gone. A folder is named after the plugin, the host's pid and a number.
+// sweep removes folders whose host is gone, and ends what still runs there: a plugin that keeps no lifeline outlives a
+// host that was killed. A folder is named after the plugin, the host's pid and a number.
 func (f *folders) sweep() error {
 	entries, err := os.ReadDir(f.base)
 	if err != nil {
@@ -53,7 +54,9 @@ func (f *folders) sweep() error {
 		}
 		p := filepath.Join(f.base, e.Name())
 		// A link is left by make when the base was too long; what it points to is ours as well.
+		killMarked(p)
 		if target, err := os.Readlink(p); err == nil && strings.HasPrefix(filepath.Base(target), "sigra-") {
+			killMarked(target)
 			_ = os.RemoveAll(target)
 		}
 		if err := os.RemoveAll(p); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -122,6 +122,7 @@ func (p *routed) Manifest() pluginsdk.Manifest {
 
 func (p *routed) Stop(ctx context.Context) error {
 	if strings.HasPrefix(p.name, "stopper") {
+		time.Sleep(700 * time.Millisecond) // longer than go-plugin's own shutdown would be given
 		_, _, err := p.host.KV().Put(ctx, "stopped", []byte("in order"), -1, 0)
 		return err
 	}
