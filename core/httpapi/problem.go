@@ -181,6 +181,12 @@ func plain(msg string) string {
 	if strings.Contains(msg, "json:") || strings.Contains(msg, "Go ") || strings.Contains(msg, "strconv") || strings.Contains(msg, "parsing ") {
 		return "this value can't be used here"
 	}
+	if strings.HasPrefix(msg, "invalid date/time for format ") { // and then how Go writes the format
+		return "expected a time like 2026-01-31T09:30:00Z"
+	}
+	if strings.Contains(msg, "invalid UUID") {
+		return "expected a UUID"
+	}
 	return msg
 }
 
