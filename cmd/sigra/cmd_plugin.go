@@ -146,7 +146,7 @@ func (c *cli) pluginPurgeCommand() *cobra.Command {
 			if err := client.PurgePlugin(cmd.Context(), a[0]); err != nil {
 				return err
 			}
-			return c.show(map[string]string{"purged": a[0]}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Everything stored for %s is gone.\n", printable(a[0])) })
+			return c.show(map[string]string{"purged": a[0]}, func(w io.Writer) { _, _ = fmt.Fprintf(w, "Nothing is stored for %s any more.\n", printable(a[0])) })
 		},
 	}
 	cmd.Flags().BoolVar(&sure, "yes", false, "really do it")
