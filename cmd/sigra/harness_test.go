@@ -63,7 +63,8 @@ type instance struct {
 	config string // path of sigra.hcl
 	url    string // base URL
 	data   string
-	exe    string // empty: this test binary
+	exe    string    // empty: this test binary
+	from   *instance // set: the same server, for another test
 	env    []string
 
 	mu   sync.Mutex
@@ -202,6 +203,9 @@ func (in *instance) waitReady() {
 }
 
 func (in *instance) process() *os.Process {
+	if in.from != nil {
+		return in.from.process()
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.cmd == nil {
@@ -235,6 +239,9 @@ func (in *instance) end(sig syscall.Signal) {
 }
 
 func (in *instance) log() string {
+	if in.from != nil {
+		return in.from.log()
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.logs.String()
