@@ -97,7 +97,7 @@ func TestHostile(t *testing.T) {
 		for _, c := range cases {
 			blocks.WriteString(hostileBlock(t, exe, dir, c))
 		}
-		s := setup{database: database, extra: "password {\n  queue_timeout = \"15s\"\n}\n"}
+		s := setup{database: database}
 		s.plugins = blocks.String()
 		in.configure(s)
 		in.start()
