@@ -94,7 +94,7 @@ func (c *cli) welcome(cfg *config.Config, file, addr string, first bool, a *app)
 // invocation is how this program was started, as far as a person would type it again.
 func invocation() string {
 	exe, err := os.Executable()
-	if err == nil && strings.Contains(exe, "/go-build") && filepath.Base(filepath.Dir(exe)) == "exe" { // where go run puts it
+	if err == nil && strings.Contains(exe, "/go-build") && filepath.Base(exe) == "sigra" { // in Go's cache, where go run puts it
 		return "go run ./cmd/sigra"
 	}
 	return "sigra"
