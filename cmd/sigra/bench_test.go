@@ -72,7 +72,7 @@ func (b *bench) table() string {
 	return s.String()
 }
 
-// run starts one more Sigra, the real binary.
+// sigra makes one more Sigra: the real binary, or this test binary when it is to be profiled.
 func (b *bench) sigra(t testing.TB, s setup) *instance {
 	t.Helper()
 	in := newInstance(t, s)
