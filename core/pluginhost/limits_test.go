@@ -167,3 +167,27 @@ func TestUser_itsDataIsItsOwn(t *testing.T) {
 		t.Errorf("%v %v", fi, err)
 	}
 }
+
+// A plugin that gave up its rights serves on, and uses the host.
+func TestSandbox_aPluginThatGaveUpItsRights(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "boxed")
+	f.apply(`plugin "boxed" {}`)
+	before := f.wait("boxed", pluginhost.Ready)
+	if code, body := f.get("/boxed/kv?key=a&value=b"); code != 200 || body != "true true <nil>" {
+		t.Errorf("%d %s", code, body)
+	}
+	_, body := f.get("/boxed/passwd")
+	if said := strings.Join(before.Log, "\n"); strings.Contains(said, "no Landlock") {
+		t.Logf("this kernel can't: %s", body)
+	} else if !strings.Contains(body, "permission denied") {
+		t.Errorf("it read what it gave up: %s", body)
+	}
+	f.apply("plugin \"boxed\" {\n config { greeting = \"two\" }\n}") // Configure once more, in the box
+	if code, body := f.get("/boxed/hello"); code != 200 || body != "two" {
+		t.Errorf("%d %s", code, body)
+	}
+	if err := f.Restart(context.Background(), "boxed"); err != nil {
+		t.Error(err)
+	}
+}

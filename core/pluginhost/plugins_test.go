@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
+	"github.com/sigra-auth/sigra/pluginsdk/sandbox"
 )
 
 // settings of every test plugin.
@@ -99,6 +100,11 @@ func (t *tester) Configure(_ context.Context, host *pluginsdk.Host, s pluginsdk.
 	for i, r := range set.Rule {
 		if r.Port == 13 {
 			return pluginsdk.DiagnosticAt([]string{"rule", strconv.Itoa(i), "port"}, "an unlucky port", "")
+		}
+	}
+	if strings.HasPrefix(t.name, "boxed") {
+		if _, err := sandbox.Restrict(host.Logger(), sandbox.Rights{}); err != nil {
+			return err
 		}
 	}
 	t.host = host
@@ -219,6 +225,9 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		dir, err := os.ReadDir(os.Getenv("PLUGIN_UNIX_SOCKET_DIR"))
 		_, forbidden := os.ReadFile("/proc/1/environ")
 		_, _ = fmt.Fprintf(w, "%d %d %v %d %v %v", os.Getuid(), os.Getgid(), groups, len(dir), err, forbidden)
+	case "/passwd":
+		_, err := os.ReadFile("/etc/passwd")
+		_, _ = fmt.Fprint(w, err)
 	case "/pid":
 		_, _ = fmt.Fprint(w, os.Getpid())
 	case "/fork":
