@@ -20,13 +20,18 @@ func TestBench(t *testing.T) {
 		t.Log("make bench runs this")
 		return
 	}
-	b := &bench{T: t, exe: buildSigra(t, "."), bare: buildSigra(t, "./testdata/bare"), hello: buildSigra(t, "./testdata/hello")}
-	t.Run("session", b.sessionCheck)
-
-	if bundled() {
-
+	b := &bench{T: t, bare: buildSigra(t, "./testdata/bare"), hello: buildSigra(t, "./testdata/hello")}
+	if *benchProfile == "" {
+		b.exe = buildSigra(t, ".")
 	}
-
+	t.Run("session", b.sessionCheck)
+	t.Run("signin", b.signIn)
+	t.Run("start", b.start)
+	t.Run("flood", b.flood)
+	if bundled() {
+		t.Run("timeline", b.timeline)
+		t.Run("plugin", b.pluginStates)
+	}
 	t.Logf("%d processors, %s\n%s", runtime.NumCPU(), runtime.Version(), b.table())
 }
 
@@ -80,6 +85,7 @@ func (b *bench) sigra(t testing.TB, s setup) *instance {
 	if *benchProfile != "" { // this test binary, which can profile itself
 		in.exe = ""
 		in.env = append(in.env, profileEnv+"="+filepath.Join(*benchProfile, strings.ReplaceAll(t.Name(), "/", "_")))
+		t.Cleanup(in.stop) // lets it write them
 	}
 	return in
 }
