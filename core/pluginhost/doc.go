@@ -21,6 +21,9 @@
 // plugins, and only then is anything changed for the core, all at once. A changed executable, grant or environment
 // starts the new process before the old one is drained, so no request in flight is lost.
 //
+// A block can bound what the process uses (limits) and say who it runs as (account). What a plugin leaves behind, in its
+// group or out of it, ends with it (kin); what a killed host left behind ends when the next one starts (folder).
+//
 // What the package refuses: to trust a plugin. Its log lines are bounded and parsed tolerantly, its answers are
 // limited in size, every call has a deadline, a bound on calls in flight and a breaker; its HTTP answers can't touch
 // Sigra's cookies nor another path; it sees no credential of Sigra's and no variable of Sigra's environment. A plugin
