@@ -334,13 +334,17 @@ func hostOnly(dir, plugin string) {
 	if _, err := db.Migrate(context.Background(), sources...); err != nil {
 		panic(err)
 	}
-	h, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, Bundled: []string{plugin}, Command: self})
+	h, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, Bundled: []string{plugin}, Command: self, Adopt: plugin == "adopting"})
 	if err != nil {
 		panic(err)
 	}
 	h.Apply(context.Background(), []config.Plugin{{Name: plugin, Enabled: true}})
 	h.Settle(context.Background())
-	fmt.Println(h.Status()[0].PID)
+	pid := h.Status()[0].PID
+	if plugin == "adopting" {
+		_ = h.Close(context.Background())
+	}
+	fmt.Println(pid)
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM)
 	<-c

@@ -180,8 +180,12 @@ func New(cfg Config) (*Host, error) {
 	h.kv = &kvStore{db: cfg.DB, now: cfg.Now}
 	h.refusals = &refusals{now: cfg.Now, seen: map[refusalKey]*refusal{}}
 	if cfg.Adopt {
-		if err := h.kin.adopt(); err != nil {
+		taken, err := h.kin.adopt()
+		if err != nil {
 			return nil, fmt.Errorf("pluginhost: %w", err)
+		}
+		if !taken {
+			h.log.Info("orphans of plugins that hide where they came from are not ended here: this process may have other children")
 		}
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())

@@ -45,13 +45,18 @@ func killMarked(folder string) {
 	}
 }
 
-// adopt has the kernel hand this process the orphans of its descendants.
-func (k *kin) adopt() error {
+// adopt has the kernel hand this process the orphans of its descendants. It does not where other children than plugins
+// may come to be: this process is the first of its container, or was given children by whoever became it (a shell's
+// "helper & exec sigra serve"). taken says whether it did.
+func (k *kin) adopt() (taken bool, err error) {
+	if os.Getpid() == 1 || len(children()) > 0 {
+		return false, nil
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		return fmt.Errorf("take in orphans: %w", err)
+		return false, fmt.Errorf("take in orphans: %w", err)
 	}
 	k.adopts = true
-	return nil
+	return true, nil
 }
 
 // children are the processes whose parent is this one.

@@ -14,6 +14,6 @@ func awaitExit(pid int) {
 
 func killMarked(string) {}
 
-func (k *kin) adopt() error { return nil }
+func (k *kin) adopt() (bool, error) { return false, nil }
 
 func children() []int { return nil }
