@@ -2,6 +2,11 @@ package pluginhost
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -12,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/fault"
@@ -101,7 +107,11 @@ func (h *Host) postgresStorage(ctx context.Context, name, dsn string, own bool) 
 	}
 	out := &pluginv1.Storage{Dialect: "postgres", Schema: schemaName(name)}
 	if own {
-		if limited, ok := h.limitedRole(ctx, conn, pc, name, dsn); ok {
+		limited, ok, err := h.limitedRole(ctx, conn, pc, name, dsn)
+		if err != nil {
+			return nil, fmt.Errorf("a database role of the plugin's own: %w", redactDSN(err, pc))
+		}
+		if ok {
 			out.Dsn = limited
 			return out, nil
 		}
@@ -112,16 +122,22 @@ func (h *Host) postgresStorage(ctx context.Context, name, dsn string, own bool) 
 
 // serially runs DDL under an advisory lock: several nodes start at once, and IF NOT EXISTS alone races.
 func (h *Host) serially(ctx context.Context, conn *pgx.Conn, name string, statements ...string) error {
-	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext($1))", "sigra.plugin."+name); err != nil {
-			return err
-		}
+	return h.locked(ctx, conn, name, func(tx pgx.Tx) error {
 		for _, s := range statements {
 			if _, err := tx.Exec(ctx, s); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+}
+
+func (h *Host) locked(ctx context.Context, conn *pgx.Conn, name string, f func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext($1))", "sigra.plugin."+name); err != nil {
+			return err
+		}
+		return f(tx)
 	})
 }
 
@@ -134,48 +150,85 @@ func roleName(ctx context.Context, conn *pgx.Conn, name string) (string, error) 
 	return clip63(fmt.Sprintf("sigra_%d_%s", oid, name)), nil
 }
 
-func (h *Host) limitedRole(ctx context.Context, conn *pgx.Conn, pc *pgx.ConnConfig, name, dsn string) (string, bool) {
+// limitedRole gives the address for a role that can use the plugin's schema and nothing else; false where the server's own
+// rules allow none. A failure on the way is an error and never a reason to use Sigra's role instead: what one node's plugin
+// makes under another owner, the other nodes' plugins could not use.
+func (h *Host) limitedRole(ctx context.Context, conn *pgx.Conn, pc *pgx.ConnConfig, name, dsn string) (string, bool, error) {
 	if h.cfg.Keyring == nil {
-		return "", false
+		return "", false, nil
 	}
 	var may bool
 	if err := conn.QueryRow(ctx, "SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&may); err != nil || !may {
-		return "", false
+		return "", false, err
 	}
 	role, err := roleName(ctx, conn, name)
 	if err != nil {
-		return "", false
+		return "", false, err
 	}
 	password := hex.EncodeToString(h.cfg.Keyring.MAC("plugin.database", []byte(role)))
-	r, s := pgx.Identifier{role}.Sanitize(), pgx.Identifier{schemaName(name)}.Sanitize()
-	var exists bool
-	if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role).Scan(&exists); err != nil {
-		return "", false
-	}
-	statements := []string{
-		"ALTER ROLE " + r + " LOGIN PASSWORD '" + password + "'",
-		"GRANT USAGE, CREATE ON SCHEMA " + s + " TO " + r,
-		"GRANT CONNECT ON DATABASE " + pgx.Identifier{pc.Database}.Sanitize() + " TO " + r,
-	}
-	if !exists {
-		statements = append([]string{"CREATE ROLE " + r + " NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT"}, statements...)
-	}
-	if err := h.serially(ctx, conn, name, statements...); err != nil {
-		h.log.Debug("no database role of its own for a plugin", "plugin", name, "error", err)
-		return "", false
-	}
 	limited, err := withSearchPath(dsn, pc, schemaName(name), role, password)
 	if err != nil {
-		return "", false
+		return "", false, err
+	}
+	verifier, err := scramVerifier(password)
+	if err != nil {
+		return "", false, err
+	}
+	r, s := pgx.Identifier{role}.Sanitize(), pgx.Identifier{schemaName(name)}.Sanitize()
+	err = h.locked(ctx, conn, name, func(tx pgx.Tx) error {
+		var exists bool // asked under the lock: another node may just have made it
+		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role).Scan(&exists); err != nil {
+			return err
+		}
+		var statements []string
+		if !exists {
+			statements = append(statements, "CREATE ROLE "+r+" NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT")
+		}
+		// The password itself never travels, so that no statement log of the server has it (RFC 5803).
+		statements = append(statements, "ALTER ROLE "+r+" LOGIN PASSWORD '"+verifier+"'",
+			"GRANT USAGE, CREATE ON SCHEMA "+s+" TO "+r,
+			"GRANT CONNECT ON DATABASE "+pgx.Identifier{pc.Database}.Sanitize()+" TO "+r)
+		for _, statement := range statements {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return "", false, err
 	}
 	// Whether the server lets the role in is a matter of its own rules: try.
 	probe, err := pgx.Connect(ctx, limited)
 	if err != nil {
-		h.log.Warn("the database does not let a plugin's own role in; the plugin uses Sigra's", "plugin", name)
-		return "", false
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) && strings.HasPrefix(refused.Code, "28") { // invalid authorization
+			h.log.Warn("the database does not let a plugin's own role in; the plugin uses Sigra's", "plugin", name)
+			return "", false, nil
+		}
+		return "", false, errors.New("the role can't connect just now")
 	}
 	_ = probe.Close(ctx)
-	return limited, true
+	return limited, true, nil
+}
+
+// scramVerifier is what Postgres stores of a password (RFC 5803). The password is plain ASCII, which needs no SASLprep.
+func scramVerifier(password string) (string, error) {
+	const rounds = 4096 // Postgres's own; the password has 256 random bits
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails: crypto/rand ends the program instead
+	salted, err := pbkdf2.Key(sha256.New, password, salt, rounds, sha256.Size)
+	if err != nil {
+		return "", err
+	}
+	mac := func(text string) []byte {
+		m := hmac.New(sha256.New, salted)
+		m.Write([]byte(text))
+		return m.Sum(nil)
+	}
+	stored := sha256.Sum256(mac("Client Key"))
+	b64 := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", rounds, b64(salt), b64(stored[:]), b64(mac("Server Key"))), nil
 }
 
 // withSearchPath is dsn with the schema as search path, and with another user if one is given.
