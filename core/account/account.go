@@ -38,6 +38,7 @@ type Account struct {
 	Email         string // empty once deleted
 	Status        Status
 	Administrator bool
+	SecondFactor  bool      // after any first factor, a second one is asked
 	ConfirmedAt   time.Time // zero: never
 	LastSignInAt  time.Time // zero: never
 	CreatedAt     time.Time

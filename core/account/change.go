@@ -84,11 +84,44 @@ func (s *Store) SetAdministrator(ctx context.Context, tx *store.Tx, id uuid.UUID
 	return n == 1, nil
 }
 
+// SetSecondFactor says whether a second factor is asked after every first one. The flow that changes the account's factors
+// keeps it true to them, in the same transaction.
+func (s *Store) SetSecondFactor(ctx context.Context, tx *store.Tx, id uuid.UUID, on bool) error {
+	if _, err := tx.Exec(ctx, `UPDATE account SET second_factor = $3, updated_at = $2 WHERE id = $1 AND second_factor <> $3`, id, s.now(), on); err != nil {
+		return fmt.Errorf("set second factor: %w", err)
+	}
+	return nil
+}
+
+// ChangeEmail gives a live account another address, in the form of ParseEmail, whose mailbox was shown to be the
+// person's. ErrEmailTaken when another live account has it; a race with one that takes it meanwhile ends there too.
+func (s *Store) ChangeEmail(ctx context.Context, tx *store.Tx, id uuid.UUID, email string) error {
+	n, err := tx.Exec(ctx, `UPDATE account SET email = $3, updated_at = $2 WHERE id = $1 AND status IN ('active', 'unconfirmed')
+		AND NOT EXISTS (SELECT 1 FROM account b WHERE b.email = $3 AND b.status <> 'deleted' AND b.id <> $1)`, id, s.now(), email)
+	if errors.Is(err, store.ErrUnique) {
+		return ErrEmailTaken
+	}
+	if err != nil {
+		return fmt.Errorf("change e-mail address: %w", err)
+	}
+	if n == 1 {
+		return nil
+	}
+	a, err := s.GetIn(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if !a.Status.Live() {
+		return errState(a.Status)
+	}
+	return ErrEmailTaken
+}
+
 // Erase executes a deletion: the address goes, the id and the dates stay. It reports false when the account was
 // deleted already. What other packages keep of the person (credentials, sessions, links) the flow erases in the same
 // transaction.
 func (s *Store) Erase(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
-	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, administrator = $3, confirmed_at = NULL,
+	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, administrator = $3, second_factor = $3, confirmed_at = NULL,
 		last_sign_in_at = NULL, updated_at = $2, deleted_at = $2 WHERE id = $1 AND status <> 'deleted'`, id, s.now(), false)
 	if err != nil {
 		return false, fmt.Errorf("erase account: %w", err)

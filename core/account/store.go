@@ -42,14 +42,14 @@ func New(cfg Config) (*Store, error) {
 	return &Store{db: cfg.DB, now: func() time.Time { return now().UTC().Truncate(time.Microsecond) }}, nil
 }
 
-const columns = `id, coalesce(email, ''), status, administrator, confirmed_at, last_sign_in_at, created_at, updated_at, deleted_at`
+const columns = `id, coalesce(email, ''), status, administrator, second_factor, confirmed_at, last_sign_in_at, created_at, updated_at, deleted_at`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(row scanner) (Account, error) {
 	var a Account
 	var confirmed, signedIn, deleted *time.Time
-	if err := row.Scan(&a.ID, &a.Email, &a.Status, &a.Administrator, &confirmed, &signedIn, &a.CreatedAt, &a.UpdatedAt, &deleted); err != nil {
+	if err := row.Scan(&a.ID, &a.Email, &a.Status, &a.Administrator, &a.SecondFactor, &confirmed, &signedIn, &a.CreatedAt, &a.UpdatedAt, &deleted); err != nil {
 		return Account{}, err
 	}
 	for _, t := range []struct {

@@ -4,6 +4,7 @@
 //	Issue ──▶ open ──▶ Spend ──▶ spent
 //	            │ ╲
 //	            │  Guess (wrong): attempts + 1, and no more guesses after Config.Attempts; the link still works
+//	            ├── Approve (by the link, elsewhere) ──▶ open, and the flow may be spent without the link or the code
 //	            ├── past its end ──▶ gone
 //	            └── Forget (another one was spent, the account ended) ──▶ gone
 //

@@ -134,8 +134,13 @@ type Grant struct {
 	Purpose   Purpose
 	AccountID uuid.UUID
 	Payload   []byte
+	Approved  bool // see Approve
+	ExpiresAt time.Time
 	flowHash  []byte
 }
+
+// Decoy reports that the row can lead nowhere.
+func (g Grant) Decoy() bool { return g.AccountID == uuid.Nil }
 
 // InFlow reports whether flow is this row's flow token: the browser that asked is the one that came back.
 func (g Grant) InFlow(flow string) bool {
@@ -143,13 +148,13 @@ func (g Grant) InFlow(flow string) bool {
 	return ok && len(g.flowHash) > 0 && subtle.ConstantTimeCompare(hash, g.flowHash) == 1
 }
 
-const grantColumns = `id, account_id, payload, flow_hash`
+const grantColumns = `id, account_id, payload, flow_hash, approved_at IS NOT NULL, expires_at`
 
 func (s *Store) grant(row store.Row, p Purpose, more ...any) (Grant, error) {
 	g := Grant{Purpose: p}
 	var account *uuid.UUID
 	var sealed []byte
-	err := row.Scan(append([]any{&g.ID, &account, &sealed, &g.flowHash}, more...)...)
+	err := row.Scan(append([]any{&g.ID, &account, &sealed, &g.flowHash, &g.Approved, &g.ExpiresAt}, more...)...)
 	if errors.Is(err, store.ErrNoRows) {
 		return Grant{}, ErrInvalid
 	}
@@ -158,10 +163,10 @@ func (s *Store) grant(row store.Row, p Purpose, more ...any) (Grant, error) {
 	}
 	if account != nil {
 		g.AccountID = *account
-		if sealed != nil { // a decoy's is not worth opening: its guesses never match
-			if g.Payload, _, err = s.sealer.Open(sealed, SealPurpose); err != nil {
-				return Grant{}, fmt.Errorf("open one-time payload: %w", err)
-			}
+	}
+	if sealed != nil { // a decoy's too: opening it is work like any other
+		if g.Payload, _, err = s.sealer.Open(sealed, SealPurpose); err != nil {
+			return Grant{}, fmt.Errorf("open one-time payload: %w", err)
 		}
 	}
 	return g, nil
@@ -175,6 +180,30 @@ func (s *Store) Look(ctx context.Context, p Purpose, link string) (Grant, error)
 	}
 	return s.grant(s.db.QueryRow(ctx, `SELECT `+grantColumns+` FROM onetime
 		WHERE link_hash = $1 AND purpose = $2 AND spent_at IS NULL AND expires_at > $3 AND account_id IS NOT NULL`, hash, string(p), s.now()), p)
+}
+
+// LookFlow finds what a flow token stands for and changes nothing: what the browser that began a flow shows while it
+// waits. It finds decoys too, which look alike. ErrInvalid when the flow is over.
+func (s *Store) LookFlow(ctx context.Context, q store.Querier, p Purpose, flow string) (Grant, error) {
+	_, hash, ok := decode(flow)
+	if !ok {
+		return Grant{}, ErrInvalid
+	}
+	return s.grant(q.QueryRow(ctx, `SELECT `+grantColumns+` FROM onetime
+		WHERE flow_hash = $1 AND purpose = $2 AND spent_at IS NULL AND expires_at > $3`, hash, string(p), s.now()), p)
+}
+
+// Approve notes that whoever holds the link lets the browser with the flow go on, in the caller's transaction. ErrInvalid
+// when the row is spent, expired or approved already.
+func (s *Store) Approve(ctx context.Context, tx *store.Tx, g Grant) error {
+	n, err := tx.Exec(ctx, `UPDATE onetime SET approved_at = $2 WHERE id = $1 AND approved_at IS NULL AND spent_at IS NULL AND expires_at > $2`, g.ID, s.now())
+	if err != nil {
+		return fmt.Errorf("approve one-time secret: %w", err)
+	}
+	if n == 0 {
+		return ErrInvalid
+	}
+	return nil
 }
 
 // Guess tries a code within its flow, in the caller's transaction, which must commit either way: the attempt counts.
@@ -212,8 +241,7 @@ func (s *Store) Try(ctx context.Context, tx *store.Tx, g Grant) error {
 
 // Spend uses the row up, in the transaction of what it allows. ErrInvalid when somebody was faster or time ran out.
 func (s *Store) Spend(ctx context.Context, tx *store.Tx, g Grant) error {
-	now := s.now()
-	n, err := tx.Exec(ctx, `UPDATE onetime SET spent_at = $2, payload = NULL WHERE id = $1 AND spent_at IS NULL AND expires_at > $2`, g.ID, now)
+	n, err := tx.Exec(ctx, `UPDATE onetime SET spent_at = $2, payload = NULL WHERE id = $1 AND spent_at IS NULL AND expires_at > $2`, g.ID, s.now())
 	if err != nil {
 		return fmt.Errorf("spend one-time secret: %w", err)
 	}

@@ -72,17 +72,16 @@ func (s *Store) insert(ctx context.Context, tx *store.Tx, p Principal, hash []by
 	return nil
 }
 
-// Rotate gives a session a new token, in the caller's transaction: the old one stops working when it commits. The
-// session keeps its id and its absolute end; authTime, when not zero, is when the person just proved who they are.
-// ErrGone when there is no such session any more.
-func (s *Store) Rotate(ctx context.Context, tx *store.Tx, p Principal, authTime time.Time) (Issued, error) {
+// Rotate gives a session a new token and the assurance that p says (AAL, AMR, AuthTime), in the caller's transaction: the
+// old token stops working when it commits. The session keeps its id and its absolute end. There is a new token at
+// every rise of assurance (ASVS 5.0 7.2.4). ErrGone when there is no such session any more.
+func (s *Store) Rotate(ctx context.Context, tx *store.Tx, p Principal) (Issued, error) {
 	token, hash := newToken()
-	if !authTime.IsZero() {
-		p.AuthTime = authTime.UTC().Truncate(time.Microsecond)
-	}
+	p.AuthTime = p.AuthTime.UTC().Truncate(time.Microsecond)
 	var persistent bool
-	err := tx.QueryRow(ctx, `UPDATE session SET token_hash = $3, auth_time = $4, last_seen_at = $5 WHERE id = $1 AND account_id = $2 RETURNING persistent`,
-		p.SessionID, p.UserID, hash, p.AuthTime, s.now()).Scan(&persistent)
+	err := tx.QueryRow(ctx, `UPDATE session SET token_hash = $3, auth_time = $4, last_seen_at = $5, aal = $6, amr = $7
+		WHERE id = $1 AND account_id = $2 RETURNING persistent`,
+		p.SessionID, p.UserID, hash, p.AuthTime, s.now(), p.AAL, strings.Join(p.AMR, " ")).Scan(&persistent)
 	if errors.Is(err, store.ErrNoRows) {
 		return Issued{}, ErrGone
 	}

@@ -280,17 +280,22 @@ func TestRotate(t *testing.T) {
 		in := w.issue(session.Grant{Persistent: true})
 		var out session.Issued
 		w.tx(func(ctx context.Context, tx *store.Tx) (err error) {
-			out, err = w.Rotate(ctx, tx, in.Principal, w.now())
+			p := in.Principal
+			p.AAL, p.AMR, p.AuthTime = session.AAL2, []string{"pwd", "otp", "mfa"}, w.now()
+			out, err = w.Rotate(ctx, tx, p)
 			return err
 		})
 		if w.resolves(in.Token) || !w.resolves(out.Token) || !out.Persistent || out.Principal.SessionID != in.Principal.SessionID || out.Principal.ExpiresAt != in.Principal.ExpiresAt {
 			t.Fatalf("%+v", out)
 		}
+		if p, err := w.Resolve(t.Context(), out.Token); err != nil || p.AAL != session.AAL2 || strings.Join(p.AMR, " ") != "pwd otp mfa" {
+			t.Fatalf("after the rise: %+v %v", p, err)
+		}
 		if err := w.Revoke(t.Context(), audit.Ref{Type: "user", ID: w.ada.ID.String()}, w.ada.ID, in.Principal.SessionID); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-			_, err := w.Rotate(ctx, tx, in.Principal, time.Time{})
+			_, err := w.Rotate(ctx, tx, in.Principal)
 			return err
 		}); !errors.Is(err, session.ErrGone) {
 			t.Fatalf("rotated what is gone: %v", err)
