@@ -98,7 +98,7 @@ func (s *Store) SetSecondFactor(ctx context.Context, tx *store.Tx, id uuid.UUID,
 func (s *Store) ChangeEmail(ctx context.Context, tx *store.Tx, id uuid.UUID, email string) error {
 	n, err := tx.Exec(ctx, `UPDATE account SET email = $3, updated_at = $2 WHERE id = $1 AND status IN ('active', 'unconfirmed')
 		AND NOT EXISTS (SELECT 1 FROM account b WHERE b.email = $3 AND b.status <> 'deleted' AND b.id <> $1)`, id, s.now(), email)
-	if errors.Is(err, store.ErrUnique) {
+	if store.IsUnique(err) {
 		return ErrEmailTaken
 	}
 	if err != nil {

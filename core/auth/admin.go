@@ -174,7 +174,7 @@ func (s *Service) askDelete(ctx context.Context, actor audit.Ref, a account.Acco
 	if id, err := uuid.Parse(actor.ID); err == nil {
 		by.UserID = id
 	}
-	return unrefuse(s.ask(ctx, gate.Ask{
+	return unrefuse(s.askFlat(ctx, gate.Ask{
 		Question: gate.UserDelete, Principal: by, Subject: user(a.ID),
 		Context: map[string]any{"email_domain": domain(a.Email)},
 	}))
@@ -196,6 +196,15 @@ func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, user
 	if err := s.passwords.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
+	if err := s.eraseFactors(ctx, tx, userID); err != nil {
+		return err
+	}
+	if err := s.devices.Erase(ctx, tx, userID); err != nil {
+		return err
+	}
+	if err := s.logins.Erase(ctx, tx, userID); err != nil {
+		return err
+	}
 	if err := s.onetime.Forget(ctx, tx, userID, ""); err != nil {
 		return err
 	}
@@ -209,6 +218,6 @@ func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, user
 	}
 	return s.record(ctx, tx, audit.Entry{
 		Action: "account.deletion_execute", Reason: reason, Actor: actor, Targets: []audit.Ref{user(userID)},
-		Metadata: map[string]any{"erased": []string{"email", "password", "sessions", "links"}, "sessions_revoked": n},
+		Metadata: map[string]any{"erased": []string{"email", "password", "factors", "devices", "logins", "sessions", "links"}, "sessions_revoked": n},
 	})
 }

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -15,21 +16,26 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// SignedIn is a new session with its token.
+// SignedIn is how a sign-in goes on: with a session and its token, or, where Pending is set, with nothing but the
+// question for a second factor.
 type SignedIn struct {
-	Token      string // secret: it exists nowhere else
+	Token      string // secret: it exists nowhere else. Empty while Pending
 	Principal  session.Principal
-	Persistent bool   // "remember me": the cookie should outlive the browser
-	Device     string // the browser's mark, for its next sign-in; secret. Empty: it keeps what it has
+	Persistent bool     // "remember me": the cookie should outlive the browser
+	Device     string   // what the browser is to keep in its device cookie, for its next sign-in; secret. Empty: it keeps what it has
+	Pending    *Pending // nil: signed in
+	Codes      []string // recovery codes, where the sign-in made the first ones; secret, shown once
 }
 
 // proof is what a method hands to complete: that somebody has shown to be the holder of an account.
 type proof struct {
 	account    account.Account // as it was when the factor was verified
-	method     string          // for audit and gates: "password", "confirmation", "password_link"
+	method     string          // for audit and gates: "password", "magic_link", "passkey", "oauth" …
 	amr        []string
+	twoFactors bool   // the method is two factors in one: a passkey that verified its user
+	device     string // the browser's device cookie
+	link       string // the flow of a login elsewhere that waits to be linked (federated.go)
 	persistent bool
-	marked     bool           // the browser has a mark already that stays good
 	meta       map[string]any // more metadata of auth.login.success
 
 	// change is what the method changes in the transaction of the session, with the account's row locked: spend the link, set
@@ -50,23 +56,23 @@ type refusal struct {
 func (r refusal) Error() string { return r.reason + ": " + r.err.Error() }
 func (r refusal) Unwrap() error { return r.err }
 
-// complete turns a proof into a session. It is the only way to get one: gate, then [second factor], then one transaction.
+// complete turns the proof of a first factor into a session, or into a pending sign-in that a second factor ends. With
+// FinishSignIn it is the only way to a session: gate, then one transaction.
 func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
-	if err := s.askLogin(ctx, p); err != nil {
-		var r refusal
-		if errors.As(err, &r) {
-			if err := s.loginRefused(ctx, p.account, p.method, p.amr[0], r); err != nil {
-				return SignedIn{}, err
-			}
-			return SignedIn{}, r.err
+	stepUp, err := s.askLogin(ctx, p)
+	var r refusal
+	if errors.As(err, &r) {
+		if err := s.loginRefused(ctx, p.account, p.method, p.amr[0], r); err != nil {
+			return SignedIn{}, err
 		}
+		return SignedIn{}, r.err
+	}
+	if err != nil {
 		return SignedIn{}, err
 	}
-	// The second factor goes here: between the gate and the session, for every method.
-	var out session.Issued
-	var device string
-	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.SignedIn(ctx, tx, p.account.ID)
+	var out SignedIn
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.accounts.Lock(ctx, tx, p.account.ID)
 		if err != nil {
 			return err
 		}
@@ -74,37 +80,28 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 			if err := p.change(ctx, tx, a); err != nil {
 				return err
 			}
-			if a.Status == account.Unconfirmed { // the change may have activated it
-				if a, err = s.accounts.GetIn(ctx, tx, a.ID); err != nil {
-					return err
-				}
+			if a, err = s.accounts.GetIn(ctx, tx, a.ID); err != nil { // the change may have activated it
+				return err
 			}
 		}
 		if !s.maySignIn(a.Status) {
 			return refusal{reason: "account_" + string(a.Status), err: errCredentials}
 		}
-		out, err = s.sessions.Issue(ctx, tx, session.Grant{Account: a, AAL: session.AAL1, AMR: p.amr, Persistent: p.persistent})
+		n, err := s.need(ctx, tx, a, p, stepUp)
 		if err != nil {
 			return err
 		}
-		if !p.marked {
-			if device, err = s.newMark(ctx, tx, a.ID); err != nil {
-				return err
-			}
+		if n.asked {
+			out, err = s.suspend(ctx, tx, a, p, n)
+			return err
 		}
-		meta := map[string]any{"method": p.method, "aal": session.AAL1}
-		if p.persistent {
-			meta["remember"] = true
+		g := session.Grant{Account: a, AAL: session.AAL1, AMR: p.amr, Persistent: p.persistent}
+		if p.twoFactors {
+			g.AAL = session.AAL2
 		}
-		for k, v := range p.meta {
-			meta[k] = v
-		}
-		return s.record(ctx, tx, audit.Entry{
-			Action: "auth.login.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: out.Principal.SessionID,
-			AuthMethod: p.amr[0], Metadata: meta,
-		})
+		out, err = s.begin(ctx, tx, a, p, g, n.trusted)
+		return err
 	})
-	var r refusal
 	if errors.As(err, &r) {
 		if p.refused != nil {
 			if err := p.refused(ctx, r); err != nil {
@@ -116,7 +113,102 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent, Device: device}, nil
+	return out, nil
+}
+
+// need is what a sign-in still lacks after its first factor.
+type need struct {
+	asked   bool
+	trusted bool     // a second factor was spared because the browser is trusted
+	enroll  bool     // one is demanded and the account has none: the person adds one now
+	methods []string // which can be shown
+}
+
+// need decides whether a second factor is asked, under the account's lock. It is asked when the account has one, when a
+// gate demands one, when policy demands one of everybody, and when the sign-in is suspicious and policy says so. A trusted
+// browser spares it in the first and third case only: the others are about this very sign-in.
+func (s *Service) need(ctx context.Context, tx *store.Tx, a account.Account, p proof, gateStepUp *gate.Answer) (need, error) {
+	if p.twoFactors {
+		return need{}, nil
+	}
+	demanded := gateStepUp != nil
+	if !demanded && s.set.SuspiciousStepUp && a.SecondFactor {
+		seen, err := s.devices.Look(ctx, tx, a.ID, p.device)
+		if err != nil {
+			return need{}, err
+		}
+		demanded = seen.Suspicious()
+	}
+	if !demanded && !a.SecondFactor && !s.set.RequireSecondFactor {
+		return need{}, nil
+	}
+	f, err := s.factorsOf(ctx, tx, a.ID)
+	if err != nil {
+		return need{}, err
+	}
+	methods := f.second()
+	switch {
+	case len(methods) == 0 && gateStepUp != nil:
+		// What a gate wants can't be given, and letting it pass would be worse.
+		return need{}, refusal{reason: "gate_step_up", meta: map[string]any{"gate": gateStepUp.By}, err: errStepUp}
+	case len(methods) == 0:
+		return need{asked: true, enroll: true, methods: []string{MethodTOTP, MethodPasskey}}, nil
+	}
+	if !demanded {
+		seen, err := s.devices.Look(ctx, tx, a.ID, p.device)
+		if err != nil {
+			return need{}, err
+		}
+		if seen.Trusted {
+			return need{trusted: true}, nil
+		}
+	}
+	return need{asked: true, methods: methods}, nil
+}
+
+// begin makes the session, in the transaction of the factors that it rests on.
+func (s *Service) begin(ctx context.Context, tx *store.Tx, a account.Account, p proof, g session.Grant, trusted bool) (SignedIn, error) {
+	if _, err := s.accounts.SignedIn(ctx, tx, a.ID); err != nil {
+		return SignedIn{}, err
+	}
+	if err := s.linkWaiting(ctx, tx, a, p.link); err != nil {
+		return SignedIn{}, err
+	}
+	in, err := s.sessions.Issue(ctx, tx, g)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	noted, err := s.devices.Note(ctx, tx, a.ID, p.device)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	meta := map[string]any{"method": p.method, "aal": g.AAL}
+	if p.persistent {
+		meta["remember"] = true
+	}
+	if trusted {
+		meta["trusted_device"] = true
+	}
+	if noted.NewDevice {
+		meta["new_device"] = true
+	}
+	for k, v := range p.meta {
+		meta[k] = v
+	}
+	if err := s.record(ctx, tx, audit.Entry{
+		Action: "auth.login.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: in.Principal.SessionID,
+		AuthMethod: p.amr[0], Metadata: meta,
+	}); err != nil {
+		return SignedIn{}, err
+	}
+	if err := s.noticeDevice(ctx, tx, a, noted, in.Principal.SessionID); err != nil {
+		return SignedIn{}, err
+	}
+	out := SignedIn{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent}
+	if noted.Token != p.device {
+		out.Device = noted.Token
+	}
+	return out, nil
 }
 
 // maySignIn: with deferred confirmation an unconfirmed account may; otherwise only an active one.
@@ -124,42 +216,55 @@ func (s *Service) maySignIn(st account.Status) bool {
 	return st == account.Active || st == account.Unconfirmed && s.set.DeferConfirmation
 }
 
-// askLogin asks the gates, outside of any transaction.
-func (s *Service) askLogin(ctx context.Context, p proof) error {
+// askLogin asks the gates, outside of any transaction. A step-up is the answer that demands a second factor; every
+// refusal is an error.
+func (s *Service) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, err error) {
 	if !s.gates.Configured(gate.Login) {
-		return nil
+		return nil, nil
 	}
-	return s.ask(ctx, gate.Ask{
-		Question: gate.Login,
-		Principal: &session.Principal{
-			Kind: "user", UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
-			AAL: session.AAL1, AMR: p.amr, AuthTime: s.now(),
-		},
-		Subject: user(p.account.ID),
+	who := &session.Principal{
+		Kind: "user", UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
+		AAL: session.AAL1, AMR: p.amr, AuthTime: s.now(),
+	}
+	if p.twoFactors {
+		who.AAL = session.AAL2
+	}
+	ans, err := s.ask(ctx, gate.Ask{
+		Question: gate.Login, Principal: who, Subject: user(p.account.ID),
 		Context: map[string]any{"method": p.method, "email_domain": domain(p.account.Email)},
 	})
+	if err != nil || ans.Decision != gate.StepUp {
+		return nil, err
+	}
+	return &ans, nil
 }
 
-// ask puts a question and turns every answer but "allow" into a refusal.
-func (s *Service) ask(ctx context.Context, q gate.Ask) error {
+// ask puts a question and turns a denial and a failure into a refusal.
+func (s *Service) ask(ctx context.Context, q gate.Ask) (gate.Answer, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
-		return err
+		return gate.Answer{}, err
 	}
 	q.AttemptID = id.String()
 	ans, err := s.gates.Ask(ctx, q)
 	switch {
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return gate.Answer{}, ctx.Err()
 	case err != nil:
-		return refusal{reason: "gate_failed", err: err}
+		return gate.Answer{}, refusal{reason: "gate_failed", err: err}
 	case ans.Decision == gate.Deny:
-		return refusal{reason: "gate_denied", meta: map[string]any{"gate": ans.By}, err: gate.Denied(ans)}
-	case ans.Decision == gate.StepUp:
-		// There is no second factor yet: what a gate wants can't be given, and letting it pass would be worse.
+		return gate.Answer{}, refusal{reason: "gate_denied", meta: map[string]any{"gate": ans.By}, err: gate.Denied(ans)}
+	}
+	return ans, nil
+}
+
+// askFlat is ask where there is nobody to show a second factor: a step-up is a refusal like a denial.
+func (s *Service) askFlat(ctx context.Context, q gate.Ask) error {
+	ans, err := s.ask(ctx, q)
+	if err == nil && ans.Decision == gate.StepUp {
 		return refusal{reason: "gate_step_up", meta: map[string]any{"gate": ans.By}, err: errStepUp}
 	}
-	return nil
+	return err
 }
 
 var errStepUp = fault.New(fault.Denied, "step_up_required", "A rule of this service asks for a second factor, which this account does not have.")
@@ -167,4 +272,15 @@ var errStepUp = fault.New(fault.Denied, "step_up_required", "A rule of this serv
 func domain(email string) string {
 	_, d, _ := strings.Cut(email, "@")
 	return d
+}
+
+// with adds methods to an amr, each once (RFC 8176).
+func with(amr []string, more ...string) []string {
+	out := slices.Clone(amr)
+	for _, m := range more {
+		if !slices.Contains(out, m) {
+			out = append(out, m)
+		}
+	}
+	return out
 }

@@ -17,6 +17,7 @@ type Confirmation struct {
 	Flow     string // of the browser that signed up
 	Code     string // the mailed digits
 	Password string // chosen at sign-up, where the flow is not at hand
+	Device   string // the browser's device cookie
 }
 
 var (
@@ -36,8 +37,12 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 	if err != nil {
 		return SignedIn{}, err
 	}
+	u, err := unconfirmedOf(g)
+	if err != nil {
+		return SignedIn{}, err
+	}
 	return s.complete(ctx, proof{
-		account: a, method: "confirmation", amr: []string{amr},
+		account: a, method: "confirmation", amr: []string{amr}, device: c.Device,
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			if err := s.onetime.Spend(ctx, tx, g); err != nil {
 				return err
@@ -47,7 +52,7 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 			} else if !ok {
 				return refusal{reason: "account_" + string(a.Status), err: onetime.ErrInvalid}
 			}
-			if err := s.passwords.Set(ctx, tx, a.ID, string(g.Payload)); err != nil {
+			if err := s.passwords.Set(ctx, tx, a.ID, u.Hash); err != nil {
 				return err
 			}
 			if err := s.onetime.Forget(ctx, tx, a.ID, ""); err != nil {
@@ -69,7 +74,9 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 // confirmedBy finds the flow and verifies what came with it. Nothing is spent yet; attempts are counted.
 func (s *Service) confirmedBy(ctx context.Context, c Confirmation) (g onetime.Grant, method, amr string, err error) {
 	if c.Token == "" {
-		g, err = s.guessCode(ctx, c)
+		g, err = s.guess(ctx, confirmPurpose, c.Flow, c.Code, func(ctx context.Context, tx *store.Tx, g onetime.Grant) error {
+			return s.confirmFailure(ctx, tx, g, "code", "otp", refusal{reason: "wrong_code"})
+		})
 		return g, "code", "otp", err
 	}
 	if g, err = s.onetime.Look(ctx, confirmPurpose, c.Token); err != nil {
@@ -85,26 +92,16 @@ func (s *Service) confirmedBy(ctx context.Context, c Confirmation) (g onetime.Gr
 	return g, "link_and_password", "pwd", s.flowPassword(ctx, c, g)
 }
 
-func (s *Service) guessCode(ctx context.Context, c Confirmation) (g onetime.Grant, err error) {
-	var right bool
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if g, right, err = s.onetime.Guess(ctx, tx, confirmPurpose, c.Flow, c.Code); err != nil || right {
-			return err
-		}
-		return s.confirmFailure(ctx, tx, g, "code", "otp", refusal{reason: "wrong_code"})
-	})
-	if err == nil && !right {
-		err = errCode
-	}
-	return g, err
-}
-
 func (s *Service) flowPassword(ctx context.Context, c Confirmation, g onetime.Grant) error {
 	// The attempt counts before the hash: guesses at the same time are no cheaper.
 	if err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.onetime.Try(ctx, tx, g) }); err != nil {
 		return err
 	}
-	right, _, err := s.passwords.Verify(ctx, string(g.Payload), c.Password)
+	u, err := unconfirmedOf(g)
+	if err != nil {
+		return err
+	}
+	right, _, err := s.passwords.Verify(ctx, u.Hash, c.Password)
 	if err != nil {
 		return err
 	}

@@ -2,66 +2,117 @@ package auth
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Marker authenticates what Sigra hands out and gets back; *keyring.Ring is one.
-type Marker interface {
-	MAC(purpose string, msg []byte) []byte
-}
-
-// A device mark tells a browser in which somebody has proved to hold an account from all others. It lets nobody in. It only
-// gives this browser a bucket of failures of its own, so that strangers who guess at an address can't keep its owner
-// out, and the owner's browser can't be used to guess without end (ASVS 5.0 6.1.1; OWASP, device cookies).
-//
-//	mark = base64url(nonce ‖ MAC(account ‖ nonce ‖ password hash))
-//
-// Nothing of it is stored, and with the password every mark of the account changes.
-const (
-	markPurpose = "auth.device"
-	nonceSize   = 16
-	macSize     = 32
-)
-
-var markEncoding = base64.RawURLEncoding.Strict()
-
-func (s *Service) markMAC(accountID uuid.UUID, nonce []byte, hash string) []byte {
-	msg := append(append(append([]byte(nil), accountID[:]...), nonce...), hash...)
-	return s.marks.MAC(markPurpose, msg)
-}
-
-// newMark makes a mark for an account as it is in the transaction; empty when there is no password to guess.
-func (s *Service) newMark(ctx context.Context, tx *store.Tx, accountID uuid.UUID) (string, error) {
-	if s.marks == nil {
-		return "", nil
+// deviceKey is what failures are counted by in a browser that the account has been used from: apart from all others, so
+// that strangers who guess at an address can't keep its owner out, and the owner's browser can't be used to guess
+// without end (ASVS 5.0 6.1.1; OWASP, device cookies).
+func (s *Service) deviceKey(ctx context.Context, a account.Account, token string) (string, bool, error) {
+	if token == "" || a.ID == uuid.Nil {
+		return "", false, nil
 	}
-	hash, err := s.passwords.Find(ctx, tx, accountID)
-	if err != nil || hash == "" {
-		return "", err
+	seen, err := s.devices.Look(ctx, s.db, a.ID, token)
+	if err != nil || !seen.Known {
+		return "", false, err
 	}
-	nonce := make([]byte, nonceSize)
-	_, _ = rand.Read(nonce) // never fails: crypto/rand ends the program instead
-	return markEncoding.EncodeToString(append(nonce, s.markMAC(accountID, nonce, hash)...)), nil
-}
-
-// markKey is what failures from a marked browser are counted by; false when the mark is not of this account.
-func (s *Service) markKey(id identity, mark string) (string, bool) {
-	if s.marks == nil || id.hash == "" || len(mark) != markEncoding.EncodedLen(nonceSize+macSize) {
-		return "", false
-	}
-	b, err := markEncoding.DecodeString(mark)
-	if err != nil || !hmac.Equal(b[nonceSize:], s.markMAC(id.account.ID, b[:nonceSize], id.hash)) {
-		return "", false
-	}
-	return keyOf("device", hex.EncodeToString(b[:nonceSize])), true
+	return keyOf("device", seen.ID.String()), true, nil
 }
 
 // keyOf names a bucket that is no address's: in an address there is no colon.
 func keyOf(kind, name string) string { return kind + ":" + name }
+
+// noticeDevice tells the person of a sign-in in a browser that is new to the account, and writes down when it came from a
+// new network as well. The first browser of an account is no news.
+func (s *Service) noticeDevice(ctx context.Context, tx *store.Tx, a account.Account, n device.Noted, sessionID uuid.UUID) error {
+	if !n.NewDevice || n.FirstDevice {
+		return nil
+	}
+	if n.NewNetwork && s.set.Suspicious {
+		if err := s.record(ctx, tx, audit.Entry{
+			Action: "security.suspicious_login", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: sessionID,
+			Metadata: map[string]any{"new_device": true, "new_network": true},
+		}); err != nil {
+			return err
+		}
+	}
+	return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.NewDevice})
+}
+
+// trust spares this browser the second factor for a while.
+func (s *Service) trust(ctx context.Context, tx *store.Tx, a account.Account, token string, sessionID uuid.UUID) error {
+	if s.set.TrustFor <= 0 {
+		return nil
+	}
+	if err := s.devices.Trust(ctx, tx, a.ID, token, s.now().Add(s.set.TrustFor)); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, audit.Entry{
+		Action: "trusted_device.add", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: sessionID,
+		Metadata: map[string]any{"days": int(s.set.TrustFor.Hours() / 24)},
+	})
+}
+
+// distrust ends the trust in every browser, which every change of a credential does.
+func (s *Service) distrust(ctx context.Context, tx *store.Tx, a account.Account, e audit.Entry, cause string) error {
+	n, err := s.devices.RevokeAllTrust(ctx, tx, a.ID)
+	if err != nil || n == 0 {
+		return err
+	}
+	e.Action, e.Targets, e.Metadata = "trusted_device.revoke", []audit.Ref{user(a.ID)}, map[string]any{"cause": cause, "count": n}
+	return s.record(ctx, tx, e)
+}
+
+// Devices lists the browsers that somebody has used.
+func (s *Service) Devices(ctx context.Context, p session.Principal) ([]device.Device, error) {
+	a, err := s.member(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	return s.devices.List(ctx, s.db, a.ID)
+}
+
+// ForgetDevice makes a browser an unknown one: its next sign-in is asked for a second factor and told of by mail.
+func (s *Service) ForgetDevice(ctx context.Context, p session.Principal, id uuid.UUID) error {
+	a, err := s.member(ctx, p)
+	if err != nil {
+		return err
+	}
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		was, err := s.devices.Forget(ctx, tx, a.ID, id)
+		if err != nil {
+			return err
+		}
+		if !was {
+			return fault.New(fault.NotFound, "device_not_found", "There is no such browser on this account.")
+		}
+		e := by(p)
+		e.Action, e.Targets = "trusted_device.revoke", []audit.Ref{{Type: "device", ID: id.String()}, user(a.ID)}
+		e.Metadata = map[string]any{"cause": "user", "count": 1}
+		return s.record(ctx, tx, e)
+	})
+}
+
+// notice tells the person by mail of something about their account's security (ASVS 5.0 6.3.7), in the transaction of
+// what it tells of: when and from where, and where to undo it.
+func (s *Service) notice(ctx context.Context, tx *store.Tx, a account.Account, l mail.Letter) error {
+	info := request.From(ctx)
+	l.To, l.When, l.IP = a.Email, s.now(), info.IPString()
+	if l.Device == "" {
+		l.Device = device.Label(info.UserAgent)
+	}
+	if l.Link == "" {
+		l.Link = s.set.BaseURL + "/account"
+	}
+	return s.enqueue(ctx, tx, l)
+}

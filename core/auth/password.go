@@ -11,7 +11,6 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -27,13 +26,7 @@ var (
 // ChangePassword replaces the password of who is signed in, who must know the current one (ASVS 5.0 6.2.3). Every other
 // session ends and this one goes on with a new token (ASVS 5.0 7.4.3, 7.2.4). The person is told by mail.
 func (s *Service) ChangePassword(ctx context.Context, p session.Principal, current, next string) (SignedIn, error) {
-	if p.Kind != "user" || p.UserID == uuid.Nil {
-		return SignedIn{}, session.ErrUnauthenticated
-	}
-	if p.ImpersonatorID != uuid.Nil {
-		return SignedIn{}, errImpersonated
-	}
-	a, err := s.accounts.Get(ctx, p.UserID)
+	a, err := s.member(ctx, p)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -42,7 +35,11 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	if id.hash, err = s.passwords.Find(ctx, s.db, a.ID); err != nil {
 		return SignedIn{}, err
 	}
-	if err := s.passwords.Check(next, a.Email); err != nil {
+	if a.SecondFactor && !s.fresh(p, a) {
+		return SignedIn{}, errIsFactor // the current password is one factor only
+	}
+	screened, err := s.passwords.Screen(ctx, next, a.Email)
+	if err != nil {
 		return SignedIn{}, err
 	}
 	if err := s.failures.Check(ctx, s.db, id.key); err != nil {
@@ -60,7 +57,6 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 		return SignedIn{}, err
 	}
 	var out session.Issued
-	var device string
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		a, err := s.accounts.Lock(ctx, tx, a.ID)
 		if err != nil {
@@ -77,28 +73,26 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 		if err := s.failures.Reset(ctx, tx, id.key); err != nil {
 			return err
 		}
-		if out, err = s.sessions.Rotate(ctx, tx, p, s.now()); err != nil {
+		p.AuthTime = s.now()
+		if out, err = s.sessions.Rotate(ctx, tx, p); err != nil {
 			if errors.Is(err, session.ErrGone) {
 				return session.ErrUnauthenticated // revoked in the meantime
 			}
 			return err
 		}
-		n, err := s.newPassword(ctx, tx, a, hash, p.SessionID)
+		n, err := s.newPassword(ctx, tx, a, hash, p.SessionID, by(p))
 		if err != nil {
-			return err
-		}
-		if device, err = s.newMark(ctx, tx, a.ID); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, audit.Entry{
 			Action: "account.password_change.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: p.SessionID,
-			AuthMethod: "pwd", Metadata: map[string]any{"sessions_revoked": n},
+			AuthMethod: "pwd", Metadata: screened.Meta(map[string]any{"sessions_revoked": n}),
 		})
 	})
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent, Device: device}, nil
+	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent}, nil
 }
 
 func (s *Service) changeFailed(ctx context.Context, p session.Principal, id identity) error {
@@ -118,8 +112,8 @@ func (s *Service) changeFailed(ctx context.Context, p session.Principal, id iden
 }
 
 // newPassword is what every change of a password does, in its transaction: the new hash, no other session, no open
-// link, a notice. It returns how many sessions ended.
-func (s *Service) newPassword(ctx context.Context, tx *store.Tx, a account.Account, hash string, keep uuid.UUID) (int64, error) {
+// link, no trusted browser, a notice. e begins the rows it writes. It returns how many sessions ended.
+func (s *Service) newPassword(ctx context.Context, tx *store.Tx, a account.Account, hash string, keep uuid.UUID, e audit.Entry) (int64, error) {
 	if err := s.passwords.Set(ctx, tx, a.ID, hash); err != nil {
 		return 0, err
 	}
@@ -130,62 +124,45 @@ func (s *Service) newPassword(ctx context.Context, tx *store.Tx, a account.Accou
 	if err != nil {
 		return 0, err
 	}
-	// ASVS 5.0 6.3.7: the person is told of a change to their credentials.
-	return n, s.enqueue(ctx, tx, mail.Letter{
-		Purpose: mail.PasswordChanged, To: a.Email, Link: s.set.BaseURL + "/", When: s.now(), IP: request.From(ctx).IPString(),
-	})
+	if err := s.distrust(ctx, tx, a, e, "password_changed"); err != nil {
+		return 0, err
+	}
+	return n, s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasswordChanged, Link: s.set.BaseURL + "/reset"})
 }
 
-// SetPassword sets a password with a one-time link that an administrator made, and begins a session. A wrong password
-// leaves the link as it was. All sessions there were end.
-func (s *Service) SetPassword(ctx context.Context, token, next string) (SignedIn, error) {
-	g, err := s.onetime.Look(ctx, passwordPurpose, token)
+// AddPassword gives a password to an account that has none, for who has lately shown who they are.
+func (s *Service) AddPassword(ctx context.Context, p session.Principal, next string) error {
+	a, err := s.sure(ctx, p)
 	if err != nil {
-		return SignedIn{}, err // before the hash: a made-up token costs a read
+		return err
 	}
-	a, err := s.accounts.Get(ctx, g.AccountID)
+	screened, err := s.passwords.Screen(ctx, next, a.Email)
 	if err != nil {
-		return SignedIn{}, err
-	}
-	if err := s.passwords.Check(next, a.Email); err != nil {
-		return SignedIn{}, err
-	}
-	old, err := s.passwords.Find(ctx, s.db, a.ID)
-	if err != nil {
-		return SignedIn{}, err
+		return err
 	}
 	hash, err := s.passwords.Hash(ctx, next)
 	if err != nil {
-		return SignedIn{}, err
+		return err
 	}
-	return s.complete(ctx, proof{
-		account: a, method: "password_link", amr: []string{"otp"},
-		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
-			if err := s.onetime.Spend(ctx, tx, g); err != nil {
-				return err
-			}
-			if !a.Status.Live() {
-				return refusal{reason: "account_" + string(a.Status), err: errCredentials}
-			}
-			if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil { // the administrator vouches for the address
-				return err
-			}
-			n, err := s.newPassword(ctx, tx, a, hash, noSession)
-			if err != nil {
-				return err
-			}
-			return s.record(ctx, tx, audit.Entry{
-				Action: "auth.password_reset.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: "otp",
-				Metadata: map[string]any{"method": "link", "sessions_revoked": n, "first": old == ""},
-			})
-		},
-		refused: func(ctx context.Context, r refusal) error {
-			return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-				return s.record(ctx, tx, audit.Entry{
-					Action: "auth.password_reset.failure", Reason: r.reason, Actor: anonymous, Targets: []audit.Ref{user(a.ID)}, AuthMethod: "otp",
-					Metadata: map[string]any{"method": "link"},
-				})
-			})
-		},
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.accounts.Lock(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		if now, err := s.passwords.Find(ctx, tx, a.ID); err != nil {
+			return err
+		} else if now != "" {
+			return errHasPassword
+		}
+		n, err := s.newPassword(ctx, tx, a, hash, p.SessionID, by(p))
+		if err != nil {
+			return err
+		}
+		e := by(p)
+		e.Action, e.Targets = "account.password_change.success", []audit.Ref{user(a.ID)}
+		e.Metadata = screened.Meta(map[string]any{"sessions_revoked": n})
+		return s.record(ctx, tx, e)
 	})
 }
+
+var errHasPassword = fault.New(fault.Conflict, "has_password", "This account has a password. Change it by showing the present one.")

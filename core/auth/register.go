@@ -2,7 +2,9 @@ package auth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -16,7 +18,10 @@ import (
 )
 
 // Registration is what somebody signs up with.
-type Registration struct{ Email, Password string }
+type Registration struct {
+	Email, Password string
+	Device          string // the browser's device cookie
+}
 
 // Registered is the answer to every sign-up.
 type Registered struct {
@@ -43,7 +48,8 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err != nil {
 		return Registered{}, err
 	}
-	if err := s.passwords.Check(r.Password, email); err != nil {
+	screened, err := s.passwords.Screen(ctx, r.Password, email)
+	if err != nil {
 		return Registered{}, err
 	}
 	if err := s.mails.Check(ctx, s.db, email); err != nil {
@@ -53,7 +59,11 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err != nil {
 		return Registered{}, err
 	}
-	if err := s.askRegistration(ctx, email); err != nil {
+	if err := s.askRegistration(ctx, email, "password", "pwd"); err != nil {
+		return Registered{}, err
+	}
+	kept, err := json.Marshal(unconfirmed{Email: email, Hash: hash})
+	if err != nil {
 		return Registered{}, err
 	}
 	var flow onetime.Issued
@@ -70,7 +80,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 			subject = up.account.ID
 		}
 		flow, err = s.onetime.Issue(ctx, tx, onetime.Request{
-			Purpose: confirmPurpose, AccountID: subject, TTL: s.set.ConfirmationTTL, Flow: true, Payload: []byte(hash),
+			Purpose: confirmPurpose, AccountID: subject, TTL: s.set.ConfirmationTTL, Flow: true, Payload: kept,
 		})
 		if err != nil {
 			return err
@@ -83,7 +93,11 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 		if err := s.enqueue(ctx, tx, s.signUpLetter(email, up, flow)); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, s.signUpEntry(up))
+		e := s.signUpEntry(up)
+		if e.Action != "auth.confirmation_request" {
+			e.Metadata = screened.Meta(e.Metadata)
+		}
+		return s.record(ctx, tx, e)
 	})
 	if err != nil {
 		return Registered{}, err
@@ -91,7 +105,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	out := Registered{Flow: flow.Flow}
 	if up.made && s.set.DeferConfirmation {
 		in, err := s.complete(ctx, proof{
-			account: up.account, method: "registration", amr: []string{"pwd"},
+			account: up.account, method: "registration", amr: []string{"pwd"}, device: r.Device,
 			refused: func(ctx context.Context, r refusal) error {
 				return s.loginRefused(ctx, up.account, "registration", "pwd", r)
 			},
@@ -102,6 +116,63 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 		out.SignedIn = &in
 	}
 	return out, nil
+}
+
+// unconfirmed is what a sign-up keeps, sealed, until it is confirmed.
+type unconfirmed struct {
+	Email string `json:"email"`
+	Hash  string `json:"hash"` // becomes the account's password
+}
+
+func unconfirmedOf(g onetime.Grant) (u unconfirmed, err error) {
+	if err := json.Unmarshal(g.Payload, &u); err != nil {
+		return u, fmt.Errorf("read sign-up: %w", err)
+	}
+	return u, nil
+}
+
+// ResendConfirmation mails a new link and code for the sign-up of a flow, which goes on as another flow; the old one's
+// link and code are void. It answers alike for an address that has an account already, which is told so once more.
+func (s *Service) ResendConfirmation(ctx context.Context, flow string) (Requested, error) {
+	var out onetime.Issued
+	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		g, err := s.onetime.LookFlow(ctx, tx, confirmPurpose, flow)
+		if err != nil {
+			return err
+		}
+		u, err := unconfirmedOf(g)
+		if err != nil {
+			return err
+		}
+		if err := s.mails.Fail(ctx, tx, u.Email); err != nil {
+			return err
+		}
+		if err := s.onetime.Spend(ctx, tx, g); err != nil {
+			return err
+		}
+		a, err := s.accounts.FindByEmailIn(ctx, tx, u.Email)
+		if err != nil && !account.IsNotFound(err) {
+			return err
+		}
+		up := signUp{account: a, open: !g.Decoy() && a.ID == g.AccountID && a.Status == account.Unconfirmed}
+		r := onetime.Request{Purpose: confirmPurpose, TTL: s.set.ConfirmationTTL, Flow: true, Payload: g.Payload}
+		if up.open {
+			r.AccountID = a.ID
+		}
+		if out, err = s.onetime.Issue(ctx, tx, r); err != nil {
+			return err
+		}
+		if err := s.accounts.Renew(ctx, tx, a.ID); err != nil {
+			return err
+		}
+		if err := s.enqueue(ctx, tx, s.signUpLetter(u.Email, up, out)); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, audit.Entry{
+			Action: "auth.confirmation_request", Reason: "asked_again", Actor: anonymous, Targets: []audit.Ref{user(a.ID)}, Metadata: map[string]any{"channel": "mail"},
+		})
+	})
+	return Requested{Flow: out.Flow}, err
 }
 
 // signUp makes the account or finds who has the address, with the same statements.
@@ -149,21 +220,21 @@ func (s *Service) signUpEntry(up signUp) audit.Entry {
 }
 
 // askRegistration asks the gates about an address, known or not.
-func (s *Service) askRegistration(ctx context.Context, email string) error {
+func (s *Service) askRegistration(ctx context.Context, email, method, amr string) error {
 	if !s.gates.Configured(gate.Registration) {
 		return nil
 	}
-	err := s.ask(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": "password", "email": email, "email_domain": domain(email)}})
+	err := s.askFlat(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": method, "email": email, "email_domain": domain(email)}})
 	var r refusal
 	if !errors.As(err, &r) {
 		return err
 	}
-	meta := map[string]any{"method": "password"}
+	meta := map[string]any{"method": method}
 	for k, v := range r.meta {
 		meta[k] = v
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.record(ctx, tx, audit.Entry{Action: "auth.register.failure", Reason: r.reason, Actor: anonymous, AuthMethod: "pwd", Metadata: meta})
+		return s.record(ctx, tx, audit.Entry{Action: "auth.register.failure", Reason: r.reason, Actor: anonymous, AuthMethod: amr, Metadata: meta})
 	})
 	if err != nil {
 		return err

@@ -13,10 +13,16 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/credential/recoverycode"
+	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -29,6 +35,37 @@ type Settings struct {
 	DeferConfirmation  bool          // sign in at once and confirm later. Trades away that nobody learns who has an account
 	ConfirmationTTL    time.Duration // 48 h
 	PasswordLinkTTL    time.Duration // 72 h, of a link that an administrator makes
+	ResetTTL           time.Duration // 1 h, of a link and code to set a new password
+	MagicLinks         bool          // sign-in by mail
+	MagicLinkTTL       time.Duration // 10 min
+	EmailChangeTTL     time.Duration // 24 h, for the new address to confirm and the old one to undo
+
+	SecondFactorTTL     time.Duration // 5 min, between the first factor and the second
+	RequireSecondFactor bool          // of everybody; who has none adds one at the next sign-in
+	StepUpWindow        time.Duration // 5 min: how long a proof is fresh enough to change how one signs in
+	TrustFor            time.Duration // how long a browser is spared the second factor; zero: never
+	Suspicious          bool          // write down sign-ins from a new browser on a new network
+	SuspiciousStepUp    bool          // and ask for the second factor there, whatever browser is trusted
+	LinkTTL             time.Duration // 15 min, for a login elsewhere to wait for the account's own credential
+
+	ProviderTitle func(name string) string // what people call a provider; nil: its name
+}
+
+// withDefaults fills in what is zero.
+func (set Settings) withDefaults() Settings {
+	set.BaseURL = strings.TrimRight(set.BaseURL, "/")
+	if set.ServiceName == "" {
+		set.ServiceName = "Sigra"
+	}
+	for d, v := range map[*time.Duration]time.Duration{
+		&set.ConfirmationTTL: 48 * time.Hour, &set.PasswordLinkTTL: 72 * time.Hour, &set.ResetTTL: time.Hour, &set.MagicLinkTTL: 10 * time.Minute,
+		&set.EmailChangeTTL: 24 * time.Hour, &set.SecondFactorTTL: 5 * time.Minute, &set.StepUpWindow: 5 * time.Minute, &set.LinkTTL: 15 * time.Minute,
+	} {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	return set
 }
 
 // Recorder writes an audit row in the transaction of the change it speaks of; *audit.Log is one.
@@ -46,6 +83,8 @@ type Limit interface {
 	Fail(ctx context.Context, tx *store.Tx, key string) error
 	// Reset forgets the failures because the attempt was right, unless the bucket is full.
 	Reset(ctx context.Context, tx *store.Tx, key string) error
+	// Clear forgets them in any case, because an administrator says so.
+	Clear(ctx context.Context, tx *store.Tx, key string) error
 }
 
 // Config of a Service.
@@ -55,11 +94,17 @@ type Config struct {
 	Passwords *password.Store
 	Onetime   *onetime.Store
 	Sessions  *session.Store
+	TOTP      *totp.Store
+	Codes     *recoverycode.Store
+	Passkeys  *passkey.Store
+	Devices   *device.Store
+	Logins    *federation.Logins
 	Audit     Recorder
 	Mail      *mail.Queue
+	Letters   *mail.Letters
 	Gates     *gate.Table // nil: no gates
 	Failures  Limit       // failed proofs of a password per address; nil: no limit
-	Marks     Marker      // makes the marks of known browsers; nil: none, and strangers can use up an address's attempts
+	Factors   Limit       // failed second factors and step-ups per account; nil: no limit
 	Mails     Limit       // mails that strangers can have sent to one address; nil: no limit
 	Settings  Settings
 	Now       func() time.Time // nil means the clock
@@ -73,12 +118,17 @@ type Service struct {
 	passwords *password.Store
 	onetime   *onetime.Store
 	sessions  *session.Store
+	totp      *totp.Store
+	codes     *recoverycode.Store
+	passkeys  *passkey.Store
+	devices   *device.Store
+	logins    *federation.Logins
 	audit     Recorder
 	mail      *mail.Queue
 	letters   *mail.Letters
 	gates     *gate.Table
 	failures  Limit
-	marks     Marker
+	factors   Limit
 	mails     Limit
 	set       Settings
 	now       func() time.Time
@@ -93,33 +143,28 @@ const (
 
 // New makes a Service.
 func New(cfg Config) (*Service, error) {
-	if cfg.DB == nil || cfg.Accounts == nil || cfg.Passwords == nil || cfg.Onetime == nil || cfg.Sessions == nil || cfg.Audit == nil || cfg.Mail == nil {
-		return nil, errors.New("auth: a database, accounts, passwords, one-time secrets, sessions, the audit log and mail are needed")
+	for part, missing := range map[string]bool{
+		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
+		"sessions": cfg.Sessions == nil, "authenticator apps": cfg.TOTP == nil, "recovery codes": cfg.Codes == nil, "passkeys": cfg.Passkeys == nil,
+		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil, "letters": cfg.Letters == nil,
+	} {
+		if missing {
+			return nil, fmt.Errorf("auth: %s: needed", part)
+		}
 	}
-	set := cfg.Settings
+	set := cfg.Settings.withDefaults()
 	u, err := url.Parse(set.BaseURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("auth: links need a base url such as https://auth.example.org, not %q", set.BaseURL)
-	}
-	set.BaseURL = strings.TrimRight(set.BaseURL, "/")
-	if set.ServiceName == "" {
-		set.ServiceName = "Sigra"
-	}
-	if set.ConfirmationTTL <= 0 {
-		set.ConfirmationTTL = 48 * time.Hour
-	}
-	if set.PasswordLinkTTL <= 0 {
-		set.PasswordLinkTTL = 72 * time.Hour
-	}
-	letters, err := mail.NewLetters(set.ServiceName)
-	if err != nil {
-		return nil, err
 	}
 	if cfg.Gates == nil {
 		cfg.Gates = &gate.Table{}
 	}
 	if cfg.Failures == nil {
 		cfg.Failures = unlimited{}
+	}
+	if cfg.Factors == nil {
+		cfg.Factors = unlimited{}
 	}
 	if cfg.Mails == nil {
 		cfg.Mails = unlimited{}
@@ -132,8 +177,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	now := cfg.Now
 	return &Service{
-		db: cfg.DB, accounts: cfg.Accounts, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, audit: cfg.Audit,
-		mail: cfg.Mail, letters: letters, gates: cfg.Gates, failures: cfg.Failures, marks: cfg.Marks, mails: cfg.Mails, set: set, log: cfg.Logger,
+		db: cfg.DB, accounts: cfg.Accounts, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, totp: cfg.TOTP, codes: cfg.Codes,
+		passkeys: cfg.Passkeys, devices: cfg.Devices, logins: cfg.Logins, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
+		failures: cfg.Failures, factors: cfg.Factors, mails: cfg.Mails, set: set, log: cfg.Logger,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}, nil
 }
@@ -167,13 +213,37 @@ func (s *Service) record(ctx context.Context, tx *store.Tx, e audit.Entry) error
 
 // enqueue writes a letter in the transaction of what it tells of.
 func (s *Service) enqueue(ctx context.Context, tx *store.Tx, l mail.Letter) error {
-	m, err := s.letters.Write(l)
+	m, err := s.write(ctx, l)
 	if err != nil {
 		return err
 	}
-	if l.Valid > 0 {
-		m.Deadline = s.now().Add(l.Valid) // a link that has expired is worse than no mail
-	}
 	_, err = s.mail.Enqueue(ctx, tx, m)
 	return err
+}
+
+// enqueueDecoy does the work of enqueue for a letter that nobody gets.
+func (s *Service) enqueueDecoy(ctx context.Context, tx *store.Tx, l mail.Letter) error {
+	m, err := s.write(ctx, l)
+	if err != nil {
+		return err
+	}
+	return s.mail.EnqueueDecoy(ctx, tx, m)
+}
+
+func (s *Service) write(ctx context.Context, l mail.Letter) (mail.Message, error) {
+	if l.Language == "" {
+		l.Language = request.From(ctx).Language
+	}
+	m, err := s.letters.Write(l)
+	if err == nil && l.Valid > 0 {
+		m.Deadline = s.now().Add(l.Valid) // a link that has expired is worse than no mail
+	}
+	return m, err
+}
+
+// from says in a letter when and from where it was caused.
+func (s *Service) from(ctx context.Context, l mail.Letter) mail.Letter {
+	info := request.From(ctx)
+	l.When, l.IP, l.Device = s.now(), info.IPString(), device.Label(info.UserAgent)
+	return l
 }

@@ -15,7 +15,8 @@ import (
 type Credentials struct {
 	Email, Password string
 	Remember        bool
-	Device          string // the browser's mark (SignedIn.Device), when it has one
+	Device          string // the browser's device cookie (SignedIn.Device), when it has one
+	Link            string // the flow of a login elsewhere to link with this sign-in (LinkWaiting.Flow)
 }
 
 // errCredentials is the answer to every sign-in that fails, whatever was wrong (ASVS 5.0 6.3.8).
@@ -61,8 +62,9 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
 	if err != nil {
 		return SignedIn{}, err
 	}
-	key, marked := s.markKey(id, c.Device)
-	if marked {
+	if key, known, err := s.deviceKey(ctx, id.account, c.Device); err != nil {
+		return SignedIn{}, err
+	} else if known {
 		id.key = key
 	}
 	if err := s.failures.Check(ctx, s.db, id.key); err != nil {
@@ -92,8 +94,7 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
 		}
 	}
 	p := proof{
-		account: id.account, method: "password", amr: []string{"pwd"}, persistent: c.Remember,
-		marked: marked && fresh == "", // a new hash makes the mark void
+		account: id.account, method: "password", amr: []string{"pwd"}, persistent: c.Remember, device: c.Device, link: c.Link,
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			// Again under the lock: a password changed or an account disabled since the hash was read must not get in.
 			if now, err := s.passwords.Find(ctx, tx, a.ID); err != nil {

@@ -1,0 +1,336 @@
+package auth
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// FactorsOf says what an account has; Required that a second factor is asked after every first one.
+func (s *Service) FactorsOf(ctx context.Context, p session.Principal) (f Factors, required bool, err error) {
+	a, err := s.member(ctx, p)
+	if err != nil {
+		return f, false, err
+	}
+	f, err = s.factorsOf(ctx, s.db, a.ID)
+	return f, a.SecondFactor || s.set.RequireSecondFactor, err
+}
+
+// BeginTOTP makes the secret of an authenticator app. It counts for nothing until ConfirmTOTP.
+func (s *Service) BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error) {
+	a, err := s.sure(ctx, p)
+	if err != nil {
+		return totp.Enrollment{}, err
+	}
+	return s.startTOTP(ctx, a, by(p))
+}
+
+func (s *Service) startTOTP(ctx context.Context, a account.Account, e audit.Entry) (out totp.Enrollment, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if out, err = s.totp.Enroll(ctx, tx, a.ID, a.Email, s.set.ServiceName); err != nil {
+			return err
+		}
+		e.Action, e.Targets, e.Metadata = "mfa.enrollment.start", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodTOTP}
+		return s.record(ctx, tx, e)
+	})
+	return out, err
+}
+
+// ConfirmTOTP shows that the app has the secret. From then on a second factor is asked after every first one. The
+// account's first second factor comes with recovery codes, which are shown this once; else codes is nil.
+func (s *Service) ConfirmTOTP(ctx context.Context, p session.Principal, code string) (codes []string, err error) {
+	a, err := s.sure(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.factors.Check(ctx, s.db, a.ID.String()); err != nil {
+		return nil, err
+	}
+	var right bool
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		codes = nil
+		if _, err := s.accounts.Lock(ctx, tx, a.ID); err != nil {
+			return err
+		}
+		if right, err = s.totp.Confirm(ctx, tx, a.ID, code); err != nil {
+			return err
+		}
+		if !right {
+			return s.countFactor(ctx, tx, a)
+		}
+		codes, err = s.enrolled(ctx, tx, a, MethodTOTP, by(p))
+		return err
+	})
+	if err == nil && !right {
+		err = errFactor
+	}
+	return codes, err
+}
+
+// CancelTOTP forgets a secret that was never confirmed.
+func (s *Service) CancelTOTP(ctx context.Context, p session.Principal) error {
+	a, err := s.member(ctx, p)
+	if err != nil {
+		return err
+	}
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		was, err := s.totp.Cancel(ctx, tx, a.ID)
+		if err != nil || !was {
+			return err
+		}
+		e := by(p)
+		e.Action, e.Targets, e.Metadata = "mfa.enrollment.cancel", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodTOTP}
+		return s.record(ctx, tx, e)
+	})
+}
+
+// enrolled is what every new second factor does: from now on one is asked, the first one brings recovery codes, browsers
+// trusted before are asked again, and the person is told.
+func (s *Service) enrolled(ctx context.Context, tx *store.Tx, a account.Account, method string, e audit.Entry) (codes []string, err error) {
+	if err := s.accounts.SetSecondFactor(ctx, tx, a.ID, true); err != nil {
+		return nil, err
+	}
+	left, err := s.codes.Remaining(ctx, tx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	if left == 0 {
+		if codes, err = s.codes.Generate(ctx, tx, a.ID); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.distrust(ctx, tx, a, e, "factor_added"); err != nil {
+		return nil, err
+	}
+	e.Action, e.Targets, e.Metadata = "mfa.enrollment.complete", []audit.Ref{user(a.ID)}, map[string]any{"method": method}
+	if err := s.record(ctx, tx, e); err != nil {
+		return nil, err
+	}
+	return codes, s.notice(ctx, tx, a, mail.Letter{Purpose: mail.MFAAdded, Method: method})
+}
+
+// RemoveTOTP removes the authenticator app.
+func (s *Service) RemoveTOTP(ctx context.Context, p session.Principal) error {
+	a, err := s.sure(ctx, p)
+	if err != nil {
+		return err
+	}
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.accounts.Lock(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		was, err := s.totp.Remove(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		if !was {
+			return fault.New(fault.NotFound, "totp_not_found", "There is no authenticator app on this account.")
+		}
+		if err := s.factorRemoved(ctx, tx, a); err != nil {
+			return err
+		}
+		e := by(p)
+		e.Action, e.Targets, e.Metadata = "mfa.disable", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodTOTP}
+		if err := s.record(ctx, tx, e); err != nil {
+			return err
+		}
+		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.MFARemoved, Method: MethodTOTP})
+	})
+}
+
+// factorRemoved keeps the account's flag and its recovery codes true to the factors that are left.
+func (s *Service) factorRemoved(ctx context.Context, tx *store.Tx, a account.Account) error {
+	f, err := s.factorsOf(ctx, tx, a.ID)
+	if err != nil {
+		return err
+	}
+	if len(f.second()) > 0 {
+		return nil
+	}
+	if s.set.RequireSecondFactor {
+		return errLastFactor
+	}
+	if err := s.codes.Remove(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	return s.accounts.SetSecondFactor(ctx, tx, a.ID, false)
+}
+
+// AskAfterPassword has a passkey asked for as the second factor after every first one, or no longer. An account with an
+// authenticator app is asked in any case.
+func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error) {
+	a, err := s.sure(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		codes = nil
+		a, err := s.accounts.Lock(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		f, err := s.factorsOf(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		switch {
+		case a.SecondFactor == on:
+			return nil
+		case on && f.Passkeys == 0:
+			return fault.New(fault.Conflict, "passkey_needed", "Add a passkey or an authenticator app first.")
+		case !on && s.set.RequireSecondFactor:
+			return errLastFactor
+		case !on && f.TOTP:
+			return fault.New(fault.Conflict, "totp_enrolled", "Remove the authenticator app first.")
+		case on:
+			codes, err = s.enrolled(ctx, tx, a, MethodPasskey, by(p))
+			return err
+		}
+		if err := s.codes.Remove(ctx, tx, a.ID); err != nil {
+			return err
+		}
+		if err := s.accounts.SetSecondFactor(ctx, tx, a.ID, false); err != nil {
+			return err
+		}
+		e := by(p)
+		e.Action, e.Targets, e.Metadata = "mfa.disable", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodPasskey}
+		if err := s.record(ctx, tx, e); err != nil {
+			return err
+		}
+		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.MFARemoved, Method: MethodPasskey})
+	})
+	return codes, err
+}
+
+// RenewRecoveryCodes replaces all recovery codes; the new ones are shown this once.
+func (s *Service) RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error) {
+	a, err := s.sure(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.accounts.Lock(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		if !a.SecondFactor {
+			return fault.New(fault.Conflict, "no_second_factor", "Recovery codes stand in for a second factor, and this account has none.")
+		}
+		if codes, err = s.codes.Generate(ctx, tx, a.ID); err != nil {
+			return err
+		}
+		e := by(p)
+		e.Action, e.Targets, e.Metadata = "mfa.recovery_code.regenerate", []audit.Ref{user(a.ID)}, map[string]any{"count": len(codes)}
+		if err := s.record(ctx, tx, e); err != nil {
+			return err
+		}
+		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.RecoveryCodesRenewed})
+	})
+	return codes, err
+}
+
+// showNew looks at a factor that is added in the middle of a sign-in, because one is demanded and there is none.
+func (s *Service) showNew(ctx context.Context, a account.Account, f Factor, name string) (shown, error) {
+	switch f.Method {
+	case MethodTOTP:
+		return shown{method: f.Method, amr: []string{"otp"}, spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
+			right, err := s.totp.Confirm(ctx, tx, a.ID, f.Code)
+			if err != nil || !right {
+				return "wrong_code", errFactor, err
+			}
+			return "", nil, nil
+		}}, nil
+	case MethodPasskey:
+		reg, err := s.passkeys.VerifyRegistration(ctx, f.Ceremony, f.Credential)
+		if err != nil {
+			return shown{}, err
+		}
+		return shown{method: f.Method, amr: []string{"hwk"}, spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
+			if reg.AccountID != a.ID {
+				return "foreign_passkey", errPasskey, nil
+			}
+			return "", nil, s.addPasskey(ctx, tx, a, reg, name, audit.Entry{Actor: user(a.ID)})
+		}}, nil
+	}
+	return shown{}, errNoMethod
+}
+
+// ResetFactors removes everything but the password, for somebody who has lost it all and whom an administrator
+// knows. Sessions and trusted browsers end; the person is told.
+func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid.UUID) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.accounts.Lock(ctx, tx, userID)
+		if err != nil {
+			return err
+		}
+		if a.Status == account.Deleted {
+			return account.ErrNotFound
+		}
+		f, err := s.factorsOf(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.eraseFactors(ctx, tx, a.ID); err != nil {
+			return err
+		}
+		if err := s.accounts.SetSecondFactor(ctx, tx, a.ID, false); err != nil {
+			return err
+		}
+		if _, err := s.sessions.RevokeAllIn(ctx, tx, a.ID, noSession); err != nil {
+			return err
+		}
+		if err := s.onetime.Forget(ctx, tx, a.ID, pendingPurpose); err != nil {
+			return err
+		}
+		e := audit.Entry{Actor: actor}
+		if err := s.distrust(ctx, tx, a, e, "factors_reset"); err != nil {
+			return err
+		}
+		e.Action, e.Targets, e.Metadata = "admin.user.reset_factors", []audit.Ref{user(a.ID)}, map[string]any{"methods": f.second()}
+		if err := s.record(ctx, tx, e); err != nil {
+			return err
+		}
+		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.MFARemoved, Method: "all"})
+	})
+}
+
+func (s *Service) eraseFactors(ctx context.Context, tx *store.Tx, accountID uuid.UUID) error {
+	if _, err := s.totp.Remove(ctx, tx, accountID); err != nil {
+		return err
+	}
+	if err := s.codes.Remove(ctx, tx, accountID); err != nil {
+		return err
+	}
+	return s.passkeys.Erase(ctx, tx, accountID)
+}
+
+// Unlock lifts the pauses that failures brought on an account.
+func (s *Service) Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.accounts.Lock(ctx, tx, userID)
+		if err != nil {
+			return err
+		}
+		if a.Status == account.Deleted {
+			return account.ErrNotFound
+		}
+		if err := s.failures.Clear(ctx, tx, a.Email); err != nil {
+			return err
+		}
+		for _, key := range []string{a.ID.String(), keyOf("change", a.ID.String())} {
+			if err := s.factors.Clear(ctx, tx, key); err != nil {
+				return err
+			}
+		}
+		return s.record(ctx, tx, audit.Entry{Action: "admin.user.unlock", Actor: actor, Targets: []audit.Ref{user(a.ID)}})
+	})
+}
