@@ -1,34 +1,60 @@
-// Package auth owns the flows: register, confirm, sign in, sign out, change and set a password, and what an
-// administrator does to an account. It puts the packages below it (account, credential, onetime, session, mail, gate,
-// ratelimit) together and has no table of its own.
+// Package auth owns the flows: register, confirm, sign in by every method, second factor, step up, sign out, reset, change
+// of password and address, adding and removing factors, and what an administrator does to an account. It puts the
+// packages below it (account, credential, device, federation, onetime, session, mail, gate, ratelimit) together and has no
+// table of its own.
 //
 // # Signing in
 //
-// Every way to get a session is one pass through this machine, and the part from the gate on is one function, complete,
-// which is the only caller of session.Issue:
+// Every way to get a session is one pass through this machine. Its two functions are complete and FinishSignIn, and what
+// makes the session for both, begin, is the only caller of session.Issue: no method can leave out the gate, the lock, the
+// second factor or the audit row.
 //
-//	identify ──▶ first factor ──▶ gate "login" ──▶ [second factor] ──▶ session
-//	   │              │               │                                 one transaction: the account's row is locked and
-//	   │              │               │                                 still live, what the method changes (the spent link,
-//	   │              │               │                                 the new password, the cleared failures), the session,
-//	   │              │               │                                 auth.login.success
+//	             ┌─────────────── complete ────────────────┐
+//	identify ──▶ first factor ──▶ gate "login" ──▶ one transaction: the account's row is locked and still live;
+//	   │              │               │            what the method changes (the spent link, the new password …);
+//	   │              │               │            is a second factor asked?
+//	   │              │               │               │no                        │yes
+//	   │              │               │               ▼                          ▼
+//	   │              │               │            session,                   pending sign-in: a flow token for this
+//	   │              │               │            auth.login.success         browser, 5 minutes, no session
+//	   │              │               │               ▲                          │
+//	   │              │               │               │   ┌──── FinishSignIn ────┴──────────────┐
+//	   │              │               │               └── one transaction: pending sign-in and factor are spent,
+//	   │              │               │                   session at AAL2, mfa.challenge.success, auth.login.success
+//	   │              │               │                      │wrong: counted, mfa.challenge.failure; the sign-in still waits
 //	   └──────────────┴───────────────┴──▶ refused: one transaction: the counted failure, auth.login.failure
 //
 //	method            identify            first factor
 //	SignIn            the address         the password
+//	SignInPasskey     the passkey         the passkey, which verified its user: both factors in one
+//	SignInMagicLink   the mailed link     having it, or its code and the flow of the browser that asked, or that flow
+//	                  or the flow         once the link was approved elsewhere
+//	SignInFederated   the provider's      the provider's word
+//	                  subject
 //	Confirm           the mailed link     the flow token of the browser that signed up, or the password chosen then
 //	                  or the flow         the mailed code
-//	SetPassword       the one-time link   having it
+//	SetPassword       the one-time link   having it, or its code and the flow
 //	Register          the address         the password just chosen (with deferred confirmation only)
 //
+// A second factor is asked when the account has one (an authenticator app, or a passkey that its owner wants asked for),
+// when a gate demands it of this sign-in, when policy demands it of everybody, and, as a setting, when the sign-in is
+// suspicious. Who must show one and has none adds it in the middle of the sign-in, except for a gate, which is refused. A
+// trusted browser is spared it for 30 days, but not by a gate or a suspicion; its session stays at AAL1.
+//
 // A gate is asked outside of any transaction and before the one that makes the session, so a slow plugin holds no lock; what
-// could change meanwhile is asked again under the lock. The second factor will stand between the two, for all methods at once.
+// could change meanwhile is asked again under the lock. A credential that changes ends every pending sign-in.
+//
+// # Showing it again
+//
+// StepUp renews a session that exists: the same factors, a new token, a new auth_time and, after a second factor, AAL2. What
+// changes how somebody signs in asks for a proof of the last five minutes (sure).
 //
 // # Nobody learns who has an account
 //
-// Register and SignIn do the same work for every address: the same reads, one place in the hash queue, one hash, the same
-// statements in one transaction, one mail, and answers that differ in nothing but random bytes. Limits count by address,
-// known or not (ASVS 5.0 6.3.8). What differs is what the mail says, and who gets it.
+// Register, SignIn, RequestReset, RequestMagicLink and ResendConfirmation do the same work for every address: the same
+// reads, one place in the hash queue where there is a hash, the same statements in one transaction, and answers that
+// differ in nothing but random bytes. Limits count by address, known or not (ASVS 5.0 6.3.8). What differs is what the
+// mail says, and who gets it. A sign-in by passkey names nobody before it is done.
 //
 // # Nobody is signed up by a stranger
 //
@@ -37,7 +63,13 @@
 // and also began the flow (flow token) or chose its password. Who signs up somebody else's address gets a
 // flow that only the mailbox's owner could finish; the owner who opens the link of a stranger's sign-up is asked for a
 // password they do not know; and when they sign up themselves, theirs is another flow with another password. The first flow to be
-// confirmed ends the others, sessions included.
+// confirmed ends the others, sessions included. Whoever shows the mailbox or a provider's verified address otherwise gets
+// the account without anything a stranger may have put there (reclaim).
+//
+// # Nobody is linked silently
+//
+// A login elsewhere whose verified address belongs to an account waits until that account's own credential is shown in a sign-in
+// (holdLink, linkWaiting). An unverified address means nothing.
 //
 // # Audit
 //
