@@ -50,15 +50,15 @@ func ClearFlow(w http.ResponseWriter) { clearCookie(w, Flow) }
 // FlowToken is the sign-up token the request carries, or "".
 func FlowToken(r *http.Request) string { return read(r, Flow) }
 
-// SetDevice hands the browser its mark. It lets nobody in, so signing out leaves it.
-func SetDevice(w http.ResponseWriter, mark string) {
-	c := base(Device, mark)
+// SetDevice hands the browser what tells it from others. It lets nobody in, so signing out leaves it.
+func SetDevice(w http.ResponseWriter, token string) {
+	c := base(Device, token)
 	c.MaxAge = int(DeviceTTL / time.Second)
 	http.SetCookie(w, c)
 }
 
-// DeviceMark is the mark the request carries, or "".
-func DeviceMark(r *http.Request) string { return read(r, Device) }
+// DeviceToken is what tells this browser from others, or "".
+func DeviceToken(r *http.Request) string { return read(r, Device) }
 
 // Reserved reports whether a cookie name is Sigra's own: never passed to a plugin, never taken from one. Browsers
 // match the __Host- prefix without regard to case (RFC 6265bis §4.1.3), so the comparison does too.

@@ -28,9 +28,5 @@ func (a *API) changePassword(ctx context.Context, who asker, in *changePasswordI
 	if err != nil {
 		return nil, err
 	}
-	how := in.Body.TokenDelivery
-	if how == "" && isBearer(who.r) {
-		how = byBody
-	}
-	return a.deliver(who, signed, how), nil
+	return a.renew(who, signed, in.Body.TokenDelivery), nil
 }

@@ -76,7 +76,11 @@ func New(cfg Config) (*API, error) {
 
 	a.mountSession() // first, since it is asked most and routes are tried in order
 	a.mountSignIn()
+	a.mountSecondFactor()
+	a.mountMagicLink()
 	a.mountAccount()
+	a.mountOwnFactors()
+	a.mountOwnAccount()
 	a.mountEvents()
 	a.mountAudit()
 	a.mountAdmin()

@@ -8,16 +8,21 @@ import (
 
 // Services are the parts of the server that the operations call.
 type Services struct {
-	Auth         Auth
-	Users        Users
-	Accounts     Accounts
-	UserSessions UserSessions
-	Audit        AuditLog
-	Events       Events
-	Relay        Relay
-	Plugins      Plugins
-	Keys         Keys
-	System       System
+	Auth           Auth
+	SecondFactors  SecondFactors
+	PasskeySignIns PasskeySignIns
+	MagicLinks     MagicLinks
+	OwnFactors     OwnFactors
+	OwnAccount     OwnAccount
+	Users          Users
+	Accounts       Accounts
+	UserSessions   UserSessions
+	Audit          AuditLog
+	Events         Events
+	Relay          Relay
+	Plugins        Plugins
+	Keys           Keys
+	System         System
 	// Note writes an audit row for what changes nothing by itself: an export, a refusal. Nil means it is not recorded.
 	Note  func(ctx context.Context, e audit.Entry) error
 	Inbox Inbox // nil where mail is not kept for development: then its operations do not exist
