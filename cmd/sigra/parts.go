@@ -17,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/gate"
@@ -35,7 +36,7 @@ import (
 func schema() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations,
-		password.Migrations, totp.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
+		password.Migrations, totp.Migrations, recoverycode.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
 	}
 }
 
