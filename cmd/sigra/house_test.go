@@ -115,7 +115,7 @@ func TestHouse_importsPointDown(t *testing.T) {
 			if !isCore || test {
 				continue
 			}
-			if strings.HasSuffix(from, "/storetest") { // for tests only
+			if strings.HasSuffix(from, "/storetest") || strings.HasSuffix(from, "/federationtest") { // for tests only
 				continue
 			}
 			at := floorOf(from)

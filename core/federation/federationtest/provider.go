@@ -69,7 +69,7 @@ type grant struct {
 
 // New starts a provider that ends with the test.
 func New(t testing.TB) *Provider {
-	p := &Provider{ClientID: "sigra-client", ClientSecret: "a client's secret/+", now: time.Now, user: Ada(), codes: map[string]grant{}, tokens: map[string]User{}, counts: map[string]int{}}
+	p := &Provider{ClientID: "sigra-client", ClientSecret: "a client's secret/+ long enough for HS256", now: time.Now, user: Ada(), codes: map[string]grant{}, tokens: map[string]User{}, counts: map[string]int{}}
 	p.key = RSAKey("rsa-1")
 	p.public = []Key{p.key}
 	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
