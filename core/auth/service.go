@@ -57,10 +57,11 @@ type Config struct {
 	Sessions  *session.Store
 	Audit     Recorder
 	Mail      *mail.Queue
-	Gates     *gate.Table // nil: no gates
-	Failures  Limit       // failed proofs of a password per address; nil: no limit
-	Marks     Marker      // makes the marks of known browsers; nil: none, and strangers can use up an address's attempts
-	Mails     Limit       // mails that strangers can have sent to one address; nil: no limit
+	Letters   *mail.Letters // nil: the built-in ones
+	Gates     *gate.Table   // nil: no gates
+	Failures  Limit         // failed proofs of a password per address; nil: no limit
+	Marks     Marker        // makes the marks of known browsers; nil: none, and strangers can use up an address's attempts
+	Mails     Limit         // mails that strangers can have sent to one address; nil: no limit
 	Settings  Settings
 	Now       func() time.Time // nil means the clock
 	Logger    hclog.Logger     // nil means silent
@@ -111,9 +112,11 @@ func New(cfg Config) (*Service, error) {
 	if set.PasswordLinkTTL <= 0 {
 		set.PasswordLinkTTL = 72 * time.Hour
 	}
-	letters, err := mail.NewLetters(set.ServiceName)
-	if err != nil {
-		return nil, err
+	letters := cfg.Letters
+	if letters == nil {
+		if letters, err = mail.NewLetters(mail.LettersConfig{Service: set.ServiceName}); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Gates == nil {
 		cfg.Gates = &gate.Table{}
