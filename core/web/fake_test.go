@@ -37,7 +37,7 @@ func (a noAuth) ChangePassword(context.Context, session.Principal, string, strin
 	return auth.SignedIn{}, a.fail()
 }
 
-func (a noAuth) SetPassword(context.Context, string, string) (auth.SignedIn, error) {
+func (a noAuth) SetPassword(context.Context, auth.NewPassword) (auth.SignedIn, error) {
 	return auth.SignedIn{}, a.fail()
 }
 

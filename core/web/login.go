@@ -107,7 +107,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
 	in, err := p.cfg.Auth.SignIn(r.Context(), auth.Credentials{
 		Email: email, Password: r.PostForm.Get("password"), Remember: p.cfg.RememberMe && r.PostForm.Get("remember") != "",
-		Device: cookie.DeviceMark(r),
+		Device: cookie.DeviceToken(r),
 	})
 	if err != nil {
 		ft := fault.From(err)

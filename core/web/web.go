@@ -26,7 +26,7 @@ type Auth interface {
 	SignIn(context.Context, auth.Credentials) (auth.SignedIn, error)
 	SignOut(ctx context.Context, token string) error
 	ChangePassword(ctx context.Context, p session.Principal, current, next string) (auth.SignedIn, error)
-	SetPassword(ctx context.Context, token, password string) (auth.SignedIn, error)
+	SetPassword(ctx context.Context, n auth.NewPassword) (auth.SignedIn, error)
 }
 
 // Sessions answers who a token belongs to.
