@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"event"},
 	{"relay"},
 	{"account"},
-	{"credential/password", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "apitoken", "federation", "ratelimit"},
+	{"credential/password", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "device", "apitoken", "federation", "ratelimit"},
 	{"gate", "mail", "webhook"},
 	{"auth"},
 	{"pluginhost"},

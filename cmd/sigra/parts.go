@@ -19,6 +19,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
@@ -36,7 +37,8 @@ import (
 func schema() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations,
-		password.Migrations, totp.Migrations, recoverycode.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
+		password.Migrations, totp.Migrations, recoverycode.Migrations, onetime.Migrations, session.Migrations, device.Migrations,
+		ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
 	}
 }
 
