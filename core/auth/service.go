@@ -230,7 +230,8 @@ func (s *Service) enqueueDecoy(ctx context.Context, tx *store.Tx, l mail.Letter)
 	if err != nil {
 		return err
 	}
-	return s.mail.EnqueueDecoy(ctx, tx, m)
+	_, err = s.mail.EnqueueDecoy(ctx, tx, m)
+	return err
 }
 
 func (s *Service) write(ctx context.Context, l mail.Letter) (mail.Message, error) {
