@@ -2,9 +2,11 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
@@ -22,23 +24,24 @@ type fact struct {
 	At           time.Time
 }
 
-var notices = map[string]string{
-	"password-changed": "Your password is changed. Every other session of yours was signed out.",
-	"password-set":     "Your password is set, and you are signed in.",
-}
+// notices are what the account page may be told to say, by the name in its address.
+var notices = map[string]string{"password-changed": "page.account.password_changed", "password-set": "page.account.password_set"}
 
 func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	who, ok := p.member(w, r)
 	if !ok {
 		return
 	}
-	v := p.signedIn(p.view("Your account"), who, "/account")
-	v.Notice = notices[r.URL.Query().Get("notice")]
+	l := p.in(r)
+	v := p.signedIn(p.view(r, "page.account.title"), who, "/account")
+	if key, ok := notices[r.URL.Query().Get("notice")]; ok {
+		v.Notice = l.Text(key)
+	}
 	body := overview{Email: who.Email, Administrator: who.Administrator, Facts: []fact{
-		{Label: "Signed in", At: who.CreatedAt},
-		{Label: "With", Value: methods(who)},
-		{Label: "Ends at the latest", At: who.ExpiresAt},
-		{Label: "Session", Value: who.SessionID.String()},
+		{Label: l.Text("page.account.since"), At: who.CreatedAt},
+		{Label: l.Text("page.account.with"), Value: methods(l, who)},
+		{Label: l.Text("page.account.until"), At: who.ExpiresAt},
+		{Label: l.Text("page.account.session_id"), Value: who.SessionID.String()},
 	}}
 	if p.cfg.Plugins != nil {
 		body.Plugins = p.cfg.Plugins(who)
@@ -47,36 +50,28 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "account", v)
 }
 
-// Stamp is a moment as people read it, with its zone; Machine as the time element wants it.
-func (f fact) Stamp() string   { return f.At.UTC().Format("2 January 2006, 15:04") + " UTC" }
+// Machine is a moment as the time element wants it.
 func (f fact) Machine() string { return f.At.UTC().Format(time.RFC3339) }
 
-var methodNames = map[string]string{
-	"pwd": "password", "otp": "a one-time code", "hwk": "a passkey", "swk": "a passkey", "mfa": "", "email": "a mailed code", "fed": "another provider",
-}
-
 // methods names how the session was proved (RFC 8176), and how strongly.
-func methods(who session.Principal) string {
+func methods(l *lang.Language, who session.Principal) string {
 	var names []string
 	for _, m := range who.AMR {
-		name, known := methodNames[m]
-		if !known {
-			name = m
+		switch m {
+		case "mfa": // says nothing that aal does not
+			continue
+		case "pwd", "otp", "hwk", "swk", "email", "fed":
+			m = l.Text("page.method." + m)
 		}
-		if name != "" {
-			names = append(names, name)
+		if !slices.Contains(names, m) {
+			names = append(names, m)
 		}
 	}
-	s := strings.Join(names, " and ")
-	if s == "" {
-		s = "a confirmed address"
+	if len(names) == 0 {
+		names = []string{l.Text("page.method.none")}
 	}
-	s = strings.ToUpper(s[:1]) + s[1:]
-	switch who.AAL {
-	case session.AAL1:
-		s += " (one factor)"
-	case session.AAL2:
-		s += " (two factors)"
+	if who.AAL == session.AAL2 {
+		names = append(names, l.Text("page.method.two_factors"))
 	}
-	return s
+	return strings.Join(names, " · ")
 }

@@ -64,7 +64,8 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
 		Logger:  logger,
-		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, Auth: e.auth, Sessions: sessions, Inbox: e.inbox, RememberMe: true,
+		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
+		Services: web.Services{Auth: e.auth, Sessions: sessions, Inbox: e.inbox},
 		Plugins: func(session.Principal) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},
@@ -75,7 +76,7 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	var err error
 	e.pages, err = web.New(cfg)
 	must(err)
-	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Routes: e.plugin(sessions)})
+	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Language: e.pages.Language, Routes: e.plugin(sessions)})
 	must(err)
 	e.http.Config.Handler = srv.Handler()
 	e.http.Start()
