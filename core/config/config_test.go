@@ -111,7 +111,7 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 	}
 	text := strings.Join(out, "\n")
 	cert, key := certificate(t, dir)
-	text = strings.NewReplacer("/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key,
+	text = strings.NewReplacer("/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key, `rp_id = "example.com"`, `rp_id = "localhost"`,
 		`file("/run/secrets/sigra-root-key-2025")`, fmt.Sprintf("%q", otherKey[:64]), "http://localhost:8484", "https://localhost:8484").Replace(text)
 	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_EVENTS_TOKEN="+eventsToken,
 		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db")
