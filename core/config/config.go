@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/secret"
 )
 
@@ -21,6 +23,7 @@ type Config struct {
 	SecondFactor SecondFactor
 	Session      Session
 	Password     Password
+	Passkey      Passkey
 	RateLimit    RateLimit
 	Mail         Mail
 	Audit        Audit
@@ -123,6 +126,21 @@ type Argon2 struct {
 	MemoryKiB   uint32
 	Time        uint32
 	Parallelism uint8
+}
+
+// Passkey is how people sign in with what their devices keep for them.
+type Passkey struct {
+	Enabled bool
+	// RPID is the domain that passkeys belong to. There is one whenever they are enabled.
+	RPID           string
+	RelatedOrigins []string // other origins that may use the same passkeys
+	MaxPerAccount  int
+	CeremonyTTL    time.Duration // how long a person may take to answer their device
+	// RequireUserVerification refuses passkeys that ask for no finger, face or PIN, as second factors too.
+	RequireUserVerification bool
+	// BlockOnRegression refuses a passkey whose counter did not rise, besides reporting it.
+	BlockOnRegression bool
+	AllowedAAGUIDs    []uuid.UUID // models that may be registered; none: all
 }
 
 // RateLimit bounds how often something may be tried.

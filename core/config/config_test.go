@@ -117,7 +117,7 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 	if err := os.WriteFile(apple, []byte(p8(t, elliptic.P256())), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	text = strings.NewReplacer("/run/secrets/AuthKey_F6G7H8I9J0.p8", apple, "/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key,
+	text = strings.NewReplacer("/run/secrets/AuthKey_F6G7H8I9J0.p8", apple, "/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key, `rp_id = "example.com"`, `rp_id = "localhost"`,
 		`file("/run/secrets/sigra-root-key-2025")`, fmt.Sprintf("%q", otherKey[:64]), "http://localhost:8484", "https://localhost:8484").Replace(text)
 	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_EVENTS_TOKEN="+eventsToken,
 		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GOOGLE_CLIENT_ID=g", "EX_GOOGLE_CLIENT_SECRET=g", "EX_MICROSOFT_CLIENT_ID=m", "EX_MICROSOFT_CLIENT_SECRET=m",

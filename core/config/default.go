@@ -53,6 +53,12 @@ func Default() *Config {
 			Argon2:       Argon2{MemoryKiB: 19456, Time: 2, Parallelism: 1}, // OWASP Password Storage Cheat Sheet
 			QueueTimeout: 3 * time.Second,
 		},
+		Passkey: Passkey{
+			Enabled:       true,
+			RPID:          "localhost",
+			MaxPerAccount: 20,
+			CeremonyTTL:   5 * time.Minute, // WebAuthn L3 §15.1
+		},
 		RateLimit: RateLimit{
 			General:         Rate{1200, time.Minute},
 			SignIn:          Rate{30, time.Minute},

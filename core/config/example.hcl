@@ -135,6 +135,31 @@ password {
   }
 }
 
+passkey {
+  # Whether people can add passkeys and sign in with them. Only where base_url has a name: browsers keep none for an address.
+  enabled = true
+
+  # The domain that passkeys belong to: the host of base_url, or a domain above it that other sites of yours share. Left out, it is
+  # the host. A change makes every passkey useless.
+  # rp_id = "example.com"
+
+  # Sites under other domains that may use the same passkeys, such as ["https://example.de"].
+  related_origins = []
+
+  # Passkeys of one account, and how long its owner may take to answer their device.
+  max_per_account = 20
+  ceremony_ttl    = "5m"
+
+  # Refuse those that ask for no finger, face or PIN even as a second factor. As the only factor, one always has to.
+  require_user_verification = false
+
+  # A counter that does not rise may mean that a passkey was copied. It is reported in any case; true refuses it too.
+  block_on_regression = false
+
+  # Register only these models, such as ["ee882879-721c-4913-9775-3dfcce97072a"]; none means all.
+  allowed_aaguids = []
+}
+
 rate_limit {
   # Per IP address (per /64 for IPv6): all requests, attempts to sign in, sign-ups.
   general = "1200/1m"

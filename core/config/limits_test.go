@@ -55,6 +55,8 @@ func TestLimits(t *testing.T) {
 		{"password.argon2.memory", `"19MiB"`, `"19455KiB"`, `"1GiB"`, `"1048577KiB"`},
 		{"password.argon2.time", `2`, `1`, `20`, `21`},
 		{"password.argon2.parallelism", `1`, `0`, `16`, `17`},
+		{"passkey.max_per_account", `1`, `0`, `100`, `101`},
+		{"passkey.ceremony_ttl", `"1m"`, `"59s"`, `"15m"`, `"901s"`},
 		{"rate_limit.sign_in", `"1/1s"`, `"0/1s"`, `"1000000/30d"`, `"1000001/30d"`},
 		{"rate_limit.account_failures", `"5/1s"`, `"5/999ms"`, `"5/30d"`, `"5/31d"`},
 		{"audit.retention", `"24h"`, `"23h"`, `"36500d"`, `"36501d"`},

@@ -30,6 +30,7 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("second_factor", func(b *block) { readSecondFactor(b, &c.SecondFactor) })
 	b.nested("session", func(b *block) { readSession(b, &c.Session) })
 	b.nested("password", func(b *block) { readPassword(b, &c.Password) })
+	b.nested("passkey", func(b *block) { readPasskey(b, &c.Passkey) })
 	b.nested("rate_limit", func(b *block) { readRateLimit(b, &c.RateLimit) })
 	b.nested("mail", func(b *block) { readMail(b, &c.Mail) })
 	b.nested("audit", func(b *block) { readAudit(b, &c.Audit) })
