@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"relay"},
 	{"account"},
 	{"credential/password", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "device", "apitoken", "federation", "ratelimit"},
-	{"gate", "mail", "webhook"},
+	{"gate", "mail", "mail/smtp", "webhook"},
 	{"auth"},
 	{"pluginhost"},
 	{"httpapi", "web", "cookie", "control"},
@@ -115,7 +115,7 @@ func TestHouse_importsPointDown(t *testing.T) {
 			if !isCore || test {
 				continue
 			}
-			if strings.HasSuffix(from, "/storetest") || strings.HasSuffix(from, "/federationtest") { // for tests only
+			if strings.HasSuffix(from, "test") { // storetest, authtest …: for tests only
 				continue
 			}
 			at := floorOf(from)
