@@ -44,6 +44,7 @@ func (d *decoder) check(c *Config) {
 	d.checkServer(c)
 	d.checkSession(c)
 	d.checkPassword(c)
+	d.checkAbuse(c)
 	d.checkTelemetry(c)
 	d.checkKeyring(c)
 	d.checkMail(c)

@@ -44,9 +44,16 @@ func Default() *Config {
 		RateLimit: RateLimit{
 			General:         Rate{1200, time.Minute},
 			SignIn:          Rate{30, time.Minute},
+			SignInAccount:   Rate{10, time.Minute},
 			SignUp:          Rate{20, 10 * time.Minute},
 			AccountFailures: Rate{5, 15 * time.Minute},
 			MailPerAddress:  Rate{3, 15 * time.Minute},
+		},
+		Abuse: Abuse{
+			Backoff:     Backoff{After: Rate{5, 15 * time.Minute}, First: time.Second, Longest: time.Minute},
+			ProofOfWork: ProofOfWork{Difficulty: 21, MaxDifficulty: 24, TTL: 5 * time.Minute},
+			HardLockout: Rate{50, 15 * time.Minute},
+			Captcha:     Captcha{Timeout: 5 * time.Second},
 		},
 		Mail:    Mail{From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true},
 		Events:  Events{Retention: 30 * day, MaxBytes: 64 * kib},
