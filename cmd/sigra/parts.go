@@ -25,6 +25,7 @@ import (
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/ratelimit/captcha"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -60,6 +61,10 @@ type parts struct {
 	gates     *gate.Table
 	failures  *ratelimit.Account
 	mails     *ratelimit.Account
+	captcha   *captcha.Verifier  // nil: none is configured
+	proofs    ratelimit.Verifier // nil: none are asked for
+	backoff   *ratelimit.Backoff
+	pairs     *ratelimit.Pair
 	auth      *auth.Service
 }
 
@@ -188,6 +193,9 @@ func (p *parts) openDomain(context.Context) (err error) {
 	if p.mails, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: "mail", Quota: quota(cfg.RateLimit.MailPerAddress)}); err != nil {
 		return err
 	}
+	if err = p.openAbuse(); err != nil {
+		return err
+	}
 	p.auth, err = auth.New(auth.Config{
 		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, Audit: p.audit, Mail: p.mail,
 		Gates: p.gates, Failures: p.failures, Marks: p.keys, Mails: p.mails, Logger: p.log.Named("auth"),
@@ -199,7 +207,12 @@ func (p *parts) openDomain(context.Context) (err error) {
 	return err
 }
 
-func (p *parts) close() error { return p.db.Close() }
+func (p *parts) close() error {
+	if p.captcha != nil {
+		p.captcha.Close()
+	}
+	return p.db.Close()
+}
 
 // sealedColumns are what is sealed anew after `sigra keys rotate`.
 func sealedColumns() []keyring.Column { return []keyring.Column{onetime.Sealed, mail.Sealed} }
