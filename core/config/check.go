@@ -45,6 +45,7 @@ func (d *decoder) check(c *Config) {
 	d.checkSession(c)
 	d.checkPassword(c)
 	d.checkPasskey(c)
+	d.checkAbuse(c)
 	d.checkTelemetry(c)
 	d.checkKeyring(c)
 	d.checkMail(c)

@@ -166,14 +166,51 @@ rate_limit {
   sign_in = "30/1m"
   sign_up = "20/10m"
 
-  # Failed sign-ins of one account, counted on all nodes together.
-  account_failures = "5/15m"
+  # Attempts to sign in to one account from one IP address.
+  sign_in_account = "10/1m"
 
   # Wrong second factors of one account.
   second_factor = "5/15m"
 
   # Mails that strangers can have sent to one address.
   mail_per_address = "3/15m"
+}
+
+abuse {
+  # Failed sign-ins of one account, counted on all nodes together. Known browsers of the account are counted apart, so that
+  # strangers who guess don't stand in its owner's way.
+  backoff {
+    # So many failures in so long change nothing. After them every attempt needs a proof of work …
+    after = "5/15m"
+
+    # … and comes this long after the last failure. It doubles with every failure.
+    first   = "1s"
+    longest = "1m"
+  }
+
+  # What the client's browser computes: 2^difficulty hashes, about a second of a small computer's time. One more is twice as
+  # many; it rises whenever the failures have doubled. 0 asks for none.
+  proof_of_work {
+    difficulty     = 21
+    max_difficulty = 24
+
+    # How long the task may be solved.
+    ttl = "5m"
+  }
+
+  # So many failures in so long stop all attempts. The back-off lets strangers get nowhere near: this is for who turns it down.
+  hard_lockout = "50/15m"
+
+  # A captcha in place of the proof of work.
+  # captcha {
+  #   provider = "turnstile" # or "hcaptcha"
+  #   site_key = "0x4AAAAAAA"
+  #   secret   = env("SIGRA_CAPTCHA_SECRET")
+  #   hostname = "id.example.com" # solved there and nowhere else
+  #   url      = "https://captcha.internal/siteverify" # in place of the provider's own address
+  #   send_ip  = false # true: tell the provider people's addresses
+  #   timeout  = "5s"
+  # }
 }
 
 mail {
