@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"hash/crc32"
 	"io"
 	"os"
 	"path/filepath"
@@ -200,5 +199,5 @@ func (w *writer) finish() (Header, error) {
 	if err := w.out.Flush(); err != nil {
 		return Header{}, err
 	}
-	return Header{Entries: w.n, Checksum: [32]byte(w.sum.Sum(nil)), tableCRC: crc32.Checksum(table, castagnoli)}, nil
+	return Header{Entries: w.n, Checksum: [32]byte(w.sum.Sum(nil)), tableCRC: crc(table)}, nil
 }

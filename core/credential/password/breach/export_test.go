@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"hash/crc32"
 	"io"
 )
 
@@ -37,7 +36,7 @@ func Forge(entries []byte, starts []int64) []byte {
 	for i := range buckets + 1 {
 		table = binary.BigEndian.AppendUint64(table, uint64(starts[min(i, len(starts)-1)]))
 	}
-	h := Header{Entries: int64(len(entries) / entrySize), MinCount: 1, tableCRC: crc32.Checksum(table, castagnoli)}
+	h := Header{Entries: int64(len(entries) / entrySize), MinCount: 1, tableCRC: crc(table)}
 	body := append(append([]byte{}, entries[:h.Entries*entrySize]...), table...)
 	h.Checksum = sha256.Sum256(body)
 	return append(h.encode(), body...)

@@ -35,7 +35,8 @@ func (h Header) size() int64 { return headerSize + h.Entries*entrySize + tableSi
 
 func (h Header) tableAt() int64 { return headerSize + h.Entries*entrySize }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// crc is CRC-32C. The library makes the table once, at the first use.
+func crc(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 func (h Header) encode() []byte {
 	b := make([]byte, headerSize)
@@ -45,7 +46,7 @@ func (h Header) encode() []byte {
 	binary.BigEndian.PutUint32(b[24:], h.MinCount)
 	binary.BigEndian.PutUint32(b[28:], h.tableCRC)
 	copy(b[32:], h.Checksum[:])
-	binary.BigEndian.PutUint32(b[headerSize-4:], crc32.Checksum(b[:headerSize-4], castagnoli))
+	binary.BigEndian.PutUint32(b[headerSize-4:], crc(b[:headerSize-4]))
 	return b
 }
 
@@ -56,7 +57,7 @@ func decodeHeader(b []byte) (Header, error) {
 	if b[7] != magic[7] {
 		return Header{}, fmt.Errorf("%w: it is of version %d, and this Sigra reads version %d", ErrFile, b[7], magic[7])
 	}
-	if crc32.Checksum(b[:headerSize-4], castagnoli) != binary.BigEndian.Uint32(b[headerSize-4:]) {
+	if crc(b[:headerSize-4]) != binary.BigEndian.Uint32(b[headerSize-4:]) {
 		return Header{}, fmt.Errorf("%w: its header is damaged", ErrFile)
 	}
 	h := Header{

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"os"
 	"sort"
@@ -47,7 +46,7 @@ func (r *reader) table() ([]int64, error) {
 	if _, err := r.file.ReadAt(b, r.header.tableAt()); err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if crc32.Checksum(b, castagnoli) != r.header.tableCRC {
+	if crc(b) != r.header.tableCRC {
 		return nil, fmt.Errorf("%w: its table is damaged", ErrFile)
 	}
 	starts := make([]int64, buckets+1)
