@@ -58,6 +58,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	if a.parts, err = openParts(ctx, cfg, log, a.metrics); err != nil {
 		return nil, err
 	}
+	a.lookAtBreachFile()
 	a.source, err = telemetry.New(ctx, telemetry.Config{
 		OTLP:    telemetry.OTLP{Endpoint: cfg.Telemetry.OTLP.Endpoint, Headers: cfg.Telemetry.OTLP.Headers, Insecure: cfg.Telemetry.OTLP.Insecure},
 		Version: version, Node: a.node, Registerer: a.metrics, Logger: log.Named("telemetry"),

@@ -60,6 +60,7 @@ type parts struct {
 	relay      *relay.Relay
 	accounts   *account.Store
 	passwords  *password.Store
+	breaches   breachList // nil: passwords are not looked up
 	onetime    *onetime.Store
 	federation *federation.Service
 	sessions   *session.Store
@@ -127,7 +128,7 @@ func openParts(ctx context.Context, cfg *config.Config, log hclog.Logger, reg pr
 	}
 	defer func() {
 		if err != nil {
-			_ = p.db.Close()
+			_ = p.close()
 		}
 	}()
 	if err = migrate(ctx, p.db, cfg, log); err != nil {
@@ -174,7 +175,12 @@ func (p *parts) openDomain(context.Context) (err error) {
 	if p.accounts, err = account.New(account.Config{DB: p.db}); err != nil {
 		return err
 	}
+	if p.breaches, err = openBreaches(cfg.Password.BreachCheck, p.log.Named("breach")); err != nil {
+		return err
+	}
 	if p.passwords, err = password.New(password.Config{
+		Limits:    password.Limits{Memory: cfg.Password.Import.MaxMemory, Work: float64(cfg.Password.Import.MaxCost)},
+		Breaches:  p.breaches,
 		Params:    password.Params{MemoryKiB: cfg.Password.Argon2.MemoryKiB, Time: cfg.Password.Argon2.Time, Parallelism: cfg.Password.Argon2.Parallelism},
 		Places:    cfg.Password.Hashers(),
 		MinLength: cfg.Password.MinLength, MaxLength: cfg.Password.MaxLength, QueueTimeout: cfg.Password.QueueTimeout,
@@ -275,6 +281,9 @@ func (p *parts) close() error {
 	p.federation.Directory().Close()
 	if p.captcha != nil {
 		p.captcha.Close()
+	}
+	if p.breaches != nil {
+		p.breaches.Close()
 	}
 	return p.db.Close()
 }

@@ -120,6 +120,29 @@ type Password struct {
 	// MaxConcurrentHashes bounds how many are computed at once; 0 means by processors, see Hashers.
 	MaxConcurrentHashes int
 	QueueTimeout        time.Duration // how long a sign-in waits for its turn before 503
+	BreachCheck         BreachCheck
+	Import              PasswordImport
+}
+
+// The values of BreachCheck.Mode.
+const (
+	BreachAPI  = "api"  // ask the range API
+	BreachFile = "file" // look into a file here
+	BreachOff  = "off"
+)
+
+// BreachCheck is how passwords are held against those that were seen in breaches.
+type BreachCheck struct {
+	Mode    string
+	URL     string        // of the range API
+	File    string        // with mode "file"
+	Timeout time.Duration // of one question to the API
+}
+
+// PasswordImport bounds what a hash that another system made may cost, each time it is verified.
+type PasswordImport struct {
+	MaxMemory int64
+	MaxCost   int // in argon2id hashes of 19 MiB in two passes
 }
 
 // Argon2 are the parameters of argon2id.

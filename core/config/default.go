@@ -52,6 +52,8 @@ func Default() *Config {
 			MaxLength:    1024,
 			Argon2:       Argon2{MemoryKiB: 19456, Time: 2, Parallelism: 1}, // OWASP Password Storage Cheat Sheet
 			QueueTimeout: 3 * time.Second,
+			BreachCheck:  BreachCheck{Mode: BreachAPI, URL: "https://api.pwnedpasswords.com/range/", Timeout: 2 * time.Second}, // ASVS 5.0 6.2.12
+			Import:       PasswordImport{MaxMemory: 128 * mib, MaxCost: 50},
 		},
 		Passkey: Passkey{
 			Enabled:       true,

@@ -133,6 +133,26 @@ password {
     time        = 2
     parallelism = 1
   }
+
+  # A new password that was seen in a data breach is refused.
+  breach_check {
+    # "api" asks Pwned Passwords, which learns the first 5 of the 40 digits of the password's SHA-1 and nothing else. "file" looks
+    # into a file here (docs/breach-file.md). "off" asks nobody.
+    mode = "api"
+    url  = "https://api.pwnedpasswords.com/range/"
+    # file = "/var/lib/sigra/breach.bin" # sigra breach build --from pwned-passwords-sha1-ordered.txt --out …
+
+    # The longest a person waits for the API. When it does not answer, passwords are accepted and the audit log says unchecked.
+    timeout = "2s"
+  }
+
+  # What a password hash of another system may cost each time somebody signs in with it. One that costs more is not imported.
+  import {
+    max_memory = "128MiB"
+
+    # In hashes by argon2id with 19MiB and time = 2, which take about 20 ms each.
+    max_cost = 50
+  }
 }
 
 passkey {

@@ -171,6 +171,17 @@ func readPassword(b *block, p *Password) {
 		b.number("parallelism", &lanes, 1, 16, "")
 		p.Argon2 = Argon2{MemoryKiB: uint32(memory / kib), Time: uint32(passes), Parallelism: uint8(lanes)}
 	})
+	b.nested("breach_check", func(b *block) {
+		c := &p.BreachCheck
+		b.choice("mode", &c.Mode, BreachAPI, BreachFile, BreachOff)
+		b.text("url", &c.URL, "https://api.pwnedpasswords.com/range/", rangeURL)
+		b.file("file", &c.File)
+		b.duration("timeout", &c.Timeout, 100*time.Millisecond, 10*time.Second, "")
+	})
+	b.nested("import", func(b *block) {
+		b.size("max_memory", &p.Import.MaxMemory, mib, 4*gib)
+		b.number("max_cost", &p.Import.MaxCost, 1, 1000, "")
+	})
 }
 
 func readRateLimit(b *block, r *RateLimit) {
