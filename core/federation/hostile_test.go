@@ -53,7 +53,9 @@ func huge(w http.ResponseWriter, _ *http.Request) {
 }
 
 // junk answers with bytes that are no JSON.
-func junk(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>the provider says hello")) }
+func junk(w http.ResponseWriter, _ *http.Request) {
+	_, _ = w.Write([]byte("<html>the provider says hello"))
+}
 
 // TestHostile_refused: every way in which a provider, or somebody between, can answer wrongly, and what is made of it.
 func TestHostile_refused(t *testing.T) {
@@ -288,7 +290,9 @@ func TestHostile_sloppy(t *testing.T) {
 		{"EdDSA", federationtest.Hooks{}, nil, func(p *federationtest.Provider, _ *config.Provider) { p.Rotate(federationtest.EdKey("ed")) }, nil},
 		{"a key without an id", federationtest.Hooks{}, nil, func(p *federationtest.Provider, _ *config.Provider) { p.Rotate(federationtest.RSAKey("")) }, nil},
 		{"the client secret in the body", document("token_endpoint_auth_methods_supported", []string{"client_secret_post"}), nil, nil, nil},
-		{"a client without a secret", federationtest.Hooks{}, nil, func(p *federationtest.Provider, c *config.Provider) { p.ClientSecret, c.TokenAuth = "", config.TokenAuthNone }, nil},
+		{"a client without a secret", federationtest.Hooks{}, nil, func(p *federationtest.Provider, c *config.Provider) {
+			p.ClientSecret, c.TokenAuth = "", config.TokenAuthNone
+		}, nil},
 		{"names that steer text", federationtest.Hooks{}, federationtest.User{"sub": "1", "name": " Ada\u202e\n\x00 <b>Lovelace\u200f ", "picture": "http://example.org/a.png", "locale": "../../etc"}, nil, func(t *testing.T, c federation.Claims) {
 			if c.Name != "Ada <b>Lovelace" || c.Picture != "" || c.Locale != "" {
 				t.Errorf("%+q %q %q", c.Name, c.Picture, c.Locale)
