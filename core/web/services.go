@@ -107,7 +107,7 @@ type Logins interface {
 	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
 	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
 	LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error
-	Logins(ctx context.Context, p session.Principal) ([]federation.Login, error)
+	Logins(ctx context.Context, p session.Principal) ([]federation.Identity, error)
 	UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error
 }
 
