@@ -106,7 +106,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 // services are what the API needs of the parts.
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
-		Auth: p.auth, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
+		Auth: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, OwnFactors: p.auth, OwnAccount: p.auth, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
 		Note: p.note,
 	}
 }
@@ -369,7 +369,7 @@ func (a *app) pruneLimits(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		for _, l := range []*ratelimit.Account{a.failures, a.mails} {
+		for _, l := range []*ratelimit.Account{a.failures, a.factors, a.mails} {
 			if _, err := l.Prune(ctx, a.db); err != nil && ctx.Err() == nil {
 				a.log.Warn("old rate-limit buckets not removed, will try again", "error", err)
 			}
