@@ -17,6 +17,8 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/credential/recoverycode"
+	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
@@ -34,7 +36,7 @@ import (
 func schema() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations,
-		password.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
+		password.Migrations, totp.Migrations, recoverycode.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
 	}
 }
 
@@ -202,7 +204,9 @@ func (p *parts) openDomain(context.Context) (err error) {
 func (p *parts) close() error { return p.db.Close() }
 
 // sealedColumns are what is sealed anew after `sigra keys rotate`.
-func sealedColumns() []keyring.Column { return []keyring.Column{onetime.Sealed, mail.Sealed} }
+func sealedColumns() []keyring.Column {
+	return []keyring.Column{onetime.Sealed, mail.Sealed, totp.Sealed}
+}
 
 func sessionSettings(cfg *config.Config) session.Settings {
 	return session.Settings{

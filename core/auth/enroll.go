@@ -250,14 +250,11 @@ func (s *Service) showNew(ctx context.Context, a account.Account, f Factor, name
 			return "", nil, nil
 		}}, nil
 	case MethodPasskey:
-		reg, err := s.passkeys.VerifyRegistration(ctx, f.Ceremony, f.Credential)
+		reg, err := s.passkeys.VerifyRegistration(ctx, a.ID, f.Ceremony, f.Credential)
 		if err != nil {
 			return shown{}, err
 		}
 		return shown{method: f.Method, amr: []string{"hwk"}, spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
-			if reg.AccountID != a.ID {
-				return "foreign_passkey", errPasskey, nil
-			}
 			return "", nil, s.addPasskey(ctx, tx, a, reg, name, audit.Entry{Actor: user(a.ID)})
 		}}, nil
 	}

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 
 	"github.com/google/uuid"
 
@@ -45,7 +44,7 @@ func (s *Service) factorsOf(ctx context.Context, q store.Querier, accountID uuid
 	if f.TOTP, err = s.totp.Enrolled(ctx, q, accountID); err != nil {
 		return f, err
 	}
-	if f.Passkeys, err = s.passkeys.Count(ctx, q, accountID); err != nil {
+	if f.Passkeys, _, err = s.passkeys.Count(ctx, q, accountID); err != nil {
 		return f, err
 	}
 	f.RecoveryCodes, err = s.codes.Remaining(ctx, q, accountID)
@@ -89,7 +88,7 @@ type shown struct {
 }
 
 // show looks at a factor of an account. purpose binds a passkey's ceremony to what it was begun for.
-func (s *Service) show(ctx context.Context, a account.Account, f Factor, purpose string) (shown, error) {
+func (s *Service) show(ctx context.Context, a account.Account, f Factor, purpose passkey.Purpose) (shown, error) {
 	switch f.Method {
 	case MethodTOTP:
 		return shown{method: f.Method, amr: []string{"otp"}, spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
@@ -131,51 +130,58 @@ func (s *Service) spendRecoveryCode(ctx context.Context, tx *store.Tx, a account
 	return "", nil, s.notice(ctx, tx, a, mail.Letter{Purpose: mail.RecoveryCodeUsed, Count: left})
 }
 
-// showPasskey verifies what a passkey answered. accountID is whose it must be; the nil id takes anybody's.
-func (s *Service) showPasskey(ctx context.Context, accountID uuid.UUID, f Factor, purpose string) (shown, error) {
-	as, err := s.passkeys.VerifyLogin(ctx, f.Ceremony, purpose, f.Credential)
-	reason := ""
-	switch {
-	case err != nil && fault.KindOf(err) == fault.Internal:
+// showPasskey verifies what a passkey answered to a ceremony of an account.
+func (s *Service) showPasskey(ctx context.Context, accountID uuid.UUID, f Factor, purpose passkey.Purpose) (shown, error) {
+	as, err := s.passkeys.VerifyLogin(ctx, purpose, accountID, f.Ceremony, f.Credential)
+	reason := string(passkey.ReasonOf(err))
+	if err != nil && reason == "" {
 		return shown{}, err
-	case err != nil:
-		reason = passkey.Reason(err)
-	case accountID != uuid.Nil && as.AccountID != accountID:
-		reason = "foreign_passkey"
 	}
-	amr := []string{"hwk"}
-	if as.BackedUp { // it lives in more than one place: RFC 8176 "swk"
-		amr = []string{"swk"}
+	return s.verified(as, reason), nil
+}
+
+// verified is a passkey's answer that was verified, or was not, for a reason.
+func (s *Service) verified(as passkey.Assertion, reason string) shown {
+	sh := shown{method: MethodPasskey, amr: []string{"hwk"}, alone: as.TwoFactors}
+	if as.BackedUp {
+		sh.amr = []string{"swk"} // it is kept in more than one place: RFC 8176 §2
 	}
-	sh := shown{method: MethodPasskey, amr: amr, alone: as.UserVerified}
 	sh.spend = func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
 		if reason != "" {
 			return reason, errPasskey, nil
 		}
 		used, err := s.passkeys.Use(ctx, tx, as)
-		var f *fault.Error
-		if errors.As(err, &f) && f.Kind != fault.Internal {
-			return passkey.Reason(err), errPasskey, nil
-		}
-		if err != nil || !used.Regressed {
+		why := string(passkey.ReasonOf(err))
+		if err != nil && why == "" {
 			return "", nil, err
 		}
-		if err := s.record(ctx, tx, audit.Entry{
-			Action: "passkey.sign_count_regression", Actor: user(a.ID), AuthMethod: amr[0],
-			Targets:  []audit.Ref{{Type: "passkey", ID: as.PasskeyID.String()}, user(a.ID)},
-			Metadata: map[string]any{"stored": used.Stored, "presented": used.Presented, "blocked": used.Blocked},
-		}); err != nil {
-			return "", nil, err
+		if used.Regressed {
+			if err := s.cloneAlarm(ctx, tx, a, as, used, why != ""); err != nil {
+				return "", nil, err
+			}
 		}
-		if err := s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyCloneAlarm, Device: used.Name}); err != nil {
-			return "", nil, err
+		if passkey.Reason(why) == passkey.ReasonSignCount {
+			return why, errCloned, nil
 		}
-		if used.Blocked {
-			return "sign_count_regression", errCloned, nil
-		}
-		return "", nil, nil
+		return why, errPasskey, nil
 	}
-	return sh, nil
+	return sh
+}
+
+// cloneAlarm writes down that a passkey's counter did not rise, and tells the person (WebAuthn L3 §6.1.1).
+func (s *Service) cloneAlarm(ctx context.Context, tx *store.Tx, a account.Account, as passkey.Assertion, used passkey.Used, blocked bool) error {
+	if err := s.record(ctx, tx, audit.Entry{
+		Action: "passkey.sign_count_regression", Actor: user(a.ID), AuthMethod: "hwk",
+		Targets:  []audit.Ref{{Type: "passkey", ID: as.PasskeyID.String()}, user(a.ID)},
+		Metadata: map[string]any{"stored": used.Stored, "presented": used.Presented, "blocked": blocked},
+	}); err != nil {
+		return err
+	}
+	k, err := s.passkeys.Get(ctx, tx, a.ID, as.PasskeyID)
+	if err != nil {
+		return err
+	}
+	return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyCloneAlarm, Device: k.Name})
 }
 
 // factorFailed counts a factor that proved nothing and writes it down.

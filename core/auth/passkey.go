@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"slices"
 
 	"github.com/google/uuid"
 
@@ -26,7 +25,7 @@ func (s *Service) ways(ctx context.Context, tx *store.Tx, accountID uuid.UUID) (
 	if err != nil {
 		return 0, err
 	}
-	n, err := s.passkeys.Count(ctx, tx, accountID)
+	_, n, err := s.passkeys.Count(ctx, tx, accountID)
 	if err != nil {
 		return 0, err
 	}
@@ -44,6 +43,15 @@ func (s *Service) Passkeys(ctx context.Context, p session.Principal) ([]passkey.
 		return nil, err
 	}
 	return s.passkeys.List(ctx, s.db, a.ID)
+}
+
+// PasskeySignals is what a page of somebody's own tells their browser of their passkeys (WebAuthn L3 §5.1.10).
+func (s *Service) PasskeySignals(ctx context.Context, p session.Principal) (passkey.Signals, error) {
+	a, err := s.member(ctx, p)
+	if err != nil {
+		return passkey.Signals{}, err
+	}
+	return s.passkeys.Accepted(ctx, s.db, passkeyUser(a))
 }
 
 // BeginPasskey begins to add one. Conditional asks the browser to make it without a question, right after a sign-in with a password.
@@ -65,10 +73,7 @@ func (s *Service) AddPasskey(ctx context.Context, p session.Principal, f Factor,
 	if err != nil {
 		return err
 	}
-	reg, err := s.passkeys.VerifyRegistration(ctx, f.Ceremony, f.Credential)
-	if err == nil && reg.AccountID != a.ID {
-		err = errPasskey
-	}
+	reg, err := s.passkeys.VerifyRegistration(ctx, a.ID, f.Ceremony, f.Credential)
 	if err != nil {
 		return s.passkeyNotAdded(ctx, a, by(p), err)
 	}
@@ -89,7 +94,7 @@ func (s *Service) passkeyNotAdded(ctx context.Context, a account.Account, e audi
 		return why
 	}
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		e.Action, e.Reason, e.Targets = "passkey.register.failure", passkey.Reason(why), []audit.Ref{user(a.ID)}
+		e.Action, e.Reason, e.Targets = "passkey.register.failure", string(passkey.ReasonOf(why)), []audit.Ref{user(a.ID)}
 		return s.record(ctx, tx, e)
 	})
 	if err != nil {
@@ -120,7 +125,7 @@ func (s *Service) RenamePasskey(ctx context.Context, p session.Principal, id uui
 		return err
 	}
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.passkeys.Rename(ctx, tx, a.ID, id, name); err != nil {
+		if _, err := s.passkeys.Rename(ctx, tx, a.ID, id, name); err != nil {
 			return err
 		}
 		e := by(p)
@@ -140,20 +145,17 @@ func (s *Service) DeletePasskey(ctx context.Context, p session.Principal, id uui
 		if err != nil {
 			return err
 		}
-		list, err := s.passkeys.List(ctx, tx, a.ID)
+		gone, err := s.passkeys.Delete(ctx, tx, a.ID, id)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(list, func(k passkey.Passkey) bool { return k.ID == id })
-		if i < 0 {
-			return fault.New(fault.NotFound, "passkey_not_found", "There is no such passkey on this account.")
-		}
-		if err := s.passkeys.Delete(ctx, tx, a.ID, id); err != nil {
+		left, _, err := s.passkeys.Count(ctx, tx, a.ID)
+		if err != nil {
 			return err
 		}
-		if left, err := s.ways(ctx, tx, a.ID); err != nil {
+		if ways, err := s.ways(ctx, tx, a.ID); err != nil {
 			return err
-		} else if left == 0 {
+		} else if ways == 0 {
 			return errLastWay
 		}
 		if a.SecondFactor {
@@ -163,10 +165,10 @@ func (s *Service) DeletePasskey(ctx context.Context, p session.Principal, id uui
 		}
 		e := by(p)
 		e.Action, e.Targets = "passkey.delete", []audit.Ref{{Type: "passkey", ID: id.String()}, user(a.ID)}
-		e.Metadata = map[string]any{"remaining": len(list) - 1}
+		e.Metadata = map[string]any{"remaining": left}
 		if err := s.record(ctx, tx, e); err != nil {
 			return err
 		}
-		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyRemoved, Device: list[i].Name})
+		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyRemoved, Device: gone.Name})
 	})
 }

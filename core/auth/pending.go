@@ -98,7 +98,7 @@ func (s *Service) PendingPasskey(ctx context.Context, flow string) (c passkey.Ce
 		if w.Enroll {
 			c, err = s.passkeys.BeginRegistration(ctx, tx, passkeyUser(a), passkey.RegistrationOptions{})
 		} else {
-			c, err = s.passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkeySecond})
+			c, err = s.passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkey.PurposeSecondFactor, TrustUV: true})
 		}
 		return err
 	})
@@ -150,9 +150,9 @@ func (s *Service) FinishSignIn(ctx context.Context, f SecondFactor) (SignedIn, e
 	}
 	show := s.show
 	if w.Enroll {
-		show = func(ctx context.Context, a account.Account, x Factor, _ string) (shown, error) { return s.showNew(ctx, a, x, f.Name) }
+		show = func(ctx context.Context, a account.Account, x Factor, _ passkey.Purpose) (shown, error) { return s.showNew(ctx, a, x, f.Name) }
 	}
-	sh, err := show(ctx, a, f.Factor, passkeySecond)
+	sh, err := show(ctx, a, f.Factor, passkey.PurposeSecondFactor)
 	if err != nil {
 		return SignedIn{}, err
 	}

@@ -17,13 +17,6 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// What a passkey's ceremony is begun for. It is good for that only.
-const (
-	passkeyFirst  = "sign_in"
-	passkeySecond = "second_factor"
-	passkeyStepUp = "step_up"
-)
-
 // stepUpPurpose is what onetime keeps a mailed step-up code as.
 const stepUpPurpose onetime.Purpose = "step_up"
 
@@ -97,7 +90,7 @@ func (s *Service) StepUpPasskey(ctx context.Context, p session.Principal) (c pas
 		return c, err
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		c, err = s.passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkeyStepUp, RequireUV: !a.SecondFactor})
+		c, err = s.passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkey.PurposeStepUp, RequireUV: !a.SecondFactor})
 		return err
 	})
 	return c, err
@@ -243,7 +236,7 @@ func (s *Service) showStepUp(ctx context.Context, a account.Account, f Factor) (
 			return "", nil, s.onetime.Spend(ctx, tx, g)
 		}}, nil
 	}
-	return s.show(ctx, a, f, passkeyStepUp)
+	return s.show(ctx, a, f, passkey.PurposeStepUp)
 }
 
 func (s *Service) showPassword(ctx context.Context, a account.Account, given string) (shown, error) {

@@ -17,6 +17,8 @@ type Config struct {
 	Database     Database
 	Keyring      Keyring
 	Registration Registration
+	SignIn       SignIn
+	SecondFactor SecondFactor
 	Session      Session
 	Password     Password
 	RateLimit    RateLimit
@@ -73,6 +75,30 @@ type Registration struct {
 	CodeAttempts    int // wrong codes before a code is spent
 }
 
+// The values of SignIn.Suspicious.
+const (
+	SuspiciousOff    = "off"     // no second look at where sign-ins come from
+	SuspiciousNotify = "notify"  // written down, and told of by mail
+	SuspiciousStepUp = "step_up" // and the second factor is asked for, whatever browser is trusted
+)
+
+// SignIn is how people get in, and back in.
+type SignIn struct {
+	MagicLink        bool          // sign-in by a mailed link or code
+	MagicLinkTTL     time.Duration // of the link and the code
+	PasswordResetTTL time.Duration // of the link and the code to set a new password
+	EmailChangeTTL   time.Duration // for the new address to confirm, and the old one to undo
+	Suspicious       string        // a new browser on a new network: off, notify or step_up
+}
+
+// SecondFactor is what is asked for after the first factor.
+type SecondFactor struct {
+	Required     bool          // of everybody; who has none adds one at the next sign-in
+	TTL          time.Duration // from the first factor to the second
+	StepUpWindow time.Duration // how long a proof is fresh enough to change how one signs in
+	TrustDevice  time.Duration // how long a browser may be spared it; 0: never
+}
+
 // Session is how long a sign-in lasts.
 type Session struct {
 	IdleTimeout      time.Duration
@@ -103,6 +129,7 @@ type RateLimit struct {
 	SignIn          Rate // sign-in attempts per IP address
 	SignUp          Rate // sign-ups per IP address
 	AccountFailures Rate // failed sign-ins per account, on all nodes together
+	SecondFactor    Rate // wrong second factors and step-ups per account, on all nodes together
 	MailPerAddress  Rate // mails that strangers can have sent to one address
 }
 

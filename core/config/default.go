@@ -29,6 +29,18 @@ func Default() *Config {
 			ConfirmationTTL: 48 * time.Hour,
 			CodeAttempts:    5,
 		},
+		SignIn: SignIn{
+			MagicLink:        true,
+			MagicLinkTTL:     10 * time.Minute, // ASVS 5.0 6.5.5
+			PasswordResetTTL: time.Hour,
+			EmailChangeTTL:   day,
+			Suspicious:       SuspiciousNotify,
+		},
+		SecondFactor: SecondFactor{
+			TTL:          5 * time.Minute,
+			StepUpWindow: 5 * time.Minute,
+			TrustDevice:  30 * day,
+		},
 		Session: Session{
 			IdleTimeout:      30 * time.Minute, // ASVS 5.0 7.3.1
 			AbsoluteTimeout:  24 * time.Hour,   // ASVS 5.0 7.3.2
@@ -46,6 +58,7 @@ func Default() *Config {
 			SignIn:          Rate{30, time.Minute},
 			SignUp:          Rate{20, 10 * time.Minute},
 			AccountFailures: Rate{5, 15 * time.Minute},
+			SecondFactor:    Rate{5, 15 * time.Minute},
 			MailPerAddress:  Rate{3, 15 * time.Minute},
 		},
 		Mail:    Mail{From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true},

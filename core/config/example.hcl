@@ -74,6 +74,36 @@ registration {
   code_attempts = 5
 }
 
+sign_in {
+  # Sign-in by a mailed link or code, and how long both are good for.
+  magic_link     = true
+  magic_link_ttl = "10m"
+
+  # How long the link and code to set a new password are good for.
+  password_reset_ttl = "1h"
+
+  # How long a new address has to confirm a change, and the old one to undo it.
+  email_change_ttl = "24h"
+
+  # A sign-in from a new browser on a new network: "notify" writes it down and tells the person, "step_up" also asks for their
+  # second factor, "off" does neither.
+  suspicious = "notify"
+}
+
+second_factor {
+  # Ask everybody for a second factor. Who has none adds one at the next sign-in.
+  required = false
+
+  # From the first factor to the second.
+  ttl = "5m"
+
+  # What changes how somebody signs in needs a proof that is not older than this.
+  step_up_window = "5m"
+
+  # For how long people may have their browser spared the second factor. "0" asks every time.
+  trust_device = "30d"
+}
+
 session {
   # A session ends when it was not used for this long …
   idle_timeout = "30m"
@@ -113,6 +143,9 @@ rate_limit {
 
   # Failed sign-ins of one account, counted on all nodes together.
   account_failures = "5/15m"
+
+  # Wrong second factors of one account.
+  second_factor = "5/15m"
 
   # Mails that strangers can have sent to one address.
   mail_per_address = "3/15m"

@@ -26,6 +26,8 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("database", func(b *block) { readDatabase(b, &c.Database) })
 	b.nested("keyring", func(b *block) { readKeyring(b, &c.Keyring) })
 	b.nested("registration", func(b *block) { readRegistration(b, &c.Registration) })
+	b.nested("sign_in", func(b *block) { readSignIn(b, &c.SignIn) })
+	b.nested("second_factor", func(b *block) { readSecondFactor(b, &c.SecondFactor) })
 	b.nested("session", func(b *block) { readSession(b, &c.Session) })
 	b.nested("password", func(b *block) { readPassword(b, &c.Password) })
 	b.nested("rate_limit", func(b *block) { readRateLimit(b, &c.RateLimit) })
@@ -130,6 +132,21 @@ func readRegistration(b *block, r *Registration) {
 	b.number("code_attempts", &r.CodeAttempts, 1, 20, "")
 }
 
+func readSignIn(b *block, s *SignIn) {
+	b.boolean("magic_link", &s.MagicLink)
+	b.duration("magic_link_ttl", &s.MagicLinkTTL, time.Minute, time.Hour, "")
+	b.duration("password_reset_ttl", &s.PasswordResetTTL, 5*time.Minute, day, "")
+	b.duration("email_change_ttl", &s.EmailChangeTTL, 5*time.Minute, 30*day, "")
+	b.choice("suspicious", &s.Suspicious, SuspiciousOff, SuspiciousNotify, SuspiciousStepUp)
+}
+
+func readSecondFactor(b *block, s *SecondFactor) {
+	b.boolean("required", &s.Required)
+	b.duration("ttl", &s.TTL, time.Minute, time.Hour, "")
+	b.duration("step_up_window", &s.StepUpWindow, time.Minute, day, "")
+	b.duration("trust_device", &s.TrustDevice, time.Hour, 365*day, "to ask every time")
+}
+
 func readSession(b *block, s *Session) {
 	b.duration("idle_timeout", &s.IdleTimeout, time.Minute, 90*day, "")
 	b.duration("absolute_timeout", &s.AbsoluteTimeout, 5*time.Minute, 365*day, "")
@@ -156,6 +173,7 @@ func readRateLimit(b *block, r *RateLimit) {
 	b.rate("sign_in", &r.SignIn)
 	b.rate("sign_up", &r.SignUp)
 	b.rate("account_failures", &r.AccountFailures)
+	b.rate("second_factor", &r.SecondFactor)
 	b.rate("mail_per_address", &r.MailPerAddress)
 }
 

@@ -32,7 +32,7 @@ type PasskeySignIns interface {
 // Ceremony is what a browser needs to use or make a passkey.
 type Ceremony struct {
 	Ceremony string          `json:"ceremony" doc:"Names this ceremony. Send it with the credential; it is good once, for five minutes."`
-	Options  json.RawMessage `json:"options" doc:"What PublicKeyCredential.parseRequestOptionsFromJSON or parseCreationOptionsFromJSON takes (WebAuthn Level 3)."`
+	Options  json.RawMessage `json:"options" doc:"What navigator.credentials.get or create takes, as JSON: give publicKey to PublicKeyCredential.parseRequestOptionsFromJSON or parseCreationOptionsFromJSON (WebAuthn Level 3)."`
 }
 
 type ceremonyOutput struct{ Body Ceremony }
@@ -97,7 +97,11 @@ func totpOf(e totp.Enrollment, err error) (*totpOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &totpOutput{Body: TOTPEnrollment{Secret: e.Secret.Reveal(), URI: e.URI.Reveal(), PNG: e.PNG}}, nil
+	png, err := e.PNG()
+	if err != nil {
+		return nil, err
+	}
+	return &totpOutput{Body: TOTPEnrollment{Secret: e.Secret.Reveal(), URI: e.URI.Reveal(), PNG: png}}, nil
 }
 
 type passkeySignInInput struct {

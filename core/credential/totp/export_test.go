@@ -1,0 +1,4 @@
+package totp
+
+// CleanCode is for the fuzzer.
+var CleanCode = cleanCode
