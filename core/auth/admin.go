@@ -202,7 +202,7 @@ func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, user
 	if err := s.devices.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
-	if err := s.logins.Erase(ctx, tx, userID); err != nil {
+	if _, err := s.logins.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
 	if err := s.onetime.Forget(ctx, tx, userID, ""); err != nil {

@@ -133,11 +133,10 @@ func (s *Service) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 	}
 	demanded := gateStepUp != nil
 	if !demanded && s.set.SuspiciousStepUp && a.SecondFactor {
-		seen, err := s.devices.Look(ctx, tx, a.ID, p.device)
-		if err != nil {
+		var err error
+		if demanded, err = s.devices.Suspicious(ctx, tx, a.ID, p.device); err != nil {
 			return need{}, err
 		}
-		demanded = seen.Suspicious()
 	}
 	if !demanded && !a.SecondFactor && !s.set.RequireSecondFactor {
 		return need{}, nil

@@ -52,15 +52,19 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 			} else if !ok {
 				return refusal{reason: "account_" + string(a.Status), err: onetime.ErrInvalid}
 			}
-			if err := s.passwords.Set(ctx, tx, a.ID, u.Hash); err != nil {
-				return err
-			}
-			if err := s.onetime.Forget(ctx, tx, a.ID, ""); err != nil {
-				return err
-			}
 			// Whoever got in before the address was confirmed (deferred confirmation) is not necessarily its owner.
-			if _, err := s.sessions.RevokeAllIn(ctx, tx, a.ID, noSession); err != nil {
+			if err := s.reclaim(ctx, tx, a); err != nil {
 				return err
+			}
+			if u.Hash != "" {
+				if err := s.passwords.Set(ctx, tx, a.ID, u.Hash); err != nil {
+					return err
+				}
+			}
+			if u.Login != nil {
+				if err := s.link(ctx, tx, a, *u.Login); err != nil {
+					return err
+				}
 			}
 			return s.record(ctx, tx, audit.Entry{
 				Action: "auth.confirmation.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: amr,

@@ -49,17 +49,16 @@ func (s *Service) noticeDevice(ctx context.Context, tx *store.Tx, a account.Acco
 	return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.NewDevice})
 }
 
-// trust spares this browser the second factor for a while.
-func (s *Service) trust(ctx context.Context, tx *store.Tx, a account.Account, token string, sessionID uuid.UUID) error {
-	if s.set.TrustFor <= 0 {
-		return nil
+// trust spares this browser the second factor for a while, and gives it a new token.
+func (s *Service) trust(ctx context.Context, tx *store.Tx, a account.Account, token string, sessionID uuid.UUID) (renewed string, err error) {
+	t, err := s.devices.Trust(ctx, tx, a.ID, token)
+	if err != nil {
+		return "", err
 	}
-	if err := s.devices.Trust(ctx, tx, a.ID, token, s.now().Add(s.set.TrustFor)); err != nil {
-		return err
-	}
-	return s.record(ctx, tx, audit.Entry{
-		Action: "trusted_device.add", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: sessionID,
-		Metadata: map[string]any{"days": int(s.set.TrustFor.Hours() / 24)},
+	return t.Token, s.record(ctx, tx, audit.Entry{
+		Action: "trusted_device.add", Actor: user(a.ID), SessionID: sessionID,
+		Targets:  []audit.Ref{{Type: "device", ID: t.ID.String()}, user(a.ID)},
+		Metadata: map[string]any{"days": int(t.Until.Sub(s.now()).Hours() / 24)},
 	})
 }
 
@@ -103,13 +102,22 @@ func (s *Service) ForgetDevice(ctx context.Context, p session.Principal, id uuid
 	})
 }
 
+// deviceName says what a browser calls itself, for people to recognize it by.
+func deviceName(userAgent string) string {
+	browser, system := device.Describe(userAgent)
+	if browser == "" || system == "" {
+		return browser + system
+	}
+	return browser + ", " + system
+}
+
 // notice tells the person by mail of something about their account's security (ASVS 5.0 6.3.7), in the transaction of
 // what it tells of: when and from where, and where to undo it.
 func (s *Service) notice(ctx context.Context, tx *store.Tx, a account.Account, l mail.Letter) error {
 	info := request.From(ctx)
 	l.To, l.When, l.IP = a.Email, s.now(), info.IPString()
 	if l.Device == "" {
-		l.Device = device.Label(info.UserAgent)
+		l.Device = deviceName(info.UserAgent)
 	}
 	if l.Link == "" {
 		l.Link = s.set.BaseURL + "/account"

@@ -57,8 +57,10 @@ func (s *Service) RequestEmailChange(ctx context.Context, p session.Principal, t
 		if err != nil && !account.IsNotFound(err) {
 			return err
 		}
-		if err := s.onetime.Forget(ctx, tx, a.ID, emailPurpose); err != nil {
-			return err
+		for _, open := range []onetime.Purpose{emailPurpose, undoPurpose} {
+			if err := s.onetime.Forget(ctx, tx, a.ID, open); err != nil {
+				return err
+			}
 		}
 		r := onetime.Request{Purpose: emailPurpose, TTL: s.set.EmailChangeTTL, Flow: true, Payload: b}
 		free := taken.ID == noSession
@@ -75,7 +77,7 @@ func (s *Service) RequestEmailChange(ctx context.Context, p session.Principal, t
 		if err := s.enqueue(ctx, tx, l); err != nil {
 			return err
 		}
-		if err := s.notice(ctx, tx, a, mail.Letter{Purpose: mail.EmailChangeNotice}); err != nil {
+		if err := s.noticeWithUndo(ctx, tx, a, mail.EmailChangeNotice, b, email); err != nil {
 			return err
 		}
 		e := by(p)
@@ -124,13 +126,7 @@ func (s *Service) ConfirmEmailChange(ctx context.Context, current session.Princi
 		if err != nil {
 			return err
 		}
-		undo, err := s.onetime.Issue(ctx, tx, onetime.Request{Purpose: undoPurpose, AccountID: a.ID, TTL: s.set.EmailChangeTTL, Payload: g.Payload})
-		if err != nil {
-			return err
-		}
-		if err := s.notice(ctx, tx, a, mail.Letter{
-			Purpose: mail.EmailChanged, Link: s.set.BaseURL + "/account/email/undo?token=" + undo.Link, Valid: s.set.EmailChangeTTL,
-		}); err != nil { // a is as it was: to the old address
+		if err := s.noticeWithUndo(ctx, tx, a, mail.EmailChanged, g.Payload, to.To); err != nil { // a is as it was: to the old address
 			return err
 		}
 		return s.record(ctx, tx, audit.Entry{
@@ -157,8 +153,19 @@ func (s *Service) moveTo(ctx context.Context, tx *store.Tx, a account.Account, e
 	return s.sessions.RevokeAllIn(ctx, tx, a.ID, keep)
 }
 
-// UndoEmailChange gives the account its old address back, by the link that went there. Somebody else may have made
-// the change, so every session ends and the password too: the old address gets a link to set a new one.
+// noticeWithUndo tells the present address of a change, with a link to undo it.
+func (s *Service) noticeWithUndo(ctx context.Context, tx *store.Tx, a account.Account, purpose string, change []byte, to string) error {
+	undo, err := s.onetime.Issue(ctx, tx, onetime.Request{Purpose: undoPurpose, AccountID: a.ID, TTL: s.set.EmailChangeTTL, Payload: change})
+	if err != nil {
+		return err
+	}
+	return s.notice(ctx, tx, a, mail.Letter{
+		Purpose: purpose, Link: s.set.BaseURL + "/account/email/undo?token=" + undo.Link, Valid: s.set.EmailChangeTTL, Address: to,
+	})
+}
+
+// UndoEmailChange gives the account its old address back, or keeps it from being changed, by the link that went there. Somebody
+// else asked for the change in the account, so every session ends and the password too: the old address gets a link to set a new one.
 func (s *Service) UndoEmailChange(ctx context.Context, token string) error {
 	g, err := s.onetime.Look(ctx, undoPurpose, token)
 	if err != nil {

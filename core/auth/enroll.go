@@ -296,7 +296,15 @@ func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid
 		if err := s.record(ctx, tx, e); err != nil {
 			return err
 		}
-		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.MFARemoved, Method: "all"})
+		for _, m := range f.second() {
+			if m == MethodRecoveryCode {
+				continue // they stand in for the others
+			}
+			if err := s.notice(ctx, tx, a, mail.Letter{Purpose: mail.MFARemoved, Method: m}); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

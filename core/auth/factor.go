@@ -181,7 +181,7 @@ func (s *Service) cloneAlarm(ctx context.Context, tx *store.Tx, a account.Accoun
 	if err != nil {
 		return err
 	}
-	return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyCloneAlarm, Device: k.Name})
+	return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyCloneAlarm, Name: k.Name})
 }
 
 // factorFailed counts a factor that proved nothing and writes it down.

@@ -22,7 +22,7 @@ import (
 const linkPurpose onetime.Purpose = "link_login"
 
 var (
-	errLoginTaken = fault.New(fault.Conflict, "login_linked_elsewhere", "That login belongs to another account here.")
+	errAccountOff = fault.New(fault.Denied, "account_disabled", "This account is disabled.")
 	errNoEmail    = fault.New(fault.Denied, "no_email", "The provider did not say which e-mail address is yours, so no account can be made. Sign up with an address first, and link this login from your account.")
 	errUnverified = fault.New(fault.Denied, "email_unverified", "The provider has not verified your e-mail address. Verify it there, or sign up here first and link this login from your account.")
 	errNoSignUp   = fault.New(fault.Denied, "registration_closed", "There is no account for this login, and this service takes no sign-ups through it.")
@@ -40,6 +40,7 @@ type LinkWaiting struct {
 type Federated struct {
 	SignedIn SignedIn
 	Link     *LinkWaiting // set: no session; sign in with the account's own credential
+	Confirm  *Requested   // set: no session; the address gets a mail to confirm it, see Confirm
 }
 
 // SignInFederated takes what another provider vouched for. SignUp says whether it may make an account.
@@ -71,58 +72,89 @@ func (s *Service) FederatedFailed(ctx context.Context, provider, stage, reason s
 	return why
 }
 
+// situation gathers what the linking rule rests on, and the account that it would be about.
+func (s *Service) situation(ctx context.Context, q store.Querier, c federation.Claims, signUp bool) (federation.Situation, account.Account, error) {
+	sit := federation.Situation{Purpose: federation.SignIn, EmailVerified: c.EmailVerified, SignUp: signUp && !s.set.RegistrationClosed}
+	var owner, named account.Account
+	known, err := s.logins.Find(ctx, q, c)
+	if err != nil && !errors.Is(err, federation.ErrNotLinked) {
+		return sit, owner, err
+	}
+	if err == nil {
+		if owner, err = s.accounts.GetIn(ctx, q, known.AccountID); err != nil {
+			return sit, owner, err
+		}
+		sit.Owner, sit.EmailIsOwners = federation.Standing(owner.Status), c.Email != "" && owner.Email == c.Email
+	}
+	if c.EmailVerified && c.Email != "" {
+		if named, err = s.accounts.FindByEmailIn(ctx, q, c.Email); err != nil && !account.IsNotFound(err) {
+			return sit, owner, err
+		}
+		sit.ByEmail = federation.Standing(named.Status)
+		if named.Administrator && named.Status == account.Unconfirmed {
+			sit.ByEmail = federation.Disabled // it waits for the link it was given, and is not to be had otherwise
+		}
+	}
+	if owner.ID == uuid.Nil {
+		owner = named
+	}
+	return sit, owner, nil
+}
+
 func (s *Service) federated(ctx context.Context, c federation.Claims, signUp bool, device string) (Federated, error) {
-	known, err := s.logins.Find(ctx, s.db, c.Provider, c.Subject)
+	sit, a, err := s.situation(ctx, s.db, c, signUp)
 	if err != nil {
 		return Federated{}, err
 	}
-	if known.ID != uuid.Nil {
-		a, err := s.accounts.Get(ctx, known.AccountID)
-		if err != nil {
-			return Federated{}, err
+	d := federation.Decide(sit)
+	// What the decision rests on may change meanwhile: it is made again under the account's lock.
+	still := func(ctx context.Context, tx *store.Tx, a account.Account) error {
+		sit, now, err := s.situation(ctx, tx, c, signUp)
+		if err == nil && (federation.Decide(sit) != d || now.ID != a.ID) {
+			err = refusal{reason: "changed_meanwhile", err: errCredentials}
 		}
+		return err
+	}
+	switch d {
+	case federation.DoSignIn:
 		in, err := s.vouched(ctx, a, c, device, func(ctx context.Context, tx *store.Tx, a account.Account) error {
-			if now, err := s.logins.Find(ctx, tx, c.Provider, c.Subject); err != nil {
+			if err := still(ctx, tx, a); err != nil {
 				return err
-			} else if now.AccountID != a.ID {
-				return refusal{reason: "unlinked", err: errCredentials}
+			}
+			known, err := s.logins.Find(ctx, tx, c)
+			if err != nil {
+				return err
 			}
 			return s.logins.Touch(ctx, tx, known.ID)
 		})
 		return Federated{SignedIn: in}, err
-	}
-	email, err := account.ParseEmail(c.Email)
-	switch {
-	case c.Email == "" || err != nil:
-		return Federated{}, errNoEmail
-	case !c.EmailVerified:
-		return Federated{}, errUnverified // it is anybody's word
-	}
-	a, err := s.accounts.FindByEmailIn(ctx, s.db, email)
-	switch {
-	case err == nil && a.Status == account.Unconfirmed && !a.Administrator:
+	case federation.DoReclaim:
 		// Somebody signed up with an address that they never showed to be theirs. It is the one who comes now (pre-hijack).
 		in, err := s.vouched(ctx, a, c, device, func(ctx context.Context, tx *store.Tx, a account.Account) error {
-			if a.Status == account.Unconfirmed {
-				if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
-					return err
-				}
-				if err := s.reclaim(ctx, tx, a); err != nil {
-					return err
-				}
-				return s.link(ctx, tx, a, c)
+			if err := still(ctx, tx, a); err != nil {
+				return err
 			}
-			return refusal{reason: "confirmed_meanwhile", err: errCredentials}
+			if err := s.reclaim(ctx, tx, a); err != nil {
+				return err
+			}
+			if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
+				return err
+			}
+			return s.link(ctx, tx, a, c)
 		})
 		return Federated{SignedIn: in}, err
-	case err == nil:
+	case federation.DoProve:
 		return s.holdLink(ctx, a, c)
-	case !account.IsNotFound(err):
-		return Federated{}, err
-	case !signUp || s.set.RegistrationClosed:
-		return Federated{}, errNoSignUp
+	case federation.DoCreate:
+		return s.signUpFederated(ctx, c, device)
+	case federation.DoConfirm:
+		return s.confirmFederated(ctx, c)
+	case federation.RefuseDisabled:
+		return Federated{}, errAccountOff
+	case federation.RefuseUnconfirmed:
+		return Federated{}, errUnverified
 	}
-	return s.signUpFederated(ctx, email, c, device)
+	return Federated{}, errNoSignUp
 }
 
 // vouched completes a sign-in on the word of a provider.
@@ -142,15 +174,15 @@ func (s *Service) vouched(ctx context.Context, a account.Account, c federation.C
 }
 
 // signUpFederated makes an account whose address the provider has verified.
-func (s *Service) signUpFederated(ctx context.Context, email string, c federation.Claims, device string) (Federated, error) {
-	if err := s.askRegistration(ctx, email, "oauth", "fed"); err != nil {
+func (s *Service) signUpFederated(ctx context.Context, c federation.Claims, device string) (Federated, error) {
+	if err := s.askRegistration(ctx, c.Email, "oauth", "fed"); err != nil {
 		return Federated{}, err
 	}
 	var a account.Account
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var made bool
 		var err error
-		if a, made, err = s.accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Active}); err != nil {
+		if a, made, err = s.accounts.Create(ctx, tx, account.NewAccount{Email: c.Email, Status: account.Active}); err != nil {
 			return err
 		}
 		if !made {
@@ -165,16 +197,30 @@ func (s *Service) signUpFederated(ctx context.Context, email string, c federatio
 		})
 	})
 	if errors.Is(err, errTaken) {
-		if a, err = s.accounts.FindByEmailIn(ctx, s.db, email); err != nil {
-			return Federated{}, err
-		}
-		return s.holdLink(ctx, a, c)
+		return s.federated(ctx, c, true, device)
 	}
 	if err != nil {
 		return Federated{}, err
 	}
 	in, err := s.vouched(ctx, a, c, device, func(context.Context, *store.Tx, account.Account) error { return nil })
 	return Federated{SignedIn: in}, err
+}
+
+// confirmFederated makes an account for a login whose provider does not vouch for the address: a mail has to show that it is
+// the person's, as at any sign-up, and the answer tells nobody whether the address has an account.
+func (s *Service) confirmFederated(ctx context.Context, c federation.Claims) (Federated, error) {
+	email, err := account.ParseEmail(c.Email)
+	if err != nil {
+		return Federated{}, errNoEmail
+	}
+	if err := s.askRegistration(ctx, email, "oauth", "fed"); err != nil {
+		return Federated{}, err
+	}
+	flow, _, err := s.signUpFlow(ctx, unconfirmed{Email: email, Login: &c}, nil)
+	if err != nil {
+		return Federated{}, err
+	}
+	return Federated{Confirm: &Requested{Flow: flow.Flow}}, nil
 }
 
 var errTaken = errors.New("the address was taken meanwhile")
@@ -237,15 +283,8 @@ func (s *Service) linkWaiting(ctx context.Context, tx *store.Tx, a account.Accou
 
 // link binds a login elsewhere to an account, and tells the person.
 func (s *Service) link(ctx context.Context, tx *store.Tx, a account.Account, c federation.Claims) error {
-	if have, err := s.logins.Find(ctx, tx, c.Provider, c.Subject); err != nil {
-		return err
-	} else if have.ID != uuid.Nil {
-		if have.AccountID == a.ID {
-			return nil
-		}
-		return errLoginTaken
-	}
-	if _, err := s.logins.Link(ctx, tx, a.ID, c); err != nil {
+	_, made, err := s.logins.Link(ctx, tx, a.ID, c)
+	if err != nil || !made {
 		return err
 	}
 	if err := s.record(ctx, tx, audit.Entry{
@@ -267,12 +306,23 @@ func (s *Service) LinkLogin(ctx context.Context, p session.Principal, c federati
 		if err != nil {
 			return err
 		}
-		return s.link(ctx, tx, a, c)
+		switch d := federation.Decide(federation.Situation{
+			Purpose: federation.Link, SignedIn: federation.Standing(a.Status), SameAccount: true,
+		}); d {
+		case federation.DoLink:
+		case federation.RefuseUnconfirmed:
+			return errConfirmFirst
+		default:
+			return session.ErrUnauthenticated
+		}
+		return s.link(ctx, tx, a, c) // which knows whose login it is
 	})
 }
 
+var errConfirmFirst = fault.New(fault.Conflict, "confirm_first", "Confirm your e-mail address first.")
+
 // Logins lists the logins elsewhere of who is signed in.
-func (s *Service) Logins(ctx context.Context, p session.Principal) ([]federation.Login, error) {
+func (s *Service) Logins(ctx context.Context, p session.Principal) ([]federation.Identity, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return nil, err
@@ -309,9 +359,12 @@ func (s *Service) UnlinkLogin(ctx context.Context, p session.Principal, id uuid.
 	})
 }
 
+// providerTitle is what people call a provider.
 func (s *Service) providerTitle(name string) string {
-	if s.set.ProviderTitle == nil {
-		return name
+	for _, p := range s.logins.Providers() {
+		if p.Name == name {
+			return p.Title
+		}
 	}
-	return s.set.ProviderTitle(name)
+	return name
 }

@@ -128,6 +128,12 @@ func (s *Service) reclaim(ctx context.Context, tx *store.Tx, a account.Account) 
 	if err := s.accounts.SetSecondFactor(ctx, tx, a.ID, false); err != nil {
 		return err
 	}
+	if _, err := s.logins.Erase(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	if err := s.devices.Erase(ctx, tx, a.ID); err != nil {
+		return err
+	}
 	if err := s.onetime.Forget(ctx, tx, a.ID, ""); err != nil {
 		return err
 	}

@@ -115,7 +115,7 @@ func (s *Service) addPasskey(ctx context.Context, tx *store.Tx, a account.Accoun
 	if err := s.record(ctx, tx, e); err != nil {
 		return err
 	}
-	return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyAdded, Device: k.Name})
+	return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyAdded, Name: k.Name})
 }
 
 // RenamePasskey gives one of somebody's own another name.
@@ -169,6 +169,6 @@ func (s *Service) DeletePasskey(ctx context.Context, p session.Principal, id uui
 		if err := s.record(ctx, tx, e); err != nil {
 			return err
 		}
-		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyRemoved, Device: gone.Name})
+		return s.notice(ctx, tx, a, mail.Letter{Purpose: mail.PasskeyRemoved, Name: gone.Name})
 	})
 }

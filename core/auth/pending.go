@@ -214,7 +214,7 @@ func (s *Service) finish(ctx context.Context, tx *store.Tx, a account.Account, g
 	out, err := s.begin(ctx, tx, a, p, session.Grant{
 		Account: a, AAL: session.AAL2, AMR: with(with(w.AMR, sh.amr...), "mfa"), Persistent: w.Persistent,
 	}, false)
-	if err != nil || !f.Trust {
+	if err != nil || !f.Trust || s.set.TrustFor <= 0 {
 		out.Codes = codes
 		return out, err
 	}
@@ -222,7 +222,7 @@ func (s *Service) finish(ctx context.Context, tx *store.Tx, a account.Account, g
 	if out.Device != "" {
 		token = out.Device
 	}
-	if err := s.trust(ctx, tx, a, token, out.Principal.SessionID); err != nil {
+	if out.Device, err = s.trust(ctx, tx, a, token, out.Principal.SessionID); err != nil {
 		return SignedIn{}, err
 	}
 	out.Codes = codes

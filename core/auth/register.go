@@ -11,6 +11,7 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
@@ -62,43 +63,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err := s.askRegistration(ctx, email, "password", "pwd"); err != nil {
 		return Registered{}, err
 	}
-	kept, err := json.Marshal(unconfirmed{Email: email, Hash: hash})
-	if err != nil {
-		return Registered{}, err
-	}
-	var flow onetime.Issued
-	var up signUp
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if err := s.mails.Fail(ctx, tx, email); err != nil {
-			return err
-		}
-		if up, err = s.signUp(ctx, tx, email); err != nil {
-			return err
-		}
-		subject := uuid.Nil // a decoy
-		if up.open {
-			subject = up.account.ID
-		}
-		flow, err = s.onetime.Issue(ctx, tx, onetime.Request{
-			Purpose: confirmPurpose, AccountID: subject, TTL: s.set.ConfirmationTTL, Flow: true, Payload: kept,
-		})
-		if err != nil {
-			return err
-		}
-		if up.made && s.set.DeferConfirmation {
-			if err := s.passwords.Set(ctx, tx, up.account.ID, hash); err != nil {
-				return err
-			}
-		}
-		if err := s.enqueue(ctx, tx, s.signUpLetter(email, up, flow)); err != nil {
-			return err
-		}
-		e := s.signUpEntry(up)
-		if e.Action != "auth.confirmation_request" {
-			e.Metadata = screened.Meta(e.Metadata)
-		}
-		return s.record(ctx, tx, e)
-	})
+	flow, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Hash: hash}, screened.Meta)
 	if err != nil {
 		return Registered{}, err
 	}
@@ -118,10 +83,52 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	return out, nil
 }
 
+// signUpFlow makes the account, or finds who has the address, and sends the mail, with the same statements for every address. meta
+// adds to the audit row; it may be nil.
+func (s *Service) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[string]any) map[string]any) (flow onetime.Issued, up signUp, err error) {
+	kept, err := json.Marshal(u)
+	if err != nil {
+		return flow, up, err
+	}
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if err := s.mails.Fail(ctx, tx, u.Email); err != nil {
+			return err
+		}
+		if up, err = s.signUp(ctx, tx, u.Email); err != nil {
+			return err
+		}
+		subject := uuid.Nil // a decoy
+		if up.open {
+			subject = up.account.ID
+		}
+		flow, err = s.onetime.Issue(ctx, tx, onetime.Request{
+			Purpose: confirmPurpose, AccountID: subject, TTL: s.set.ConfirmationTTL, Flow: true, Payload: kept,
+		})
+		if err != nil {
+			return err
+		}
+		if up.made && s.set.DeferConfirmation && u.Hash != "" {
+			if err := s.passwords.Set(ctx, tx, up.account.ID, u.Hash); err != nil {
+				return err
+			}
+		}
+		if err := s.enqueue(ctx, tx, s.signUpLetter(u.Email, up, flow)); err != nil {
+			return err
+		}
+		e := s.signUpEntry(up, u)
+		if meta != nil && e.Action != "auth.confirmation_request" {
+			e.Metadata = meta(e.Metadata)
+		}
+		return s.record(ctx, tx, e)
+	})
+	return flow, up, err
+}
+
 // unconfirmed is what a sign-up keeps, sealed, until it is confirmed.
 type unconfirmed struct {
-	Email string `json:"email"`
-	Hash  string `json:"hash"` // becomes the account's password
+	Email string             `json:"email"`
+	Hash  string             `json:"hash,omitempty"`  // becomes the account's password
+	Login *federation.Claims `json:"login,omitempty"` // becomes a login of the account
 }
 
 func unconfirmedOf(g onetime.Grant) (u unconfirmed, err error) {
@@ -198,14 +205,18 @@ func (s *Service) signUpLetter(email string, up signUp, flow onetime.Issued) mai
 	}
 }
 
-func (s *Service) signUpEntry(up signUp) audit.Entry {
+func (s *Service) signUpEntry(up signUp, u unconfirmed) audit.Entry {
 	confirmation := "required"
 	if s.set.DeferConfirmation {
 		confirmation = "deferred"
 	}
+	method, amr := "password", "pwd"
+	if u.Login != nil {
+		method, amr = "oauth", "fed"
+	}
 	e := audit.Entry{
-		Action: "auth.register.success", Actor: anonymous, Targets: []audit.Ref{user(up.account.ID)}, AuthMethod: "pwd",
-		Metadata: map[string]any{"method": "password", "confirmation": confirmation},
+		Action: "auth.register.success", Actor: anonymous, Targets: []audit.Ref{user(up.account.ID)}, AuthMethod: amr,
+		Metadata: map[string]any{"method": method, "confirmation": confirmation},
 	}
 	switch {
 	case up.made:
@@ -214,7 +225,7 @@ func (s *Service) signUpEntry(up signUp) audit.Entry {
 		e.Metadata = map[string]any{"channel": "mail"}
 	default:
 		e.Action, e.Reason = "auth.register.failure", "email_taken"
-		e.Metadata = map[string]any{"method": "password"}
+		e.Metadata = map[string]any{"method": method}
 	}
 	return e
 }

@@ -47,8 +47,6 @@ type Settings struct {
 	Suspicious          bool          // write down sign-ins from a new browser on a new network
 	SuspiciousStepUp    bool          // and ask for the second factor there, whatever browser is trusted
 	LinkTTL             time.Duration // 15 min, for a login elsewhere to wait for the account's own credential
-
-	ProviderTitle func(name string) string // what people call a provider; nil: its name
 }
 
 // withDefaults fills in what is zero.
@@ -98,11 +96,11 @@ type Config struct {
 	Codes     *recoverycode.Store
 	Passkeys  *passkey.Store
 	Devices   *device.Store
-	Logins    *federation.Logins
+	Logins    *federation.Service
 	Audit     Recorder
 	Mail      *mail.Queue
-	Letters   *mail.Letters
-	Gates     *gate.Table // nil: no gates
+	Letters   *mail.Letters // nil: the built-in ones
+	Gates     *gate.Table   // nil: no gates
 	Failures  Limit       // failed proofs of a password per address; nil: no limit
 	Factors   Limit       // failed second factors and step-ups per account; nil: no limit
 	Mails     Limit       // mails that strangers can have sent to one address; nil: no limit
@@ -122,7 +120,7 @@ type Service struct {
 	codes     *recoverycode.Store
 	passkeys  *passkey.Store
 	devices   *device.Store
-	logins    *federation.Logins
+	logins    *federation.Service
 	audit     Recorder
 	mail      *mail.Queue
 	letters   *mail.Letters
@@ -146,7 +144,7 @@ func New(cfg Config) (*Service, error) {
 	for part, missing := range map[string]bool{
 		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
 		"sessions": cfg.Sessions == nil, "authenticator apps": cfg.TOTP == nil, "recovery codes": cfg.Codes == nil, "passkeys": cfg.Passkeys == nil,
-		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil, "letters": cfg.Letters == nil,
+		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("auth: %s: needed", part)
@@ -156,6 +154,11 @@ func New(cfg Config) (*Service, error) {
 	u, err := url.Parse(set.BaseURL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("auth: links need a base url such as https://auth.example.org, not %q", set.BaseURL)
+	}
+	if cfg.Letters == nil {
+		if cfg.Letters, err = mail.NewLetters(mail.LettersConfig{Service: set.ServiceName}); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Gates == nil {
 		cfg.Gates = &gate.Table{}
@@ -244,6 +247,6 @@ func (s *Service) write(ctx context.Context, l mail.Letter) (mail.Message, error
 // from says in a letter when and from where it was caused.
 func (s *Service) from(ctx context.Context, l mail.Letter) mail.Letter {
 	info := request.From(ctx)
-	l.When, l.IP, l.Device = s.now(), info.IPString(), device.Label(info.UserAgent)
+	l.When, l.IP, l.Device = s.now(), info.IPString(), deviceName(info.UserAgent)
 	return l
 }

@@ -118,7 +118,7 @@ func (s *Service) StepUpMail(ctx context.Context, p session.Principal) (flow str
 			return err
 		}
 		flow = out.Flow
-		return s.enqueue(ctx, tx, mail.Letter{Purpose: mail.OTP, To: a.Email, Code: out.Code, Valid: s.set.StepUpWindow})
+		return s.enqueue(ctx, tx, mail.Letter{Purpose: mail.OTP, To: a.Email, Link: s.set.BaseURL + "/step-up", Code: out.Code, Valid: s.set.StepUpWindow})
 	})
 	return flow, err
 }

@@ -27,6 +27,8 @@ type Config struct {
 	Events       Events
 	Logging      Logging
 	Telemetry    Telemetry
+	// Providers are the provider blocks, in the order of the file.
+	Providers []Provider
 	// Plugins are the plugin blocks, in the order of the file.
 	Plugins []Plugin
 }

@@ -1,9 +1,11 @@
 package config_test
 
 import (
+	"crypto/elliptic"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -101,7 +103,7 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 	setting := regexp.MustCompile(`^\s*# {1,3}(\s*)((#? ?[a-z_0-9]+ += .*)|([a-z_0-9]+ ("[a-z._]+" )?\{.*)|\})$`)
 	drop := map[string]bool{"trusted_proxies = []": true}
 	for _, line := range strings.Split(src, "\n") {
-		if drop[strings.TrimSpace(line)] || strings.Contains(line, "insecure_unpinned") || strings.Contains(line, "reattach") {
+		if drop[strings.TrimSpace(line)] || strings.Contains(line, "insecure_unpinned") || strings.Contains(line, "reattach") || strings.Contains(line, "preset") {
 			continue
 		}
 		if m := setting.FindStringSubmatch(line); m != nil {
@@ -111,13 +113,19 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 	}
 	text := strings.Join(out, "\n")
 	cert, key := certificate(t, dir)
-	text = strings.NewReplacer("/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key,
+	apple := filepath.Join(dir, "apple.p8")
+	if err := os.WriteFile(apple, []byte(p8(t, elliptic.P256())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text = strings.NewReplacer("/run/secrets/AuthKey_F6G7H8I9J0.p8", apple, "/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key,
 		`file("/run/secrets/sigra-root-key-2025")`, fmt.Sprintf("%q", otherKey[:64]), "http://localhost:8484", "https://localhost:8484").Replace(text)
 	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_EVENTS_TOKEN="+eventsToken,
-		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db")
+		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GOOGLE_CLIENT_ID=g", "EX_GOOGLE_CLIENT_SECRET=g", "EX_MICROSOFT_CLIENT_ID=m", "EX_MICROSOFT_CLIENT_SECRET=m",
+		"EX_WORK_CLIENT_SECRET=w", "EX_FORGE_CLIENT_SECRET=f", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db")
 	if c.Keyring.RootKey.IsZero() || len(c.Keyring.OldRootKeys) != 1 || c.Database.URL.IsZero() || c.Events.Token.IsZero() || len(c.Telemetry.OTLP.Headers) != 1 ||
 		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].User != "nobody" ||
-		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256, CPU: 0.5}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 {
+		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256, CPU: 0.5}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
+		len(c.Providers) != 5 || len(c.Providers[4].AuthorizeParams) != 1 || c.Providers[2].PrivateKey.IsZero() || c.Providers[4].Claims.Picture != "avatar.url" {
 		t.Errorf("not every commented setting was read:\n%s\n%+v", text, c)
 	}
 }

@@ -196,6 +196,63 @@ telemetry {
   # }
 }
 
+# Sign-in with other services. Each has a client registered there, whose redirect address is BASE_URL/login/callback/NAME;
+# docs/recipes/social.md leads through it. `sigra provider check NAME` tells whether it works.
+#
+# provider "google" {
+#   client_id     = env("GOOGLE_CLIENT_ID")
+#   client_secret = env("GOOGLE_CLIENT_SECRET")
+#   prompt        = "select_account"
+# }
+#
+# provider "microsoft" {
+#   client_id     = env("MICROSOFT_CLIENT_ID")
+#   client_secret = env("MICROSOFT_CLIENT_SECRET")
+#   tenant        = "common" # or your own tenant's id: only its people then
+# }
+#
+# provider "apple" {
+#   client_id   = "com.example.web"
+#   team_id     = "A1B2C3D4E5"
+#   key_id      = "F6G7H8I9J0"
+#   private_key = file("/run/secrets/AuthKey_F6G7H8I9J0.p8")
+# }
+#
+# # Any OpenID Connect provider.
+# provider "work" {
+#   title         = "Example Inc." # on the button
+#   issuer        = "https://id.example.com"
+#   client_id     = "sigra"
+#   client_secret = env("WORK_CLIENT_SECRET")
+#   scopes        = ["openid", "email", "profile"]
+#   trust_email   = false # true: its word that an address is verified is believed
+#   sign_up       = true  # false: no accounts come from here, only those that are linked sign in
+#   enabled       = true  # false: not offered
+# }
+#
+# # An OAuth 2.0 provider without discovery.
+# provider "forge" {
+#   # preset      = "github" # which of the known providers it is; a label that is a preset's name says so already
+#   authorize_url = "https://forge.example.com/oauth/authorize"
+#   token_url     = "https://forge.example.com/oauth/token"
+#   userinfo_url  = "https://forge.example.com/api/user"
+#   token_auth    = "basic" # or "post", or "none" for a client without a secret
+#   client_id     = "sigra"
+#   client_secret = env("FORGE_CLIENT_SECRET")
+#   # More for the address that browsers are sent to.
+#   authorize_params = { audience = "sigra" }
+#
+#   # Where things stand in the answer of userinfo_url.
+#   claims {
+#     subject        = "id"
+#     email          = "email"
+#     email_verified = "email_verified"
+#     name           = "display_name"
+#     picture        = "avatar.url"
+#     locale         = "locale"
+#   }
+# }
+
 # Plugins. Each is a process of its own; delete its block and Sigra runs on without it.
 
 # A timeline of who did what, at /threadline. It is part of Sigra's binary and has defaults for everything.

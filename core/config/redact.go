@@ -18,6 +18,8 @@ func secretName(name string) bool {
 	switch name {
 	case "root_key", "old_root_keys", "headers", "dsn":
 		return true
+	case "token_url", "token_auth": // where a provider's tokens come from, and how
+		return false
 	}
 	if strings.HasSuffix(name, "key") || strings.HasSuffix(name, "keys") {
 		return true

@@ -36,6 +36,9 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("events", func(b *block) { readEvents(b, &c.Events) })
 	b.nested("logging", func(b *block) { readLogging(b, &c.Logging) })
 	b.nested("telemetry", func(b *block) { readTelemetry(b, &c.Telemetry) })
+	b.labelled("provider", "google", checkProviderName, func(b *block, label string) {
+		c.Providers = append(c.Providers, readProvider(b, label))
+	})
 	b.labelled("plugin", "threadline", checkPluginName, func(b *block, label string) {
 		c.Plugins = append(c.Plugins, readPlugin(b, label))
 	})

@@ -102,7 +102,7 @@ func (c *Catalogues) For(tag Tag) *Language {
 }
 
 // suggestion names the key that was probably meant.
-func suggestion(key string, keys map[string]map[string]entry) string {
+func suggestion(key string, keys texts) string {
 	best, least := "", 4
 	for k := range keys {
 		if d := levenshtein.Distance(key, k, levenshtein.NewParams().MaxCost(least)); d < least || d == least && best != "" && k < best {

@@ -14,10 +14,11 @@ const count = "count"
 
 // Language is one catalogue, with English behind it for what it lacks. Safe for concurrent use.
 type Language struct {
-	tag     Tag
-	rtl     bool
-	texts   map[string]map[string]entry // by key and plural form
-	english *Language                   // nil: this is it
+	tag      Tag
+	rtl      bool
+	texts    func() texts
+	replaced texts     // by the site, before texts is called for the first time
+	english  *Language // nil: this is it
 }
 
 // Tag is the language's BCP 47 tag.
@@ -57,26 +58,12 @@ func (l *Language) Plural(key string, n int, args ...any) string {
 
 // Has reports whether there is a text, in this language or in English.
 func (l *Language) Has(key string) bool {
-	return len(l.texts[key]) > 0 || l.english != nil && l.english.Has(key)
-}
-
-// placeholders are the names that a text may have, in any of its forms.
-func (l *Language) placeholders(key string) []string {
-	var out []string
-	for _, e := range l.texts[key] {
-		for _, n := range e.names() {
-			if !slices.Contains(out, n) {
-				out = append(out, n)
-			}
-		}
-	}
-	slices.Sort(out)
-	return out
+	return len(l.texts()[key]) > 0 || l.english != nil && l.english.Has(key)
 }
 
 func (l *Language) write(key string, n *int, args []any) (string, error) {
-	texts := l.texts[key]
-	if len(texts) == 0 {
+	entries := l.texts()[key]
+	if len(entries) == 0 {
 		if l.english != nil {
 			return l.english.write(key, n, args)
 		}
@@ -86,8 +73,8 @@ func (l *Language) write(key string, n *int, args []any) (string, error) {
 	if n != nil {
 		which = form(l.tag, *n)
 	}
-	e, ok := texts[which]
-	if !ok {
+	at := slices.IndexFunc(entries, func(e entry) bool { return e.form == which })
+	if at < 0 {
 		return "⟨" + key + "⟩", fmt.Errorf("the text %s: counted and plain texts are different things", key)
 	}
 	var err error
@@ -95,7 +82,7 @@ func (l *Language) write(key string, n *int, args []any) (string, error) {
 		err = fmt.Errorf("the text %s: placeholders are names and values in turn", key)
 	}
 	var b strings.Builder
-	for _, p := range e.parts {
+	for _, p := range entries[at].parts {
 		if p.name == "" {
 			b.WriteString(p.words)
 			continue
@@ -172,8 +159,8 @@ func (s Strict) Plural(key string, n int, args ...any) (string, error) { return 
 // Places says in which file each text stands, by key, for tests and tools.
 func (l *Language) Places() map[string]string {
 	out := map[string]string{}
-	for key := range l.texts {
-		out[key] = l.first(key).file
+	for key, entries := range l.texts() {
+		out[key] = entries[0].file
 	}
 	return out
 }

@@ -9,8 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
-	"golang.org/x/text/feature/plural"
 	"golang.org/x/text/language"
 )
 
@@ -23,44 +23,84 @@ const Source = "en"
 // mostErrors bounds how much a broken file has to say.
 const mostErrors = 20
 
-// Load reads the built-in catalogues and, where override is not nil, those that replace texts or add languages. Every mistake is an *Error with file
-// and line; several are joined.
+// Load prepares the built-in catalogues and reads, where override is not nil, those that replace texts or add languages. Every mistake is an
+// *Error with file and line; several are joined. A built-in language is read when it is first used: that it has no mistakes is tested.
 func Load(override fs.FS) (*Catalogues, error) {
-	builtin, err := fs.Sub(messages, "messages")
+	languages, err := builtin()
 	if err != nil {
 		return nil, err
 	}
-	languages, errs := readAll(builtin)
-	english := languages[Source]
-	for _, l := range languages {
-		errs = append(errs, l.complete(english)...)
-	}
-	if override != nil && len(errs) == 0 {
-		over, oerrs := readAll(override)
-		errs = append(errs, oerrs...)
-		for code, l := range over {
-			errs = append(errs, l.known(english)...)
-			if have := languages[code]; have != nil {
-				have.replace(l)
+	if override != nil {
+		over, errs := readAll(override)
+		english := languages[Source].texts()
+		for code, t := range over {
+			tag := language.Make(code)
+			errs = append(errs, known(tag, t, english)...)
+			if l := languages[code]; l != nil {
+				l.replaced = t
 			} else {
-				languages[code] = l
+				languages[code] = newLanguage(tag, func() texts { return t })
 			}
 		}
-	}
-	if len(errs) > 0 {
-		slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-		return nil, errors.Join(errs[:min(len(errs), mostErrors)]...)
+		if len(errs) > 0 {
+			return nil, join(errs)
+		}
 	}
 	return newCatalogues(languages), nil
 }
 
+// Verify reads a whole set of catalogues, such as Messages, and reports whatever is not as doc.go says of what is built in.
+func Verify(root fs.FS) error {
+	languages, errs := readAll(root)
+	english := languages[Source]
+	for code, t := range languages {
+		tag := language.Make(code)
+		errs = append(append(errs, known(tag, t, english)...), complete(tag, t, english)...)
+	}
+	return join(errs)
+}
+
+// Messages are the built-in message files, to start from when replacing them.
+func Messages() fs.FS {
+	sub, err := fs.Sub(messages, "messages")
+	if err != nil {
+		panic(err) // the path is a constant and valid
+	}
+	return sub
+}
+
+func builtin() (map[string]*Language, error) {
+	root := Messages()
+	folders, err := fs.ReadDir(root, ".")
+	if err != nil {
+		return nil, fmt.Errorf("message catalogues: %w", err)
+	}
+	out := map[string]*Language{}
+	for _, f := range folders {
+		tag := language.Make(f.Name())
+		out[f.Name()] = newLanguage(tag, sync.OnceValue(func() texts {
+			t, _ := readLanguage(root, tag) // without mistakes: see Verify
+			return t
+		}))
+	}
+	return out, nil
+}
+
+func join(errs []error) error {
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs[:min(len(errs), mostErrors)]...)
+}
+
+// texts are the entries of a catalogue by key: one, or one per plural form.
+type texts map[string][]entry
+
 // readAll reads a folder of languages.
-func readAll(root fs.FS) (map[string]*Language, []error) {
+func readAll(root fs.FS) (map[string]texts, []error) {
 	folders, err := fs.ReadDir(root, ".")
 	if err != nil {
 		return nil, []error{fmt.Errorf("message catalogues: %w", err)}
 	}
-	out := map[string]*Language{}
+	out := map[string]texts{}
 	var errs []error
 	for _, f := range folders {
 		if strings.HasPrefix(f.Name(), ".") {
@@ -77,17 +117,17 @@ func readAll(root fs.FS) (map[string]*Language, []error) {
 			errs = append(errs, &Error{File: f.Name(), Problem: "the folder is not named by a language, such as de or pt-BR"})
 			continue
 		}
-		l, lerrs := readLanguage(root, tag)
-		out[tag.String()], errs = l, append(errs, lerrs...)
+		t, terrs := readLanguage(root, tag)
+		out[tag.String()], errs = t, append(errs, terrs...)
 	}
 	return out, errs
 }
 
-func readLanguage(root fs.FS, tag Tag) (*Language, []error) {
-	l := &Language{tag: tag, rtl: rightToLeft(tag), texts: map[string]map[string]entry{}}
+func readLanguage(root fs.FS, tag Tag) (texts, []error) {
+	t := texts{}
 	files, err := fs.ReadDir(root, tag.String())
 	if err != nil {
-		return l, []error{fmt.Errorf("message catalogue: %w", err)}
+		return t, []error{fmt.Errorf("message catalogue: %w", err)}
 	}
 	var errs []error
 	for _, f := range files {
@@ -103,108 +143,76 @@ func readLanguage(root fs.FS, tag Tag) (*Language, []error) {
 		entries, perrs := parse(name, src)
 		errs = append(errs, perrs...)
 		for _, e := range entries {
-			if err := l.add(e); err != nil {
+			if err := t.add(e); err != nil {
 				errs = append(errs, err)
 			}
 		}
 	}
-	return l, append(errs, l.checkForms()...)
+	return t, append(errs, t.checkForms(tag)...)
 }
 
-func (l *Language) add(e entry) error {
-	have := l.texts[e.key]
-	for form, old := range have {
+func (t texts) add(e entry) error {
+	for _, old := range t[e.key] {
 		switch {
-		case form == e.form:
-			return e.wrong("%s stands a second time; the first is in %s, line %d", label(e.key, form), old.file, old.line)
-		case form == noForm || e.form == noForm:
+		case old.form == e.form:
+			return e.wrong("%s stands a second time; the first is in %s, line %d", e.label(), old.file, old.line)
+		case old.form == noForm || e.form == noForm:
 			return e.wrong("%s stands with plural forms and without; the other is in %s, line %d", e.key, old.file, old.line)
 		}
 	}
-	if have == nil {
-		have = map[string]entry{}
-		l.texts[e.key] = have
-	}
-	have[e.form] = e
+	t[e.key] = append(t[e.key], e)
 	return nil
 }
 
-func label(key, form string) string {
-	if form == noForm {
-		return key
-	}
-	return key + "[" + form + "]"
-}
-
 // checkForms wants exactly the plural forms that the language's rules use.
-func (l *Language) checkForms() (errs []error) {
-	needs := forms(l.tag)
-	for key, texts := range l.texts {
-		if _, plain := texts[noForm]; plain {
+func (t texts) checkForms(tag Tag) (errs []error) {
+	var needs []string
+	for key, entries := range t {
+		if entries[0].form == noForm {
 			continue
 		}
-		e := l.first(key)
+		if needs == nil {
+			needs = forms(tag)
+		}
 		for _, form := range needs {
-			if _, ok := texts[form]; !ok {
-				errs = append(errs, e.wrong("%s is missing: numbers have the forms %s in this language", label(key, form), strings.Join(needs, ", ")))
+			if !slices.ContainsFunc(entries, func(e entry) bool { return e.form == form }) {
+				errs = append(errs, entries[0].wrong("%s[%s] is missing: numbers have the forms %s in this language", key, form, strings.Join(needs, ", ")))
 			}
 		}
-		for form, e := range texts {
-			if !slices.Contains(needs, form) {
-				errs = append(errs, e.wrong("%s is never used: numbers have the forms %s in this language", label(key, form), strings.Join(needs, ", ")))
+		for _, e := range entries {
+			if !slices.Contains(needs, e.form) {
+				errs = append(errs, e.wrong("%s is never used: numbers have the forms %s in this language", e.label(), strings.Join(needs, ", ")))
 			}
 		}
 	}
 	return errs
 }
 
-// first is the entry of a key that stands first, for where to point at.
-func (l *Language) first(key string) entry {
-	return slices.MinFunc(slices.Collect(maps.Values(l.texts[key])), func(a, b entry) int {
-		if a.file != b.file {
-			return strings.Compare(a.file, b.file)
-		}
-		return a.line - b.line
-	})
-}
-
-// forms are the plural forms that whole numbers have in a language.
-func forms(tag Tag) []string {
-	used := map[string]bool{}
-	for n := range 1001 {
-		used[form(tag, n)] = true
-	}
-	used[form(tag, 1_000_000)] = true
+// placeholders are the names that a text has, in any of its forms.
+func (t texts) placeholders(key string) []string {
 	var out []string
-	for _, f := range []string{"zero", "one", "two", "few", "many", "other"} {
-		if used[f] {
-			out = append(out, f)
+	for _, e := range t[key] {
+		for _, n := range e.names() {
+			if !slices.Contains(out, n) {
+				out = append(out, n)
+			}
 		}
 	}
+	slices.Sort(out)
 	return out
 }
 
-func form(tag Tag, n int) string {
-	if n < 0 {
-		n = -n
-	}
-	return formNames[plural.Cardinal.MatchPlural(tag, n%10_000_000, 0, 0, 0, 0)]
-}
-
-// complete reports what a built-in language lacks of English or has beyond it.
-func (l *Language) complete(english *Language) []error {
-	errs := l.known(english)
-	for key := range english.texts {
-		texts, ok := l.texts[key]
-		if !ok {
-			e := english.first(key)
-			errs = append(errs, &Error{File: l.tag.String(), Problem: fmt.Sprintf("%s is missing; English has it in %s, line %d", key, e.file, e.line)})
+// complete reports what a language lacks of English.
+func complete(tag Tag, t, english texts) (errs []error) {
+	for key, source := range english {
+		if len(t[key]) == 0 {
+			errs = append(errs, &Error{File: tag.String(), Problem: fmt.Sprintf("%s is missing; English has it in %s, line %d", key, source[0].file, source[0].line)})
 			continue
 		}
-		for form, e := range texts {
+		for _, e := range t[key] {
 			for _, name := range english.placeholders(key) {
-				if !slices.Contains(e.names(), name) && !(name == count && slices.Contains([]string{"zero", "one", "two"}, form)) {
-					errs = append(errs, e.wrong("%s lacks the placeholder {%s}", label(key, form), name))
+				if !slices.Contains(e.names(), name) && !(name == count && slices.Contains([]string{"zero", "one", "two"}, e.form)) {
+					errs = append(errs, e.wrong("%s lacks the placeholder {%s}", e.label(), name))
 				}
 			}
 		}
@@ -213,24 +221,24 @@ func (l *Language) complete(english *Language) []error {
 }
 
 // known reports keys and placeholders that English doesn't have.
-func (l *Language) known(english *Language) (errs []error) {
-	for key, texts := range l.texts {
-		source, ok := english.texts[key]
-		_, sourcePlain := source[noForm]
+func known(tag Tag, t, english texts) (errs []error) {
+	for key, entries := range t {
+		source := english[key]
+		if len(source) == 0 {
+			errs = append(errs, entries[0].wrong("there is no text %s%s", key, suggestion(key, english)))
+			continue
+		}
 		names := english.placeholders(key)
-		for form, e := range texts {
+		for _, e := range entries {
 			switch {
-			case !ok:
-				errs = append(errs, e.wrong("there is no text %s%s", key, suggestion(key, english.texts)))
-				continue
-			case sourcePlain && form != noForm:
+			case source[0].form == noForm && e.form != noForm:
 				errs = append(errs, e.wrong("%s has no plural forms", key))
-			case !sourcePlain && form == noForm:
-				errs = append(errs, e.wrong("%s needs its plural forms: %s", key, strings.Join(forms(l.tag), ", ")))
+			case source[0].form != noForm && e.form == noForm:
+				errs = append(errs, e.wrong("%s needs its plural forms: %s", key, strings.Join(forms(tag), ", ")))
 			}
 			for _, name := range e.names() {
 				if !slices.Contains(names, name) {
-					errs = append(errs, e.wrong("%s has the placeholder {%s}, and there is %s", label(key, form), name, list(names)))
+					errs = append(errs, e.wrong("%s has the placeholder {%s}, and there is %s", e.label(), name, list(names)))
 				}
 			}
 		}
@@ -245,5 +253,16 @@ func list(names []string) string {
 	return "only {" + strings.Join(names, "}, {") + "}"
 }
 
-// replace takes over what another file of the same language says.
-func (l *Language) replace(by *Language) { maps.Copy(l.texts, by.texts) }
+// newLanguage makes a language whose texts are read when they are needed.
+func newLanguage(tag Tag, read func() texts) *Language {
+	l := &Language{tag: tag, rtl: rightToLeft(tag)}
+	l.texts = sync.OnceValue(func() texts {
+		t := read()
+		if l.replaced != nil {
+			t = maps.Clone(t)
+			maps.Copy(t, l.replaced)
+		}
+		return t
+	})
+	return l
+}

@@ -30,9 +30,25 @@ func files(m map[string]string) fs.FS {
 	return out
 }
 
-// Load itself wants every built-in language complete, so this fails with the line to mend.
-func TestLoad_everyLanguageIsComplete(t *testing.T) {
+// Every language has every key of English, with the same placeholders and the forms of its own numbers. This fails with the lines to mend.
+func TestVerify(t *testing.T) {
 	t.Parallel()
+	if err := lang.Verify(lang.Messages()); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct{ english, german, want string }{
+		{"a.b = x\na.c = y", "a.b = x", "de: a.c is missing; English has it in en/x.txt, line 2"},
+		{"a.b = x", "a.b = x\na.c = y", "de/x.txt:2: there is no text a.c; did you mean a.b?"},
+		{"a.b = {x} {y}", "a.b = {y}", "de/x.txt:1: a.b lacks the placeholder {x}"},
+		{"a.b[one] = one\na.b[other] = {count}", "a.b[one] = eins\na.b[other] = viele", "de/x.txt:2: a.b[other] lacks the placeholder {count}"},
+		{"a.b[one] = one\na.b[other] = {count} {x}", "a.b[one] = eins {x}\na.b[other] = {count} {x}", "en/x.txt:1: a.b[one] lacks the placeholder {x}"},
+		{"a.b[one] = one\na.b[other] = {count}", "a.b[one] = eins\na.b[other] = {count}", ""},
+	} {
+		err := lang.Verify(files(map[string]string{"en/x.txt": c.english, "de/x.txt": c.german}))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {
+			t.Errorf("%s: %v, want %s", c.german, err, c.want)
+		}
+	}
 	c := load(t, nil)
 	if got := c.Codes(); !slices.Equal(got, []string{"ar", "de", "en", "es", "fr"}) {
 		t.Fatalf("%v", got)
@@ -123,5 +139,11 @@ func TestLoad_mistakes(t *testing.T) {
 	}
 	if _, err := lang.Load(files(map[string]string{"de/x.txt": "language.name = " + strings.Repeat("x", 4000)})); err != nil {
 		t.Errorf("the longest text: %v", err)
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	for b.Loop() {
+		load(b, nil)
 	}
 }

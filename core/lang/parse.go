@@ -2,11 +2,12 @@ package lang
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/feature/plural"
 )
 
 // Bounds of a file; a catalogue is some hundred lines.
@@ -29,12 +30,48 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Problem)
 }
 
-var (
-	keyPattern  = regexp.MustCompile(`^[a-z0-9_]+(\.[a-z0-9_]+)+$`)
-	namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	// formNames are CLDR's plural forms, in x/text's order.
-	formNames = []string{"other", "zero", "one", "two", "few", "many"}
-)
+// formNames are CLDR's plural forms, in x/text's order.
+var formNames = []string{"other", "zero", "one", "two", "few", "many"}
+
+// isWord reports whether s is of a-z, 0-9 and _.
+func isWord(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' })
+}
+
+// isKey reports whether s is words with dots between them.
+func isKey(s string) bool {
+	words := 0
+	for w := range strings.SplitSeq(s, ".") {
+		if !isWord(w) {
+			return false
+		}
+		words++
+	}
+	return words > 1
+}
+
+// form is the plural form of a number.
+func form(tag Tag, n int) string {
+	if n < 0 {
+		n = -n
+	}
+	return formNames[plural.Cardinal.MatchPlural(tag, n%10_000_000, 0, 0, 0, 0)]
+}
+
+// forms are the plural forms that whole numbers have in a language.
+func forms(tag Tag) []string {
+	used := map[string]bool{form(tag, 1_000_000): true}
+	for n := range 201 {
+		used[form(tag, n)] = true
+	}
+	var out []string
+	for _, f := range []string{"zero", "one", "two", "few", "many", "other"} {
+		if used[f] {
+			out = append(out, f)
+		}
+	}
+	return out
+}
 
 const noForm = "" // the form of a text that is not counted
 
@@ -51,6 +88,14 @@ type entry struct {
 
 func (e entry) wrong(format string, args ...any) *Error {
 	return &Error{File: e.file, Line: e.line, Problem: fmt.Sprintf(format, args...)}
+}
+
+// label is the key as it stands in the file.
+func (e entry) label() string {
+	if e.form == noForm {
+		return e.key
+	}
+	return e.key + "[" + e.form + "]"
 }
 
 // names are the placeholders of an entry, each once.
@@ -130,7 +175,7 @@ func parseEntry(key, text string) (e entry, problem string) {
 		}
 	}
 	switch {
-	case !keyPattern.MatchString(e.key):
+	case !isKey(e.key):
 		return e, fmt.Sprintf("%q is not a key: words of a-z, 0-9 and _ with dots between them", e.key)
 	case text == "":
 		return e, e.key + " has no text"
@@ -181,7 +226,7 @@ func parseText(text string) (parts []part, problem string) {
 		if !ok {
 			return nil, "has a { that is never closed; a brace itself is written {{"
 		}
-		if !namePattern.MatchString(name) {
+		if !isWord(name) {
 			return nil, fmt.Sprintf("has the placeholder {%s}: a name of a-z, 0-9 and _ is needed; a brace itself is written {{", name)
 		}
 		flush()

@@ -1,122 +1,236 @@
 package mail
 
 import (
-	"bytes"
-	"embed"
-	"errors"
 	"fmt"
-	html "html/template"
+	"net/netip"
+	"net/url"
 	"strings"
-	text "text/template"
 	"time"
+	"unicode"
 )
 
 // The purposes of the core's own messages.
 const (
-	ConfirmEmail      = "confirm_email"
-	AlreadyRegistered = "already_registered"
-	PasswordSetLink   = "password_set_link"
-	PasswordChanged   = "password_changed"
-	AccountDeleted    = "account_deleted"
+	ConfirmEmail         = "confirm_email"          // link and code, to who signed up
+	AlreadyRegistered    = "already_registered"     // what the owner gets instead
+	PasswordSetLink      = "password_set_link"      // by an administrator
+	PasswordReset        = "password_reset"         // link and code
+	PasswordChanged      = "password_changed"       // notice
+	MagicLink            = "magic_link"             // link and code, with who asked
+	OTP                  = "otp"                    // code for a step-up by mail
+	EmailChangeConfirm   = "email_change_confirm"   // link and code, to the new address
+	EmailChangeNotice    = "email_change_notice"    // to the old address, with the undo link
+	EmailChanged         = "email_changed"          // to the new address, or, with Valid, to the old one with the undo link
+	EmailChangeUndone    = "email_change_undone"    // to the old address, which is the address again
+	NewDevice            = "new_device"             // a new or suspicious sign-in
+	MFAAdded             = "mfa_added"              // which Method
+	MFARemoved           = "mfa_removed"            // which Method
+	PasskeyAdded         = "passkey_added"          // which Name
+	PasskeyRemoved       = "passkey_removed"        // which Name
+	PasskeyCloneAlarm    = "passkey_clone_alarm"    // which Name
+	RecoveryCodeUsed     = "recovery_code_used"     // Count are left
+	RecoveryCodesRenewed = "recovery_codes_renewed" // notice
+	OAuthLinked          = "oauth_linked"           // which Provider
+	OAuthUnlinked        = "oauth_unlinked"         // which Provider
+	Lockout              = "lockout"                // sign-in was slowed
+	TokenCreated         = "token_created"          // which Name
+	DeletionScheduled    = "deletion_scheduled"     // on which day it is Due
+	AccountDeleted       = "account_deleted"        // the last one
+	Test                 = "test"                   // sent by an administrator to see whether mail arrives
 )
 
-var purposes = []string{ConfirmEmail, AlreadyRegistered, PasswordSetLink, PasswordChanged, AccountDeleted}
+// The methods that notices about second factors speak of.
+const (
+	MethodTOTP          = "totp"
+	MethodPasskey       = "passkey"
+	MethodRecoveryCodes = "recovery_codes"
+	MethodEmail         = "email"
+)
 
-//go:embed letters
-var letters embed.FS
+// fewCodes is from when on recovery codes are said to run out.
+const fewCodes = 3
 
-// Letter is what the core's own messages are written from. Which fields one uses is up to its text.
+// Letter is what the core's own messages are written from. Which fields one needs is in the purposes' table below; a missing one is an
+// error. When, Device and IP are shown where they are set.
 type Letter struct {
-	Purpose string
-	To      string // an address
-	Link    string // secret, where it carries a token
-	Code    string // secret
-	Valid   time.Duration
-	When    time.Time
-	IP      string
+	Purpose  string
+	To       string // an address
+	Language string // BCP 47, as the person chose it; empty: the default
+	// Link is where to confirm, sign in or set things right. Secret, where it carries a token. It never has the code in it.
+	Link     string
+	Code     string        // secret
+	Valid    time.Duration // of link and code
+	When     time.Time
+	Due      time.Time // when it will happen
+	IP       string
+	Device   string // the browser in words, such as "Firefox on Linux"
+	Method   string // MethodTOTP …
+	Provider string // a provider's display name
+	Name     string // what the owner calls a passkey or a token
+	Address  string // the other address of a change
+	Count    int    // of recovery codes left
 }
 
-// Letters writes messages. Safe for concurrent use.
-type Letters struct {
-	service string
-	text    map[string]*text.Template
-	html    map[string]*html.Template
+// field names a field of Letter that a purpose can't do without.
+type field uint8
+
+const (
+	link field = 1 << iota
+	code
+	valid
+	when
+	due
+	method
+	provider
+)
+
+// purposes say what each message needs. Those with a code show a person who asked for it; all others are notices.
+var purposes = []struct {
+	name  string
+	needs field
+}{
+	{ConfirmEmail, link | code | valid},
+	{AlreadyRegistered, link},
+	{PasswordSetLink, link | valid},
+	{PasswordReset, link | code | valid},
+	{PasswordChanged, link | when},
+	{MagicLink, link | code | valid | when},
+	{OTP, link | code | valid},
+	{EmailChangeConfirm, link | code | valid},
+	{EmailChangeNotice, link | valid | when},
+	{EmailChanged, link | when},
+	{EmailChangeUndone, link | when},
+	{NewDevice, link | when},
+	{MFAAdded, link | when | method},
+	{MFARemoved, link | when | method},
+	{PasskeyAdded, link | when},
+	{PasskeyRemoved, link | when},
+	{PasskeyCloneAlarm, link | when},
+	{RecoveryCodeUsed, link | when},
+	{RecoveryCodesRenewed, link | when},
+	{OAuthLinked, link | when | provider},
+	{OAuthUnlinked, link | when | provider},
+	{Lockout, link | when},
+	{TokenCreated, link | when},
+	{DeletionScheduled, link | due},
+	{AccountDeleted, when},
+	{Test, when},
 }
 
-// NewLetters reads the texts and writes each once, so that a mistake in them shows at start and not in a flow.
-func NewLetters(service string) (*Letters, error) {
-	if !line(service) {
-		return nil, errors.New("mail: the service's name has a line break, a control character or is not UTF-8")
+// Purposes are the names of all the core's own messages.
+func Purposes() []string {
+	out := make([]string, len(purposes))
+	for i, p := range purposes {
+		out[i] = p.name
 	}
-	l := &Letters{service: service, text: map[string]*text.Template{}, html: map[string]*html.Template{}}
+	return out
+}
+
+func needs(purpose string) (field, bool) {
 	for _, p := range purposes {
-		var err error
-		if l.text[p], err = text.New(p+".txt").Option("missingkey=error").ParseFS(letters, "letters/"+p+".txt"); err != nil {
-			return nil, fmt.Errorf("mail %s: %w", p, err)
-		}
-		if l.html[p], err = html.New("layout.html").Option("missingkey=error").ParseFS(letters, "letters/layout.html", "letters/"+p+".html"); err != nil {
-			return nil, fmt.Errorf("mail %s: %w", p, err)
-		}
-		m, err := l.Write(Letter{Purpose: p, To: "somebody@example.org", Link: "https://example.org/x", Code: "000000", Valid: time.Hour, When: time.Unix(0, 0)})
-		if err != nil {
-			return nil, err
-		}
-		m.From = Address{Address: "somebody@example.org"}
-		if err := m.check(); err != nil {
-			return nil, fmt.Errorf("mail %s: %w", p, err)
+		if p.name == purpose {
+			return p.needs, true
 		}
 	}
-	return l, nil
+	return 0, false
 }
 
-type view struct {
-	Letter
-	Service, Subject, Language, Validity, When string
-}
-
-// Write makes the message. The first line of a text is the subject, and the second is empty.
-func (l *Letters) Write(d Letter) (Message, error) {
-	t, ok := l.text[d.Purpose]
+// check reports the first thing the letter lacks.
+func (d Letter) check() error {
+	need, ok := needs(d.Purpose)
 	if !ok {
-		return Message{}, fmt.Errorf("no mail for the purpose %q", d.Purpose)
+		return fmt.Errorf("no mail for the purpose %q", d.Purpose)
 	}
-	v := view{Letter: d, Service: l.service, Language: "en", Validity: span(d.Valid), When: d.When.UTC().Format("2 January 2006 at 15:04 UTC")}
-	var b bytes.Buffer
-	if err := t.Execute(&b, v); err != nil {
-		return Message{}, fmt.Errorf("write mail %s: %w", d.Purpose, err)
-	}
-	subject, body, _ := strings.Cut(b.String(), "\n")
-	v.Subject = strings.TrimSpace(subject)
-	b.Reset()
-	if err := l.html[d.Purpose].Execute(&b, v); err != nil {
-		return Message{}, fmt.Errorf("write mail %s: %w", d.Purpose, err)
-	}
-	m := Message{
-		Purpose: d.Purpose, To: Address{Address: d.To}, Subject: v.Subject, Text: strings.TrimLeft(body, "\n"), HTML: b.String(), Language: v.Language,
-		Variables: map[string]string{"service": l.service},
-	}
-	for k, val := range map[string]string{"link": d.Link, "code": d.Code, "ip": d.IP} {
-		if val != "" {
-			m.Variables[k] = val
+	for _, f := range []struct {
+		field
+		name  string
+		there bool
+	}{
+		{link, "Link", d.Link != ""}, {code, "Code", d.Code != ""}, {valid, "Valid", d.Valid > 0}, {when, "When", !d.When.IsZero()},
+		{due, "Due", !d.Due.IsZero()}, {method, "Method", d.Method != ""}, {provider, "Provider", d.Provider != ""},
+	} {
+		if need&f.field != 0 && !f.there {
+			return fmt.Errorf("mail %s: %s is missing", d.Purpose, f.name)
 		}
 	}
-	if d.Valid > 0 {
-		m.Variables["validity"] = v.Validity
+	if d.Link == "" {
+		return nil
 	}
-	if !d.When.IsZero() {
-		m.Variables["when"] = d.When.UTC().Format(time.RFC3339)
+	if u, err := url.Parse(d.Link); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return fmt.Errorf("mail %s: the link is no https or http URL", d.Purpose)
 	}
-	return m, nil
+	return nil
 }
 
-// span says a duration for people: "48 hours", "10 minutes".
-func span(d time.Duration) string {
-	n, unit := int(d/time.Hour), "hour"
-	if d < 2*time.Hour {
-		n, unit = int(d/time.Minute), "minute"
+// tame makes what came from outside fit for a mail that carries our name: one short line in which nothing looks like a link, so that
+// a stranger can't have us deliver one by what their browser or passkey is called.
+func tame(s string) string {
+	var out []rune
+	runes := []rune(oneLine(s))
+	for i, r := range runes {
+		if len(out) >= maxWords {
+			out = append(out, '…')
+			break
+		}
+		switch {
+		case r == '/' && i+1 < len(runes) && runes[i+1] == '/', r == '@', r == '<', r == '>':
+			continue
+		}
+		out = append(out, r)
+		if (r == '.' || r == ':') && i+1 < len(runes) && unicode.IsLetter(runes[i+1]) {
+			out = append(out, ' ') // a name of a host or a scheme would be made a link by mail programs
+		}
 	}
-	if n != 1 {
-		unit += "s"
+	return string(out)
+}
+
+const maxWords = 60
+
+// oneLine replaces whatever can't be seen by spaces.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }), " ")
+}
+
+// address is an IP address in its usual form, or tamed text where it is none.
+func address(s string) string {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Unmap().WithZone("").String()
 	}
-	return fmt.Sprintf("%d %s", n, unit)
+	return tame(s)
+}
+
+// Sample is a letter with something in every field, for previews and for trying templates out. Base is where its link leads.
+func Sample(purpose, base string) Letter {
+	at := time.Date(2026, 2, 1, 3, 4, 0, 0, time.UTC)
+	d := Letter{
+		Purpose: purpose, To: "ada@example.org", Link: strings.TrimRight(base, "/") + "/example?token=not-a-token", When: at, IP: "192.0.2.17", Device: "Firefox on Linux",
+	}
+	need, _ := needs(purpose)
+	if need&code != 0 {
+		d.Code = "123456"
+	}
+	if need&valid != 0 {
+		d.Valid = 10 * time.Minute
+	}
+	switch purpose {
+	case MFAAdded, MFARemoved:
+		d.Method = MethodTOTP
+	case PasskeyAdded, PasskeyRemoved, PasskeyCloneAlarm:
+		d.Name = "Ada's laptop"
+	case TokenCreated:
+		d.Name = "backup job"
+	case OAuthLinked, OAuthUnlinked:
+		d.Provider = "Google"
+	case EmailChangeNotice, EmailChanged:
+		d.Address, d.Valid = "lovelace@example.org", 24*time.Hour
+	case RecoveryCodeUsed:
+		d.Count = fewCodes
+	case DeletionScheduled:
+		d.Due = at.AddDate(0, 0, 30)
+	case ConfirmEmail, PasswordSetLink:
+		d.Valid = 48 * time.Hour
+	case AccountDeleted, Test:
+		d.Link, d.IP, d.Device = "", "", ""
+	}
+	return d
 }

@@ -1,0 +1,145 @@
+package mail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/lang"
+)
+
+// maxLetterSubject is how long a subject gets before it is cut: what mail programs show at most.
+const maxLetterSubject = 100
+
+// LettersConfig of Letters.
+type LettersConfig struct {
+	Service    string           // the service's name, as people know it
+	Catalogues *lang.Catalogues // nil: the built-in ones
+	Templates  fs.FS            // files that replace templates of the same names; nil: none
+}
+
+// Letters writes messages in all languages there are. Safe for concurrent use.
+type Letters struct {
+	service    string
+	catalogues *lang.Catalogues
+	templates  map[string]func() (written, error)
+}
+
+// NewLetters makes Letters. With templates of the site's own it writes each message once in each language, so that a mistake in them shows at
+// start and not in a flow; an error names the file and the line. What is built in is tested and not read before it is used.
+func NewLetters(cfg LettersConfig) (*Letters, error) {
+	if !line(cfg.Service) || cfg.Service == "" {
+		return nil, errors.New("mail: the service's name is empty, has a line break or a control character, or is not UTF-8")
+	}
+	l := &Letters{service: cfg.Service, catalogues: cfg.Catalogues}
+	var err error
+	if l.catalogues == nil {
+		if l.catalogues, err = lang.Load(nil); err != nil {
+			return nil, err
+		}
+	}
+	if l.templates, err = readTemplates(cfg.Templates); err != nil {
+		return nil, err
+	}
+	if cfg.Templates == nil {
+		return l, nil
+	}
+	for _, p := range Purposes() {
+		for _, in := range l.catalogues.All() {
+			d := Sample(p, "https://example.org")
+			d.Language = in.Code()
+			if err := l.try(d); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return l, nil
+}
+
+// try writes a letter and looks whether what the person needs is in both parts.
+func (l *Letters) try(d Letter) error {
+	m, err := l.Write(d)
+	if err != nil {
+		return err
+	}
+	m.From = Address{Address: "somebody@example.org"}
+	if err := m.check(); err != nil {
+		return fmt.Errorf("mail %s: %w", d.Purpose, err)
+	}
+	for _, part := range []struct{ name, body string }{{".txt", m.Text}, {".html", m.HTML}} {
+		for what, v := range map[string]string{"link": d.Link, "code": d.Code} {
+			if !strings.Contains(part.body, v) {
+				return fmt.Errorf("mail template %s%s: the %s is not in the message", d.Purpose, part.name, what)
+			}
+		}
+	}
+	return nil
+}
+
+// Languages are the codes of the languages that letters can be written in.
+func (l *Letters) Languages() []string { return l.catalogues.Codes() }
+
+// Write makes the message.
+func (l *Letters) Write(d Letter) (Message, error) {
+	if err := d.check(); err != nil {
+		return Message{}, err
+	}
+	d.Device, d.Name, d.Provider, d.Address, d.IP = tame(d.Device), tame(d.Name), tame(d.Provider), oneLine(d.Address), address(d.IP)
+	t, err := l.templates[d.Purpose]()
+	if err != nil {
+		return Message{}, err
+	}
+	in := l.catalogues.For(l.catalogues.Match("", d.Language))
+	v := view{Letter: d, Service: l.service, Lang: in.Code(), Dir: in.Direction(), language: in}
+	subject, err := v.Own("subject")
+	if err != nil {
+		return Message{}, fmt.Errorf("mail %s: %w", d.Purpose, err)
+	}
+	v.Subject = shorten(subject)
+	m := Message{Purpose: d.Purpose, To: Address{Address: d.To}, Subject: v.Subject, Language: in.Code(), Variables: l.variables(d, in)}
+	var b bytes.Buffer
+	if err := t.text.Execute(&b, v); err != nil {
+		return Message{}, templateError(err)
+	}
+	m.Text = wrap(b.String())
+	b.Reset()
+	if err := t.html.Execute(&b, v); err != nil {
+		return Message{}, templateError(err)
+	}
+	m.HTML = b.String()
+	return m, nil
+}
+
+// variables are what a mailer that writes messages of its own gets.
+func (l *Letters) variables(d Letter, in *lang.Language) map[string]string {
+	out := map[string]string{"service": l.service}
+	for k, v := range map[string]string{
+		"link": d.Link, "code": d.Code, "ip": d.IP, "device": d.Device, "method": d.Method, "provider": d.Provider, "name": d.Name, "address": d.Address,
+	} {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	if d.Valid > 0 {
+		out["validity"] = in.Span(d.Valid)
+	}
+	if d.Purpose == RecoveryCodeUsed {
+		out["count"] = fmt.Sprint(d.Count)
+	}
+	for k, t := range map[string]time.Time{"when": d.When, "due": d.Due} {
+		if !t.IsZero() {
+			out[k] = t.UTC().Format(time.RFC3339)
+		}
+	}
+	return out
+}
+
+func shorten(subject string) string {
+	if r := []rune(subject); len(r) > maxLetterSubject {
+		return strings.TrimRight(string(r[:maxLetterSubject-1]), " ") + "…"
+	}
+	return subject
+}
