@@ -218,6 +218,13 @@ func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics
 	if err := a.sessions.Configure(sessionSettings(next)); err != nil {
 		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Session settings kept as they were", Detail: err.Error()})
 	}
+	if directory, err := newDirectory(a.cfg.Server.BaseURL, next.Providers); err != nil {
+		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Providers kept as they were", Detail: err.Error()})
+	} else {
+		was := a.federation.Directory()
+		a.federation.Use(directory)
+		was.Close()
+	}
 	if a.cert != nil {
 		if err := a.cert.Reload(); err != nil {
 			diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "TLS certificate kept as it was", Detail: err.Error()})
@@ -269,7 +276,7 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	defer end()
 	workers, background := errgroup.WithContext(background)
 	for name, run := range map[string]func(context.Context) error{
-		"relay": a.relay.Run, "mail": a.mail.Run, "sessions": a.sessions.Run, "auth": a.auth.Run, "keyring": a.keys.Run,
+		"relay": a.relay.Run, "mail": a.mail.Run, "sessions": a.sessions.Run, "auth": a.auth.Run, "federation": a.federation.Run, "keyring": a.keys.Run,
 		"telemetry": a.runTelemetry, "reseal": a.runReseal, "rate limits": a.pruneLimits,
 	} {
 		workers.Go(func() error {

@@ -19,7 +19,9 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/event"
+	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
@@ -36,7 +38,7 @@ import (
 func schema() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations,
-		password.Migrations, totp.Migrations, recoverycode.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations,
+		password.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations, federation.Migrations,
 	}
 }
 
@@ -47,22 +49,23 @@ type parts struct {
 	log      hclog.Logger
 	registry prometheus.Registerer
 
-	db        *store.DB
-	keys      *keyring.Ring
-	leases    *lease.Store
-	audit     *audit.Log
-	events    *event.Store
-	relay     *relay.Relay
-	accounts  *account.Store
-	passwords *password.Store
-	onetime   *onetime.Store
-	sessions  *session.Store
-	inbox     *mail.Inbox
-	mail      *mail.Queue
-	gates     *gate.Table
-	failures  *ratelimit.Account
-	mails     *ratelimit.Account
-	auth      *auth.Service
+	db         *store.DB
+	keys       *keyring.Ring
+	leases     *lease.Store
+	audit      *audit.Log
+	events     *event.Store
+	relay      *relay.Relay
+	accounts   *account.Store
+	passwords  *password.Store
+	onetime    *onetime.Store
+	federation *federation.Service
+	sessions   *session.Store
+	inbox      *mail.Inbox
+	mail       *mail.Queue
+	gates      *gate.Table
+	failures   *ratelimit.Account
+	mails      *ratelimit.Account
+	auth       *auth.Service
 }
 
 // openDatabase opens what the configuration names, without migrating.
@@ -171,6 +174,13 @@ func (p *parts) openDomain(context.Context) (err error) {
 	if p.onetime, err = onetime.New(onetime.Config{DB: p.db, Sealer: p.keys, Attempts: cfg.Registration.CodeAttempts}); err != nil {
 		return err
 	}
+	directory, err := newDirectory(cfg.Server.BaseURL, cfg.Providers)
+	if err != nil {
+		return err
+	}
+	if p.federation, err = federation.New(federation.Config{DB: p.db, Sealer: p.keys, Directory: directory, Logger: p.log.Named("federation")}); err != nil {
+		return err
+	}
 	if p.sessions, err = session.New(session.Config{DB: p.db, Audit: p.audit, Settings: sessionSettings(cfg), Logger: p.log.Named("session")}); err != nil {
 		return err
 	}
@@ -201,11 +211,19 @@ func (p *parts) openDomain(context.Context) (err error) {
 	return err
 }
 
-func (p *parts) close() error { return p.db.Close() }
+func (p *parts) close() error {
+	p.federation.Directory().Close()
+	return p.db.Close()
+}
 
 // sealedColumns are what is sealed anew after `sigra keys rotate`.
 func sealedColumns() []keyring.Column {
-	return []keyring.Column{onetime.Sealed, mail.Sealed, totp.Sealed}
+	return []keyring.Column{onetime.Sealed, mail.Sealed, federation.Sealed}
+}
+
+// newDirectory makes the directory of the providers that people can sign in with.
+func newDirectory(baseURL string, providers []config.Provider) (*federation.Directory, error) {
+	return federation.NewDirectory(federation.DirectoryConfig{BaseURL: baseURL, Providers: providers})
 }
 
 func sessionSettings(cfg *config.Config) session.Settings {

@@ -120,6 +120,7 @@ func compare(was, is *config.Config) difference {
 		reloads bool
 	}{
 		{"session", was.Session, is.Session, true},
+		{"provider", was.Providers, is.Providers, true},
 		{"logging.level", was.Logging.Level, is.Logging.Level, true},
 		{"logging.format", was.Logging.Format, is.Logging.Format, false},
 		{"data_dir", was.DataDir, is.DataDir, false},

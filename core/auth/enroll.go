@@ -159,7 +159,7 @@ func (s *Service) factorRemoved(ctx context.Context, tx *store.Tx, a account.Acc
 	if s.set.RequireSecondFactor {
 		return errLastFactor
 	}
-	if err := s.codes.Remove(ctx, tx, a.ID); err != nil {
+	if _, err := s.codes.Remove(ctx, tx, a.ID); err != nil {
 		return err
 	}
 	return s.accounts.SetSecondFactor(ctx, tx, a.ID, false)
@@ -195,7 +195,7 @@ func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on 
 			codes, err = s.enrolled(ctx, tx, a, MethodPasskey, by(p))
 			return err
 		}
-		if err := s.codes.Remove(ctx, tx, a.ID); err != nil {
+		if _, err := s.codes.Remove(ctx, tx, a.ID); err != nil {
 			return err
 		}
 		if err := s.accounts.SetSecondFactor(ctx, tx, a.ID, false); err != nil {
@@ -312,7 +312,7 @@ func (s *Service) eraseFactors(ctx context.Context, tx *store.Tx, accountID uuid
 	if _, err := s.totp.Remove(ctx, tx, accountID); err != nil {
 		return err
 	}
-	if err := s.codes.Remove(ctx, tx, accountID); err != nil {
+	if _, err := s.codes.Remove(ctx, tx, accountID); err != nil {
 		return err
 	}
 	return s.passkeys.Erase(ctx, tx, accountID)

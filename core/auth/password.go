@@ -38,7 +38,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	if a.SecondFactor && !s.fresh(p, a) {
 		return SignedIn{}, errIsFactor // the current password is one factor only
 	}
-	screened, err := s.passwords.Screen(ctx, next, a.Email)
+	screened, err := s.screen(ctx, next, a.Email)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -86,7 +86,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 		}
 		return s.record(ctx, tx, audit.Entry{
 			Action: "account.password_change.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, SessionID: p.SessionID,
-			AuthMethod: "pwd", Metadata: screened.Meta(map[string]any{"sessions_revoked": n}),
+			AuthMethod: "pwd", Metadata: screened(map[string]any{"sessions_revoked": n}),
 		})
 	})
 	if err != nil {
@@ -109,6 +109,24 @@ func (s *Service) changeFailed(ctx context.Context, p session.Principal, id iden
 		return err
 	}
 	return errCurrent
+}
+
+// screen applies the policy to a password that somebody wants to have, and asks whether it was seen in a breach. screened
+// adds to the metadata of the audit row what came of that.
+func (s *Service) screen(ctx context.Context, pw, email string) (screened func(map[string]any) map[string]any, err error) {
+	if err := s.passwords.Check(pw, email); err != nil {
+		return nil, err
+	}
+	sc, err := s.passwords.Screen(ctx, pw)
+	if err != nil {
+		return nil, err
+	}
+	return func(meta map[string]any) map[string]any {
+		if sc.Outcome != password.Off {
+			meta["breach_check"] = string(sc.Outcome)
+		}
+		return meta
+	}, nil
 }
 
 // newPassword is what every change of a password does, in its transaction: the new hash, no other session, no open
@@ -136,7 +154,7 @@ func (s *Service) AddPassword(ctx context.Context, p session.Principal, next str
 	if err != nil {
 		return err
 	}
-	screened, err := s.passwords.Screen(ctx, next, a.Email)
+	screened, err := s.screen(ctx, next, a.Email)
 	if err != nil {
 		return err
 	}
@@ -160,7 +178,7 @@ func (s *Service) AddPassword(ctx context.Context, p session.Principal, next str
 		}
 		e := by(p)
 		e.Action, e.Targets = "account.password_change.success", []audit.Ref{user(a.ID)}
-		e.Metadata = screened.Meta(map[string]any{"sessions_revoked": n})
+		e.Metadata = screened(map[string]any{"sessions_revoked": n})
 		return s.record(ctx, tx, e)
 	})
 }

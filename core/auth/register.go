@@ -49,7 +49,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err != nil {
 		return Registered{}, err
 	}
-	screened, err := s.passwords.Screen(ctx, r.Password, email)
+	screened, err := s.screen(ctx, r.Password, email)
 	if err != nil {
 		return Registered{}, err
 	}
@@ -63,7 +63,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err := s.askRegistration(ctx, email, "password", "pwd"); err != nil {
 		return Registered{}, err
 	}
-	flow, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Hash: hash}, screened.Meta)
+	flow, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Hash: hash}, screened)
 	if err != nil {
 		return Registered{}, err
 	}

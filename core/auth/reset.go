@@ -96,7 +96,7 @@ func (s *Service) SetPassword(ctx context.Context, n NewPassword) (SignedIn, err
 	if err != nil {
 		return SignedIn{}, err
 	}
-	screened, err := s.passwords.Screen(ctx, n.Password, a.Email)
+	screened, err := s.screen(ctx, n.Password, a.Email)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -126,7 +126,7 @@ func (s *Service) SetPassword(ctx context.Context, n NewPassword) (SignedIn, err
 			}
 			return s.record(ctx, tx, audit.Entry{
 				Action: "auth.password_reset.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: "otp",
-				Metadata: screened.Meta(map[string]any{"method": method, "sessions_revoked": n, "first": old == ""}),
+				Metadata: screened(map[string]any{"method": method, "sessions_revoked": n, "first": old == ""}),
 			})
 		},
 		refused: func(ctx context.Context, r refusal) error {

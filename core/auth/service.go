@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -192,6 +191,7 @@ type unlimited struct{}
 func (unlimited) Check(context.Context, store.Querier, string) error { return nil }
 func (unlimited) Fail(context.Context, *store.Tx, string) error      { return nil }
 func (unlimited) Reset(context.Context, *store.Tx, string) error     { return nil }
+func (unlimited) Clear(context.Context, *store.Tx, string) error     { return nil }
 
 // The actors and targets of audit rows.
 var (

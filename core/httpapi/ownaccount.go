@@ -68,7 +68,8 @@ type Passkey struct {
 // Device is a browser that an account has been used from.
 type Device struct {
 	ID           uuid.UUID `json:"id" format:"uuid" doc:"The device's id."`
-	Label        string    `json:"label" doc:"What it called itself." example:"Firefox on Linux"`
+	Browser      string    `json:"browser,omitempty" doc:"What it called itself." example:"Firefox"`
+	System       string    `json:"system,omitempty" doc:"What it said it runs on." example:"Linux"`
 	FirstSeenAt  time.Time `json:"first_seen_at" doc:"When the account was first used there."`
 	LastSeenAt   time.Time `json:"last_seen_at" doc:"When it last was, to about an hour."`
 	TrustedUntil time.Time `json:"trusted_until,omitzero" doc:"Until when no second factor is asked for there."`
@@ -305,7 +306,9 @@ func (a *API) listDevices(ctx context.Context, who asker, _ *none) (*devicesOutp
 	out := &devicesOutput{}
 	out.Body.Devices = make([]Device, 0, len(list))
 	for _, d := range list {
-		out.Body.Devices = append(out.Body.Devices, Device{ID: d.ID, Label: device.Label(d.UserAgent), FirstSeenAt: d.FirstSeenAt, LastSeenAt: d.LastSeenAt, TrustedUntil: d.TrustedUntil})
+		v := Device{ID: d.ID, FirstSeenAt: d.FirstSeenAt, LastSeenAt: d.LastSeenAt, TrustedUntil: d.TrustedUntil}
+		v.Browser, v.System = device.Describe(d.UserAgent)
+		out.Body.Devices = append(out.Body.Devices, v)
 	}
 	return out, nil
 }

@@ -101,6 +101,14 @@ func (a *Account) Reset(ctx context.Context, tx *store.Tx, key string) error {
 	return a.Check(ctx, tx, key)
 }
 
+// Clear forgets the failures in any case: somebody who may has said so.
+func (a *Account) Clear(ctx context.Context, tx *store.Tx, key string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM ratelimit_bucket WHERE key = $1`, a.hash(key)); err != nil {
+		return fmt.Errorf("forget failures: %w", err)
+	}
+	return nil
+}
+
 // stale is the moment beyond which an empty moment can only be of a clock that was set back, or of a much larger quota
 // before. Twice the capacity, because the clocks of two nodes may differ: a bucket that one of them has just filled lies
 // a little beyond the capacity for the other, and is full all the same.

@@ -10,7 +10,8 @@ import (
 )
 
 // admission lets a bounded amount of hashing run at once and has the rest wait in line. Each hash takes as many places as
-// its memory needs; the line is strictly first come first served, so a large one is not overtaken for ever.
+// its memory needs, for as long as its work takes; the line is strictly first come first served, so a large one is not
+// overtaken for ever.
 type admission struct {
 	places  int
 	timeout time.Duration
@@ -18,14 +19,22 @@ type admission struct {
 	mu    sync.Mutex
 	free  int
 	line  list.List     // of *waiter
-	ahead int           // places wanted by those in line
+	ahead float64       // what those in line want: places × work
 	known int           // who announced a hash and has not gone again
-	typic time.Duration // how long a place is held lately, a moving average
+	typic time.Duration // how long a hash of the configured cost holds its place lately, a moving average
 }
 
-type waiter struct {
+// demand is what a hash takes: places at once, for the work of so many hashes of the configured cost.
+type demand struct {
 	places int
-	ready  chan struct{} // closed under the lock when the places are the waiter's
+	work   float64
+}
+
+func (d demand) product() float64 { return float64(d.places) * d.work }
+
+type waiter struct {
+	demand
+	ready chan struct{} // closed under the lock when the places are the waiter's
 }
 
 // Load is how busy hashing is.
@@ -63,33 +72,33 @@ func (a *admission) announce() (leave func(), err error) {
 	}), nil
 }
 
-// acquire waits for n places and returns what gives them back. It fails with fault.Unavailable when they can't be had
-// in time, or with the context's error as soon as the caller gives up.
-func (a *admission) acquire(ctx context.Context, n int) (release func(), err error) {
+// acquire waits for the places a hash wants and returns what gives them back. It fails with fault.Unavailable when they
+// can't be had in time, or with the context's error as soon as the caller gives up.
+func (a *admission) acquire(ctx context.Context, d demand) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	n = min(max(n, 1), a.places)
+	d.places = min(max(d.places, 1), a.places)
 	a.mu.Lock()
-	if a.line.Len() == 0 && a.free >= n {
-		a.free -= n
+	if a.line.Len() == 0 && a.free >= d.places {
+		a.free -= d.places
 		a.mu.Unlock()
-		return a.holder(n), nil
+		return a.holder(d), nil
 	}
-	if wait := a.expect(n); wait > a.timeout {
+	if wait := a.expect(d); wait > a.timeout {
 		a.mu.Unlock()
 		return nil, busy(wait)
 	}
-	w := &waiter{places: n, ready: make(chan struct{})}
+	w := &waiter{demand: d, ready: make(chan struct{})}
 	el := a.line.PushBack(w)
-	a.ahead += n
+	a.ahead += d.product()
 	a.mu.Unlock()
 
 	t := time.NewTimer(a.timeout)
 	defer t.Stop()
 	select {
 	case <-w.ready:
-		return a.holder(n), nil
+		return a.holder(d), nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-t.C:
@@ -100,33 +109,42 @@ func (a *admission) acquire(ctx context.Context, n int) (release func(), err err
 	select {
 	case <-w.ready: // granted in the same moment
 		if err == nil {
-			return a.holder(n), nil
+			return a.holder(d), nil
 		}
-		a.free += n
+		a.free += d.places
 	default:
-		a.line.Remove(el)
-		a.ahead -= n
+		a.remove(el)
 	}
 	a.grant() // who was behind may fit now
 	if err == nil {
-		err = busy(a.expect(n))
+		err = busy(a.expect(d))
 	}
 	return nil, err
 }
 
-// expect is how long a newcomer would wait: everything ahead of it, spread over the places.
-func (a *admission) expect(n int) time.Duration {
-	return time.Duration(a.ahead+n) * a.typic / time.Duration(a.places)
+// remove takes a waiter out of the line; called with the lock held.
+func (a *admission) remove(el *list.Element) {
+	a.ahead -= a.line.Remove(el).(*waiter).product()
+	if a.line.Len() == 0 {
+		a.ahead = 0 // fractions don't add up for ever
+	}
 }
 
-func (a *admission) holder(n int) func() {
+// expect is how long a newcomer would wait: everything ahead of it, spread over the places.
+func (a *admission) expect(d demand) time.Duration {
+	return time.Duration((a.ahead + d.product()) * float64(a.typic) / float64(a.places))
+}
+
+func (a *admission) holder(d demand) func() {
 	start := time.Now()
 	return func() {
 		held := time.Since(start)
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.typic += (held - a.typic) / 8
-		a.free += n
+		if d.work == 1 { // what others hold theirs for is reckoned from this, never the other way round
+			a.typic += (held - a.typic) / 8
+		}
+		a.free += d.places
 		a.grant()
 	}
 }
@@ -139,8 +157,7 @@ func (a *admission) grant() {
 			return
 		}
 		a.free -= w.places
-		a.ahead -= w.places
-		a.line.Remove(el)
+		a.remove(el)
 		close(w.ready)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // hold takes n places for d and reports in done which waiter it was.
 func hold(t *testing.T, ctx context.Context, a *admission, n int, d time.Duration, name string, mu *sync.Mutex, order *[]string) error {
 	t.Helper()
-	release, err := a.acquire(ctx, n)
+	release, err := a.acquire(ctx, demand{n, 1})
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func TestAdmission_firstComeFirstServed(t *testing.T) {
 			t.Fatalf("order %v: the large one was overtaken", order)
 		}
 		if l := a.load(); l != (Load{Places: 2}) || a.ahead != 0 {
-			t.Fatalf("places lost: %+v, ahead %d", l, a.ahead)
+			t.Fatalf("places lost: %+v, ahead %g", l, a.ahead)
 		}
 	})
 }
@@ -59,20 +59,20 @@ func TestAdmission_firstComeFirstServed(t *testing.T) {
 func TestAdmission_deadlineAndRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(1, 2*time.Second, 2*time.Second)
-		release, _ := a.acquire(t.Context(), 1)
+		release, _ := a.acquire(t.Context(), demand{1, 1})
 		start := time.Now()
-		_, err := a.acquire(t.Context(), 1)
+		_, err := a.acquire(t.Context(), demand{1, 1})
 		f := fault.From(err)
 		if f.Kind != fault.Unavailable || f.RetryAfter < time.Second || time.Since(start) != 2*time.Second {
 			t.Fatalf("after %s: %v, retry after %s", time.Since(start), err, f.RetryAfter)
 		}
 		release()
 		// Hashes take 2 s by now: whoever would wait longer than allowed is told at once.
-		release, _ = a.acquire(t.Context(), 1)
+		release, _ = a.acquire(t.Context(), demand{1, 1})
 		start = time.Now()
 		var wg sync.WaitGroup
 		for range 2 {
-			wg.Go(func() { _, _ = a.acquire(t.Context(), 1) })
+			wg.Go(func() { _, _ = a.acquire(t.Context(), demand{1, 1}) })
 			synctest.Wait()
 		}
 		if time.Since(start) != 0 || a.load().Waiting != 1 {
@@ -89,14 +89,14 @@ func TestAdmission_deadlineAndRetryAfter(t *testing.T) {
 func TestAdmission_givingUpLeavesTheLineAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAdmission(2, time.Hour, 0)
-		r1, _ := a.acquire(t.Context(), 1)
+		r1, _ := a.acquire(t.Context(), demand{1, 1})
 		ctx, cancel := context.WithCancel(t.Context())
 		var large error
-		go func() { _, large = a.acquire(ctx, 2) }() // head of the line, wants both places
+		go func() { _, large = a.acquire(ctx, demand{2, 1}) }() // head of the line, wants both places
 		synctest.Wait()
 		served := false
 		go func() {
-			r, err := a.acquire(t.Context(), 1)
+			r, err := a.acquire(t.Context(), demand{1, 1})
 			if err == nil {
 				served = true
 				r()
@@ -117,7 +117,7 @@ func TestAdmission_givingUpLeavesTheLineAtOnce(t *testing.T) {
 		}
 		dead, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := a.acquire(dead, 1); !errors.Is(err, context.Canceled) {
+		if _, err := a.acquire(dead, demand{1, 1}); !errors.Is(err, context.Canceled) {
 			t.Fatalf("a dead context was served: %v", err)
 		}
 	})
@@ -136,7 +136,7 @@ func TestAdmission_storm(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%71)*time.Millisecond)
 				defer cancel()
 				n := 1 + i%3
-				release, err := a.acquire(ctx, n)
+				release, err := a.acquire(ctx, demand{n, 1})
 				if err != nil {
 					return
 				}
@@ -154,7 +154,7 @@ func TestAdmission_storm(t *testing.T) {
 		}
 		wg.Wait()
 		if a.load() != (Load{Places: 3}) || a.ahead != 0 {
-			t.Fatalf("places lost: %+v, ahead %d", a.load(), a.ahead)
+			t.Fatalf("places lost: %+v, ahead %g", a.load(), a.ahead)
 		}
 	})
 }
@@ -183,6 +183,42 @@ func TestAdmission_announceRefusesBeforeAnythingIsDone(t *testing.T) {
 		}
 		if _, err := a.announce(); err == nil {
 			t.Fatal("one that left twice made room for two")
+		}
+	})
+}
+
+// A hash of much work counts for much in the line, and one of much memory for all the places that it takes.
+func TestAdmission_reckonsWithWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAdmission(2, 10*time.Second, time.Second)
+		r1, _ := a.acquire(t.Context(), demand{2, 1})
+		var wg sync.WaitGroup
+		for _, d := range []demand{{1, 8}, {2, 4}} { // 8 and 8 place-seconds: 8 s on two places
+			wg.Go(func() {
+				if r, err := a.acquire(t.Context(), d); err != nil {
+					t.Errorf("%+v: %v", d, err)
+				} else {
+					r()
+				}
+			})
+			synctest.Wait()
+		}
+		_, err := a.acquire(t.Context(), demand{2, 3}) // 6 more: 11 s
+		if f := fault.From(err); f.Kind != fault.Unavailable || f.RetryAfter != 11*time.Second {
+			t.Errorf("told %v, after %s: want it refused for 11 s", err, f.RetryAfter)
+		}
+		wg.Go(func() {
+			if r, err := a.acquire(t.Context(), demand{2, 1}); err != nil { // 2 more: 9 s
+				t.Errorf("the last: %v", err)
+			} else {
+				r()
+			}
+		})
+		synctest.Wait()
+		r1()
+		wg.Wait()
+		if a.load() != (Load{Places: 2}) || a.ahead != 0 {
+			t.Fatalf("places lost: %+v, ahead %g", a.load(), a.ahead)
 		}
 	})
 }

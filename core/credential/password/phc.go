@@ -6,6 +6,11 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/sigra-auth/sigra/core/credential/password/foreign"
 )
 
 // Params are argon2id's costs.
@@ -18,24 +23,20 @@ type Params struct {
 // DefaultParams are those of the OWASP Password Storage Cheat Sheet.
 var DefaultParams = Params{MemoryKiB: 19456, Time: 2, Parallelism: 1}
 
-// Bounds of what Parse accepts. The largest in common use are Authelia's (64 MiB, t=3, p=4) and Ory Kratos's
-// (128 MiB, t=1); the work bound, memory × time, keeps one verification below roughly 0.4 s of a core.
+// What Sigra's own hashes are like. What they may cost is no matter of the form: see Limits.
 const (
-	maxMemoryKiB   = 128 << 10
-	maxTime        = 64
 	maxParallelism = 16
-	maxWork        = 640 << 10 // KiB × passes
-	minSalt        = 8         // RFC 9106 §3.1
+	minSalt        = 8 // RFC 9106 §3.1
 	maxSalt        = 64
 	minTag         = 16
 	maxTag         = 64
 	maxPHC         = 256
 )
 
-// ErrHash says that a text is not a password hash this package verifies.
-var ErrHash = errors.New("not an argon2id hash within the bounds")
+// ErrHash says that a text is no password hash that can be verified within the limits.
+var ErrHash = foreign.ErrHash
 
-// Hash is a parsed PHC string.
+// Hash is a parsed PHC string of Sigra's own form.
 type Hash struct {
 	Params
 	salt, tag []byte
@@ -43,22 +44,22 @@ type Hash struct {
 
 func (p Params) validate() error {
 	switch {
-	case p.Time < 1 || p.Time > maxTime:
-		return fmt.Errorf("%w: t=%d, the bounds are 1 and %d", ErrHash, p.Time, maxTime)
+	case p.Time < 1:
+		return errors.New("t=0")
 	case p.Parallelism < 1 || p.Parallelism > maxParallelism:
-		return fmt.Errorf("%w: p=%d, the bounds are 1 and %d", ErrHash, p.Parallelism, maxParallelism)
-	case p.MemoryKiB < 8*uint32(p.Parallelism) || p.MemoryKiB > maxMemoryKiB:
-		return fmt.Errorf("%w: m=%d, the bounds are %d and %d", ErrHash, p.MemoryKiB, 8*uint32(p.Parallelism), maxMemoryKiB)
-	case uint64(p.MemoryKiB)*uint64(p.Time) > maxWork:
-		return fmt.Errorf("%w: m×t=%d, the bound is %d", ErrHash, uint64(p.MemoryKiB)*uint64(p.Time), maxWork)
+		return fmt.Errorf("p=%d is outside of 1 and %d", p.Parallelism, maxParallelism)
+	case p.MemoryKiB < 8*uint32(p.Parallelism):
+		return fmt.Errorf("m=%d is less than 8×p", p.MemoryKiB)
 	}
 	return nil
 }
 
+func (p Params) cost() foreign.Cost { return foreign.Argon2Cost(p.MemoryKiB, p.Time) }
+
 var b64 = base64.RawStdEncoding.Strict()
 
-// Parse reads a PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$tag. It takes the one canonical form only, and only
-// costs within the bounds; the error never repeats the text.
+// Parse reads a PHC string as Hash writes them: $argon2id$v=19$m=…,t=…,p=…$salt$tag. It takes the one canonical form only;
+// the error never repeats the text.
 func Parse(s string) (Hash, error) {
 	if len(s) > maxPHC {
 		return Hash{}, fmt.Errorf("%w: too long", ErrHash)
@@ -86,12 +87,9 @@ func Parse(s string) (Hash, error) {
 		}
 		n[i] = u
 	}
-	if n[2] > maxParallelism {
-		return Hash{}, fmt.Errorf("%w: p=%d, the bounds are 1 and %d", ErrHash, n[2], maxParallelism)
-	}
-	h := Hash{Params: Params{MemoryKiB: uint32(n[0]), Time: uint32(n[1]), Parallelism: uint8(n[2])}}
+	h := Hash{Params: Params{MemoryKiB: uint32(n[0]), Time: uint32(n[1]), Parallelism: uint8(min(n[2], maxParallelism+1))}}
 	if err := h.validate(); err != nil {
-		return Hash{}, err
+		return Hash{}, fmt.Errorf("%w: %w", ErrHash, err)
 	}
 	var err error
 	if h.salt, err = decode(f[4], minSalt, maxSalt); err != nil {
@@ -118,4 +116,11 @@ func decode(s string, least, most int) ([]byte, error) {
 // String writes the PHC string.
 func (h Hash) String() string {
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", h.MemoryKiB, h.Time, h.Parallelism, b64.EncodeToString(h.salt), b64.EncodeToString(h.tag))
+}
+
+// derive runs argon2id. The caller holds the places for it.
+func (h Hash) derive(password string) []byte {
+	pw := []byte(norm.NFC.String(password)) // RFC 8265 §4.2.2
+	defer clear(pw)
+	return argon2.IDKey(pw, h.salt, h.Time, h.MemoryKiB, h.Parallelism, uint32(len(h.tag)))
 }

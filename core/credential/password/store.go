@@ -3,7 +3,6 @@ package password
 import (
 	"context"
 	"crypto/rand"
-	"crypto/subtle"
 	"embed"
 	"errors"
 	"fmt"
@@ -11,10 +10,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"golang.org/x/crypto/argon2"
-	"golang.org/x/text/unicode/norm"
 
-	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/credential/password/foreign"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -28,6 +25,8 @@ type Hooks struct {
 	Waited  func(time.Duration) // in line
 	Hashed  func(time.Duration) // one hash, without the wait
 	Refused func()              // nobody was served in time
+	// Screened is told what came of asking whether a password was breached.
+	Screened func(Outcome)
 }
 
 // Config of a Store. The zero value of each field means the default.
@@ -38,6 +37,8 @@ type Config struct {
 	MinLength    int           // in characters
 	MaxLength    int           // in bytes
 	ServiceName  string        // may not be a part of a password
+	Limits       Limits        // of verifying a hash with other costs; DefaultLimits
+	Breaches     Breaches      // nil: Screen asks nobody
 	Hooks        Hooks
 	Now          func() time.Time // nil means the clock
 }
@@ -45,6 +46,9 @@ type Config struct {
 // Store hashes, verifies and keeps passwords. Safe for concurrent use.
 type Store struct {
 	params               Params
+	cost                 foreign.Cost // of params
+	limits               Limits
+	breaches             Breaches
 	admission            *admission
 	minLength, maxLength int
 	serviceName          string
@@ -60,6 +64,9 @@ func New(cfg Config) (*Store, error) {
 	}
 	if err := cfg.Params.validate(); err != nil {
 		return nil, fmt.Errorf("password: the configured cost: %w", err)
+	}
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = DefaultLimits
 	}
 	if cfg.Places <= 0 {
 		cfg.Places = runtime.GOMAXPROCS(0)
@@ -81,7 +88,8 @@ func New(cfg Config) (*Store, error) {
 	}
 	now := cfg.Now
 	s := &Store{
-		params: cfg.Params, admission: newAdmission(cfg.Places, cfg.QueueTimeout, typical(cfg.Params)), minLength: cfg.MinLength, maxLength: cfg.MaxLength,
+		params: cfg.Params, cost: cfg.Params.cost(), limits: cfg.Limits, breaches: cfg.Breaches,
+		admission: newAdmission(cfg.Places, cfg.QueueTimeout, typical(cfg.Params)), minLength: cfg.MinLength, maxLength: cfg.MaxLength,
 		serviceName: cfg.ServiceName, hooks: cfg.Hooks,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}
@@ -90,10 +98,9 @@ func New(cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// typical guesses how long a hash takes, before there was one: 20 ms for the default's memory × time.
+// typical guesses how long a hash takes, before there was one: 20 ms for the default.
 func typical(p Params) time.Duration {
-	work := uint64(p.MemoryKiB) * uint64(p.Time)
-	return 20 * time.Millisecond * time.Duration(work) / time.Duration(uint64(DefaultParams.MemoryKiB)*uint64(DefaultParams.Time))
+	return time.Duration(p.cost().Work * float64(20*time.Millisecond))
 }
 
 const (
@@ -120,59 +127,10 @@ func (s *Store) Hash(ctx context.Context, password string) (string, error) {
 		return "", s.tooLong()
 	}
 	h := Hash{Params: s.params, salt: random(saltSize), tag: make([]byte, tagSize)}
-	tag, err := s.derive(ctx, h, password)
-	if err != nil {
+	if err := s.run(ctx, s.cost, func() { h.tag = h.derive(password) }); err != nil {
 		return "", err
 	}
-	h.tag = tag
 	return h.String(), nil
-}
-
-// Verify compares a password with a hash. An empty hash stands for a user that does not exist: it costs the same and
-// never matches. stale reports a match whose hash was made with other costs than the configured ones.
-//
-// It fails when no place was to be had (fault.Unavailable), when the context ended, or when the hash can't be verified
-// (ErrHash); before the last it hashes all the same.
-func (s *Store) Verify(ctx context.Context, hash, password string) (match, stale bool, err error) {
-	if len(password) > s.maxLength {
-		return false, false, s.tooLong() // whoever it is: the answer depends on what was sent only
-	}
-	h, bad := s.dummy, error(nil)
-	if hash != "" {
-		if h, bad = Parse(hash); bad != nil {
-			h = s.dummy
-		}
-	}
-	tag, err := s.derive(ctx, h, password)
-	if err != nil {
-		return false, false, err
-	}
-	match = subtle.ConstantTimeCompare(tag, h.tag) == 1 && hash != "" && bad == nil
-	return match, match && (h.Params != s.params || len(h.salt) < saltSize || len(h.tag) != tagSize), bad
-}
-
-// derive runs argon2id, in its turn.
-func (s *Store) derive(ctx context.Context, h Hash, password string) ([]byte, error) {
-	pw := []byte(norm.NFC.String(password)) // RFC 8265 §4.2.2
-	queued := time.Now()
-	release, err := s.admission.acquire(ctx, int((h.MemoryKiB+s.params.MemoryKiB-1)/s.params.MemoryKiB))
-	if err != nil {
-		if s.hooks.Refused != nil && fault.KindOf(err) == fault.Unavailable {
-			s.hooks.Refused()
-		}
-		return nil, err
-	}
-	defer release()
-	start := time.Now()
-	if s.hooks.Waited != nil {
-		s.hooks.Waited(start.Sub(queued))
-	}
-	tag := argon2.IDKey(pw, h.salt, h.Time, h.MemoryKiB, h.Parallelism, uint32(len(h.tag)))
-	clear(pw)
-	if s.hooks.Hashed != nil {
-		s.hooks.Hashed(time.Since(start))
-	}
-	return tag, nil
 }
 
 // Find gives the hash of an account; empty when it has no password.
@@ -188,9 +146,9 @@ func (s *Store) Find(ctx context.Context, q store.Querier, accountID uuid.UUID) 
 	return hash, nil
 }
 
-// Set makes hash the account's password.
+// Set makes hash the account's password: one that Hash made, or one of another system's that Admit takes.
 func (s *Store) Set(ctx context.Context, tx *store.Tx, accountID uuid.UUID, hash string) error {
-	if _, err := Parse(hash); err != nil {
+	if err := s.Admit(hash); err != nil {
 		return fmt.Errorf("set password: %w", err)
 	}
 	if _, err := tx.Exec(ctx, `INSERT INTO credential_password (account_id, hash, created_at, changed_at) VALUES ($1, $2, $3, $3)

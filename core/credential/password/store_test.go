@@ -71,7 +71,7 @@ func TestVerify(t *testing.T) {
 		t.Errorf("nobody's password matched: %v", err)
 	}
 	if match, _, err := s.Verify(t.Context(), "$2b$10$x", "x"); match || !errors.Is(err, password.ErrHash) {
-		t.Errorf("a foreign hash: %v, %v", match, err)
+		t.Errorf("what is no hash: %v, %v", match, err)
 	}
 	for _, h := range []string{"", hash("correct horse")} {
 		if _, _, err := s.Verify(t.Context(), h, long+"x"); fault.From(err).Code != "password_too_long" {
@@ -100,7 +100,7 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, password.Config{Params: cheap, ServiceName: "Example Works"})
 	for _, c := range []struct{ name, pw, code string }{
-		{"long enough", "12345678", ""},
+		{"long enough", "8 sheep.", ""},
 		{"no composition rules", "aaaaaaaaaaaa", ""},
 		{"1024 bytes", strings.Repeat("x", 1024), ""},
 		{"1025 bytes", strings.Repeat("x", 1025), "password_too_long"},
@@ -114,18 +114,39 @@ func TestCheck(t *testing.T) {
 		{"empty", "", "password_too_short"},
 		{"NUL", "12345678\x00", "password_not_text"},
 		{"invalid UTF-8", "12345678\xff", "password_not_text"},
+		{"common", "12345678", "password_common"},
+		{"common, the first of the list", "!qaz2wsx", "password_common"},
+		{"common, the last of the list", "zzzzzzz1", "password_common"},
+		{"common in other letters", "TrustNo1", "password_common"},
+		{"common in wide letters", "ｐａｓｓｗｏｒｄ", "password_common"},
+		{"common and more", "trustno1 nor him", ""},
 		{"the local part", "my-LoveLace-1815", "password_contains_name"},
-		{"the address", "lovelace@example.org", "password_contains_name"},
+		{"the local part without its detail", "my-LoveLace-1815", "password_contains_name"},
+		{"the address", "lovelace+news@example.org", "password_contains_name"},
 		{"the service", "i like EXAMPLE works", "password_contains_name"},
-		{"the domain is no secret word", "example.org rocks", ""},
+		{"the domain", "engine.org rocks", "password_contains_name"},
+		{"the name in the domain", "my old EnGine 1843", "password_contains_name"},
+		{"the last part of the domain is no secret word", "organs and keys", ""},
+		{"the username", "babbage & CountessAda", "password_contains_name"},
+		{"another word, in capital sigmas", "ΟΔΥΣΣΕΎΣ 1922", "password_contains_name"},
 	} {
-		err := s.Check(c.pw, "lovelace@example.org")
-		if c.code == "" && err != nil || c.code != "" && (fault.From(err).Code != c.code || fault.From(err).Field != "password") {
+		err := s.Check(c.pw, "lovelace+news@engine.org", "countessada", "οδυσσεύς", "")
+		code, field := "", ""
+		if f := fault.From(err); f != nil {
+			code, field = f.Code, f.Field
+		}
+		if code != c.code || code != "" && field != "password" {
 			t.Errorf("%s: %v, want %q", c.name, err, c.code)
 		}
 	}
 	if err := s.Check("balance of alps", "al@example.org"); err != nil {
 		t.Errorf("a two-letter name is no context word: %v", err)
+	}
+	if err := s.Check("a web of lies", "a@web.de"); err != nil {
+		t.Errorf("three letters of a domain are no context word: %v", err)
+	}
+	if err := s.Check("nowhere at all", ""); err != nil {
+		t.Errorf("without an address: %v", err)
 	}
 }
 
@@ -166,6 +187,17 @@ func TestStore_keepsHashes(t *testing.T) {
 		find(h2)
 		if err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return s.Set(ctx, tx, id, "plain text") }); !errors.Is(err, password.ErrHash) {
 			t.Fatalf("stored what is no hash: %v", err)
+		}
+		// An import's hash, until its owner signs in.
+		const imported = `$2y$05$vviv2XAV6woftVp.i7pqJO0.jp0hgS/GyRMf01x2SFUcLaHifWhw.`
+		do(func(ctx context.Context, tx *store.Tx) error { return s.Set(ctx, tx, id, imported) })
+		find(imported)
+		do(func(ctx context.Context, tx *store.Tx) error { return s.Upgrade(ctx, tx, id, imported, h1) })
+		find(h1)
+		if err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			return s.Set(ctx, tx, id, "$2y$31"+imported[6:])
+		}); !errors.Is(err, password.ErrHash) {
+			t.Fatalf("stored what may not be run: %v", err)
 		}
 		do(func(ctx context.Context, tx *store.Tx) error { return s.Erase(ctx, tx, id) })
 		find("")

@@ -62,12 +62,7 @@ func parseArgon2(s string) (scheme, error) {
 	return h, nil
 }
 
-func (h argon2Hash) cost(int) Cost {
-	return Cost{
-		Work: argon2Work(float64(h.memory), float64(h.time)), Memory: float64(h.memory) * 1024,
-		work: fmt.Sprintf("m=%d, t=%d", h.memory, h.time), memory: fmt.Sprintf("m=%d", h.memory),
-	}
-}
+func (h argon2Hash) cost(int) Cost { return Argon2Cost(uint32(h.memory), uint32(h.time)) }
 
 func (h argon2Hash) verify(password []byte) bool {
 	return same(h.derive(password, h.salt, uint32(h.time), uint32(h.memory), uint8(h.lanes), uint32(len(h.tag))), h.tag)

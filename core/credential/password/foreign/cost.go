@@ -56,8 +56,14 @@ func figure(n float64) string {
 // SHA takes about three times as long for SHA-1 and SHA-256 as these say.
 const unit = 20e6
 
-// argon2Work is exact: the unit is defined by it.
-func argon2Work(memoryKiB, passes float64) float64 { return memoryKiB * passes / (19456 * 2) }
+// Argon2Cost is the cost of argon2 with these parameters. It is exact: the unit is defined by it.
+func Argon2Cost(memoryKiB, passes uint32) Cost {
+	m, t := float64(memoryKiB), float64(passes)
+	return Cost{
+		Work: m * t / (19456 * 2), Memory: m * 1024,
+		work: fmt.Sprintf("m=%d, t=%d", memoryKiB, passes), memory: fmt.Sprintf("m=%d", memoryKiB),
+	}
+}
 
 const (
 	bcryptRound   = 57e3 // per round; there are 2^cost

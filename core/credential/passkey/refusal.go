@@ -1,0 +1,84 @@
+package passkey
+
+import (
+	"errors"
+
+	"github.com/sigra-auth/sigra/core/fault"
+)
+
+// ErrRefused says that an answer to a ceremony was not accepted. It is the same for every cause; ReasonOf tells them apart.
+var ErrRefused = fault.New(fault.Unauthenticated, "passkey_refused", "The passkey was not accepted. Try again.")
+
+// What a person who adds a passkey is told.
+var (
+	ErrExists     = fault.New(fault.Conflict, "passkey_exists", "This passkey is registered already.")
+	ErrNotAllowed = fault.New(fault.Denied, "passkey_not_allowed", "Passkeys of this kind are not accepted here. Use another device or security key.")
+	ErrNotFound   = fault.New(fault.NotFound, "passkey_not_found", "There is no such passkey.")
+	ErrNone       = fault.New(fault.NotFound, "no_passkeys", "There is no passkey to use.")
+)
+
+func errLimit(most int) error {
+	return fault.Newf(fault.Conflict, "passkey_limit", "An account can have at most %d passkeys. Delete one first.", most).Because(&refusal{reason: ReasonLimit})
+}
+
+// Reason is the check that failed: for the audit row, not for whoever is being refused.
+type Reason string
+
+// The reasons.
+const (
+	ReasonCeremonyUnknown   Reason = "ceremony_unknown"
+	ReasonCeremonyPurpose   Reason = "ceremony_purpose" // begun for something or somebody else
+	ReasonCeremonySpent     Reason = "ceremony_spent"
+	ReasonCeremonyExpired   Reason = "ceremony_expired"
+	ReasonTooLarge          Reason = "too_large"
+	ReasonMalformed         Reason = "malformed"
+	ReasonType              Reason = "type" // an assertion for an attestation, or the other way round
+	ReasonChallenge         Reason = "challenge"
+	ReasonOrigin            Reason = "origin"
+	ReasonCrossOrigin       Reason = "cross_origin" // asked from within another site's page
+	ReasonRPID              Reason = "rp_id"
+	ReasonUserPresence      Reason = "user_presence"
+	ReasonUserVerification  Reason = "user_verification"
+	ReasonBackupFlags       Reason = "backup_flags" // contradictory, or not what they were
+	ReasonKey               Reason = "key"          // algorithm, size or form
+	ReasonAttestation       Reason = "attestation"
+	ReasonSignature         Reason = "signature"
+	ReasonCredentialUnknown Reason = "credential_unknown"
+	ReasonCredentialOther   Reason = "credential_of_another_account"
+	ReasonUserHandle        Reason = "user_handle"
+	ReasonSignCount         Reason = "sign_count" // it did not rise, and the settings block that
+	ReasonModel             Reason = "model"      // not among the allowed ones
+	ReasonExists            Reason = "exists"
+	ReasonLimit             Reason = "limit"
+)
+
+// refusal is the private cause of a refusal.
+type refusal struct {
+	reason     Reason
+	credential []byte // set where it is unknown
+	err        error
+}
+
+func (r *refusal) Error() string {
+	if r.err != nil {
+		return string(r.reason) + ": " + r.err.Error()
+	}
+	return string(r.reason)
+}
+
+func (r *refusal) Unwrap() error { return r.err }
+
+func refuse(reason Reason) error { return ErrRefused.Because(&refusal{reason: reason}) }
+
+func refuseFor(reason Reason, err error) error {
+	return ErrRefused.Because(&refusal{reason: reason, err: err})
+}
+
+// ReasonOf is the check that failed; empty when err is no refusal of this package.
+func ReasonOf(err error) Reason {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.reason
+	}
+	return ""
+}
