@@ -66,9 +66,15 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		return nil, err
 	}
 	webConfig := web.Config{
-		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Auth: a.auth, Sessions: a.sessions,
+		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
+		Services: web.Services{
+			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, PasskeySignIns: a.auth, OwnFactors: a.auth, OwnAccount: a.auth, Logins: a.auth,
+		},
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
+	}
+	if cfg.SignIn.MagicLink {
+		webConfig.MagicLinks = a.auth
 	}
 	services := a.services()
 	if cfg.Mail.Dev {
@@ -100,7 +106,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 // services are what the API needs of the parts.
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
-		Auth: p.auth, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
+		Auth: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, OwnFactors: p.auth, OwnAccount: p.auth, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
 		Note: p.note,
 	}
 }
@@ -177,7 +183,7 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 	sc := server.Config{
 		BaseURL: cfg.Server.BaseURL, TrustedProxies: cfg.Server.TrustedProxies, MaxBody: cfg.Server.MaxBody, Grace: cfg.Server.ShutdownGrace,
 		API: a.api.Handler(), ControlAPI: a.api.Handler(), Mount: pages.Mount, Routes: a.host.Route,
-		Problem: a.api.WriteError, Page: pages.Error, Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
+		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),
 	}
 	if cfg.Telemetry.Metrics {
@@ -363,7 +369,7 @@ func (a *app) pruneLimits(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		for _, l := range []*ratelimit.Account{a.failures, a.mails} {
+		for _, l := range []*ratelimit.Account{a.failures, a.factors, a.mails} {
 			if _, err := l.Prune(ctx, a.db); err != nil && ctx.Err() == nil {
 				a.log.Warn("old rate-limit buckets not removed, will try again", "error", err)
 			}

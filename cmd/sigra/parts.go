@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
@@ -39,6 +41,7 @@ func schema() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations,
 		password.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations, federation.Migrations,
+		totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations,
 	}
 }
 
@@ -60,10 +63,15 @@ type parts struct {
 	onetime    *onetime.Store
 	federation *federation.Service
 	sessions   *session.Store
+	totp       *totp.Store
+	codes      *recoverycode.Store
+	passkeys   *passkey.Store
+	devices    *device.Store
 	inbox      *mail.Inbox
 	mail       *mail.Queue
 	gates      *gate.Table
 	failures   *ratelimit.Account
+	factors    *ratelimit.Account
 	mails      *ratelimit.Account
 	auth       *auth.Service
 }
@@ -125,7 +133,7 @@ func openParts(ctx context.Context, cfg *config.Config, log hclog.Logger, reg pr
 	if p.node, err = nodeName(cfg.DataDir); err != nil {
 		return nil, err
 	}
-	steps := []func(context.Context) error{p.openGround, p.openSpine, p.openDomain}
+	steps := []func(context.Context) error{p.openGround, p.openSpine, p.openDomain, p.openFactors, p.openFlows}
 	for _, step := range steps {
 		if err = step(ctx); err != nil {
 			return nil, err
@@ -194,21 +202,63 @@ func (p *parts) openDomain(context.Context) (err error) {
 	if p.mail, err = mail.New(mail.Config{DB: p.db, Sealer: p.keys, Leases: p.leases, Mailer: p.inbox, From: from, Logger: p.log.Named("mail")}); err != nil {
 		return err
 	}
-	if p.failures, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: "sign_in", Quota: quota(cfg.RateLimit.AccountFailures)}); err != nil {
+	return nil
+}
+
+// openFactors opens what people can show beside a password.
+func (p *parts) openFactors(context.Context) (err error) {
+	cfg := p.cfg
+	if p.totp, err = totp.New(totp.Config{DB: p.db, Sealer: p.keys}); err != nil {
 		return err
 	}
-	if p.mails, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: "mail", Quota: quota(cfg.RateLimit.MailPerAddress)}); err != nil {
+	if p.codes, err = recoverycode.New(recoverycode.Config{Keys: p.keys}); err != nil {
 		return err
+	}
+	if p.passkeys, err = passkey.New(passkey.Config{DB: p.db, Settings: passkeySettings(cfg)}); err != nil {
+		return err
+	}
+	p.devices, err = device.New(device.Config{DB: p.db, TrustFor: cfg.SecondFactor.TrustDevice})
+	return err
+}
+
+// openFlows opens what puts all of them together.
+func (p *parts) openFlows(context.Context) (err error) {
+	cfg := p.cfg
+	for _, l := range []struct {
+		to   **ratelimit.Account
+		name string
+		rate config.Rate
+	}{
+		{&p.failures, "sign_in", cfg.RateLimit.AccountFailures}, {&p.factors, "second_factor", cfg.RateLimit.SecondFactor}, {&p.mails, "mail", cfg.RateLimit.MailPerAddress},
+	} {
+		if *l.to, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: l.name, Quota: quota(l.rate)}); err != nil {
+			return err
+		}
 	}
 	p.auth, err = auth.New(auth.Config{
-		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, Audit: p.audit, Mail: p.mail,
-		Gates: p.gates, Failures: p.failures, Marks: p.keys, Mails: p.mails, Logger: p.log.Named("auth"),
-		Settings: auth.Settings{
-			BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, RegistrationClosed: !cfg.Registration.Enabled,
-			DeferConfirmation: cfg.Registration.Confirmation == config.ConfirmationDeferred, ConfirmationTTL: cfg.Registration.ConfirmationTTL,
-		},
+		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
+		Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Audit: p.audit, Mail: p.mail, Gates: p.gates,
+		Failures: p.failures, Factors: p.factors, Mails: p.mails, Logger: p.log.Named("auth"), Settings: authSettings(cfg),
 	})
 	return err
+}
+
+func authSettings(cfg *config.Config) auth.Settings {
+	return auth.Settings{
+		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, RegistrationClosed: !cfg.Registration.Enabled,
+		DeferConfirmation: cfg.Registration.Confirmation == config.ConfirmationDeferred, ConfirmationTTL: cfg.Registration.ConfirmationTTL,
+		ResetTTL: cfg.SignIn.PasswordResetTTL, MagicLinks: cfg.SignIn.MagicLink, MagicLinkTTL: cfg.SignIn.MagicLinkTTL, EmailChangeTTL: cfg.SignIn.EmailChangeTTL,
+		SecondFactorTTL: cfg.SecondFactor.TTL, RequireSecondFactor: cfg.SecondFactor.Required, StepUpWindow: cfg.SecondFactor.StepUpWindow,
+		TrustFor: cfg.SecondFactor.TrustDevice, Suspicious: cfg.SignIn.Suspicious != config.SuspiciousOff, SuspiciousStepUp: cfg.SignIn.Suspicious == config.SuspiciousStepUp,
+	}
+}
+
+func passkeySettings(cfg *config.Config) passkey.Settings {
+	u, err := url.Parse(cfg.Server.BaseURL)
+	if err != nil {
+		return passkey.Settings{} // the configuration has judged it
+	}
+	return passkey.Settings{RPID: u.Hostname(), RPName: cfg.Mail.ServiceName, Origin: cfg.Server.BaseURL}
 }
 
 func (p *parts) close() error {
@@ -218,7 +268,7 @@ func (p *parts) close() error {
 
 // sealedColumns are what is sealed anew after `sigra keys rotate`.
 func sealedColumns() []keyring.Column {
-	return []keyring.Column{onetime.Sealed, mail.Sealed, federation.Sealed}
+	return []keyring.Column{onetime.Sealed, mail.Sealed, federation.Sealed, totp.Sealed}
 }
 
 // newDirectory makes the directory of the providers that people can sign in with.

@@ -33,7 +33,7 @@ func TestCreateUser_setPassword(t *testing.T) {
 			{"", horse, "invalid_or_expired"}, {"x", horse, "invalid_or_expired"}, {token, "short", "password_too_short"}, {token, "root@example.org", "password_contains_name"},
 			{token, horse, "ok"}, {token, staple, "invalid_or_expired"},
 		} {
-			in, err := w.SetPassword(w.ctx(), c.token, c.pw)
+			in, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: c.token, Password: c.pw})
 			if code(err) != c.want {
 				t.Fatalf("%+v: %v", c, err)
 			}
@@ -50,15 +50,15 @@ func TestCreateUser_setPassword(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.SetPassword(w.ctx(), old, staple); code(err) != "invalid_or_expired" {
+		if _, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: old, Password: staple}); code(err) != "invalid_or_expired" {
 			t.Fatalf("the older of two links: %v", err)
 		}
-		if _, err := w.SetPassword(w.ctx(), fresh, staple); err != nil || w.resolves(in.Token) {
+		if _, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: fresh, Password: staple}); err != nil || w.resolves(in.Token) {
 			t.Fatalf("%v; sessions from before must end", err)
 		}
 		late, _ := w.ResetLink(w.ctx(), operator, a.ID)
 		w.advance(73 * time.Hour)
-		if _, err := w.SetPassword(w.ctx(), late, unicorn); code(err) != "invalid_or_expired" {
+		if _, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: late, Password: unicorn}); code(err) != "invalid_or_expired" {
 			t.Fatalf("after 73 hours: %v", err)
 		}
 	})
@@ -78,7 +78,7 @@ func TestDisableEnableDelete(t *testing.T) {
 		if _, err := w.signIn("ada@example.org", horse); code(err) != "invalid_credentials" {
 			t.Fatal(err)
 		}
-		if _, err := w.SetPassword(w.ctx(), link, staple); code(err) != "invalid_or_expired" {
+		if _, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: link, Password: staple}); code(err) != "invalid_or_expired" {
 			t.Fatal(err)
 		}
 		if _, err := w.ResetLink(w.ctx(), operator, id); code(err) != "account_disabled" {

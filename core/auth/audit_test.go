@@ -58,8 +58,8 @@ func TestAudit_methodByMethod(t *testing.T) {
 				must(err)
 			}, []string{"admin.user.create", "auth.password_reset_request"}},
 			{"create user, taken", func() { _, _, _ = w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "bob@example.org"}) }, nil},
-			{"set password", func() { in, err = w.SetPassword(w.ctx(), link, horse); must(err) }, []string{"auth.login.success", "auth.password_reset.success"}},
-			{"set password again", func() { _, _ = w.SetPassword(w.ctx(), link, horse) }, nil},
+			{"set password", func() { in, err = w.SetPassword(w.ctx(), auth.NewPassword{Token: link, Password: horse}); must(err) }, []string{"auth.login.success", "auth.password_reset.success"}},
+			{"set password again", func() { _, _ = w.SetPassword(w.ctx(), auth.NewPassword{Token: link, Password: horse}) }, nil},
 			{"reset link", func() { link, err = w.ResetLink(w.ctx(), operator, in.Principal.UserID); must(err) }, []string{"admin.user.reset_link", "auth.password_reset_request"}},
 			{"revoke sessions", func() { must(w.RevokeSessions(w.ctx(), operator, in.Principal.UserID)) }, []string{"session.revoke_all"}},
 			{"disable", func() { must(w.Disable(w.ctx(), operator, in.Principal.UserID)) }, []string{"admin.user.disable"}},

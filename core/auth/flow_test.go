@@ -353,7 +353,7 @@ func TestChangePassword(t *testing.T) {
 		if _, err := w.signIn("ada@example.org", staple); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.SetPassword(w.ctx(), link, unicorn); code(err) != "invalid_or_expired" {
+		if _, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: link, Password: unicorn}); code(err) != "invalid_or_expired" {
 			t.Fatalf("a link from before the change: %v", err)
 		}
 		got := w.mails("ada@example.org")

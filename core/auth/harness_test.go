@@ -16,13 +16,13 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/auth/authtest"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
-	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
@@ -34,16 +34,13 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }
 
-var sources = []store.Source{
-	keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, password.Migrations, onetime.Migrations, session.Migrations,
-	ratelimit.Migrations, mail.Migrations,
-}
+var sources = authtest.Sources()
 
 const base = "https://auth.example.test"
 
 // world is everything the flows stand on, for real, with a clock that can be moved.
 type world struct {
-	*auth.Service
+	*authtest.Parts
 	t         testing.TB
 	db        *store.DB
 	accounts  *account.Store
@@ -65,57 +62,22 @@ type options struct {
 	params   password.Params // zero: the cheapest there is
 	places   int
 	failures ratelimit.Quota // zero: 5 in 15 min
+	factors  ratelimit.Quota // zero: 5 in 15 min
 	mails    ratelimit.Quota // zero: no limit
 	root     keyring.Secret  // zero: a new one
+	block    bool            // refuse passkeys whose counter does not rise
 }
 
 func newWorld(t testing.TB, db *store.DB, o options) *world {
 	t.Helper()
-	ctx := context.Background()
-	w := &world{t: t, db: db, gates: &gate.Table{}}
-	check := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	if o.params == (password.Params{}) {
-		o.params = password.Params{MemoryKiB: 8, Time: 1, Parallelism: 1}
-	}
-	if o.failures == (ratelimit.Quota{}) {
-		o.failures = ratelimit.Quota{Count: 5, Per: 15 * time.Minute}
-	}
-	o.settings.BaseURL = base
-	if w.root = o.root; w.root == (keyring.Secret{}) {
-		w.root = keyring.NewRoot()
-	}
-	ring, err := keyring.Open(ctx, keyring.Config{DB: db, Root: w.root})
-	check(err)
-	leases, err := lease.New(db, "test")
-	check(err)
-	w.audit, err = audit.New(audit.Config{DB: db, Now: w.now})
-	check(err)
-	w.accounts, err = account.New(account.Config{DB: db, Now: w.now})
-	check(err)
-	w.passwords, err = password.New(password.Config{Params: o.params, Places: o.places, QueueTimeout: time.Minute, Now: w.now})
-	check(err)
-	once, err := onetime.New(onetime.Config{DB: db, Sealer: ring, Now: w.now})
-	check(err)
-	w.sessions, err = session.New(session.Config{DB: db, Audit: w.audit, Now: w.now})
-	check(err)
-	w.inbox, err = mail.NewInbox(db, w.now)
-	check(err)
-	w.queue, err = mail.New(mail.Config{DB: db, Sealer: ring, Leases: leases, Mailer: w.inbox, From: mail.Address{Address: "auth@example.test"}, Now: w.now})
-	check(err)
-	failures, err := ratelimit.NewAccount(ratelimit.AccountConfig{Name: "sign_in", Quota: o.failures, Now: w.now})
-	check(err)
-	mails, err := ratelimit.NewAccount(ratelimit.AccountConfig{Name: "mail", Quota: o.mails, Now: w.now})
-	check(err)
-	w.Service, err = auth.New(auth.Config{
-		DB: db, Accounts: w.accounts, Passwords: w.passwords, Onetime: once, Sessions: w.sessions, Audit: w.audit, Mail: w.queue, Gates: w.gates,
-		Failures: failures, Marks: ring, Mails: mails, Settings: o.settings, Now: w.now,
+	w := &world{t: t, db: db}
+	o.settings.BaseURL, o.settings.MagicLinks = base, true
+	w.Parts = authtest.Open(t, db, authtest.Options{
+		Settings: o.settings, Now: w.now, Root: o.root, Password: password.Config{Params: o.params, Places: o.places},
+		Failures: o.failures, Factors: o.factors, Mails: o.mails, Passkeys: passkey.Settings{RPID: "auth.example.test", Origin: base, BlockOnRegression: o.block},
 	})
-	check(err)
+	w.accounts, w.passwords, w.sessions, w.audit, w.inbox, w.queue = w.Accounts, w.Passwords, w.Sessions, w.Audit, w.Inbox, w.Queue
+	w.gates, w.root = w.Gates, w.Root
 	return w
 }
 

@@ -150,7 +150,9 @@ func (s *Service) FinishSignIn(ctx context.Context, f SecondFactor) (SignedIn, e
 	}
 	show := s.show
 	if w.Enroll {
-		show = func(ctx context.Context, a account.Account, x Factor, _ passkey.Purpose) (shown, error) { return s.showNew(ctx, a, x, f.Name) }
+		show = func(ctx context.Context, a account.Account, x Factor, _ passkey.Purpose) (shown, error) {
+			return s.showNew(ctx, a, x, f.Name)
+		}
 	}
 	sh, err := show(ctx, a, f.Factor, passkey.PurposeSecondFactor)
 	if err != nil {

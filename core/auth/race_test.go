@@ -291,7 +291,10 @@ func TestKill_auditRefuses(t *testing.T) {
 			"sign in wrong":   func() error { _, err := w.signIn("ada@example.org", staple); return err },
 			"sign out":        func() error { return w.SignOut(w.ctx(), in.Token) },
 			"change password": func() error { _, err := w.ChangePassword(w.ctx(), in.Principal, horse, staple); return err },
-			"set password":    func() error { _, err := w.SetPassword(w.ctx(), link, staple); return err },
+			"set password": func() error {
+				_, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: link, Password: staple})
+				return err
+			},
 			"create user": func() error {
 				_, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "eve@example.org"})
 				return err

@@ -100,9 +100,9 @@ type Config struct {
 	Mail      *mail.Queue
 	Letters   *mail.Letters // nil: the built-in ones
 	Gates     *gate.Table   // nil: no gates
-	Failures  Limit       // failed proofs of a password per address; nil: no limit
-	Factors   Limit       // failed second factors and step-ups per account; nil: no limit
-	Mails     Limit       // mails that strangers can have sent to one address; nil: no limit
+	Failures  Limit         // failed proofs of a password per address; nil: no limit
+	Factors   Limit         // failed second factors and step-ups per account; nil: no limit
+	Mails     Limit         // mails that strangers can have sent to one address; nil: no limit
 	Settings  Settings
 	Now       func() time.Time // nil means the clock
 	Logger    hclog.Logger     // nil means silent
@@ -230,7 +230,8 @@ func (s *Service) enqueueDecoy(ctx context.Context, tx *store.Tx, l mail.Letter)
 	if err != nil {
 		return err
 	}
-	return s.mail.EnqueueDecoy(ctx, tx, m)
+	_, err = s.mail.EnqueueDecoy(ctx, tx, m)
+	return err
 }
 
 func (s *Service) write(ctx context.Context, l mail.Letter) (mail.Message, error) {

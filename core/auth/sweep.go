@@ -31,7 +31,7 @@ const (
 	sweepGrace = 24 * time.Hour
 )
 
-// Run tidies up in the background until ctx ends: expired one-time secrets, and sign-ups that nobody ever confirmed, which
+// Run tidies up in the background until ctx ends: expired one-time secrets, enrolments and ceremonies, browsers not seen for long, and sign-ups that nobody ever confirmed, which
 // are somebody's address without their consent. Any number of nodes may run it.
 func (s *Service) Run(ctx context.Context) error {
 	for {
@@ -50,8 +50,10 @@ func (s *Service) Run(ctx context.Context) error {
 
 // Sweep does once what Run does again and again, and returns how many accounts it erased.
 func (s *Service) Sweep(ctx context.Context) (erased int, err error) {
-	if _, err := s.onetime.Clean(ctx); err != nil {
-		return 0, err
+	for _, clean := range []func(context.Context) (int64, error){s.onetime.Clean, s.totp.Clean, s.passkeys.Clean, s.devices.Clean} {
+		if _, err := clean(ctx); err != nil {
+			return 0, err
+		}
 	}
 	before := s.now().Add(-max(s.set.ConfirmationTTL, s.set.PasswordLinkTTL) - sweepGrace)
 	after := uuid.Nil

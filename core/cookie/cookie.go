@@ -8,17 +8,45 @@ import (
 
 // The names. Nothing else under Prefix may be set by a plugin.
 const (
-	Prefix  = "__Host-sigra_"
-	Session = Prefix + "session"
-	Flow    = Prefix + "flow"
-	Device  = Prefix + "device"
+	Prefix   = "__Host-sigra_"
+	Session  = Prefix + "session"
+	Device   = Prefix + "device"
+	Language = Prefix + "language"
 )
 
 // DeviceTTL is how long a browser is known: as long as browsers keep a cookie at all (RFC 6265bis §5.5).
 const DeviceTTL = 400 * 24 * time.Hour
 
-// FlowTTL is how long a browser remembers a sign-up it began: as long as its link lives.
-const FlowTTL = 48 * time.Hour
+// Flow is something that a browser has begun and will go on with, named by its cookie, which holds the flow's token. One
+// browser has at most one flow of each sort: a new one takes the place of the old.
+type Flow string
+
+// The flows.
+const (
+	SignUp   Flow = Prefix + "flow"     // a sign-up that waits for its confirmation
+	Pending  Flow = Prefix + "pending"  // a sign-in between its first and its second factor
+	Reset    Flow = Prefix + "reset"    // a new password that waits for the mailed code
+	Magic    Flow = Prefix + "link"     // a sign-in that waits for the mailed link or code
+	Email    Flow = Prefix + "email"    // a new address that waits for its code
+	StepUp   Flow = Prefix + "step_up"  // a proof that waits for the mailed code
+	Join     Flow = Prefix + "join"     // a login elsewhere that waits for the account's own credential
+	Provider Flow = Prefix + "provider" // a sign-in that is away at another provider
+)
+
+// Flows lists them all.
+func Flows() []Flow { return []Flow{SignUp, Pending, Reset, Magic, Email, StepUp, Join, Provider} }
+
+// TTL is how long a browser keeps the cookie: no less than the flow may be set to live. Whether the flow still does, its
+// owner says.
+func (f Flow) TTL() time.Duration {
+	switch f {
+	case SignUp, Email:
+		return 30 * 24 * time.Hour
+	case Reset:
+		return 24 * time.Hour
+	}
+	return time.Hour
+}
 
 // maxToken bounds what is taken for a token, before anything is hashed or looked up.
 const maxToken = 512
@@ -37,18 +65,18 @@ func ClearSession(w http.ResponseWriter) { clearCookie(w, Session) }
 // SessionToken is the session token the request carries, or "".
 func SessionToken(r *http.Request) string { return read(r, Session) }
 
-// SetFlow hands the browser the token of the sign-up it began.
-func SetFlow(w http.ResponseWriter, token string) {
-	c := base(Flow, token)
-	c.MaxAge = int(FlowTTL / time.Second)
+// Set hands the browser the token of the flow it began.
+func (f Flow) Set(w http.ResponseWriter, token string) {
+	c := base(string(f), token)
+	c.MaxAge = int(f.TTL() / time.Second)
 	http.SetCookie(w, c)
 }
 
-// ClearFlow takes the sign-up token back.
-func ClearFlow(w http.ResponseWriter) { clearCookie(w, Flow) }
+// Clear takes the flow's token back.
+func (f Flow) Clear(w http.ResponseWriter) { clearCookie(w, string(f)) }
 
-// FlowToken is the sign-up token the request carries, or "".
-func FlowToken(r *http.Request) string { return read(r, Flow) }
+// Token is the flow's token that the request carries, or "".
+func (f Flow) Token(r *http.Request) string { return read(r, string(f)) }
 
 // SetDevice hands the browser what tells it from others. It lets nobody in, so signing out leaves it.
 func SetDevice(w http.ResponseWriter, token string) {
@@ -59,6 +87,18 @@ func SetDevice(w http.ResponseWriter, token string) {
 
 // DeviceToken is what tells this browser from others, or "".
 func DeviceToken(r *http.Request) string { return read(r, Device) }
+
+// SetLanguage keeps the language that somebody chose: for good, or until the browser is closed.
+func SetLanguage(w http.ResponseWriter, tag string, forGood bool) {
+	c := base(Language, tag)
+	if forGood {
+		c.MaxAge = int(DeviceTTL / time.Second)
+	}
+	http.SetCookie(w, c)
+}
+
+// LanguageTag is the language chosen in this browser, as it came, or "".
+func LanguageTag(r *http.Request) string { return read(r, Language) }
 
 // Reserved reports whether a cookie name is Sigra's own: never passed to a plugin, never taken from one. Browsers
 // match the __Host- prefix without regard to case (RFC 6265bis §4.1.3), so the comparison does too.

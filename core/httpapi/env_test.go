@@ -13,6 +13,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/httpapi"
@@ -37,6 +38,7 @@ type env struct {
 	events   *event.Store
 	accounts *account.Store
 	sessions *session.Store
+	flows    *authtest.Parts // nil where the flows are fixed
 	admin    signed
 	user     signed
 }

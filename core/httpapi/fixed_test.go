@@ -90,8 +90,16 @@ func (fixed) ChangePassword(_ context.Context, _ session.Principal, current, _ s
 	return fixedSignedIn(true), nil
 }
 
-func (fixed) SetPassword(_ context.Context, _, password string) (auth.SignedIn, error) {
-	if len(password) < 8 {
+func (fixed) RequestReset(context.Context, string) (auth.Requested, error) {
+	return auth.Requested{Flow: "flow-2"}, nil
+}
+
+func (fixed) ResendConfirmation(context.Context, string) (auth.Requested, error) {
+	return auth.Requested{Flow: "flow-3"}, nil
+}
+
+func (fixed) SetPassword(_ context.Context, n auth.NewPassword) (auth.SignedIn, error) {
+	if len(n.Password) < 8 {
 		return auth.SignedIn{}, fault.New(fault.Invalid, "password_too_short", "The password needs at least 8 bytes.").At("password")
 	}
 	return fixedSignedIn(false), nil

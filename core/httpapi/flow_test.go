@@ -9,33 +9,25 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/auth"
-	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/auth/authtest"
+	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/httpapi"
-	"github.com/sigra-auth/sigra/core/keyring"
-	"github.com/sigra-auth/sigra/core/lease"
-	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
 
-var flowSources = append([]store.Source{keyring.Migrations, lease.Migrations, password.Migrations, onetime.Migrations, mail.Migrations}, sources...)
+var flowSources = append(authtest.Sources(), event.Migrations)
 
 // eachFlow runs a test on both databases with the real flows behind the API.
 func eachFlow(t *testing.T, f func(t *testing.T, e *env)) {
 	t.Helper()
 	storetest.Each(t, flowSources, func(t *testing.T, db *store.DB) {
 		f(t, newEnv(t, db, func(e *env, cfg *httpapi.Config) {
-			ring := must2(keyring.Open(t.Context(), keyring.Config{DB: db, Root: keyring.NewRoot()}))(t)
-			inbox := must2(mail.NewInbox(db, nil))(t)
-			queue := must2(mail.New(mail.Config{DB: db, Sealer: ring, Mailer: inbox, From: mail.Address{Address: "sigra@example.com"}}))(t)
-			service := must2(auth.New(auth.Config{
-				DB: db, Accounts: e.accounts, Sessions: e.sessions, Audit: e.log, Mail: queue,
-				Passwords: must2(password.New(password.Config{Params: password.Params{MemoryKiB: 64, Time: 1, Parallelism: 1}}))(t),
-				Onetime:   must2(onetime.New(onetime.Config{DB: db, Sealer: ring}))(t),
-				Settings:  auth.Settings{BaseURL: "http://localhost:8484"},
-			}))(t)
-			cfg.Auth, cfg.Users, cfg.Inbox = service, service, inbox
+			parts := authtest.Open(t, db, authtest.Options{Settings: auth.Settings{BaseURL: "http://localhost:8484", MagicLinks: true}})
+			service, queue := parts.Service, parts.Queue
+			e.flows = parts
+			cfg.Auth, cfg.SecondFactors, cfg.PasskeySignIns, cfg.MagicLinks, cfg.OwnFactors, cfg.OwnAccount = service, service, service, service, service, service
+			cfg.Users, cfg.Inbox = service, parts.Inbox
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan struct{})
 			go func() {

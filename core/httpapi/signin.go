@@ -84,8 +84,8 @@ type requestedOutput struct{ Body Requested }
 
 type registerInput struct {
 	Body struct {
-		Email         string   `json:"email" minLength:"1" maxLength:"320" doc:"The address to sign up." example:"ada@example.com"`
-		Password      string   `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be. Taken as it is, without trimming." example:"correct horse battery staple"`
+		Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The address to sign up." example:"ada@example.com"`
+		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be. Taken as it is, without trimming." example:"correct horse battery staple"`
 		handover
 	} `nameHint:"Registration"`
 }
@@ -94,30 +94,30 @@ type registerOutput struct{ Body Registered }
 
 type confirmInput struct {
 	Body struct {
-		Token         string   `json:"token,omitempty" maxLength:"512" doc:"The token of the mailed link. Needs the flow, or the password chosen at sign-up."`
-		Flow          string   `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/register answered."`
-		Code          string   `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
-		Password      string   `json:"password,omitempty" maxLength:"4096" doc:"The password chosen at sign-up, for a link opened where the flow is not known."`
+		Token    string `json:"token,omitempty" maxLength:"512" doc:"The token of the mailed link. Needs the flow, or the password chosen at sign-up."`
+		Flow     string `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/register answered."`
+		Code     string `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
+		Password string `json:"password,omitempty" maxLength:"4096" doc:"The password chosen at sign-up, for a link opened where the flow is not known."`
 		handover
 	} `nameHint:"Confirmation"`
 }
 
 type loginInput struct {
 	Body struct {
-		Email         string   `json:"email" minLength:"1" maxLength:"320" doc:"The account's address." example:"ada@example.com"`
-		Password      string   `json:"password" minLength:"1" maxLength:"4096" doc:"The account's password." example:"correct horse battery staple"`
-		Remember      bool     `json:"remember,omitempty" doc:"Keep the session when the browser is closed."`
-		Link          string   `json:"link,omitempty" maxLength:"512" doc:"The flow of a login at another provider, to link it with this sign-in."`
+		Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The account's address." example:"ada@example.com"`
+		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The account's password." example:"correct horse battery staple"`
+		Remember bool   `json:"remember,omitempty" doc:"Keep the session when the browser is closed."`
+		Link     string `json:"link,omitempty" maxLength:"512" doc:"The flow of a login at another provider, to link it with this sign-in."`
 		handover
 	} `nameHint:"Credentials"`
 }
 
 type setPasswordInput struct {
 	Body struct {
-		Token         string   `json:"token,omitempty" maxLength:"512" doc:"The token of the one-time link."`
-		Flow          string   `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/password/reset answered. Needs the code."`
-		Code          string   `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
-		Password      string   `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be."`
+		Token    string `json:"token,omitempty" maxLength:"512" doc:"The token of the one-time link."`
+		Flow     string `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/password/reset answered. Needs the code."`
+		Code     string `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
+		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be."`
 		handover
 	} `nameHint:"NewPassword"`
 }

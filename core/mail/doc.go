@@ -8,7 +8,8 @@
 //	  │                         ├─ refused for good ─────────────────▶ failed
 //	  │                         └─ nobody knows ─┬─ first two times ─▶ queued, marked PossibleDuplicate
 //	  │                                          └─ third time ──────▶ uncertain
-//	  └── Enqueue               (any of them past Deadline ──────────▶ expired)
+//	  ├── Enqueue               (any of them past Deadline ──────────▶ expired)
+//	  └── EnqueueDecoy          (a decoy, once it is claimed ────────▶ withheld)
 //
 // A message is queued in the transaction of the change it belongs to, so neither exists without the other. The
 // payload holds codes and links and is sealed while it waits; it is erased as soon as the message is settled.
@@ -20,6 +21,9 @@
 //
 // Each row is claimed by compare-and-swap, so that even two dispatchers can't send one message at the same time; the lease
 // only keeps the others quiet. Nothing is sent after its deadline: an old sign-in code is worse than none.
+//
+// A flow that must not tell whether an address has an account queues a decoy for one that has none. It costs what a message costs, in the
+// flow's transaction and afterwards, and no mailer ever sees it.
 //
 // Without a configured mailer the development inbox takes the mail: a table shown at /dev/mail, never the network.
 //

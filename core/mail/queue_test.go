@@ -3,10 +3,12 @@ package mail_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/uuid"
@@ -397,6 +399,125 @@ func TestInbox(t *testing.T) {
 		}
 		if got, err := box.List(t.Context(), ""); err != nil || len(got) != 0 {
 			t.Fatalf("%d, %v", len(got), err)
+		}
+	})
+}
+
+// A decoy leaves the same row, of the same size, goes through the same states in the same number of attempts, and reaches nobody.
+func TestEnqueueDecoy(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		put := func(enqueue func(context.Context, *store.Tx, mail.Message) (uuid.UUID, error)) (id uuid.UUID) {
+			t.Helper()
+			if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+				m := letter()
+				m.Deadline = w.now().Add(time.Hour).Truncate(time.Second)
+				id, err = enqueue(ctx, tx, m)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return id
+		}
+		type row struct {
+			purpose, state, why          string
+			size, attempts, uncertain    int
+			duplicate, waiting, deadline bool
+			settled                      bool
+		}
+		read := func(id uuid.UUID) (r row) {
+			t.Helper()
+			if err := w.db.QueryRow(t.Context(), `SELECT purpose, state, last_error, COALESCE(length(payload), 0), attempts, uncertain, possible_duplicate,
+				next_at >= created_at, deadline > created_at, settled_at IS NOT NULL FROM mail_queue WHERE id = $1`, id).
+				Scan(&r.purpose, &r.state, &r.why, &r.size, &r.attempts, &r.uncertain, &r.duplicate, &r.waiting, &r.deadline, &r.settled); err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		real, decoy := put(w.Enqueue), put(w.EnqueueDecoy)
+		if a, b := read(real), read(decoy); a != b || a.size == 0 {
+			t.Errorf("queued:\n%+v\n%+v", a, b)
+		}
+		if n := w.dispatch(); n != 2 {
+			t.Errorf("%d tried", n)
+		}
+		a, b := read(real), read(decoy)
+		if b.state != "withheld" {
+			t.Errorf("the decoy is %s", b.state)
+		}
+		if b.state = a.state; a != b || a.size != 0 || !a.settled {
+			t.Errorf("settled:\n%+v\n%+v", a, b)
+		}
+		if w.post.count() != 1 || w.post.got[0].ID != real {
+			t.Errorf("the mailer got %+v", w.post.got)
+		}
+		if st, err := w.Status(t.Context()); err != nil || st.Sent != 1 || st.Withheld != 1 || st.Queued != 0 {
+			t.Errorf("%+v, %v", st, err)
+		}
+		bad := letter()
+		bad.To.Address = "nobody"
+		if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := w.EnqueueDecoy(ctx, tx, bad)
+			return err
+		}); fault.KindOf(err) != fault.Invalid {
+			t.Errorf("a decoy takes what a message does not: %v", err)
+		}
+		w.advance(8 * 24 * time.Hour)
+		if n, err := w.Purge(t.Context()); n != 2 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	})
+}
+
+// A decoy whose sender was killed is taken up again like any message.
+func TestEnqueueDecoy_killed(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		var id uuid.UUID
+		if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+			if id, err = w.EnqueueDecoy(ctx, tx, letter()); err != nil {
+				return err
+			}
+			_, err = tx.Exec(ctx, `UPDATE mail_queue SET state = 'sending', attempts = 1, next_at = $2 WHERE id = $1`, id, w.now().Add(-time.Second).Truncate(time.Microsecond))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		w.dispatch()
+		if state, payload, _ := w.state(id); state != "withheld" || payload || w.post.count() != 0 {
+			t.Fatalf("%s, payload kept: %v, sent %d", state, payload, w.post.count())
+		}
+	})
+}
+
+// Messages that wait while the table is made anew are still there, and still go out.
+func TestMigration_keepsWhatWaits(t *testing.T) {
+	t.Parallel()
+	old := fstest.MapFS{}
+	b, err := fs.ReadFile(mail.Migrations, "migrations/2026112380_mail.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	old["migrations/2026112380_mail.sql"] = &fstest.MapFile{Data: b}
+	storetest.Each(t, []store.Source{keyring.Migrations, lease.Migrations, old}, func(t *testing.T, db *store.DB) {
+		ring, err := keyring.Open(t.Context(), keyring.Config{DB: db, Root: keyring.NewRoot()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, at := uuid.New(), time.Now().UTC().Truncate(time.Microsecond)
+		if err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, attempts, next_at, deadline, created_at) VALUES ($1, 'x', 'queued', $2, 3, $3, $4, $3)`,
+				id, ring.Seal([]byte(`{"purpose":"x","to":{"address":"ada@example.org"},"text":"hello"}`), mail.SealPurpose), at, at.Add(time.Hour))
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Migrate(t.Context(), keyring.Migrations, lease.Migrations, mail.Migrations); err != nil {
+			t.Fatal(err)
+		}
+		w := &world{t: t, db: db, post: &post{}, ring: ring}
+		w.Queue = w.node("one", w.post)
+		w.dispatch()
+		if state, _, attempts := w.state(id); state != "sent" || attempts != 4 || w.post.got[0].Text != "hello" {
+			t.Errorf("%s after %d attempts, %+v", state, attempts, w.post.got)
 		}
 	})
 }

@@ -120,6 +120,7 @@ type claimed struct {
 	attempts  int
 	uncertain int
 	duplicate bool
+	decoy     bool
 	deadline  time.Time
 }
 
@@ -134,8 +135,8 @@ func (q *Queue) claim(ctx context.Context, id uuid.UUID) (c claimed, ok bool, er
 				uncertain = uncertain + CASE WHEN state = 'sending' THEN 1 ELSE 0 END,
 				state = 'sending'
 			WHERE id = $1 AND state IN ('queued', 'sending') AND next_at <= $2
-			RETURNING purpose, payload, attempts, uncertain, possible_duplicate, deadline`, id, now, now.Add(sendTimeout+2*stopGrace)).
-			Scan(&c.purpose, &c.payload, &c.attempts, &c.uncertain, &c.duplicate, &c.deadline)
+			RETURNING purpose, payload, attempts, uncertain, possible_duplicate, decoy, deadline`, id, now, now.Add(sendTimeout+2*stopGrace)).
+			Scan(&c.purpose, &c.payload, &c.attempts, &c.uncertain, &c.duplicate, &c.decoy, &c.deadline)
 		if errors.Is(err, store.ErrNoRows) {
 			return nil
 		}
@@ -156,6 +157,8 @@ func (q *Queue) attempt(ctx context.Context, id uuid.UUID) error {
 	// From here on the row says "sending": note the outcome even when the process is being stopped.
 	note := context.WithoutCancel(ctx)
 	switch {
+	case c.decoy:
+		return q.settle(note, c, "withheld", "")
 	case c.uncertain >= maxUncertain:
 		return q.settle(note, c, "uncertain", "the outcome of three attempts is unknown")
 	case !q.now().Before(c.deadline):
@@ -267,6 +270,7 @@ func (q *Queue) Purge(ctx context.Context) (n int64, err error) {
 // Status is how the queue stands.
 type Status struct {
 	Queued, Sending, Sent, Failed, Expired, Uncertain int
+	Withheld                                          int       // decoys
 	Oldest                                            time.Time // when the oldest message still waiting was queued; zero: none waits
 }
 
@@ -278,7 +282,7 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	}
 	defer rows.Close()
 	var st Status
-	counts := map[string]*int{"queued": &st.Queued, "sending": &st.Sending, "sent": &st.Sent, "failed": &st.Failed, "expired": &st.Expired, "uncertain": &st.Uncertain}
+	counts := map[string]*int{"queued": &st.Queued, "sending": &st.Sending, "sent": &st.Sent, "failed": &st.Failed, "expired": &st.Expired, "uncertain": &st.Uncertain, "withheld": &st.Withheld}
 	for rows.Next() {
 		var state string
 		var n int

@@ -3,7 +3,8 @@
 //
 // A request passes, outermost first:
 //
-//	1 edge        who asks: trusted proxies judged, request id made or taken over, request.Info put in the context
+//	1 edge        who asks: trusted proxies judged, request id made or taken over, language found,
+//	              request.Info put in the context
 //	2 observe     one access-log line and the metrics when it ends; streams are registered so that drain can end them
 //	3 recover     a panic becomes 500 with the request id; the stack goes to the log only
 //	4 headers     Content-Security-Policy and its companions, as defaults that a page may only replace knowingly

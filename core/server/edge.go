@@ -34,6 +34,9 @@ func (s *Server) edge(next http.Handler) http.Handler {
 			info.ID = newRequestID()
 		}
 		info.UserAgent = cleanUserAgent(r.UserAgent())
+		if s.cfg.Language != nil && info.Operator == "" {
+			info.Language = s.cfg.Language(r)
+		}
 		w.Header().Set(requestIDHeader, info.ID)
 		next.ServeHTTP(w, r.WithContext(request.With(r.Context(), info)))
 	})

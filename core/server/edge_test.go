@@ -2,8 +2,11 @@ package server_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/gorilla/mux"
 
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/server"
@@ -152,5 +155,30 @@ func TestHost(t *testing.T) {
 		if res := do(c.s, r); res.StatusCode != c.want {
 			t.Errorf("%v from %q: %d, want %d", c.header, c.peer, res.StatusCode, c.want)
 		}
+	}
+}
+
+// TestLanguage: what the pages find out of a request is known to everything behind the edge; operators are answered in English.
+func TestLanguage(t *testing.T) {
+	t.Parallel()
+	got := ""
+	s, err := server.New(server.Config{
+		BaseURL: "http://localhost:8484", Language: func(r *http.Request) string { return r.Header.Get("Accept-Language") + "!" },
+		Mount: func(r *mux.Router) {
+			r.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { got = request.From(r.Context()).Language })
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest("GET", "http://localhost:8484/", nil)
+	r.Header.Set("Accept-Language", "de")
+	s.Handler().ServeHTTP(httptest.NewRecorder(), r)
+	if got != "de!" {
+		t.Errorf("language %q", got)
+	}
+	s.ControlHandler().ServeHTTP(httptest.NewRecorder(), r.WithContext(request.With(r.Context(), request.Info{Operator: "0/root"})))
+	if got != "" {
+		t.Errorf("an operator's language is %q", got)
 	}
 }

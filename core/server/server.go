@@ -31,6 +31,8 @@ type Config struct {
 	// Routes finds a plugin's handler for a path no core route matched; nil means no plugins. What it finds brings
 	// its own CSRF rule, because a plugin may declare a route for machines.
 	Routes func(path string) (http.Handler, bool)
+	// Language finds the language to answer somebody in, a BCP 47 tag. Nil: English for everybody.
+	Language func(r *http.Request) string
 	// Problem answers an error to programs and Page to people. Nil means a plain answer of the server's own.
 	Problem, Page func(w http.ResponseWriter, r *http.Request, err error)
 

@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,6 @@ func (p *Pages) mountAccount(r *mux.Router) {
 	both("/account/email/undone", p.emailUndone, nil)
 	both("/account/authenticator", p.showAuthenticator, p.confirmAuthenticator)
 	both("/account/authenticator/begin", nil, p.beginAuthenticator)
-	both("/account/authenticator/cancel", nil, p.cancelAuthenticator)
 	both("/account/authenticator/remove", p.showRemoveAuthenticator, p.removeAuthenticator)
 	both("/account/recovery-codes", p.recoveryCodes, nil)
 	both("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
@@ -221,7 +221,9 @@ func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
 	} else {
 		row.Description, row.Tag = l.Text("page.account.row.no_passkeys"), add
 	}
-	rows = append(rows, row)
+	if own.PasskeysOn || own.Factors.Passkeys > 0 {
+		rows = append(rows, row)
+	}
 	if p.cfg.Logins != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
 		row = ownRow{Link: Link{Title: l.Text("page.account.logins.title"), Path: "/account/logins"}}
 		if len(own.Providers) > 0 {
@@ -257,4 +259,27 @@ func secondFactor(l *lang.Language, own auth.Own) group {
 func seenAt(l *lang.Language, own auth.Own) group {
 	row := ownRow{Link: Link{Title: l.Text("page.account.devices.title"), Path: "/account/devices", Description: l.Plural("page.account.row.browsers", own.Browsers)}}
 	return group{"seen", l.Text("page.account.seen"), []ownRow{row}}
+}
+
+// methods names how the session was proved (RFC 8176), and how strongly.
+func methods(l *lang.Language, who session.Principal) string {
+	var names []string
+	for _, m := range who.AMR {
+		switch m {
+		case "mfa": // says nothing that aal does not
+			continue
+		case "pwd", "otp", "hwk", "swk", "email", "fed":
+			m = l.Text("page.method." + m)
+		}
+		if !slices.Contains(names, m) {
+			names = append(names, m)
+		}
+	}
+	if len(names) == 0 {
+		names = []string{l.Text("page.method.none")}
+	}
+	if who.AAL == session.AAL2 {
+		names = append(names, l.Text("page.method.two_factors"))
+	}
+	return strings.Join(names, " · ")
 }

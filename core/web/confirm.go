@@ -6,6 +6,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/lang"
 )
 
 // maxLinkToken bounds a token from a link before it is shown or looked up.
@@ -23,20 +24,20 @@ func linkToken(w http.ResponseWriter, r *http.Request) string {
 
 // confirmForm confirms a sign-up by its link: with one button in the browser that signed up, and with the password
 // chosen there in any other. So a stranger who signs up with your address gains nothing from your opening the link.
-func confirmForm(token string, askPassword bool) *form {
-	f := &form{Action: "/confirm", Submit: "Confirm and sign in", Hidden: []hidden{{"token", token}}}
+func confirmForm(l *lang.Language, token string, askPassword bool) *form {
+	f := &form{Action: "/confirm", Submit: l.Text("page.confirm.submit"), Hidden: []hidden{{"token", token}}}
 	if askPassword {
 		f.Fields = []field{{
-			Name: "password", Label: "Password you chose", Type: "password", Autocomplete: "current-password", Required: true,
-			Hint: "This is not the browser you signed up with, so please enter it once more.",
+			Name: "password", Label: l.Text("page.confirm.password"), Type: "password", Autocomplete: "current-password", Required: true,
+			Hint: l.Text("page.confirm.password_hint"),
 		}}
 	}
 	f.focus()
 	return f
 }
 
-func (p *Pages) confirmView(f *form) view {
-	v := p.view("Confirm your e-mail address")
+func (p *Pages) confirmView(r *http.Request, f *form) view {
+	v := p.view(r, "page.confirm.title")
 	v.Form = f
 	v.Body = struct{ Elsewhere bool }{len(f.Fields) > 0}
 	return v
@@ -46,10 +47,10 @@ func (p *Pages) confirmView(f *form) view {
 func (p *Pages) showConfirm(w http.ResponseWriter, r *http.Request) {
 	token := linkToken(w, r)
 	if token == "" {
-		p.expired(w, r, "The link is incomplete. Open it from the mail once more, or copy all of it.", "/register", "Sign up again")
+		p.expired(w, r, "page.expired.incomplete", "/register", "page.expired.sign_up")
 		return
 	}
-	p.render(w, r, http.StatusOK, "confirm", p.confirmView(confirmForm(token, cookie.FlowToken(r) == "")))
+	p.render(w, r, http.StatusOK, "confirm", p.confirmView(r, confirmForm(p.in(r), token, cookie.SignUp.Token(r) == "")))
 }
 
 func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
@@ -57,14 +58,14 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	c := auth.Confirmation{Token: r.PostForm.Get("token"), Flow: cookie.FlowToken(r), Password: r.PostForm.Get("password")}
+	c := auth.Confirmation{Token: r.PostForm.Get("token"), Flow: cookie.SignUp.Token(r), Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)}
 	if c.Token == "" {
 		p.linkOver(w, r)
 		return
 	}
 	in, err := p.cfg.Auth.Confirm(r.Context(), c)
 	if err == nil {
-		cookie.ClearFlow(w)
+		cookie.SignUp.Clear(w)
 		p.welcome(w, r, in, "/account")
 		return
 	}
@@ -73,16 +74,16 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 	case !reshow(ft):
 		p.Error(w, r, err)
 	case ft.Field == "password":
-		f := confirmForm(c.Token, true)
+		f := confirmForm(p.in(r), c.Token, true)
 		if c.Password != "" { // without one, this browser's cookie was of another sign-up; asking is no reproach
-			f.refuse(ft)
+			p.refuse(p.in(r), f, ft)
 		}
-		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(f))
+		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(r, f))
 	default:
 		p.linkOver(w, r)
 	}
 }
 
 func (p *Pages) linkOver(w http.ResponseWriter, r *http.Request) {
-	p.expired(w, r, "It was used already, or it is too old. If you have confirmed your address, just sign in; if not, sign up again and we send a new one.", "/login", "Sign in")
+	p.expired(w, r, "page.expired.confirm", "/login", "page.expired.sign_in")
 }

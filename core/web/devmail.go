@@ -19,7 +19,8 @@ type letter struct {
 	ID                string
 	To, From, Subject string
 	Purpose           string
-	Received, Machine string
+	At                time.Time
+	Machine           string
 	HasHTML           bool
 	Text              []span
 	Preview           string
@@ -32,7 +33,7 @@ func letterOf(m mail.Received) letter {
 	at := m.ReceivedAt.UTC()
 	return letter{
 		ID: m.ID.String(), To: m.To.Address, From: m.From.Address, Subject: m.Subject, Purpose: m.Purpose,
-		Received: at.Format("2 Jan 2006, 15:04:05") + " UTC", Machine: at.Format(time.RFC3339), HasHTML: m.HTML != "",
+		At: at, Machine: at.Format(time.RFC3339), HasHTML: m.HTML != "",
 		Text: linked(m.Text), Preview: preview(m.Text),
 	}
 }
@@ -85,7 +86,7 @@ func (p *Pages) inbox(w http.ResponseWriter, r *http.Request) {
 	for i, m := range list {
 		letters[i] = letterOf(m)
 	}
-	v := p.view("Development inbox")
+	v := p.view(r, "page.dev.title")
 	v.Shape, v.Body = "wide", letters
 	p.render(w, r, http.StatusOK, "dev-inbox", v)
 }
@@ -109,11 +110,11 @@ func (p *Pages) message(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	v := p.view(m.Subject)
-	v.Shape, v.Body = "wide", letterOf(m)
+	v := p.view(r, "page.dev.title")
+	v.Title, v.Shape, v.Body = m.Subject, "wide", letterOf(m)
 	// The frame shows the message's HTML, from a page of its own.
 	w.Header().Set("Referrer-Policy", "no-referrer")
-	p.renderWith(w, r, http.StatusOK, "dev-message", v, p.policy+"; frame-src 'self'")
+	p.renderWith(w, r, http.StatusOK, "dev-message", v, p.policy(v)+"; frame-src 'self'")
 }
 
 // messagePolicy is for a mail's HTML: it may style itself, load nothing, run nothing, and its links open in the whole

@@ -7,13 +7,19 @@
 //	/dev/mail  /dev/mail/{id}       only with a development inbox
 //	/assets/{version}/…             the style sheet and the mark, cacheable for ever
 //
-// Pages are made on the server and work without any script; there is none. The Content-Security-Policy allows no inline
-// style or script, and a test holds every template to that. One style sheet of plain CSS: its custom properties are the
-// tokens an adopter overrides, and a file of the same name in Config.Override replaces any template or asset.
+// Pages are made on the server and work without any script; passkeys and proofs of work have one each, on the pages that
+// need it (view.Scripts). The Content-Security-Policy allows no inline style or script, and a test holds every template to
+// that. One style sheet of plain CSS: its custom properties are the tokens an adopter overrides, and a file of the same
+// name in Config.Override replaces any template or asset.
 //
 // A handler decodes a form, calls one method of core/auth, and renders or redirects. A form that is refused comes back
 // with what was typed, never with a password. The answer to a sign-up is the same page for everybody. GET consumes
 // nothing: /confirm and /set-password show a page whose button does.
+//
+// Every word of a page comes out of core/lang, by a key: page.<name>.<what> in messages/<language>/page.<name>.txt, and
+// fault.<code> for what a fault has to say. A page is made in request.Info.Language, which Pages.Language finds: what the
+// address asks for (?lang=de), what was chosen at the foot of a page, what the browser prefers. A template has its texts by
+// {{.L.Text "page.login.title"}}; a handler hands it words, made by p.in(r).Text, only in forms and titles.
 //
 // Where to go after signing in (return_to) is a path of this Sigra or an address below an allowed origin; everything
 // else is dropped, see ReturnTo.

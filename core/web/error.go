@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/request"
 )
 
@@ -27,18 +28,18 @@ func statusOf(k fault.Kind) int {
 	return http.StatusInternalServerError
 }
 
+// headings are the kinds of faults that have a heading of their own on the error page.
 var headings = map[fault.Kind]string{
-	fault.Invalid: "That did not work", fault.Unauthenticated: "Please sign in", fault.Denied: "This is not allowed",
-	fault.NotFound: "Nothing here", fault.Conflict: "That did not work", fault.TooLarge: "That is too much",
-	fault.RateLimited: "One moment, please", fault.Unavailable: "Back in a moment",
+	fault.Invalid: "invalid", fault.Unauthenticated: "unauthenticated", fault.Denied: "denied", fault.NotFound: "not_found",
+	fault.Conflict: "conflict", fault.TooLarge: "too_large", fault.RateLimited: "rate_limited", fault.Unavailable: "unavailable",
 }
 
 // trouble is what the error page shows.
 type trouble struct {
-	Heading, Message string
-	Wait             string // how long to wait, in words
-	RequestID        string
-	Ours             bool // not the person's doing
+	Message   string
+	Wait      string // how long to wait, in words
+	RequestID string
+	Ours      bool // not the person's doing
 }
 
 // Error answers with an error page. Of an error that is no fault the page tells only the request id; the log the rest.
@@ -47,39 +48,44 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 		return // nobody is there to read it
 	}
 	f := fault.From(err)
-	info := request.From(r.Context())
+	info, l := request.From(r.Context()), p.in(r)
 	status := statusOf(f.Kind)
-	t := trouble{Heading: headings[f.Kind], Message: f.Message, RequestID: info.ID, Ours: status >= 500}
-	if status == http.StatusInternalServerError {
+	t := trouble{Message: p.say(l, f), RequestID: info.ID, Ours: status >= 500}
+	heading, known := headings[f.Kind]
+	if !known {
 		p.log.Error("request failed", "request_id", info.ID, "error", err)
-		t.Heading, t.Message = "Something went wrong", "It is our doing, not yours. Trying again may help."
+		heading, t.Message = "internal", l.Text("fault.internal")
 	}
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
-		t.Wait = inWords(f.RetryAfter)
+		t.Wait = inWords(l, f.RetryAfter)
 	}
-	v := p.view(t.Heading)
+	v := p.view(r, "page.error.heading_"+heading)
+	if r.Method != http.MethodGet {
+		v.Here = "/" // there may be nothing to see at the form's address
+	}
 	v.Body = t
 	p.render(w, r, status, "error", v)
 }
 
-// expired tells that a link or a sign-up is over, and how to go on.
+// over is what the page of a link or a flow that is over shows.
+type over struct{ Message, Again, Label string }
+
+// expired tells that a link or a flow is over, and how to go on. message and label are keys.
 func (p *Pages) expired(w http.ResponseWriter, r *http.Request, message, again, label string) {
-	v := p.view("This link is over")
-	v.Body = struct{ Message, Again, Label string }{message, again, label}
+	v := p.view(r, "page.expired.title")
+	v.Body = over{v.L.Language.Text(message), again, v.L.Language.Text(label)}
 	p.render(w, r, http.StatusGone, "expired", v)
 }
 
 // inWords says a time to wait as a person would.
-func inWords(d time.Duration) string {
+func inWords(l *lang.Language, d time.Duration) string {
 	s := int(math.Ceil(d.Seconds()))
 	switch {
-	case s <= 1:
-		return "a second"
 	case s < 90:
-		return strconv.Itoa(s) + " seconds"
+		return l.Plural("page.error.wait_seconds", max(s, 1))
 	case s < 90*60:
-		return strconv.Itoa((s+59)/60) + " minutes"
+		return l.Plural("page.error.wait_minutes", (s+59)/60)
 	}
-	return strconv.Itoa((s+3599)/3600) + " hours"
+	return l.Plural("page.error.wait_hours", (s+3599)/3600)
 }

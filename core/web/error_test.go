@@ -20,7 +20,7 @@ import (
 // broken serves pages whose every flow fails with err.
 func broken(t *testing.T, err error) func(*http.Request) *http.Response {
 	t.Helper()
-	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Auth: noAuth{err}, Sessions: noSessions{}})
+	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{err: err}, Sessions: noSessions{}}})
 	if nerr != nil {
 		t.Fatal(nerr)
 	}
@@ -54,7 +54,7 @@ func TestThrottled(t *testing.T) {
 	for _, path := range []string{"/login", "/register", "/confirm", "/set-password"} {
 		res := serve(formPost(path, url.Values{"email": {"a@b.example"}, "password": {"hunter22"}, "token": {"t"}}))
 		body := text(t, res)
-		if res.StatusCode != 429 || res.Header.Get("Retry-After") != "30" || !strings.Contains(body, "Too many attempts.") || !strings.Contains(body, "in 30 seconds") {
+		if res.StatusCode != 429 || res.Header.Get("Retry-After") != "30" || !strings.Contains(body, "Too many requests from your network.") || !strings.Contains(body, "in 30 seconds") {
 			t.Errorf("%s: %d %v %s", path, res.StatusCode, res.Header, body)
 		}
 	}
@@ -163,7 +163,7 @@ func TestAssets(t *testing.T) {
 
 func TestRegistrationClosed(t *testing.T) {
 	t.Parallel()
-	p, err := web.New(web.Config{BaseURL: "http://localhost:8484", Auth: noAuth{}, Sessions: noSessions{}, RegistrationClosed: true})
+	p, err := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{}, Sessions: noSessions{}}, RegistrationClosed: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,14 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/web"
 )
 
-// noAuth fails every flow with err; noSessions knows nobody.
-type noAuth struct{ err error }
+// noAuth fails every flow with err; what a page calls beyond these is not there at all. noSessions knows nobody.
+type noAuth struct {
+	web.Auth
+	err error
+}
 
 func (a noAuth) fail() error {
 	if a.err == nil {
@@ -33,11 +37,7 @@ func (a noAuth) SignIn(context.Context, auth.Credentials) (auth.SignedIn, error)
 
 func (a noAuth) SignOut(context.Context, string) error { return a.fail() }
 
-func (a noAuth) ChangePassword(context.Context, session.Principal, string, string) (auth.SignedIn, error) {
-	return auth.SignedIn{}, a.fail()
-}
-
-func (a noAuth) SetPassword(context.Context, string, string) (auth.SignedIn, error) {
+func (a noAuth) SetPassword(context.Context, auth.NewPassword) (auth.SignedIn, error) {
 	return auth.SignedIn{}, a.fail()
 }
 

@@ -196,7 +196,7 @@ func TestWalk(t *testing.T) {
 		b.get("/register").shows(t, 200, "Create your account", `autocomplete="new-password"`, "At least 8 characters")
 
 		b.post("/register", "email", alice, "password", first).sends(t, "/register/check-mail")
-		if b.cookie(cookie.Flow) == "" || b.cookie(cookie.Session) != "" {
+		if b.cookie(string(cookie.SignUp)) == "" || b.cookie(cookie.Session) != "" {
 			t.Fatal("after signing up there is a flow and no session")
 		}
 		b.get("/register/check-mail").shows(t, 200, "Check your mail", `autocomplete="one-time-code"`, `inputmode="numeric"`, "/dev/mail")
@@ -204,7 +204,7 @@ func TestWalk(t *testing.T) {
 		wrong := b.post("/register/check-mail", "code", "000000")
 		wrong.shows(t, 401, `role="alert"`, "That code is not right", `aria-invalid="true"`)
 		b.post("/register/check-mail", "code", " "+code[:3]+"-"+code[3:]+" ").sends(t, "/account")
-		if b.cookie(cookie.Flow) != "" || b.cookie(cookie.Session) == "" {
+		if b.cookie(string(cookie.SignUp)) != "" || b.cookie(cookie.Session) == "" {
 			t.Fatal("after confirming there is a session and no flow")
 		}
 		b.get("/account").shows(t, 200, "Your account", alice, "/account/password", "/threadline", "Activity", "Sign out")
@@ -233,7 +233,7 @@ func TestWalk(t *testing.T) {
 		}
 
 		b.get("/account/password").shows(t, 200, "Change password", `autocomplete="current-password"`, `autocomplete="new-password"`, alice)
-		b.post("/account/password", "current", "nope nope nope", "password", next).shows(t, 403, "That is not your current password.", `href="#current"`)
+		b.post("/account/password", "current", "nope nope nope", "password", next).shows(t, 403, "That is not the right password.", `href="#current"`)
 		b.post("/account/password", "current", first, "password", "short").shows(t, 422, "at least 8 characters", `href="#password"`)
 		other := e.browser(t)
 		other.post("/login", "email", alice, "password", first).sends(t, "/account")
@@ -290,7 +290,7 @@ func TestConfirmElsewhere(t *testing.T) {
 		token := strings.TrimPrefix(link, "/confirm?token=")
 		phone := e.browser(t)
 		phone.post("/confirm", "token", token).shows(t, 401, `type="password"`)
-		phone.post("/confirm", "token", token, "password", "a guess of mine").shows(t, 401, "That is not the password chosen at sign-up.", `aria-invalid="true"`)
+		phone.post("/confirm", "token", token, "password", "a guess of mine").shows(t, 401, "That is not the right password.", `aria-invalid="true"`)
 		if phone.cookie(cookie.Session) != "" {
 			t.Fatal("signed in without the password")
 		}

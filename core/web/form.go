@@ -4,31 +4,48 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"strings"
+	"unicode"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/lang"
 )
 
-// maxForm bounds a form's body: the longest password, an address, a token and the room that encoding takes.
-const maxForm = 32 << 10
+// maxForm bounds a form's body: the longest password, an address, a token, what a passkey answers and the room that
+// encoding takes.
+const maxForm = 64 << 10
 
-// form is a form as the templates show it.
+// form is a form as the templates show it. Its words are in the person's language already.
 type form struct {
 	Action  string
 	Submit  string
+	Quiet   bool // the button is not what the page is about
+	Danger  bool // the button takes something away
 	Fields  []field
 	Hidden  []hidden
-	Problem string // above the fields, when it was refused
+	Also    []button // more buttons, after the first
+	Problem string   // above the fields, when it was refused
+	Prefix  string   // of the fields' ids, where a page has several forms
+	Label   string   // of the form, for screen readers, where a page has several
+	Work    *work    // it is sent with a proof of work
 }
 
 type hidden struct{ Name, Value string }
 
-// field is one input. Its id is its name, so that an error can point at it.
+// button is another way to send a form.
+type button struct {
+	Name, Value, Label string
+	Unchecked          bool // the fields need not be filled in
+}
+
+// field is one input. Its id is its name behind the form's prefix, so that an error can point at it.
 type field struct {
 	Name         string
 	Label        string
-	Type         string // text, email, password, checkbox
+	Type         string // text, email, password, checkbox, radio, select
 	Value        string
 	Checked      bool
+	Options      []option // of radio and select
 	Autocomplete string
 	InputMode    string
 	Pattern      string
@@ -40,17 +57,49 @@ type field struct {
 	Required     bool
 	ReadOnly     bool
 	Class        string
+	Prefix       string // set by Rows
+}
+
+// work is a proof of work that the browser does before the form is sent, see assets/pow.js.
+type work struct {
+	Puzzle              string
+	Difficulty, Wait    int    // Wait: seconds
+	Working, Done, Else string // Else: for who runs no scripts
+}
+
+// option is one of several to choose from.
+type option struct {
+	Value, Label, Hint string
+	Checked            bool
+}
+
+// Rows are the fields with their form's prefix.
+func (f form) Rows() []field {
+	out := make([]field, len(f.Fields))
+	for i, x := range f.Fields {
+		x.Prefix = f.Prefix
+		out[i] = x
+	}
+	return out
+}
+
+// ID is the input's id.
+func (f field) ID() string { return f.Prefix + f.Name }
+
+// Latin reports whether what is typed is written from left to right in every language.
+func (f field) Latin() bool {
+	return f.Type == "email" || f.Type == "password" || f.InputMode != "" || f.Class == "code"
 }
 
 // Describes gives the ids that describe the input to a screen reader.
 func (f field) Describes() string {
 	switch {
 	case f.Hint != "" && f.Error != "":
-		return f.Name + "-error " + f.Name + "-hint"
+		return f.ID() + "-error " + f.ID() + "-hint"
 	case f.Error != "":
-		return f.Name + "-error"
+		return f.ID() + "-error"
 	case f.Hint != "":
-		return f.Name + "-hint"
+		return f.ID() + "-hint"
 	}
 	return ""
 }
@@ -58,7 +107,7 @@ func (f field) Describes() string {
 // Wrong lists the fields that have an error, for the summary.
 func (f form) Wrong() []field {
 	var out []field
-	for _, x := range f.Fields {
+	for _, x := range f.Rows() {
 		if x.Error != "" {
 			out = append(out, x)
 		}
@@ -71,7 +120,7 @@ func (f *form) focus() {
 	at := -1
 	for i, x := range f.Fields {
 		f.Fields[i].Autofocus = false
-		if at < 0 && x.Value == "" && x.Type != "checkbox" && !x.ReadOnly {
+		if at < 0 && x.Value == "" && x.Type != "checkbox" && x.Type != "radio" && x.Type != "select" && !x.ReadOnly {
 			at = i
 		}
 	}
@@ -86,16 +135,47 @@ func (f *form) focus() {
 	}
 }
 
-// refuse marks what a fault complains of.
-func (f *form) refuse(ft *fault.Error) {
+// refuse marks what a fault complains of and puts the cursor there.
+func (p *Pages) refuse(l *lang.Language, f *form, ft *fault.Error) {
+	words := p.say(l, ft)
+	f.Problem = words
 	for i := range f.Fields {
 		if ft.Field != "" && f.Fields[i].Name == ft.Field {
-			f.Fields[i].Error = ft.Message
-			f.Problem = "Please look at this again:"
-			return
+			f.Fields[i].Error = words
+			f.Problem = l.Text("page.form.again")
 		}
 	}
-	f.Problem = ft.Message
+	f.focus()
+}
+
+// codeField asks for a code out of a mail or an app.
+func codeField(label, hint string) field {
+	return field{
+		Name: "code", Label: label, Hint: hint, Type: "text", Autocomplete: "one-time-code", InputMode: "numeric",
+		Pattern: `[0-9 \-]*`, MaxLength: 16, Required: true, Class: "code",
+	}
+}
+
+// digits takes out of a typed code what people put between its digits, and reads Arabic and full-width ones.
+func digits(typed string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r), unicode.Is(unicode.Pd, r), unicode.Is(unicode.Cf, r):
+			return -1
+		case r >= '٠' && r <= '٩':
+			return '0' + r - '٠'
+		case r >= '۰' && r <= '۹':
+			return '0' + r - '۰'
+		case r >= '０' && r <= '９':
+			return '0' + r - '０'
+		}
+		return r
+	}, typed)
+}
+
+// emailField asks for an address.
+func emailField(l *lang.Language, value string) field {
+	return field{Name: "email", Label: l.Text("page.field.email"), Type: "email", Value: value, Autocomplete: "username", MaxLength: 254, Required: true}
 }
 
 var (

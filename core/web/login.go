@@ -10,6 +10,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
@@ -48,13 +49,13 @@ func (d demand) met(who session.Principal, now time.Time) bool {
 	return !d.fresh && (d.maxAge == 0 || now.Sub(who.AuthTime) <= d.maxAge) && (d.aal == "" || d.aal == who.AAL)
 }
 
-func (p *Pages) loginForm(email, returnTo string) *form {
-	f := &form{Action: "/login", Submit: "Sign in", Hidden: p.returnField(returnTo), Fields: []field{
-		{Name: "email", Label: "E-mail", Type: "email", Value: email, Autocomplete: "username", MaxLength: 254, Required: true},
-		{Name: "password", Label: "Password", Type: "password", Autocomplete: "current-password", Required: true},
+func (p *Pages) loginForm(l *lang.Language, email, returnTo string) *form {
+	f := &form{Action: "/login", Submit: l.Text("page.login.submit"), Hidden: p.returnField(returnTo), Fields: []field{
+		emailField(l, email),
+		{Name: "password", Label: l.Text("page.field.password"), Type: "password", Autocomplete: "current-password", Required: true},
 	}}
 	if p.cfg.RememberMe {
-		f.Fields = append(f.Fields, field{Name: "remember", Label: "Stay signed in on this device", Type: "checkbox"})
+		f.Fields = append(f.Fields, field{Name: "remember", Label: l.Text("page.login.remember"), Type: "checkbox"})
 	}
 	return f
 }
@@ -76,20 +77,20 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 		see(w, p.onward(q.Get("return_to")))
 		return
 	}
-	f := p.loginForm(who.Email, q.Get("return_to"))
+	f := p.loginForm(p.in(r), who.Email, q.Get("return_to"))
 	f.focus()
-	v := p.loginView(f, q.Get("return_to"), ok)
+	v := p.loginView(r, f, q.Get("return_to"), ok)
 	switch {
 	case q.Get("notice") == "signed-out":
-		v.Notice = "You are signed out."
+		v.Notice = p.in(r).Text("page.login.signed_out")
 	case q.Get("notice") == "password-set":
-		v.Notice = "Your password is set. Sign in with it."
+		v.Notice = p.in(r).Text("page.login.password_set")
 	}
 	p.render(w, r, http.StatusOK, "login", v)
 }
 
-func (p *Pages) loginView(f *form, returnTo string, again bool) view {
-	v := p.view("Sign in")
+func (p *Pages) loginView(r *http.Request, f *form, returnTo string, again bool) view {
+	v := p.view(r, "page.login.title")
 	v.Form = f
 	body := signInPage{Again: again}
 	if !p.cfg.RegistrationClosed {
@@ -107,7 +108,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
 	in, err := p.cfg.Auth.SignIn(r.Context(), auth.Credentials{
 		Email: email, Password: r.PostForm.Get("password"), Remember: p.cfg.RememberMe && r.PostForm.Get("remember") != "",
-		Device: cookie.DeviceMark(r),
+		Device: cookie.DeviceToken(r),
 	})
 	if err != nil {
 		ft := fault.From(err)
@@ -115,13 +116,12 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 			p.Error(w, r, err)
 			return
 		}
-		f := p.loginForm(email, returnTo)
+		f := p.loginForm(p.in(r), email, returnTo)
 		for i := range f.Fields {
 			f.Fields[i].Checked = f.Fields[i].Name == "remember" && r.PostForm.Get("remember") != ""
 		}
-		f.refuse(ft)
-		f.focus()
-		p.render(w, r, statusOf(ft.Kind), "login", p.loginView(f, returnTo, false))
+		p.refuse(p.in(r), f, ft)
+		p.render(w, r, statusOf(ft.Kind), "login", p.loginView(r, f, returnTo, false))
 		return
 	}
 	p.welcome(w, r, in, p.onward(returnTo))
@@ -138,9 +138,9 @@ func (p *Pages) showLogout(w http.ResponseWriter, r *http.Request) {
 		see(w, "/login")
 		return
 	}
-	v := p.view("Sign out")
+	v := p.view(r, "page.logout.title")
 	v.Body = who
-	v.Form = &form{Action: "/logout", Submit: "Sign out"}
+	v.Form = &form{Action: "/logout", Submit: p.in(r).Text("page.logout.submit")}
 	p.render(w, r, http.StatusOK, "logout", v)
 }
 
@@ -152,7 +152,9 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	cookie.ClearSession(w)
-	cookie.ClearFlow(w)
+	for _, f := range cookie.Flows() {
+		f.Clear(w)
+	}
 	// ASVS 5.0 14.3.1. Not "cache": pages are no-store, and browsers take seconds to clear it.
 	w.Header().Set("Clear-Site-Data", `"storage"`)
 	see(w, "/login?notice=signed-out")

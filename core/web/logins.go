@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -8,9 +9,17 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/mux"
 
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/session"
 )
+
+// Providers is the way to other providers; *federation.Service is one.
+type Providers interface {
+	Providers() []federation.Provider
+	Begin(ctx context.Context, r federation.Request) (federation.Begun, error)
+}
 
 // linkedLogin is a login elsewhere that belongs to the account.
 type linkedLogin struct {
@@ -22,14 +31,32 @@ type linkedLogin struct {
 type loginsPage struct {
 	Back   Link
 	Linked []linkedLogin
-	More   []Link // providers to link, by their name
+	More   []federation.Provider // to link with
 }
 
 var errNoLogin = fault.New(fault.NotFound, "identity_not_found", "There is no such linked login.")
 
 func (p *Pages) mountLogins(both func(string, http.HandlerFunc, http.HandlerFunc)) {
-	both("/account/logins", p.logins, nil)
+	both("/account/logins", p.logins, p.linkLogin)
 	both("/account/logins/{id}/unlink", p.showUnlink, p.unlink)
+}
+
+// providers are those that people can sign in with.
+func (p *Pages) providers() []federation.Provider {
+	if p.cfg.Providers == nil {
+		return nil
+	}
+	return p.cfg.Providers.Providers()
+}
+
+// providerTitle names one as people know it: one that is no longer configured by its own name.
+func (p *Pages) providerTitle(name string) string {
+	for _, x := range p.providers() {
+		if x.Name == name {
+			return x.Title
+		}
+	}
+	return name
 }
 
 // providerTitles names providers as people know them.
@@ -118,4 +145,33 @@ func (p *Pages) unlink(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.refusedOwn(w, r, err, "/account/logins/"+id.String()+"/unlink")
 	}
+}
+
+// leaving is the page that a browser goes on from to another provider.
+type leaving struct{ URL string }
+
+// linkLogin begins to link a login elsewhere. It takes a form and not a link, or another site could have its own visitors
+// begin it. It answers with a page that goes on by itself, since browsers hold form-action against every redirect that
+// answers a form, and where a provider redirects to is not known here.
+func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
+	who, ok := p.taken(w, r)
+	if !ok {
+		return
+	}
+	if err := p.cfg.OwnAccount.Sure(r.Context(), who); err != nil {
+		p.refusedOwn(w, r, err, "/account/logins")
+		return
+	}
+	name := r.PostForm.Get("provider")
+	begun, err := p.cfg.Providers.Begin(r.Context(), federation.Request{
+		Provider: name, Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins", Browser: cookie.Provider.Token(r),
+	})
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	cookie.Provider.Set(w, begun.Browser)
+	v := p.ownView(r, who, "page.account.logins.leaving", "provider", p.providerTitle(name))
+	v.Here, v.Refresh, v.Body = "", "0; url="+begun.URL, leaving{begun.URL}
+	p.render(w, r, http.StatusOK, "leaving", v)
 }

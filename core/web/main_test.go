@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -13,15 +12,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
-	"github.com/sigra-auth/sigra/core/account"
-	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/cookie"
-	"github.com/sigra-auth/sigra/core/credential/password"
-	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/onetime"
-	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/server"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -31,10 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var sources = []store.Source{
-	keyring.Migrations, audit.Migrations, account.Migrations, password.Migrations, onetime.Migrations,
-	session.Migrations, ratelimit.Migrations, mail.Migrations,
-}
+var sources = authtest.Sources()
 
 // both runs a test on either database.
 func both(t *testing.T, f func(t *testing.T, e *env)) {
@@ -46,6 +37,7 @@ func both(t *testing.T, f func(t *testing.T, e *env)) {
 type env struct {
 	db    *store.DB
 	auth  *auth.Service
+	parts *authtest.Parts
 	inbox *mail.Inbox
 	queue *mail.Queue
 	pages *web.Pages
@@ -66,31 +58,14 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	e.http = httptest.NewUnstartedServer(nil)
 	e.base = "http://" + strings.Replace(e.http.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
 
-	ring, err := keyring.Open(context.Background(), keyring.Config{DB: db, Root: keyring.NewRoot()})
-	must(err)
-	log, err := audit.New(audit.Config{DB: db})
-	must(err)
-	accounts, err := account.New(account.Config{DB: db})
-	must(err)
-	passwords, err := password.New(password.Config{Params: password.Params{MemoryKiB: 64, Time: 1, Parallelism: 1}})
-	must(err)
-	once, err := onetime.New(onetime.Config{DB: db, Sealer: ring})
-	must(err)
-	sessions, err := session.New(session.Config{DB: db, Audit: log})
-	must(err)
-	e.inbox, err = mail.NewInbox(db, nil)
-	must(err)
-	e.queue, err = mail.New(mail.Config{DB: db, Sealer: ring, Mailer: e.inbox, From: mail.Address{Address: "sigra@localhost"}})
-	must(err)
-	e.auth, err = auth.New(auth.Config{
-		DB: db, Accounts: accounts, Passwords: passwords, Onetime: once, Sessions: sessions, Audit: log, Mail: e.queue,
-		Settings: auth.Settings{BaseURL: e.base},
-	})
-	must(err)
+	parts := authtest.Open(t, db, authtest.Options{Settings: auth.Settings{BaseURL: e.base, MagicLinks: true}})
+	e.parts, e.auth, e.inbox, e.queue = parts, parts.Service, parts.Inbox, parts.Queue
+	sessions := parts.Sessions
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
 		Logger:  logger,
-		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, Auth: e.auth, Sessions: sessions, Inbox: e.inbox, RememberMe: true,
+		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
+		Services: web.Services{Auth: e.auth, Sessions: sessions, Inbox: e.inbox},
 		Plugins: func(session.Principal) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},
@@ -98,9 +73,10 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	if change != nil {
 		change(&cfg)
 	}
+	var err error
 	e.pages, err = web.New(cfg)
 	must(err)
-	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Routes: e.plugin(sessions)})
+	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Language: e.pages.Language, Routes: e.plugin(sessions)})
 	must(err)
 	e.http.Config.Handler = srv.Handler()
 	e.http.Start()

@@ -18,6 +18,9 @@ import (
 // passkeyScripts is what a page with a passkey runs.
 var passkeyScripts = []string{"passkey.js"}
 
+// justNow is how long after a sign-in a browser still takes it for the same occasion.
+const justNow = 2 * time.Minute
+
 // ownPasskey is one of the account's.
 type ownPasskey struct {
 	ID, Name     string
@@ -30,6 +33,7 @@ type ownPasskey struct {
 type passkeysPage struct {
 	Back  Link
 	List  []ownPasskey
+	Add   bool   // another one can be added
 	Full  int    // how many there are, when there may be no more
 	After string // whether one is asked for after the password
 }
@@ -48,6 +52,13 @@ func (p *Pages) mountPasskeys(both func(string, http.HandlerFunc, http.HandlerFu
 	both("/account/passkeys/after-password", nil, p.askAfterPassword)
 	both("/account/passkeys/{id}", p.showPasskey, p.renamePasskey)
 	both("/account/passkeys/{id}/delete", p.showDeletePasskey, p.deletePasskey)
+}
+
+// mayMakePasskey reports whether the browser may be asked to make a passkey by itself, because the person has just signed in
+// with a password (WebAuthn L3 §5.1.3, conditional creation).
+func (p *Pages) mayMakePasskey(who session.Principal, own auth.Own) bool {
+	return own.PasskeysOn && own.Factors.Passkeys < passkey.DefaultMaxPerAccount && slices.Contains(who.AMR, "pwd") &&
+		p.cfg.Now().Sub(who.AuthTime) < justNow
 }
 
 func (p *Pages) passkeysLink(l *lang.Language) Link {
@@ -75,8 +86,8 @@ func (p *Pages) passkeys(w http.ResponseWriter, r *http.Request) {
 	for i, k := range list {
 		body.List[i] = ownPasskey{ID: k.ID.String(), Name: k.Name, Discoverable: k.Discoverable, BackedUp: k.BackedUp, Made: k.CreatedAt, Used: k.LastUsedAt}
 	}
-	if len(list) >= passkey.DefaultMaxPerAccount {
-		body.Full = len(list)
+	if body.Add = own.PasskeysOn; body.Add && len(list) >= passkey.DefaultMaxPerAccount {
+		body.Add, body.Full = false, len(list)
 	}
 	v.Form, v.Body = afterForm(l, own), body
 	p.render(w, r, http.StatusOK, "passkeys", v)

@@ -7,14 +7,15 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
 // Render puts a plugin's content into the shared layout. The plugin vouches for bodyHTML; what it could do wrong is
 // bounded by the Content-Security-Policy of its answer. A nil principal renders the page of somebody signed out.
-func (p *Pages) Render(_ context.Context, title, bodyHTML string, who *session.Principal, path string) (string, error) {
-	v := p.view(title)
-	v.Shape = "wide"
+func (p *Pages) Render(ctx context.Context, title, bodyHTML string, who *session.Principal, path string) (string, error) {
+	v := p.blank(p.texted(request.From(ctx).Language))
+	v.Title, v.Here, v.Shape = title, path, "wide"
 	if who != nil && who.Kind != "" {
 		v = p.signedIn(v, *who, path)
 	}
@@ -46,4 +47,4 @@ func (p *Pages) SignIn(returnTo string, maxAge time.Duration, requiredAAL string
 }
 
 // Policy is the Content-Security-Policy of a page in the shared layout, for plugins' pages.
-func (p *Pages) Policy() string { return p.policy }
+func (p *Pages) Policy() string { return p.policy(view{}) }

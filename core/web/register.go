@@ -7,26 +7,27 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/lang"
 )
 
-var errClosed = fault.New(fault.Denied, "registration_closed", "New accounts are made by an administrator here.")
+var errClosed = fault.New(fault.Denied, "registration_closed", "This service takes no sign-ups.")
 
-func (p *Pages) newPassword(label string) field {
+// newPassword asks for a password to be; label is a key.
+func (p *Pages) newPassword(l *lang.Language, label string) field {
 	return field{
-		Name: "password", Label: label, Type: "password", Autocomplete: "new-password", MinLength: p.cfg.PasswordMinLength, Required: true,
-		Hint: "At least " + itoa(p.cfg.PasswordMinLength) + " characters. A few unrelated words make a good one.",
+		Name: "password", Label: l.Text(label), Type: "password", Autocomplete: "new-password", MinLength: p.cfg.PasswordMinLength, Required: true,
+		Hint: l.Text("page.field.new_password_hint", "min", p.cfg.PasswordMinLength),
 	}
 }
 
-func (p *Pages) registerForm(email, returnTo string) *form {
-	return &form{Action: "/register", Submit: "Create account", Hidden: p.returnField(returnTo), Fields: []field{
-		{Name: "email", Label: "E-mail", Type: "email", Value: email, Autocomplete: "username", MaxLength: 254, Required: true},
-		p.newPassword("Password"),
+func (p *Pages) registerForm(l *lang.Language, email, returnTo string) *form {
+	return &form{Action: "/register", Submit: l.Text("page.register.submit"), Hidden: p.returnField(returnTo), Fields: []field{
+		emailField(l, email), p.newPassword(l, "page.field.password"),
 	}}
 }
 
-func (p *Pages) registerView(f *form, returnTo string) view {
-	v := p.view("Create your account")
+func (p *Pages) registerView(r *http.Request, f *form, returnTo string) view {
+	v := p.view(r, "page.register.title")
 	v.Form = f
 	v.Body = struct{ Login string }{p.carry("/login", returnTo)}
 	return v
@@ -38,9 +39,9 @@ func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	returnTo := r.URL.Query().Get("return_to")
-	f := p.registerForm("", returnTo)
+	f := p.registerForm(p.in(r), "", returnTo)
 	f.focus()
-	p.render(w, r, http.StatusOK, "register", p.registerView(f, returnTo))
+	p.render(w, r, http.StatusOK, "register", p.registerView(r, f, returnTo))
 }
 
 // register takes a sign-up. Whether the address was known shows in nothing: the answer is the same redirect with a
@@ -55,20 +56,19 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
-	out, err := p.cfg.Auth.Register(r.Context(), auth.Registration{Email: email, Password: r.PostForm.Get("password")})
+	out, err := p.cfg.Auth.Register(r.Context(), auth.Registration{Email: email, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) {
 			p.Error(w, r, err)
 			return
 		}
-		f := p.registerForm(email, returnTo)
-		f.refuse(ft)
-		f.focus()
-		p.render(w, r, statusOf(ft.Kind), "register", p.registerView(f, returnTo))
+		f := p.registerForm(p.in(r), email, returnTo)
+		p.refuse(p.in(r), f, ft)
+		p.render(w, r, statusOf(ft.Kind), "register", p.registerView(r, f, returnTo))
 		return
 	}
-	cookie.SetFlow(w, out.Flow)
+	cookie.SignUp.Set(w, out.Flow)
 	if out.SignedIn != nil {
 		p.welcome(w, r, *out.SignedIn, p.onward(returnTo))
 		return
@@ -76,17 +76,14 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
 	see(w, p.carry("/register/check-mail", returnTo))
 }
 
-func (p *Pages) codeForm(returnTo string) *form {
-	return &form{Action: "/register/check-mail", Submit: "Confirm", Hidden: p.returnField(returnTo), Fields: []field{
-		{
-			Name: "code", Label: "Code from the mail", Type: "text", Autocomplete: "one-time-code", InputMode: "numeric",
-			Pattern: `[0-9 \-]*`, MaxLength: 16, Required: true, Class: "code", Hint: "Six digits.",
-		},
+func (p *Pages) codeForm(l *lang.Language, returnTo string) *form {
+	return &form{Action: "/register/check-mail", Submit: l.Text("page.check_mail.submit"), Hidden: p.returnField(returnTo), Fields: []field{
+		codeField(l.Text("page.field.mail_code"), l.Text("page.field.six_digits")),
 	}}
 }
 
-func (p *Pages) checkMailView(f *form, returnTo string) view {
-	v := p.view("Check your mail")
+func (p *Pages) checkMailView(r *http.Request, f *form, returnTo string) view {
+	v := p.view(r, "page.check_mail.title")
 	v.Form = f
 	v.Body = struct{ Register string }{p.carry("/register", returnTo)}
 	return v
@@ -94,13 +91,13 @@ func (p *Pages) checkMailView(f *form, returnTo string) view {
 
 func (p *Pages) showCheckMail(w http.ResponseWriter, r *http.Request) {
 	returnTo := r.URL.Query().Get("return_to")
-	if cookie.FlowToken(r) == "" { // no sign-up began in this browser, or it was confirmed by its link meanwhile
+	if cookie.SignUp.Token(r) == "" { // no sign-up began in this browser, or it was confirmed by its link meanwhile
 		p.afterFlow(w, r, returnTo)
 		return
 	}
-	f := p.codeForm(returnTo)
+	f := p.codeForm(p.in(r), returnTo)
 	f.focus()
-	p.render(w, r, http.StatusOK, "check-mail", p.checkMailView(f, returnTo))
+	p.render(w, r, http.StatusOK, "check-mail", p.checkMailView(r, f, returnTo))
 }
 
 func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
@@ -108,13 +105,12 @@ func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	returnTo, flow := r.PostForm.Get("return_to"), cookie.FlowToken(r)
+	returnTo, flow := r.PostForm.Get("return_to"), cookie.SignUp.Token(r)
 	if flow == "" {
 		p.afterFlow(w, r, returnTo)
 		return
 	}
-	code := strings.NewReplacer(" ", "", "-", "", "\u00a0", "").Replace(r.PostForm.Get("code"))
-	in, err := p.cfg.Auth.Confirm(r.Context(), auth.Confirmation{Flow: flow, Code: code})
+	in, err := p.cfg.Auth.Confirm(r.Context(), auth.Confirmation{Flow: flow, Code: digits(r.PostForm.Get("code")), Device: cookie.DeviceToken(r)})
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) {
@@ -124,13 +120,12 @@ func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
 		if ft.Field == "" {
 			ft = ft.At("code")
 		}
-		f := p.codeForm(returnTo)
-		f.refuse(ft)
-		f.focus()
-		p.render(w, r, statusOf(ft.Kind), "check-mail", p.checkMailView(f, returnTo))
+		f := p.codeForm(p.in(r), returnTo)
+		p.refuse(p.in(r), f, ft)
+		p.render(w, r, statusOf(ft.Kind), "check-mail", p.checkMailView(r, f, returnTo))
 		return
 	}
-	cookie.ClearFlow(w)
+	cookie.SignUp.Clear(w)
 	p.welcome(w, r, in, p.onward(returnTo))
 }
 

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 )
@@ -20,7 +22,7 @@ import (
 type templates map[string]*template.Template
 
 // shared are the templates that every page is parsed with.
-var shared = []string{"layout.html", "parts.html"}
+var shared = []string{"layout.html", "parts.html", "account-parts.html"}
 
 func loadTemplates(override fs.FS, assetURL func(string) string) (templates, error) {
 	read := func(name string) (string, error) {
@@ -71,9 +73,8 @@ func loadTemplates(override fs.FS, assetURL func(string) string) (templates, err
 
 // view is what a template gets.
 type view struct {
+	L         lang.Strict // the texts, in the person's language
 	Title     string
-	Language  string
-	Direction string // "ltr" or "rtl"
 	Service   string
 	Shape     string // "narrow" for the sign-in family, "wide" for the account and plugins
 	Principal *session.Principal
@@ -82,6 +83,12 @@ type view struct {
 	Dev       bool   // mails go to the inbox page
 	Form      *form
 	Body      any
+
+	Languages []choice // to choose from
+	Here      string   // where to come back to after choosing; empty, on a page that is shown once: no choice
+	Scripts   []string // the assets that the page runs; without, it runs none
+	Pictures  bool     // it has pictures in its text (data:)
+	Refresh   string   // the seconds after which it is asked for anew; empty: never
 }
 
 type navLink struct {
@@ -89,19 +96,26 @@ type navLink struct {
 	Current bool
 }
 
-// view starts a page's view.
-func (p *Pages) view(title string) view {
-	return view{Title: title, Language: "en", Direction: "ltr", Service: p.cfg.ServiceName, Shape: "narrow", Dev: p.cfg.Inbox != nil}
+// view starts a page's view; title is the key of its title.
+func (p *Pages) view(r *http.Request, title string, args ...any) view {
+	l := p.in(r)
+	v := p.blank(l)
+	v.Title, v.Here = l.Text(title, args...), withoutLanguage(r.URL.RequestURI())
+	return v
+}
+
+func (p *Pages) blank(l *lang.Language) view {
+	return view{L: l.Strict(), Service: p.cfg.ServiceName, Shape: "narrow", Dev: p.cfg.Inbox != nil, Languages: p.choices(l)}
 }
 
 // signedIn makes it a page of somebody's account.
 func (p *Pages) signedIn(v view, who session.Principal, at string) view {
-	v.Shape, v.Principal, v.Nav = "wide", &who, p.nav(who, at)
+	v.Shape, v.Principal, v.Nav = "wide", &who, p.nav(v.L.Language, who, at)
 	return v
 }
 
-func (p *Pages) nav(who session.Principal, at string) []navLink {
-	links := []Link{{Title: "Account", Path: "/account"}}
+func (p *Pages) nav(l *lang.Language, who session.Principal, at string) []navLink {
+	links := []Link{{Title: l.Text("page.layout.account"), Path: "/account"}}
 	if p.cfg.Plugins != nil {
 		links = append(links, p.cfg.Plugins(who)...)
 	}
@@ -126,7 +140,19 @@ func (p *Pages) execute(name string, v view) ([]byte, error) {
 
 // render answers with a page, whole or not at all.
 func (p *Pages) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
-	p.renderWith(w, r, status, name, v, p.policy)
+	p.renderWith(w, r, status, name, v, p.policy(v))
+}
+
+// policy is the Content-Security-Policy of a page: as little as it needs (ASVS 5.0 3.4.3).
+func (p *Pages) policy(v view) string {
+	pictures, scripts := "img-src 'self'", ""
+	if v.Pictures {
+		pictures += " data:"
+	}
+	if len(v.Scripts) > 0 {
+		scripts = "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+	}
+	return "default-src 'none'; style-src 'self'; " + pictures + "; font-src 'self'; " + p.forms + "; base-uri 'none'; frame-ancestors 'none'" + scripts
 }
 
 // renderWith is render for the page that needs a policy of its own.
@@ -134,14 +160,18 @@ func (p *Pages) renderWith(w http.ResponseWriter, r *http.Request, status int, n
 	body, err := p.execute(name, v)
 	if err != nil {
 		p.log.Error("page not rendered", "page", name, "request_id", request.From(r.Context()).ID, "error", err)
-		http.Error(w, "Something went wrong on our side. Request "+request.From(r.Context()).ID, http.StatusInternalServerError)
+		http.Error(w, p.in(r).Text("fault.internal")+" "+request.From(r.Context()).ID, http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Cache-Control", "no-store") // ASVS 5.0 14.3.2: nothing of an account stays in a shared browser
-	h.Set("Vary", "Cookie")
+	h.Set("Vary", "Cookie, Accept-Language")
+	h.Set("Content-Language", v.L.Code())
+	if p.asksForLanguage(r) {
+		cookie.SetLanguage(w, v.L.Code(), false) // for the pages after this one
+	}
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // the client may be gone
 }

@@ -30,31 +30,22 @@ func NewReturnTo(baseURL string, origins []string) ReturnTo {
 // together anew from what was parsed, so that nothing a browser might read differently comes through. ok is false for
 // everything else (ASVS 5.0 3.7.2; RFC 9700 §4.11).
 func (t ReturnTo) Safe(raw string) (address string, ok bool) {
-	if raw == "" || len(raw) > maxReturnTo {
-		return "", false
-	}
-	for i := range len(raw) {
-		// Browsers drop tabs and newlines, take a backslash for a slash, and an address on the wire is ASCII.
-		if c := raw[i]; c <= ' ' || c >= 0x7f || c == '\\' {
-			return "", false
-		}
-	}
-	u, err := url.Parse(raw)
-	if err != nil || u.User != nil || u.Opaque != "" {
+	u, ok := plain(raw)
+	if !ok {
 		return "", false
 	}
 	if u.Scheme == "" && u.Host == "" {
 		if !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") {
 			return "", false
 		}
-		return t.local(u)
+		return t.onward(u)
 	}
 	origin := u.Scheme + "://" + strings.ToLower(u.Host)
 	switch {
 	case u.Host == "":
 		return "", false
 	case origin == t.own:
-		return t.local(u)
+		return t.onward(u)
 	case t.allowed[origin]:
 		if u.Path != "" && !plainPath(u.Path) {
 			return "", false
@@ -64,19 +55,43 @@ func (t ReturnTo) Safe(raw string) (address string, ok bool) {
 	return "", false
 }
 
-// local is a path of this Sigra. The pages of the sign-in itself are no place to return to.
-func (t ReturnTo) local(u *url.URL) (string, bool) {
+// Local gives a path of this Sigra to go back to, whichever it is; ok is false for everything else.
+func (t ReturnTo) Local(raw string) (address string, ok bool) {
+	u, ok := plain(raw)
+	if !ok || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") || !plainPath(u.Path) {
+		return "", false
+	}
+	return rest(u), true
+}
+
+// onward is a path of this Sigra. The pages of the sign-in itself are no place to return to.
+func (t ReturnTo) onward(u *url.URL) (string, bool) {
 	if u.Path == "" {
 		u.Path = "/"
 	}
 	if !plainPath(u.Path) {
 		return "", false
 	}
-	switch u.Path {
-	case "/login", "/logout", "/register", "/register/check-mail", "/confirm", "/set-password":
+	switch first, _, _ := strings.Cut(u.Path[1:], "/"); first {
+	case "login", "logout", "register", "confirm", "reset", "set-password", "step-up", "language":
 		return "", false
 	}
 	return rest(u), true
+}
+
+// plain parses an address that every browser reads alike.
+func plain(raw string) (*url.URL, bool) {
+	if raw == "" || len(raw) > maxReturnTo {
+		return nil, false
+	}
+	for i := range len(raw) {
+		// Browsers drop tabs and newlines, take a backslash for a slash, and an address on the wire is ASCII.
+		if c := raw[i]; c <= ' ' || c >= 0x7f || c == '\\' {
+			return nil, false
+		}
+	}
+	u, err := url.Parse(raw)
+	return u, err == nil && u.User == nil && u.Opaque == ""
 }
 
 // rest is path and query; a fragment stays behind.

@@ -53,7 +53,10 @@ func inline(text string) (found []string) {
 			return found
 		case html.StartTagToken, html.SelfClosingTagToken:
 			tag := z.Token()
-			if tag.Data == "style" || tag.Data == "script" || tag.Data == "base" || tag.Data == "object" || tag.Data == "embed" {
+			if tag.Data == "script" && (attr(tag, "src") == "" || z.Next() != html.EndTagToken) {
+				found = append(found, "<script> with a text")
+			}
+			if tag.Data == "style" || tag.Data == "base" || tag.Data == "object" || tag.Data == "embed" {
 				found = append(found, "<"+tag.Data+">")
 			}
 			for _, a := range tag.Attr {
@@ -69,7 +72,7 @@ func inline(text string) (found []string) {
 func TestOverride(t *testing.T) {
 	t.Parallel()
 	build := func(over fs.FS) (*web.Pages, error) {
-		return web.New(web.Config{BaseURL: "http://localhost:8484", Auth: noAuth{}, Sessions: noSessions{}, Override: over})
+		return web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{}, Sessions: noSessions{}}, Override: over})
 	}
 	p, err := build(fstest.MapFS{
 		"templates/plugin.html": {Data: []byte(`{{define "main"}}<p>ours</p>{{.Body}}{{end}}`)},

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,36 +9,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/sigra-auth/sigra/core/auth"
-	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/session"
 )
-
-// Auth are the flows the pages call. Their errors are *fault.Error where a person can do something about them.
-type Auth interface {
-	Register(context.Context, auth.Registration) (auth.Registered, error)
-	Confirm(context.Context, auth.Confirmation) (auth.SignedIn, error)
-	SignIn(context.Context, auth.Credentials) (auth.SignedIn, error)
-	SignOut(ctx context.Context, token string) error
-	ChangePassword(ctx context.Context, p session.Principal, current, next string) (auth.SignedIn, error)
-	SetPassword(ctx context.Context, token, password string) (auth.SignedIn, error)
-}
-
-// Sessions answers who a token belongs to.
-type Sessions interface {
-	// Resolve gives the principal, or a fault of kind Unauthenticated.
-	Resolve(ctx context.Context, token string) (session.Principal, error)
-}
-
-// Inbox is the development mailbox.
-type Inbox interface {
-	List(ctx context.Context, to string) ([]mail.Received, error)
-	Get(ctx context.Context, id uuid.UUID) (mail.Received, error) // fault NotFound
-}
 
 // Link is an entry of the navigation, and of the account page, which also shows the description.
 type Link struct{ Title, Path, Description string }
@@ -50,16 +25,15 @@ type Config struct {
 	ServiceName string   // what pages call this service; empty means Sigra
 	ReturnTo    []string // origins, besides Sigra's own, to send people back to after signing in
 
-	Auth     Auth
-	Sessions Sessions
-	Inbox    Inbox                          // nil: no /dev/mail
-	Plugins  func(session.Principal) []Link // pages of plugins this person may open; nil means none
+	Services
+	Plugins func(session.Principal) []Link // pages of plugins this person may open; nil means none
 
 	RegistrationClosed bool
 	PasswordMinLength  int  // said beside the field; zero means 8
 	RememberMe         bool // offer "stay signed in"
 
-	Override fs.FS // templates/… and assets/… in it replace those of the same name; nil means none
+	Texts    *lang.Catalogues // nil: those that are built in
+	Override fs.FS            // templates/… and assets/… in it replace those of the same name; nil means none
 
 	Logger hclog.Logger // nil means silent
 	Now    func() time.Time
@@ -69,10 +43,12 @@ type Config struct {
 type Pages struct {
 	cfg       Config
 	log       hclog.Logger
+	texts     *lang.Catalogues
+	languages map[string]*lang.Language
 	templates templates
 	assets    *assets
 	returnTo  ReturnTo
-	policy    string // Content-Security-Policy of a page
+	forms     string // form-action of the pages' Content-Security-Policy
 }
 
 // New reads the templates and assets; a mistake in an overriding one is an error here, not on a page.
@@ -95,8 +71,16 @@ func New(cfg Config) (*Pages, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
 	}
-	p := &Pages{cfg: cfg, log: cfg.Logger, returnTo: NewReturnTo(cfg.BaseURL, cfg.ReturnTo)}
+	p := &Pages{cfg: cfg, log: cfg.Logger, returnTo: NewReturnTo(cfg.BaseURL, cfg.ReturnTo), texts: cfg.Texts, languages: map[string]*lang.Language{}}
 	var err error
+	if p.texts == nil {
+		if p.texts, err = lang.Load(nil); err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
+	}
+	for _, l := range p.texts.All() {
+		p.languages[l.Code()] = l
+	}
 	if p.assets, err = loadAssets(cfg.Override); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}
@@ -106,11 +90,7 @@ func New(cfg Config) (*Pages, error) {
 	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
 	targets := p.returnTo.allowedOrigins()
 	slices.Sort(targets)
-	p.policy = strings.Join([]string{
-		"default-src 'none'", "style-src 'self'", "img-src 'self'", "font-src 'self'",
-		strings.Join(append([]string{"form-action 'self'"}, targets...), " "),
-		"base-uri 'none'", "frame-ancestors 'none'",
-	}, "; ")
+	p.forms = strings.Join(append([]string{"form-action 'self'"}, targets...), " ")
 	return p, nil
 }
 
@@ -120,6 +100,7 @@ func (p *Pages) Mount(r *mux.Router) {
 	r.HandleFunc("/", p.home).Methods(get...)
 	r.HandleFunc("/login", p.showLogin).Methods(get...)
 	r.HandleFunc("/login", p.login).Methods(http.MethodPost)
+	r.HandleFunc("/language", p.chooseLanguage).Methods(http.MethodPost)
 	r.HandleFunc("/logout", p.showLogout).Methods(get...)
 	r.HandleFunc("/logout", p.logout).Methods(http.MethodPost)
 	r.HandleFunc("/register", p.showRegister).Methods(get...)
@@ -130,9 +111,7 @@ func (p *Pages) Mount(r *mux.Router) {
 	r.HandleFunc("/confirm", p.confirm).Methods(http.MethodPost)
 	r.HandleFunc("/set-password", p.showSetPassword).Methods(get...)
 	r.HandleFunc("/set-password", p.setPassword).Methods(http.MethodPost)
-	r.HandleFunc("/account", p.account).Methods(get...)
-	r.HandleFunc("/account/password", p.showChangePassword).Methods(get...)
-	r.HandleFunc("/account/password", p.changePassword).Methods(http.MethodPost)
+	p.mountAccount(r)
 	if p.cfg.Inbox != nil {
 		r.HandleFunc("/dev/mail", p.inbox).Methods(get...)
 		r.HandleFunc("/dev/mail/{id}", p.message).Methods(get...)

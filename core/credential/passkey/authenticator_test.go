@@ -52,7 +52,6 @@ type device struct {
 	spoilSig      func([]byte) []byte      // the signature
 	pick          func([]*key) *key        // which key to use; nil: the first that fits
 	answer        func(json []byte) []byte // the last word
-	sign          func(msg []byte) []byte  // nil: the key's own
 	credentialID  func() []byte            // nil: 32 random bytes
 }
 

@@ -426,7 +426,7 @@ func TestDeletedBetweenVerifyAndUse(t *testing.T) {
 		})
 		_, err = w.use(a)
 		refused(t, "deleted meanwhile", err, passkey.ReasonCredentialUnknown)
-		a, err = w.assert(d, usernameless)
+		_, err = w.assert(d, usernameless)
 		refused(t, "deleted before", err, passkey.ReasonCredentialUnknown)
 		signal, ok := w.UnknownCredential(err)
 		b, jerr := json.Marshal(signal)

@@ -2,7 +2,7 @@
 CREATE TABLE mail_queue (
     id                 UUID        NOT NULL PRIMARY KEY, -- the idempotency key given to the mailer
     purpose            TEXT        NOT NULL,
-    state              TEXT        NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'failed', 'expired', 'uncertain', 'withheld')),
+    state              TEXT        NOT NULL CHECK (state IN ('queued', 'sending', 'sent', 'failed', 'expired', 'uncertain')),
     payload            BYTEA,                            -- the sealed message; NULL once it is settled
     attempts           INTEGER     NOT NULL DEFAULT 0,
     possible_duplicate BOOLEAN     NOT NULL DEFAULT FALSE,

@@ -1,0 +1,114 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/request"
+)
+
+// languageParameter asks for a language in an address: an application that knows it sends people to /login?lang=de.
+const languageParameter = "lang"
+
+// maxLanguage bounds what is taken for the name of a language.
+const maxLanguage = 35 // RFC 5646 §4.4.1
+
+// Language finds the language to answer somebody in: the one that the address asks for, else the one chosen in this
+// browser, else the one that the browser prefers. The server's edge asks it once per request.
+func (p *Pages) Language(r *http.Request) string {
+	if p.asksForLanguage(r) {
+		return p.texts.Match("", r.URL.Query().Get(languageParameter)).String()
+	}
+	accept, chosen := r.Header.Get("Accept-Language"), cookie.LanguageTag(r)
+	if accept == "" && chosen == "" {
+		return p.texts.Default().Code()
+	}
+	return p.texts.Match(accept, chosen).String()
+}
+
+// asksForLanguage reports whether the address names a language that there is.
+func (p *Pages) asksForLanguage(r *http.Request) bool {
+	return strings.Contains(r.URL.RawQuery, languageParameter+"=") && p.known(r.URL.Query().Get(languageParameter))
+}
+
+// known reports whether there are texts in a language, or in one that suits it.
+func (p *Pages) known(tag string) bool {
+	if tag == "" || len(tag) > maxLanguage {
+		return false
+	}
+	found := p.texts.Match("", tag).String()
+	primary := func(s string) string { s, _, _ = strings.Cut(s, "-"); return strings.ToLower(s) }
+	return primary(found) == primary(tag)
+}
+
+// in gives the texts to answer a request with.
+func (p *Pages) in(r *http.Request) *lang.Language {
+	return p.texted(request.From(r.Context()).Language)
+}
+
+func (p *Pages) texted(tag string) *lang.Language {
+	if l, ok := p.languages[tag]; ok {
+		return l
+	}
+	return p.texts.For(p.texts.Match("", tag))
+}
+
+// choice is one language of the choice at the foot of a page.
+type choice struct {
+	Code, Name, Direction string
+	Current               bool
+}
+
+func (p *Pages) choices(current *lang.Language) []choice {
+	all := p.texts.All()
+	if len(all) < 2 {
+		return nil
+	}
+	out := make([]choice, len(all))
+	for i, l := range all {
+		out[i] = choice{l.Code(), l.Name(), l.Direction(), l == current}
+	}
+	return out
+}
+
+// chooseLanguage keeps the choice and goes back to the page it was made on.
+func (p *Pages) chooseLanguage(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(w, r); err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	if tag := r.PostForm.Get("lang"); p.known(tag) {
+		cookie.SetLanguage(w, p.texts.Match("", tag).String(), true)
+	}
+	back, ok := p.returnTo.Local(r.PostForm.Get("back"))
+	if !ok {
+		back = "/"
+	}
+	see(w, withoutLanguage(back))
+}
+
+// withoutLanguage takes the language out of an address, which would go before the choice.
+func withoutLanguage(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || !u.Query().Has(languageParameter) {
+		return address
+	}
+	q := u.Query()
+	q.Del(languageParameter)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// say is what a person is told of a fault: in their language where its code has a text, else its own message.
+func (p *Pages) say(l *lang.Language, f *fault.Error) string {
+	key := "fault." + f.Code
+	if !l.Has(key) || f.Kind == fault.Denied && f.Code == "denied" && f.Message != fault.From(gate.Denied(gate.Answer{})).Message {
+		return f.Message // a gate's own words
+	}
+	return l.Text(key, "service", p.cfg.ServiceName, "min", p.cfg.PasswordMinLength)
+}

@@ -1,0 +1,135 @@
+package web
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/session"
+)
+
+// Services are the flows and stores that the pages call. *auth.Service is every one of the interfaces but Sessions and Inbox;
+// what is nil is not offered. Their errors are *fault.Error where a person can do something about them.
+type Services struct {
+	Auth           Auth     // needed
+	Sessions       Sessions // needed
+	SecondFactors  SecondFactors
+	PasskeySignIns PasskeySignIns
+	MagicLinks     MagicLinks
+	OwnFactors     OwnFactors
+	OwnAccount     OwnAccount
+	Logins         Logins
+	Providers      Providers // *federation.Service; needed with Logins
+	Inbox          Inbox // nil: no /dev/mail
+}
+
+// Auth is signing up, in and out, and a forgotten password.
+type Auth interface {
+	Register(ctx context.Context, r auth.Registration) (auth.Registered, error)
+	ResendConfirmation(ctx context.Context, flow string) (auth.Requested, error)
+	Confirm(ctx context.Context, c auth.Confirmation) (auth.SignedIn, error)
+	SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error)
+	SignOut(ctx context.Context, token string) error
+	ChangePassword(ctx context.Context, p session.Principal, current, next string) (auth.SignedIn, error)
+	SetPassword(ctx context.Context, n auth.NewPassword) (auth.SignedIn, error)
+	RequestReset(ctx context.Context, email string) (auth.Requested, error)
+}
+
+// Sessions answers who a token belongs to.
+type Sessions interface {
+	// Resolve gives the principal, or a fault of kind Unauthenticated.
+	Resolve(ctx context.Context, token string) (session.Principal, error)
+}
+
+// SecondFactors ends a sign-in that waits, and renews a session.
+type SecondFactors interface {
+	PendingSignIn(ctx context.Context, flow string) (auth.Pending, error)
+	PendingPasskey(ctx context.Context, flow string) (passkey.Ceremony, error)
+	PendingTOTP(ctx context.Context, flow string) (totp.Enrollment, error)
+	FinishSignIn(ctx context.Context, f auth.SecondFactor) (auth.SignedIn, error)
+	StepUpMethods(ctx context.Context, p session.Principal) ([]string, error)
+	StepUpPasskey(ctx context.Context, p session.Principal) (passkey.Ceremony, error)
+	StepUpMail(ctx context.Context, p session.Principal) (flow string, err error)
+	StepUp(ctx context.Context, p session.Principal, f auth.Factor) (auth.SignedIn, error)
+}
+
+// PasskeySignIns is signing in with a passkey.
+type PasskeySignIns interface {
+	BeginPasskeySignIn(ctx context.Context) (passkey.Ceremony, error)
+	SignInPasskey(ctx context.Context, in auth.PasskeySignIn) (auth.SignedIn, error)
+}
+
+// MagicLinks is signing in by mail.
+type MagicLinks interface {
+	RequestMagicLink(ctx context.Context, email string) (auth.Requested, error)
+	MagicLinkNumber(ctx context.Context, flow string) (string, error)
+	MagicLinkApproved(ctx context.Context, flow string) (bool, error)
+	LookMagicLink(ctx context.Context, token, flow string) (auth.Asking, error)
+	ApproveMagicLink(ctx context.Context, token, number string) error
+	SignInMagicLink(ctx context.Context, m auth.MagicLink) (auth.SignedIn, error)
+}
+
+// OwnFactors is what people do to their own factors.
+type OwnFactors interface {
+	FactorsOf(ctx context.Context, p session.Principal) (f auth.Factors, required bool, err error)
+	Authenticator(ctx context.Context, p session.Principal) (auth.Authenticator, error)
+	BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error)
+	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (codes []string, err error)
+	CancelTOTP(ctx context.Context, p session.Principal) error
+	RemoveTOTP(ctx context.Context, p session.Principal) error
+	RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error)
+	AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error)
+	Passkeys(ctx context.Context, p session.Principal) ([]passkey.Passkey, error)
+	PasskeySignals(ctx context.Context, p session.Principal) (passkey.Signals, error)
+	BeginPasskey(ctx context.Context, p session.Principal, conditional bool) (passkey.Ceremony, error)
+	AddPasskey(ctx context.Context, p session.Principal, f auth.Factor, name string) error
+	RenamePasskey(ctx context.Context, p session.Principal, id uuid.UUID, name string) error
+	DeletePasskey(ctx context.Context, p session.Principal, id uuid.UUID) error
+}
+
+// OwnAccount is what else people do to their own account.
+type OwnAccount interface {
+	Own(ctx context.Context, p session.Principal) (auth.Own, error)
+	Sure(ctx context.Context, p session.Principal) error
+	PasswordOf(ctx context.Context, p session.Principal) (has bool, err error)
+	AddPassword(ctx context.Context, p session.Principal, next string) error
+	RequestEmailChange(ctx context.Context, p session.Principal, email string) (auth.Requested, error)
+	LookEmailChange(ctx context.Context, token string, undo bool) (address string, err error)
+	ConfirmEmailChange(ctx context.Context, current session.Principal, c auth.EmailChange) error
+	UndoEmailChange(ctx context.Context, token string) error
+	Devices(ctx context.Context, p session.Principal) ([]device.Device, error)
+	ThisDevice(ctx context.Context, p session.Principal, token string) (uuid.UUID, error)
+	ForgetDevice(ctx context.Context, p session.Principal, id uuid.UUID) error
+}
+
+// Logins is signing in at other providers, and the links of an account to them.
+type Logins interface {
+	SignInFederated(ctx context.Context, c federation.Claims, signUp bool, device string) (auth.Federated, error)
+	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
+	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
+	LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error
+	Logins(ctx context.Context, p session.Principal) ([]federation.Identity, error)
+	UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error
+}
+
+// Inbox is the development mailbox.
+type Inbox interface {
+	List(ctx context.Context, to string) ([]mail.Received, error)
+	Get(ctx context.Context, id uuid.UUID) (mail.Received, error) // fault NotFound
+}
+
+var _ interface {
+	Auth
+	SecondFactors
+	PasskeySignIns
+	MagicLinks
+	OwnFactors
+	OwnAccount
+	Logins
+} = (*auth.Service)(nil)
