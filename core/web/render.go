@@ -22,7 +22,7 @@ import (
 type templates map[string]*template.Template
 
 // shared are the templates that every page is parsed with.
-var shared = []string{"layout.html", "parts.html"}
+var shared = []string{"layout.html", "parts.html", "account-parts.html"}
 
 func loadTemplates(override fs.FS, assetURL func(string) string) (templates, error) {
 	read := func(name string) (string, error) {

@@ -25,6 +25,7 @@ type Services struct {
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
 	Logins         Logins
+	Providers      Providers // *federation.Service; needed with Logins
 	Inbox          Inbox // nil: no /dev/mail
 }
 
@@ -77,6 +78,7 @@ type MagicLinks interface {
 // OwnFactors is what people do to their own factors.
 type OwnFactors interface {
 	FactorsOf(ctx context.Context, p session.Principal) (f auth.Factors, required bool, err error)
+	Authenticator(ctx context.Context, p session.Principal) (auth.Authenticator, error)
 	BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error)
 	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (codes []string, err error)
 	CancelTOTP(ctx context.Context, p session.Principal) error
@@ -84,6 +86,7 @@ type OwnFactors interface {
 	RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error)
 	AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error)
 	Passkeys(ctx context.Context, p session.Principal) ([]passkey.Passkey, error)
+	PasskeySignals(ctx context.Context, p session.Principal) (passkey.Signals, error)
 	BeginPasskey(ctx context.Context, p session.Principal, conditional bool) (passkey.Ceremony, error)
 	AddPasskey(ctx context.Context, p session.Principal, f auth.Factor, name string) error
 	RenamePasskey(ctx context.Context, p session.Principal, id uuid.UUID, name string) error
@@ -92,12 +95,16 @@ type OwnFactors interface {
 
 // OwnAccount is what else people do to their own account.
 type OwnAccount interface {
+	Own(ctx context.Context, p session.Principal) (auth.Own, error)
+	Sure(ctx context.Context, p session.Principal) error
+	PasswordOf(ctx context.Context, p session.Principal) (has bool, err error)
 	AddPassword(ctx context.Context, p session.Principal, next string) error
 	RequestEmailChange(ctx context.Context, p session.Principal, email string) (auth.Requested, error)
 	LookEmailChange(ctx context.Context, token string, undo bool) (address string, err error)
 	ConfirmEmailChange(ctx context.Context, current session.Principal, c auth.EmailChange) error
 	UndoEmailChange(ctx context.Context, token string) error
 	Devices(ctx context.Context, p session.Principal) ([]device.Device, error)
+	ThisDevice(ctx context.Context, p session.Principal, token string) (uuid.UUID, error)
 	ForgetDevice(ctx context.Context, p session.Principal, id uuid.UUID) error
 }
 

@@ -111,9 +111,7 @@ func (p *Pages) Mount(r *mux.Router) {
 	r.HandleFunc("/confirm", p.confirm).Methods(http.MethodPost)
 	r.HandleFunc("/set-password", p.showSetPassword).Methods(get...)
 	r.HandleFunc("/set-password", p.setPassword).Methods(http.MethodPost)
-	r.HandleFunc("/account", p.account).Methods(get...)
-	r.HandleFunc("/account/password", p.showChangePassword).Methods(get...)
-	r.HandleFunc("/account/password", p.changePassword).Methods(http.MethodPost)
+	p.mountAccount(r)
 	if p.cfg.Inbox != nil {
 		r.HandleFunc("/dev/mail", p.inbox).Methods(get...)
 		r.HandleFunc("/dev/mail/{id}", p.message).Methods(get...)
