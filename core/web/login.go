@@ -33,7 +33,7 @@ func (p *Pages) mountSignIn(on mounter) {
 	if p.cfg.MagicLinks != nil {
 		p.mountMagicLink(on)
 	}
-	if p.cfg.Logins != nil && p.cfg.Federation != nil {
+	if p.cfg.Logins != nil && p.cfg.Providers != nil {
 		p.mountFederation(on)
 	}
 }
@@ -89,8 +89,8 @@ type signInPage struct {
 	Again     bool
 	Joining   bool
 	Lead      string
-	Passkey   *form   // nil: there are none
-	Providers []*form // a button each
+	Passkey   *passkeyForm // nil: there are none
+	Providers []*form      // a button each
 }
 
 func (p *Pages) loginForm(l *lang.Language, a attempt) *form {
@@ -118,7 +118,9 @@ func (p *Pages) rememberField(l *lang.Language, on bool) field {
 }
 
 // remembers reports whether the person asked to stay signed in, and may.
-func (p *Pages) remembers(r *http.Request) bool { return p.cfg.RememberMe && r.PostForm.Get("remember") != "" }
+func (p *Pages) remembers(r *http.Request) bool {
+	return p.cfg.RememberMe && r.PostForm.Get("remember") != ""
+}
 
 func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
 	title := "page.login.title"
@@ -142,7 +144,8 @@ func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
 		body.Mail = p.carry("/login/link", a.ReturnTo)
 	}
 	if p.cfg.PasskeySignIns != nil {
-		body.Passkey = p.passkeyForm(l, a)
+		body.Passkey = p.loginPasskey(l, a)
+		f.Autofill = body.Passkey
 		v.Scripts = passkeyScripts
 	}
 	if a.Join == nil {

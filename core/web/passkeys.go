@@ -15,9 +15,6 @@ import (
 	"github.com/sigra-auth/sigra/core/session"
 )
 
-// passkeyScripts is what a page with a passkey runs.
-var passkeyScripts = []string{"passkey.js"}
-
 // justNow is how long after a sign-in a browser still takes it for the same occasion.
 const justNow = 2 * time.Minute
 
@@ -47,11 +44,11 @@ type passkeyPage struct {
 
 var errNoPasskey = fault.New(fault.NotFound, "passkey_not_found", "There is no such passkey.")
 
-func (p *Pages) mountPasskeys(both func(string, http.HandlerFunc, http.HandlerFunc)) {
-	both("/account/passkeys", p.passkeys, nil)
-	both("/account/passkeys/after-password", nil, p.askAfterPassword)
-	both("/account/passkeys/{id}", p.showPasskey, p.renamePasskey)
-	both("/account/passkeys/{id}/delete", p.showDeletePasskey, p.deletePasskey)
+func (p *Pages) mountPasskeys(on mounter) {
+	on("/account/passkeys", p.passkeys, nil)
+	on("/account/passkeys/after-password", nil, p.askAfterPassword)
+	on("/account/passkeys/{id}", p.showPasskey, p.renamePasskey)
+	on("/account/passkeys/{id}/delete", p.showDeletePasskey, p.deletePasskey)
 }
 
 // mayMakePasskey reports whether the browser may be asked to make a passkey by itself, because the person has just signed in
@@ -133,7 +130,7 @@ func (p *Pages) askAfterPassword(w http.ResponseWriter, r *http.Request) {
 	codes, err := p.cfg.OwnFactors.AskAfterPassword(r.Context(), who, on)
 	switch {
 	case err == nil && codes != nil:
-		p.showCodes(w, r, who, codes, "page.account.notice.second_factor_on")
+		p.showCodes(w, r, who, codes, "page.account.notice.second_factor_on", "/account")
 	case err == nil && on:
 		see(w, "/account/passkeys?notice=second-factor-on")
 	case err == nil:

@@ -47,10 +47,19 @@ func (p *Pages) member(w http.ResponseWriter, r *http.Request) (session.Principa
 // a second factor is asked for, to the page that does. A session the browser had before ends: nobody can be left
 // signed in as somebody else without seeing it (ASVS 5.0 7.2.4).
 func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) {
+	next := p.land(w, r, in, address)
+	if in.Codes != nil {
+		p.showCodes(w, r, in.Principal, in.Codes, "", next)
+		return
+	}
+	see(w, next)
+}
+
+// land is arrive without an answer: it hands the cookies over and says where to go on.
+func (p *Pages) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) (next string) {
 	if in.Pending != nil {
 		cookie.Pending.Set(w, in.Pending.Flow)
-		see(w, "/login/second-factor?"+url.Values{"return_to": {address}}.Encode())
-		return
+		return "/login/second-factor?" + url.Values{"return_to": {address}}.Encode()
 	}
 	if old := cookie.SessionToken(r); old != "" && old != in.Token {
 		if err := p.cfg.Auth.SignOut(r.Context(), old); err != nil && fault.KindOf(err) == fault.Internal {
@@ -63,11 +72,7 @@ func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, in auth.SignedIn,
 			f.Clear(w)
 		}
 	}
-	if in.Codes != nil {
-		p.showCodes(w, r, in.Principal, in.Codes, "", address)
-		return
-	}
-	see(w, address)
+	return address
 }
 
 func (p *Pages) giveSession(w http.ResponseWriter, in auth.SignedIn) {
