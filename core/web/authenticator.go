@@ -127,7 +127,7 @@ func (p *Pages) confirmAuthenticator(w http.ResponseWriter, r *http.Request) {
 	}
 	codes, err := p.cfg.OwnFactors.ConfirmTOTP(r.Context(), who, r.PostForm.Get("code"))
 	if err == nil && codes != nil {
-		p.showCodes(w, r, who, codes, "page.account.notice.authenticator_on")
+		p.showCodes(w, r, who, codes, "page.account.notice.authenticator_on", "/account")
 		return
 	}
 	p.appStep(w, r, who, err, "/account/authenticator?notice=authenticator-on")

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -14,12 +13,6 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/session"
 )
-
-// Providers is the way to other providers; *federation.Service is one.
-type Providers interface {
-	Providers() []federation.Provider
-	Begin(ctx context.Context, r federation.Request) (federation.Begun, error)
-}
 
 // linkedLogin is a login elsewhere that belongs to the account.
 type linkedLogin struct {
@@ -43,10 +36,10 @@ func (p *Pages) mountLogins(both func(string, http.HandlerFunc, http.HandlerFunc
 
 // providers are those that people can sign in with.
 func (p *Pages) providers() []federation.Provider {
-	if p.cfg.Providers == nil {
+	if p.cfg.Federation == nil {
 		return nil
 	}
-	return p.cfg.Providers.Providers()
+	return p.cfg.Federation.Providers()
 }
 
 // providerTitle names one as people know it: one that is no longer configured by its own name.
@@ -163,7 +156,7 @@ func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.PostForm.Get("provider")
-	begun, err := p.cfg.Providers.Begin(r.Context(), federation.Request{
+	begun, err := p.cfg.Federation.Begin(r.Context(), federation.Request{
 		Provider: name, Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins", Browser: cookie.Provider.Token(r),
 	})
 	if err != nil {

@@ -133,7 +133,7 @@ func (p *Pages) askAfterPassword(w http.ResponseWriter, r *http.Request) {
 	codes, err := p.cfg.OwnFactors.AskAfterPassword(r.Context(), who, on)
 	switch {
 	case err == nil && codes != nil:
-		p.showCodes(w, r, who, codes, "page.account.notice.second_factor_on")
+		p.showCodes(w, r, who, codes, "page.account.notice.second_factor_on", "/account/passkeys")
 	case err == nil && on:
 		see(w, "/account/passkeys?notice=second-factor-on")
 	case err == nil:

@@ -62,7 +62,7 @@ func (p *Pages) renewCodes(w http.ResponseWriter, r *http.Request) {
 	codes, err := p.cfg.OwnFactors.RenewRecoveryCodes(r.Context(), who)
 	switch {
 	case err == nil:
-		p.showCodes(w, r, who, codes, "")
+		p.showCodes(w, r, who, codes, "", "/account")
 	case fault.KindOf(err) == fault.Conflict:
 		see(w, "/account/recovery-codes") // which says what is missing
 	default:
@@ -70,8 +70,8 @@ func (p *Pages) renewCodes(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// showCodes answers a form with new codes: nowhere else are they in clear, so there is no address to see them at again.
-func (p *Pages) showCodes(w http.ResponseWriter, r *http.Request, who session.Principal, codes []string, notice string) {
+// showCodes answers a form with new codes: nowhere else are they in clear, so there is no address to see them at again. notice is a key, or empty; next is where to go on.
+func (p *Pages) showCodes(w http.ResponseWriter, r *http.Request, who session.Principal, codes []string, notice, next string) {
 	v := p.ownView(r, who, "page.account.codes.shown.title")
 	l := v.L.Language
 	if notice != "" {
@@ -80,7 +80,7 @@ func (p *Pages) showCodes(w http.ResponseWriter, r *http.Request, who session.Pr
 	v.Here = "" // a change of language would lose them
 	body := newCodes{
 		Codes: codes, For: l.Text("page.account.codes.shown.for", "email", who.Email, "service", p.cfg.ServiceName),
-		Made: l.Text("page.account.codes.shown.date", "date", l.Day(p.cfg.Now())), Next: "/account",
+		Made: l.Text("page.account.codes.shown.date", "date", l.Day(p.cfg.Now())), Next: next,
 	}
 	text := body.For + "\r\n" + body.Made + "\r\n\r\n" + strings.Join(codes, "\r\n") + "\r\n"
 	body.File = template.URL("data:text/plain;charset=utf-8," + url.PathEscape(text)) //nolint:gosec // made here, and escaped
