@@ -68,11 +68,14 @@ func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal,
 // is the page to come back to.
 func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
 	if needsProof(err) {
-		see(w, "/step-up?"+url.Values{"return_to": {back}}.Encode())
+		see(w, stepUpAt(back))
 		return
 	}
 	p.Error(w, r, err)
 }
+
+// stepUpAt is the page that asks for a fresh proof.
+func stepUpAt(back string) string { return "/step-up?" + url.Values{"return_to": {back}}.Encode() }
 
 // needsProof tells whether somebody only has to show anew who they are.
 func needsProof(err error) bool {
@@ -130,7 +133,8 @@ type overview struct {
 	Groups        []group
 	Facts         []fact
 	Plugins       []Link
-	Conditional   bool // the browser may make a passkey by itself
+	Conditional   bool   // the browser may make a passkey by itself
+	Tell          string // signals for the person's password managers
 }
 
 // warning is what should not wait.
@@ -186,8 +190,15 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	if p.cfg.Plugins != nil {
 		body.Plugins = p.cfg.Plugins(who)
 	}
-	if p.mayMakePasskey(who, own) {
-		v.Scripts, body.Conditional = passkeyScripts, true
+	body.Conditional = p.mayMakePasskey(who, own)
+	if r.URL.Query().Get("notice") == "email-changed" { // passkeys are shown with the address
+		if body.Tell, err = p.signals(r, who); err != nil {
+			p.Error(w, r, err)
+			return
+		}
+	}
+	if body.Conditional || body.Tell != "" {
+		v.Scripts = passkeyScripts
 	}
 	v.Body = body
 	p.render(w, r, http.StatusOK, "account", v)

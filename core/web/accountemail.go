@@ -178,8 +178,10 @@ func (p *Pages) emailUndo(w http.ResponseWriter, r *http.Request) {
 	see(w, "/account/email/undone")
 }
 
-func (p *Pages) emailConfirmed(w http.ResponseWriter, r *http.Request) { p.emailDone(w, r, "confirmed") }
-func (p *Pages) emailUndone(w http.ResponseWriter, r *http.Request)    { p.emailDone(w, r, "undone") }
+func (p *Pages) emailConfirmed(w http.ResponseWriter, r *http.Request) {
+	p.emailDone(w, r, "confirmed")
+}
+func (p *Pages) emailUndone(w http.ResponseWriter, r *http.Request) { p.emailDone(w, r, "undone") }
 
 func (p *Pages) emailDone(w http.ResponseWriter, r *http.Request, what string) {
 	v := p.view(r, "page.account.email."+what+".title")

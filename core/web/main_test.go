@@ -47,6 +47,11 @@ type env struct {
 
 func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	t.Helper()
+	return startWith(t, db, authtest.Options{}, change)
+}
+
+func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.Config)) *env {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -58,14 +63,18 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	e.http = httptest.NewUnstartedServer(nil)
 	e.base = "http://" + strings.Replace(e.http.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
 
-	parts := authtest.Open(t, db, authtest.Options{Settings: auth.Settings{BaseURL: e.base, MagicLinks: true}})
+	o.Settings.BaseURL, o.Settings.MagicLinks = e.base, true
+	parts := authtest.Open(t, db, o)
 	e.parts, e.auth, e.inbox, e.queue = parts, parts.Service, parts.Inbox, parts.Queue
 	sessions := parts.Sessions
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
 		Logger:  logger,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
-		Services: web.Services{Auth: e.auth, Sessions: sessions, Inbox: e.inbox},
+		Services: web.Services{
+			Auth: e.auth, Sessions: sessions, OwnFactors: e.auth, OwnAccount: e.auth, Logins: e.auth, Federation: parts.Logins, Inbox: e.inbox,
+		},
+		Now: o.Now,
 		Plugins: func(session.Principal) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},

@@ -26,7 +26,7 @@ type Services struct {
 	OwnAccount     OwnAccount
 	Logins         Logins
 	Federation     Federation // needed with Logins
-	Inbox          Inbox // nil: no /dev/mail
+	Inbox          Inbox      // nil: no /dev/mail
 }
 
 // Auth is signing up, in and out, and a forgotten password.
