@@ -137,6 +137,7 @@ type browser struct {
 	e      *env
 	client *http.Client
 	jar    *secureJar
+	agent  string // User-Agent; empty: Go's own
 }
 
 // secureJar is a cookie jar that treats http://localhost as browsers do: as secure.
@@ -162,13 +163,19 @@ func (e *env) browser(t testing.TB) *browser {
 	}}
 }
 
-// cookie is a cookie's value in the browser.
-func (b *browser) cookie(name string) string {
+// here is the address whose cookies the browser sends.
+func (b *browser) here() *url.URL {
+	b.t.Helper()
 	u, err := url.Parse(b.e.base)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for _, c := range b.jar.Cookies(u) {
+	return u
+}
+
+// cookie is a cookie's value in the browser.
+func (b *browser) cookie(name string) string {
+	for _, c := range b.jar.Cookies(b.here()) {
 		if c.Name == name {
 			return c.Value
 		}
