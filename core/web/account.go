@@ -46,7 +46,7 @@ func (p *Pages) mountAccount(r *mux.Router) {
 	both("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
 	both("/account/devices", p.devices, p.forgetDevice)
 	p.mountPasskeys(both)
-	if p.cfg.Logins != nil && p.cfg.Federation != nil {
+	if p.cfg.Logins != nil && p.cfg.Providers != nil {
 		p.mountLogins(both)
 	}
 }
@@ -235,7 +235,7 @@ func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
 	if own.PasskeysOn || own.Factors.Passkeys > 0 {
 		rows = append(rows, row)
 	}
-	if p.cfg.Logins != nil && p.cfg.Federation != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
+	if p.cfg.Logins != nil && p.cfg.Providers != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
 		row = ownRow{Link: Link{Title: l.Text("page.account.logins.title"), Path: "/account/logins"}}
 		if len(own.Providers) > 0 {
 			row.Description = strings.Join(p.providerTitles(own.Providers), " · ")

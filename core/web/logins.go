@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -13,6 +14,15 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/session"
 )
+
+// Providers is the way to other providers; *federation.Service is one.
+type Providers interface {
+	Providers() []federation.Provider
+	// Begin gives the address to send the browser to. Fault provider_unknown or provider_unavailable.
+	Begin(ctx context.Context, r federation.Request) (federation.Begun, error)
+	// Finish judges what the browser brought back. Faults state_invalid, provider_denied, provider_unavailable, provider_answer_invalid.
+	Finish(ctx context.Context, c federation.Callback) (federation.Result, error)
+}
 
 // linkedLogin is a login elsewhere that belongs to the account.
 type linkedLogin struct {
@@ -36,10 +46,10 @@ func (p *Pages) mountLogins(both func(string, http.HandlerFunc, http.HandlerFunc
 
 // providers are those that people can sign in with.
 func (p *Pages) providers() []federation.Provider {
-	if p.cfg.Federation == nil {
+	if p.cfg.Providers == nil {
 		return nil
 	}
-	return p.cfg.Federation.Providers()
+	return p.cfg.Providers.Providers()
 }
 
 // providerTitle names one as people know it: one that is no longer configured by its own name.
@@ -156,7 +166,7 @@ func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	name := r.PostForm.Get("provider")
-	begun, err := p.cfg.Federation.Begin(r.Context(), federation.Request{
+	begun, err := p.cfg.Providers.Begin(r.Context(), federation.Request{
 		Provider: name, Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins", Browser: cookie.Provider.Token(r),
 	})
 	if err != nil {

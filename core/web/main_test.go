@@ -72,7 +72,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 		Logger:  logger,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
 		Services: web.Services{
-			Auth: e.auth, Sessions: sessions, OwnFactors: e.auth, OwnAccount: e.auth, Logins: e.auth, Federation: parts.Logins, Inbox: e.inbox,
+			Auth: e.auth, Sessions: sessions, OwnFactors: e.auth, OwnAccount: e.auth, Logins: e.auth, Providers: parts.Logins, Inbox: e.inbox,
 		},
 		Now: o.Now,
 		Plugins: func(session.Principal) []web.Link {

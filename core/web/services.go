@@ -25,8 +25,8 @@ type Services struct {
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
 	Logins         Logins
-	Federation     Federation // needed with Logins
-	Inbox          Inbox      // nil: no /dev/mail
+	Providers      Providers // *federation.Service; needed with Logins
+	Inbox          Inbox     // nil: no /dev/mail
 }
 
 // Auth is signing up, in and out, and a forgotten password.
@@ -116,13 +116,6 @@ type Logins interface {
 	LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error
 	Logins(ctx context.Context, p session.Principal) ([]federation.Identity, error)
 	UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error
-}
-
-// Federation is the way to other providers and back; *federation.Service is one.
-type Federation interface {
-	Providers() []federation.Provider
-	Begin(ctx context.Context, r federation.Request) (federation.Begun, error)
-	Finish(ctx context.Context, c federation.Callback) (federation.Result, error)
 }
 
 // Inbox is the development mailbox.
