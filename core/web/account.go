@@ -36,7 +36,7 @@ func (p *Pages) mountAccount(on mounter) {
 	on("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
 	on("/account/devices", p.devices, p.forgetDevice)
 	p.mountPasskeys(on)
-	if p.cfg.Logins != nil {
+	if p.cfg.Logins != nil && p.cfg.Providers != nil {
 		p.mountLogins(on)
 	}
 }
@@ -58,11 +58,14 @@ func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal,
 // is the page to come back to.
 func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
 	if needsProof(err) {
-		see(w, "/step-up?"+url.Values{"return_to": {back}}.Encode())
+		see(w, stepUpAt(back))
 		return
 	}
 	p.Error(w, r, err)
 }
+
+// stepUpAt is the page that asks for a fresh proof.
+func stepUpAt(back string) string { return "/step-up?" + url.Values{"return_to": {back}}.Encode() }
 
 // needsProof tells whether somebody only has to show anew who they are.
 func needsProof(err error) bool {
@@ -120,7 +123,8 @@ type overview struct {
 	Groups        []group
 	Facts         []fact
 	Plugins       []Link
-	Conditional   bool // the browser may make a passkey by itself
+	Conditional   bool   // the browser may make a passkey by itself
+	Tell          string // signals for the person's password managers
 }
 
 // warning is what should not wait.
@@ -176,8 +180,15 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	if p.cfg.Plugins != nil {
 		body.Plugins = p.cfg.Plugins(who)
 	}
-	if p.mayMakePasskey(who, own) {
-		v.Scripts, body.Conditional = passkeyScripts, true
+	body.Conditional = p.mayMakePasskey(who, own)
+	if r.URL.Query().Get("notice") == "email-changed" { // passkeys are shown with the address
+		if body.Tell, err = p.signals(r, who); err != nil {
+			p.Error(w, r, err)
+			return
+		}
+	}
+	if body.Conditional || body.Tell != "" {
+		v.Scripts = passkeyScripts
 	}
 	v.Body = body
 	p.render(w, r, http.StatusOK, "account", v)
@@ -214,7 +225,7 @@ func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
 	if own.PasskeysOn || own.Factors.Passkeys > 0 {
 		rows = append(rows, row)
 	}
-	if p.cfg.Logins != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
+	if p.cfg.Logins != nil && p.cfg.Providers != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
 		row = ownRow{Link: Link{Title: l.Text("page.account.logins.title"), Path: "/account/logins"}}
 		if len(own.Providers) > 0 {
 			row.Description = strings.Join(p.providerTitles(own.Providers), " · ")

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -33,6 +35,7 @@ type passkeysPage struct {
 	Add   bool   // another one can be added
 	Full  int    // how many there are, when there may be no more
 	After string // whether one is asked for after the password
+	Tell  string // signals for the person's password managers
 }
 
 // passkeyPage is about one.
@@ -46,6 +49,9 @@ var errNoPasskey = fault.New(fault.NotFound, "passkey_not_found", "There is no s
 
 func (p *Pages) mountPasskeys(on mounter) {
 	on("/account/passkeys", p.passkeys, nil)
+	on("/account/passkeys/new", p.showNewPasskey, nil)
+	on("/account/passkeys/options", nil, p.beginPasskey)
+	on("/account/passkeys/finish", nil, p.addPasskey)
 	on("/account/passkeys/after-password", nil, p.askAfterPassword)
 	on("/account/passkeys/{id}", p.showPasskey, p.renamePasskey)
 	on("/account/passkeys/{id}/delete", p.showDeletePasskey, p.deletePasskey)
@@ -86,8 +92,111 @@ func (p *Pages) passkeys(w http.ResponseWriter, r *http.Request) {
 	if body.Add = own.PasskeysOn; body.Add && len(list) >= passkey.DefaultMaxPerAccount {
 		body.Add, body.Full = false, len(list)
 	}
+	if body.Tell, err = p.signals(r, who); err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	if body.Tell != "" {
+		v.Scripts = passkeyScripts
+	}
 	v.Form, v.Body = afterForm(l, own), body
 	p.render(w, r, http.StatusOK, "passkeys", v)
+}
+
+// newPasskey is the page that adds one.
+type newPasskey struct {
+	Back Link
+	Form *passkeyForm
+}
+
+func (p *Pages) showNewPasskey(w http.ResponseWriter, r *http.Request) {
+	who, ok := p.sure(w, r)
+	if !ok {
+		return
+	}
+	v := p.ownView(r, who, "page.account.passkeys.new.title")
+	l := v.L.Language
+	v.Scripts, v.Body = passkeyScripts, newPasskey{p.passkeysLink(l), &passkeyForm{
+		Kind: "register", Options: "/account/passkeys/options", Finish: "/account/passkeys/finish", Submit: l.Text("page.account.passkeys.new.submit"),
+		Texts: passkeyTextsIn(l), Fields: []field{{
+			Name: "name", Label: l.Text("page.account.passkeys.new.name"), Type: "text", Autocomplete: "off", MaxLength: passkey.MaxName,
+			Hint: l.Text("page.account.passkeys.new.hint"),
+		}},
+	}}
+	p.render(w, r, http.StatusOK, "passkey-new", v)
+}
+
+// beginPasskey and addPasskey speak with the script. With ?conditional the browser makes a passkey by itself, right after a
+// sign-in with a password.
+func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) {
+	who, _, ok := p.answeredBy(w, r)
+	if !ok {
+		return
+	}
+	c, err := p.cfg.OwnFactors.BeginPasskey(r.Context(), who, r.URL.Query().Has("conditional"))
+	if err != nil {
+		p.ownScriptFailed(w, r, err)
+		return
+	}
+	p.offer(w, r, c, nil)
+}
+
+func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request) {
+	who, a, ok := p.answeredBy(w, r)
+	if !ok {
+		return
+	}
+	if err := p.cfg.OwnFactors.AddPasskey(r.Context(), who, a.factor(), a.Fields["name"]); err != nil {
+		p.ownScriptFailed(w, r, err)
+		return
+	}
+	p.goOn(w, r, "/account/passkeys?notice=passkey-added")
+}
+
+// answeredBy reads what the script of somebody who is signed in has sent; false means that the answer is given.
+func (p *Pages) answeredBy(w http.ResponseWriter, r *http.Request) (who session.Principal, a answered, ok bool) {
+	who, ok, err := p.visitor(w, r)
+	if err == nil && !ok {
+		err = session.ErrUnauthenticated
+	}
+	if err == nil {
+		a, err = readAnswer(w, r)
+	}
+	if err != nil {
+		p.ownScriptFailed(w, r, err)
+	}
+	return who, a, err == nil
+}
+
+// ownScriptFailed is scriptFailed for pages of the account: where somebody must show anew who they are, the script leads there.
+func (p *Pages) ownScriptFailed(w http.ResponseWriter, r *http.Request, err error) {
+	const back = "/account/passkeys/new"
+	f, l := fault.From(err), p.in(r)
+	var say, to string
+	switch {
+	case needsProof(err):
+		say, to = l.Text("page.account.proof"), stepUpAt(back)
+	case errors.Is(err, session.ErrUnauthenticated):
+		say, to = p.say(l, f), p.SignIn(back, 0, "", false)
+	default:
+		p.scriptFailed(w, r, err)
+		return
+	}
+	p.script(w, r, statusOf(f.Kind), struct {
+		Code     string `json:"code"`
+		Message  string `json:"message"`
+		Redirect string `json:"redirect"`
+	}{f.Code, say, to})
+}
+
+// signals are what the person's password managers should know, as the script takes it; empty when there is nothing.
+func (p *Pages) signals(r *http.Request, who session.Principal) (string, error) {
+	s, err := p.cfg.OwnFactors.PasskeySignals(r.Context(), who)
+	if err != nil || s.Accepted == nil {
+		return "", err
+	}
+	b, err := json.Marshal(s)
+	return string(b), err
 }
 
 // afterPassword names how it stands with a passkey as the second factor.
@@ -130,7 +239,7 @@ func (p *Pages) askAfterPassword(w http.ResponseWriter, r *http.Request) {
 	codes, err := p.cfg.OwnFactors.AskAfterPassword(r.Context(), who, on)
 	switch {
 	case err == nil && codes != nil:
-		p.showCodes(w, r, who, codes, "page.account.notice.second_factor_on", "/account")
+		p.showCodes(w, r, who, codes, "page.account.notice.second_factor_on", "/account/passkeys")
 	case err == nil && on:
 		see(w, "/account/passkeys?notice=second-factor-on")
 	case err == nil:
