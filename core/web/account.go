@@ -2,56 +2,265 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/session"
 )
+
+// fewCodes is how many recovery codes are few enough to say so.
+const fewCodes = 3
+
+// mountAccount adds the pages of somebody's account.
+func (p *Pages) mountAccount(on mounter) {
+	if p.cfg.OwnAccount == nil || p.cfg.OwnFactors == nil {
+		return
+	}
+	on("/account", p.account, nil)
+	on("/account/password", p.showPassword, p.changePassword)
+	on("/account/email", p.showEmail, p.changeEmail)
+	on("/account/email/sent", p.showEmailSent, p.emailSent)
+	on("/account/email/confirm", p.showEmailConfirm, p.emailConfirm)
+	on("/account/email/confirmed", p.emailConfirmed, nil)
+	on("/account/email/undo", p.showEmailUndo, p.emailUndo)
+	on("/account/email/undone", p.emailUndone, nil)
+	on("/account/authenticator", p.showAuthenticator, p.confirmAuthenticator)
+	on("/account/authenticator/begin", nil, p.beginAuthenticator)
+	on("/account/authenticator/remove", p.showRemoveAuthenticator, p.removeAuthenticator)
+	on("/account/recovery-codes", p.recoveryCodes, nil)
+	on("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
+	on("/account/devices", p.devices, p.forgetDevice)
+	p.mountPasskeys(on)
+	if p.cfg.Logins != nil && p.cfg.Providers != nil {
+		p.mountLogins(on)
+	}
+}
+
+// sure is member for what only somebody may do who has just shown who they are: others are asked to, and come back.
+func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal, bool) {
+	who, ok := p.member(w, r)
+	if !ok {
+		return who, false
+	}
+	if err := p.cfg.OwnAccount.Sure(r.Context(), who); err != nil {
+		p.refusedOwn(w, r, err, r.URL.RequestURI())
+		return who, false
+	}
+	return who, true
+}
+
+// refusedOwn answers what a page of the account can't mend by itself. Where a fresh proof is missing it asks for one, and back
+// is the page to come back to.
+func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
+	if needsProof(err) {
+		see(w, stepUpAt(back))
+		return
+	}
+	p.Error(w, r, err)
+}
+
+// stepUpAt is the page that asks for a fresh proof.
+func stepUpAt(back string) string { return "/step-up?" + url.Values{"return_to": {back}}.Encode() }
+
+// needsProof tells whether somebody only has to show anew who they are.
+func needsProof(err error) bool {
+	f := fault.From(err)
+	return f.Kind == fault.Denied && f.Code == "step_up_required"
+}
+
+// taken reads the form that somebody who is signed in has sent.
+func (p *Pages) taken(w http.ResponseWriter, r *http.Request) (session.Principal, bool) {
+	who, ok := p.member(w, r)
+	if !ok {
+		return who, false
+	}
+	if err := readForm(w, r); err != nil {
+		p.Error(w, r, err)
+		return who, false
+	}
+	return who, true
+}
+
+// ownView starts a page of the account.
+func (p *Pages) ownView(r *http.Request, who session.Principal, title string, args ...any) view {
+	v := p.signedIn(p.view(r, title, args...), who, "/account")
+	if key := "page.account.notice." + strings.ReplaceAll(r.URL.Query().Get("notice"), "-", "_"); r.Method == http.MethodGet && v.L.Has(key) {
+		v.Notice = v.L.Language.Text(key)
+	}
+	return v
+}
+
+// account-form is the page that asks for one thing: a form with words around it.
+type asking struct {
+	Back    Link     // the page it belongs to; without a path it belongs to none
+	Lead    string   // below the heading
+	More    []string // further paragraphs
+	Aside   string   // below the form
+	Aside2  Link     // and a link behind it
+	Choices []Link   // what to do instead of a form; the first is the usual one
+	Mailed  bool     // a mail is on its way
+}
+
+func (p *Pages) ask(w http.ResponseWriter, r *http.Request, status int, v view, f *form, body asking) {
+	v.Form, v.Body = f, body
+	p.render(w, r, status, "account-form", v)
+}
+
+func (p *Pages) accountLink(l *lang.Language) Link {
+	return Link{Title: l.Text("page.layout.account"), Path: "/account"}
+}
 
 // overview is what the account page shows.
 type overview struct {
 	Email         string
 	Administrator bool
+	Warning       *warning
+	Groups        []group
 	Facts         []fact
 	Plugins       []Link
+	Conditional   bool   // the browser may make a passkey by itself
+	Tell          string // signals for the person's password managers
 }
 
-// fact is a line of the overview; At is set for moments.
+// warning is what should not wait.
+type warning struct {
+	Text string
+	Link Link
+}
+
+// group is a section of the overview.
+type group struct {
+	ID, Title string
+	Rows      []ownRow
+}
+
+// ownRow leads to a page of the account and says how things stand there.
+type ownRow struct {
+	Link
+	Tag  string // a word that catches the eye
+	Warn bool   // the tag warns
+}
+
+// fact is a line of a list of facts; At is set for moments.
 type fact struct {
 	Label, Value string
 	At           time.Time
 }
 
-// notices are what the account page may be told to say, by the name in its address.
-var notices = map[string]string{"password-changed": "page.account.password_changed", "password-set": "page.account.password_set"}
+// Machine is a moment as the time element wants it.
+func (f fact) Machine() string { return f.At.UTC().Format(time.RFC3339) }
 
 func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	who, ok := p.member(w, r)
 	if !ok {
 		return
 	}
-	l := p.in(r)
-	v := p.signedIn(p.view(r, "page.account.title"), who, "/account")
-	if key, ok := notices[r.URL.Query().Get("notice")]; ok {
-		v.Notice = l.Text(key)
+	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	if err != nil {
+		p.Error(w, r, err)
+		return
 	}
-	body := overview{Email: who.Email, Administrator: who.Administrator, Facts: []fact{
-		{Label: l.Text("page.account.since"), At: who.CreatedAt},
-		{Label: l.Text("page.account.with"), Value: methods(l, who)},
-		{Label: l.Text("page.account.until"), At: who.ExpiresAt},
-		{Label: l.Text("page.account.session_id"), Value: who.SessionID.String()},
-	}}
+	v := p.ownView(r, who, "page.account.title")
+	l := v.L.Language
+	body := overview{
+		Email: own.Email, Administrator: who.Administrator, Warning: warn(l, own),
+		Groups: []group{p.waysIn(l, own), secondFactor(l, own), seenAt(l, own)},
+		Facts: []fact{
+			{Label: l.Text("page.account.session.begun"), At: who.CreatedAt},
+			{Label: l.Text("page.account.session.with"), Value: methods(l, who)},
+			{Label: l.Text("page.account.session.ends"), At: who.ExpiresAt},
+			{Label: l.Text("page.account.session.id"), Value: who.SessionID.String()},
+		},
+	}
 	if p.cfg.Plugins != nil {
 		body.Plugins = p.cfg.Plugins(who)
+	}
+	body.Conditional = p.mayMakePasskey(who, own)
+	if r.URL.Query().Get("notice") == "email-changed" { // passkeys are shown with the address
+		if body.Tell, err = p.signals(r, who); err != nil {
+			p.Error(w, r, err)
+			return
+		}
+	}
+	if body.Conditional || body.Tell != "" {
+		v.Scripts = passkeyScripts
 	}
 	v.Body = body
 	p.render(w, r, http.StatusOK, "account", v)
 }
 
-// Machine is a moment as the time element wants it.
-func (f fact) Machine() string { return f.At.UTC().Format(time.RFC3339) }
+func warn(l *lang.Language, own auth.Own) *warning {
+	left := own.Factors.RecoveryCodes
+	renew := Link{Title: l.Text("page.account.warning.renew"), Path: "/account/recovery-codes/renew"}
+	switch {
+	case own.SecondFactor && left == 0:
+		return &warning{l.Text("page.account.warning.no_codes"), renew}
+	case own.SecondFactor && left <= fewCodes:
+		return &warning{l.Plural("page.account.warning.codes", left), renew}
+	case own.Required && !own.Factors.TOTP && own.Factors.Passkeys == 0:
+		return &warning{l.Text("page.account.warning.required"), Link{Title: l.Text("page.account.codes.set_up"), Path: "/account/authenticator"}}
+	}
+	return nil
+}
+
+func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
+	add := l.Text("page.account.row.new")
+	rows := []ownRow{{Link: Link{Title: l.Text("page.account.email.title"), Path: "/account/email", Description: own.Email}}}
+	row := ownRow{Link: Link{Title: l.Text("page.account.row.password_title"), Path: "/account/password", Description: l.Text("page.account.row.password")}}
+	if !own.Password {
+		row.Description, row.Tag = l.Text("page.account.row.no_password"), add
+	}
+	rows = append(rows, row)
+	row = ownRow{Link: Link{Title: l.Text("page.account.passkeys.title"), Path: "/account/passkeys"}}
+	if n := own.Factors.Passkeys; n > 0 {
+		row.Description = l.Plural("page.account.row.passkeys", n)
+	} else {
+		row.Description, row.Tag = l.Text("page.account.row.no_passkeys"), add
+	}
+	if own.PasskeysOn || own.Factors.Passkeys > 0 {
+		rows = append(rows, row)
+	}
+	if p.cfg.Logins != nil && p.cfg.Providers != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
+		row = ownRow{Link: Link{Title: l.Text("page.account.logins.title"), Path: "/account/logins"}}
+		if len(own.Providers) > 0 {
+			row.Description = strings.Join(p.providerTitles(own.Providers), " · ")
+		} else {
+			row.Description, row.Tag = l.Text("page.account.row.logins"), add
+		}
+		rows = append(rows, row)
+	}
+	return group{"ways", l.Text("page.account.ways"), rows}
+}
+
+func secondFactor(l *lang.Language, own auth.Own) group {
+	app := ownRow{Link: Link{Title: l.Text("page.account.authenticator.title"), Path: "/account/authenticator", Description: l.Text("page.account.row.authenticator")}}
+	if !own.Factors.TOTP {
+		app.Description, app.Tag = l.Text("page.account.row.no_authenticator"), l.Text("page.account.row.new")
+	}
+	codes := ownRow{Link: Link{Title: l.Text("page.account.codes.title"), Path: "/account/recovery-codes"}}
+	switch left := own.Factors.RecoveryCodes; {
+	case !own.SecondFactor:
+		codes.Description = l.Text("page.account.row.no_second_factor")
+	case left == 0:
+		codes.Description, codes.Tag, codes.Warn = l.Text("page.account.codes.none"), l.Text("page.account.row.low"), true
+	default:
+		codes.Description = l.Plural("page.account.codes.left", left)
+		if left <= fewCodes {
+			codes.Tag, codes.Warn = l.Text("page.account.row.low"), true
+		}
+	}
+	return group{"second", l.Text("page.account.second"), []ownRow{app, codes}}
+}
+
+func seenAt(l *lang.Language, own auth.Own) group {
+	row := ownRow{Link: Link{Title: l.Text("page.account.devices.title"), Path: "/account/devices", Description: l.Plural("page.account.row.browsers", own.Browsers)}}
+	return group{"seen", l.Text("page.account.seen"), []ownRow{row}}
+}
 
 // methods names how the session was proved (RFC 8176), and how strongly.
 func methods(l *lang.Language, who session.Principal) string {

@@ -135,12 +135,10 @@ func there(css string) step       { return until(`!!document.querySelector("` + 
 
 func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
 
-func TestBrowser(t *testing.T) {
-	t.Parallel()
-	e := start(t, storetest.Open(t, store.SQLite, sources...), nil)
-	ctx := chrome(t)
-
-	// What the browser's console says: a policy violation, an asset that is missing.
+// runner does steps in the browser, and shows where they got stuck. What the browser's console complains of in the meantime
+// (a policy violation, an asset that is missing) fails the test.
+func runner(t *testing.T, ctx context.Context) func(what string, steps ...step) {
+	t.Helper()
 	var mu sync.Mutex
 	var complaints []string
 	err := chromedp.Listen(ctx, func(ev any) {
@@ -153,6 +151,13 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, c := range complaints {
+			t.Errorf("the browser complains: %s", c)
+		}
+	})
 	run := func(what string, steps ...step) {
 		t.Helper()
 		if err := chromedp.Do(ctx, steps...); err != nil {
@@ -161,6 +166,16 @@ func TestBrowser(t *testing.T) {
 			t.Fatalf("%s: %v, at %s:\n%s", what, err, where, text)
 		}
 	}
+	run("listen", command(log.Enable, cdp.Empty{}))
+	return run
+}
+
+func TestBrowser(t *testing.T) {
+	t.Parallel()
+	e := start(t, storetest.Open(t, store.SQLite, sources...), nil)
+	ctx := chrome(t)
+
+	run := runner(t, ctx)
 	value := func(css string) string {
 		t.Helper()
 		v, err := chromedp.Run(ctx, chromedp.Value(chromedp.CSS(css)))
@@ -171,10 +186,6 @@ func TestBrowser(t *testing.T) {
 	}
 	const mailbox = "ada@example.org"
 
-	run("listen", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := cdp.Call(ctx, tab, log.Enable, cdp.Empty{})
-		return err
-	}))
 	run("open", chromedp.Navigate(e.base+"/"), arrive("Sign in"), shots(t, "01-login"))
 	run("to sign-up", click(`.aside a`), arrive("Create your account"), shots(t, "02-register"))
 	run("refused", typed("#email", mailbox), typed("#password", "my ada@example.org password"), press(), there(`[role=alert]`), shots(t, "03-register-refused"))
@@ -192,7 +203,7 @@ func TestBrowser(t *testing.T) {
 	run("sign out", click(`.leave button`), arrive("Sign in"), shots(t, "09-signed-out"))
 	run("wrong password", typed("#email", mailbox), typed("#password", "nonsense"), press(), there(`[role=alert]`), shots(t, "10-login-refused"))
 	run("sign in", typed("#password", first), submit("Your account"))
-	run("to the password", click(`.rows a`), arrive("Change password"), shots(t, "11-password"))
+	run("to the password", click(`.rows a[href="/account/password"]`), arrive("Change password"), shots(t, "11-password"))
 	run("change it", typed("#current", first), typed("#password", next), submit("Your account"), there(`[role=status]`), shots(t, "12-changed"))
 	run("a plugin's page", click(`.top nav a[href="/threadline"]`), arrive("Activity"), shots(t, "15-plugin"))
 	run("nothing here", chromedp.Navigate(e.base+"/nothing"), arrive("Nothing here"), shots(t, "13-nothing"))
@@ -202,10 +213,5 @@ func TestBrowser(t *testing.T) {
 	run("keyboard", click(`.brand`), arrive("Your account"), chromedp.KeyEvent("\t"))
 	if focused, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.activeElement.className`)); err != nil || focused != "skip" {
 		t.Errorf("the first Tab stop is %q (%v)", focused, err)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	for _, c := range complaints {
-		t.Errorf("the browser complains: %s", c)
 	}
 }

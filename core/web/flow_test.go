@@ -25,6 +25,9 @@ type page struct {
 
 func (b *browser) do(r *http.Request) page {
 	b.t.Helper()
+	if b.agent != "" {
+		r.Header.Set("User-Agent", b.agent)
+	}
 	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
 	res, err := b.client.Do(r)
 	if err != nil {
@@ -128,6 +131,18 @@ func (b *browser) post(path string, pairs ...string) page {
 	return b.do(r)
 }
 
+func (b *browser) postJSON(path, body string) page {
+	b.t.Helper()
+	r, err := http.NewRequestWithContext(b.t.Context(), "POST", b.e.base+path, strings.NewReader(body))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	r.Header.Set("Origin", b.e.base)
+	return b.do(r)
+}
+
 func (p page) sends(t testing.TB, want string) {
 	t.Helper()
 	if p.status != http.StatusSeeOther || p.location != want {
@@ -149,7 +164,7 @@ func (p page) shows(t testing.TB, status int, words ...string) {
 }
 
 var (
-	linkIn = regexp.MustCompile(`http://localhost:\d+(/(?:confirm|set-password)\?token=\S+)`)
+	linkIn = regexp.MustCompile(`http://localhost:\d+(/(?:confirm|set-password|account/email/confirm|account/email/undo)\?token=\S+)`)
 	codeIn = regexp.MustCompile(`\b(\d{3}[ -]?\d{3})\b`)
 )
 

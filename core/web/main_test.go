@@ -47,6 +47,11 @@ type env struct {
 
 func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	t.Helper()
+	return startWith(t, db, authtest.Options{}, change)
+}
+
+func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.Config)) *env {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -58,14 +63,20 @@ func start(t testing.TB, db *store.DB, change func(*web.Config)) *env {
 	e.http = httptest.NewUnstartedServer(nil)
 	e.base = "http://" + strings.Replace(e.http.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
 
-	parts := authtest.Open(t, db, authtest.Options{Settings: auth.Settings{BaseURL: e.base, MagicLinks: true}})
+	o.Settings.BaseURL, o.Settings.MagicLinks = e.base, true
+	parts := authtest.Open(t, db, o)
 	e.parts, e.auth, e.inbox, e.queue = parts, parts.Service, parts.Inbox, parts.Queue
 	sessions := parts.Sessions
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
 		Logger:  logger,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
-		Services: web.Services{Auth: e.auth, Sessions: sessions, Inbox: e.inbox},
+		Services: web.Services{
+			Auth: e.auth, Sessions: sessions, SecondFactors: e.auth, PasskeySignIns: e.auth, MagicLinks: e.auth, OwnFactors: e.auth, OwnAccount: e.auth,
+			Logins: e.auth, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
+		},
+		TrustDays: 30,
+		Now: o.Now,
 		Plugins: func(session.Principal) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},
@@ -128,6 +139,7 @@ type browser struct {
 	e      *env
 	client *http.Client
 	jar    *secureJar
+	agent  string // User-Agent; empty: Go's own
 }
 
 // secureJar is a cookie jar that treats http://localhost as browsers do: as secure.
@@ -153,13 +165,19 @@ func (e *env) browser(t testing.TB) *browser {
 	}}
 }
 
-// cookie is a cookie's value in the browser.
-func (b *browser) cookie(name string) string {
+// here is the address whose cookies the browser sends.
+func (b *browser) here() *url.URL {
+	b.t.Helper()
 	u, err := url.Parse(b.e.base)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	for _, c := range b.jar.Cookies(u) {
+	return u
+}
+
+// cookie is a cookie's value in the browser.
+func (b *browser) cookie(name string) string {
+	for _, c := range b.jar.Cookies(b.here()) {
 		if c.Name == name {
 			return c.Value
 		}

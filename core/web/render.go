@@ -22,7 +22,7 @@ import (
 type templates map[string]*template.Template
 
 // shared are the templates that every page is parsed with.
-var shared = []string{"layout.html", "parts.html"}
+var shared = []string{"layout.html", "parts.html", "account-parts.html"}
 
 func loadTemplates(override fs.FS, assetURL func(string) string) (templates, error) {
 	read := func(name string) (string, error) {
@@ -88,6 +88,7 @@ type view struct {
 	Here      string   // where to come back to after choosing; empty, on a page that is shown once: no choice
 	Scripts   []string // the assets that the page runs; without, it runs none
 	Pictures  bool     // it has pictures in its text (data:)
+	Frames    bool     // it has a page of Sigra's in a frame
 	Refresh   string   // the seconds after which it is asked for anew; empty: never
 }
 
@@ -151,6 +152,9 @@ func (p *Pages) policy(v view) string {
 	}
 	if len(v.Scripts) > 0 {
 		scripts = "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+	}
+	if v.Frames {
+		scripts += "; frame-src 'self'"
 	}
 	return "default-src 'none'; style-src 'self'; " + pictures + "; font-src 'self'; " + p.forms + "; base-uri 'none'; frame-ancestors 'none'" + scripts
 }

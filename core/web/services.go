@@ -14,7 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/session"
 )
 
-// Services are the flows and stores that the pages call. *auth.Service is every one of the interfaces but Sessions and Inbox;
+// Services are the flows and stores that the pages call. *auth.Service is every one of the interfaces but Sessions, Federation, Signals and Inbox;
 // what is nil is not offered. Their errors are *fault.Error where a person can do something about them.
 type Services struct {
 	Auth           Auth     // needed
@@ -25,7 +25,9 @@ type Services struct {
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
 	Logins         Logins
-	Inbox          Inbox // nil: no /dev/mail
+	Signals        Signals   // nil: browsers are not told of passkeys that nobody has
+	Providers      Providers // *federation.Service; needed with Logins
+	Inbox          Inbox     // nil: no /dev/mail
 }
 
 // Auth is signing up, in and out, and a forgotten password.
@@ -51,6 +53,7 @@ type SecondFactors interface {
 	PendingSignIn(ctx context.Context, flow string) (auth.Pending, error)
 	PendingPasskey(ctx context.Context, flow string) (passkey.Ceremony, error)
 	PendingTOTP(ctx context.Context, flow string) (totp.Enrollment, error)
+	WaitingTOTP(ctx context.Context, flow string) (e totp.Enrollment, waits bool, err error)
 	FinishSignIn(ctx context.Context, f auth.SecondFactor) (auth.SignedIn, error)
 	StepUpMethods(ctx context.Context, p session.Principal) ([]string, error)
 	StepUpPasskey(ctx context.Context, p session.Principal) (passkey.Ceremony, error)
@@ -62,6 +65,11 @@ type SecondFactors interface {
 type PasskeySignIns interface {
 	BeginPasskeySignIn(ctx context.Context) (passkey.Ceremony, error)
 	SignInPasskey(ctx context.Context, in auth.PasskeySignIn) (auth.SignedIn, error)
+}
+
+// Signals tells of a refusal whether nobody has the passkey that was shown; *passkey.Store does.
+type Signals interface {
+	UnknownCredential(err error) (passkey.Signals, bool)
 }
 
 // MagicLinks is signing in by mail.
@@ -77,6 +85,7 @@ type MagicLinks interface {
 // OwnFactors is what people do to their own factors.
 type OwnFactors interface {
 	FactorsOf(ctx context.Context, p session.Principal) (f auth.Factors, required bool, err error)
+	Authenticator(ctx context.Context, p session.Principal) (auth.Authenticator, error)
 	BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error)
 	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (codes []string, err error)
 	CancelTOTP(ctx context.Context, p session.Principal) error
@@ -84,6 +93,7 @@ type OwnFactors interface {
 	RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error)
 	AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error)
 	Passkeys(ctx context.Context, p session.Principal) ([]passkey.Passkey, error)
+	PasskeySignals(ctx context.Context, p session.Principal) (passkey.Signals, error)
 	BeginPasskey(ctx context.Context, p session.Principal, conditional bool) (passkey.Ceremony, error)
 	AddPasskey(ctx context.Context, p session.Principal, f auth.Factor, name string) error
 	RenamePasskey(ctx context.Context, p session.Principal, id uuid.UUID, name string) error
@@ -92,12 +102,16 @@ type OwnFactors interface {
 
 // OwnAccount is what else people do to their own account.
 type OwnAccount interface {
+	Own(ctx context.Context, p session.Principal) (auth.Own, error)
+	Sure(ctx context.Context, p session.Principal) error
+	PasswordOf(ctx context.Context, p session.Principal) (has bool, err error)
 	AddPassword(ctx context.Context, p session.Principal, next string) error
 	RequestEmailChange(ctx context.Context, p session.Principal, email string) (auth.Requested, error)
 	LookEmailChange(ctx context.Context, token string, undo bool) (address string, err error)
 	ConfirmEmailChange(ctx context.Context, current session.Principal, c auth.EmailChange) error
 	UndoEmailChange(ctx context.Context, token string) error
 	Devices(ctx context.Context, p session.Principal) ([]device.Device, error)
+	ThisDevice(ctx context.Context, p session.Principal, token string) (uuid.UUID, error)
 	ForgetDevice(ctx context.Context, p session.Principal, id uuid.UUID) error
 }
 

@@ -1,0 +1,55 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/lang"
+)
+
+func (p *Pages) mountPasskeySignIn(on mounter) {
+	on("/login/passkey/options", nil, p.passkeySignInOptions)
+	on("/login/passkey/finish", nil, p.passkeySignIn)
+}
+
+// loginPasskey is the button; the same ceremony fills the sign-in form's suggestions.
+func (p *Pages) loginPasskey(l *lang.Language, a attempt) *passkeyForm {
+	f := &passkeyForm{
+		Kind: "login", Options: "/login/passkey/options", Finish: "/login/passkey/finish", Submit: l.Text("page.passkey.sign_in"), Quiet: true,
+		Hidden: p.returnField(a.ReturnTo), Texts: passkeyTextsIn(l),
+	}
+	if a.Join != nil {
+		f.Hidden = append(f.Hidden, hidden{"join", "1"})
+	}
+	return f
+}
+
+func (p *Pages) passkeySignInOptions(w http.ResponseWriter, r *http.Request) {
+	if _, err := readAnswer(w, r); err != nil {
+		p.scriptFailed(w, r, err)
+		return
+	}
+	c, err := p.cfg.PasskeySignIns.BeginPasskeySignIn(r.Context())
+	p.offer(w, r, c, err)
+}
+
+func (p *Pages) passkeySignIn(w http.ResponseWriter, r *http.Request) {
+	a, err := readAnswer(w, r)
+	if err != nil {
+		p.scriptFailed(w, r, err)
+		return
+	}
+	link := ""
+	if a.Fields["join"] != "" {
+		link = cookie.Join.Token(r)
+	}
+	in, err := p.cfg.PasskeySignIns.SignInPasskey(r.Context(), auth.PasskeySignIn{
+		Ceremony: a.Token, Credential: a.Credential, Remember: p.cfg.RememberMe && a.Fields["remember"] != "", Device: cookie.DeviceToken(r), Link: link,
+	})
+	if err != nil {
+		p.scriptFailed(w, r, err)
+		return
+	}
+	p.goOn(w, r, p.land(w, r, in, p.onward(a.Fields["return_to"])))
+}
