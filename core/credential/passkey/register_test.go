@@ -377,6 +377,8 @@ func TestRegister_excluded(t *testing.T) {
 			}
 			if _, err := w.add(reg, ""); !errors.Is(err, passkey.ErrExists) || passkey.ReasonOf(err) != passkey.ReasonExists {
 				t.Errorf("the same credential for %s: %v", u.Name, err)
+			} else if s, ok := w.UnknownCredential(err); ok {
+				t.Errorf("the device is told to drop a good passkey: %+v", s)
 			}
 		}
 		if _, _, err := w.login(d, usernameless); err != nil {
@@ -394,6 +396,8 @@ func TestRegister_models(t *testing.T) {
 			d.aaguid = id
 			if _, err := w.verify(w.ada, d, passkey.RegistrationOptions{}); !errors.Is(err, passkey.ErrNotAllowed) || passkey.ReasonOf(err) != passkey.ReasonModel {
 				t.Errorf("%s: %v", id, err)
+			} else if s, ok := w.UnknownCredential(err); !ok || !bytes.Equal(s.Unknown.CredentialID, d.keys[0].id) {
+				t.Errorf("%s: the device is not told to drop it: %+v", id, s)
 			}
 		}
 		d := newDevice(t)
@@ -420,6 +424,8 @@ func TestLimit_atTheEdge(t *testing.T) {
 		}
 		if _, err := w.add(waiting[1], ""); fault.From(err).Code != "passkey_limit" || passkey.ReasonOf(err) != passkey.ReasonLimit {
 			t.Fatalf("the 21st: %v", err)
+		} else if s, ok := w.UnknownCredential(err); !ok || !bytes.Equal(s.Unknown.CredentialID, waiting[1].CredentialID) {
+			t.Fatalf("the device is not told to drop the 21st: %+v", s)
 		}
 		if _, err := w.beginRegistration(w.ada, passkey.RegistrationOptions{}); fault.From(err).Code != "passkey_limit" {
 			t.Fatalf("asked for a 21st: %v", err)
