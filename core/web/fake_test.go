@@ -46,3 +46,9 @@ type noSessions struct{}
 func (noSessions) Resolve(context.Context, string) (session.Principal, error) {
 	return session.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
 }
+
+// noOwn is there so that the account's pages are.
+type (
+	noOwnFactors struct{ web.OwnFactors }
+	noOwnAccount struct{ web.OwnAccount }
+)
