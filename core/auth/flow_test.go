@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -356,9 +357,11 @@ func TestChangePassword(t *testing.T) {
 		if _, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: link, Password: unicorn}); code(err) != "invalid_or_expired" {
 			t.Fatalf("a link from before the change: %v", err)
 		}
-		got := w.mails("ada@example.org")
-		if got[0].Purpose != mail.PasswordChanged || !strings.Contains(got[0].Text, "192.0.2.7") {
-			t.Fatalf("%+v", got[0])
+		i := slices.IndexFunc(w.mails("ada@example.org"), func(m mail.Received) bool {
+			return m.Purpose == mail.PasswordChanged && strings.Contains(m.Text, "192.0.2.7")
+		})
+		if i < 0 {
+			t.Fatal("nobody was told")
 		}
 		for _, p := range []session.Principal{{}, {Kind: "operator"}, {Kind: "user", UserID: uuid.New()}} {
 			if _, err := w.ChangePassword(w.ctx(), p, horse, staple); err == nil {

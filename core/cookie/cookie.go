@@ -31,10 +31,11 @@ const (
 	StepUp   Flow = Prefix + "step_up"  // a proof that waits for the mailed code
 	Join     Flow = Prefix + "join"     // a login elsewhere that waits for the account's own credential
 	Provider Flow = Prefix + "provider" // a sign-in that is away at another provider
+	Return   Flow = Prefix + "return"   // where to go after a sign-in by mail: no token, and nothing to rely on
 )
 
 // Flows lists them all.
-func Flows() []Flow { return []Flow{SignUp, Pending, Reset, Magic, Email, StepUp, Join, Provider} }
+func Flows() []Flow { return []Flow{SignUp, Pending, Reset, Magic, Email, StepUp, Join, Provider, Return} }
 
 // TTL is how long a browser keeps the cookie: no less than the flow may be set to live. Whether the flow still does, its
 // owner says.

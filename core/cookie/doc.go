@@ -11,6 +11,7 @@
 //	__Host-sigra_step_up    a proof that waits for its mailed code    │
 //	__Host-sigra_join       a login elsewhere that waits to be linked │
 //	__Host-sigra_provider   a sign-in that is away at a provider      ┘
+//	__Host-sigra_return     where to go after a sign-in by mail
 //
 // All are Secure, HttpOnly, SameSite=Lax, Path=/ and without a Domain, which the __Host- prefix makes browsers
 // enforce: no sibling domain and no plain-HTTP page can set or shadow them. Browsers accept Secure cookies from

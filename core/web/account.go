@@ -2,12 +2,9 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/gorilla/mux"
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
@@ -19,35 +16,27 @@ import (
 const fewCodes = 3
 
 // mountAccount adds the pages of somebody's account.
-func (p *Pages) mountAccount(r *mux.Router) {
+func (p *Pages) mountAccount(on mounter) {
 	if p.cfg.OwnAccount == nil || p.cfg.OwnFactors == nil {
 		return
 	}
-	both := func(path string, show, take http.HandlerFunc) {
-		if show != nil {
-			r.HandleFunc(path, show).Methods(http.MethodGet, http.MethodHead)
-		}
-		if take != nil {
-			r.HandleFunc(path, take).Methods(http.MethodPost)
-		}
-	}
-	both("/account", p.account, nil)
-	both("/account/password", p.showPassword, p.changePassword)
-	both("/account/email", p.showEmail, p.changeEmail)
-	both("/account/email/sent", p.showEmailSent, p.emailSent)
-	both("/account/email/confirm", p.showEmailConfirm, p.emailConfirm)
-	both("/account/email/confirmed", p.emailConfirmed, nil)
-	both("/account/email/undo", p.showEmailUndo, p.emailUndo)
-	both("/account/email/undone", p.emailUndone, nil)
-	both("/account/authenticator", p.showAuthenticator, p.confirmAuthenticator)
-	both("/account/authenticator/begin", nil, p.beginAuthenticator)
-	both("/account/authenticator/remove", p.showRemoveAuthenticator, p.removeAuthenticator)
-	both("/account/recovery-codes", p.recoveryCodes, nil)
-	both("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
-	both("/account/devices", p.devices, p.forgetDevice)
-	p.mountPasskeys(both)
+	on("/account", p.account, nil)
+	on("/account/password", p.showPassword, p.changePassword)
+	on("/account/email", p.showEmail, p.changeEmail)
+	on("/account/email/sent", p.showEmailSent, p.emailSent)
+	on("/account/email/confirm", p.showEmailConfirm, p.emailConfirm)
+	on("/account/email/confirmed", p.emailConfirmed, nil)
+	on("/account/email/undo", p.showEmailUndo, p.emailUndo)
+	on("/account/email/undone", p.emailUndone, nil)
+	on("/account/authenticator", p.showAuthenticator, p.confirmAuthenticator)
+	on("/account/authenticator/begin", nil, p.beginAuthenticator)
+	on("/account/authenticator/remove", p.showRemoveAuthenticator, p.removeAuthenticator)
+	on("/account/recovery-codes", p.recoveryCodes, nil)
+	on("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
+	on("/account/devices", p.devices, p.forgetDevice)
+	p.mountPasskeys(on)
 	if p.cfg.Logins != nil && p.cfg.Providers != nil {
-		p.mountLogins(both)
+		p.mountLogins(on)
 	}
 }
 
@@ -68,14 +57,11 @@ func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal,
 // is the page to come back to.
 func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
 	if needsProof(err) {
-		see(w, stepUpAt(back))
+		see(w, p.stepUpPath(back, demand{}))
 		return
 	}
 	p.Error(w, r, err)
 }
-
-// stepUpAt is the page that asks for a fresh proof.
-func stepUpAt(back string) string { return "/step-up?" + url.Values{"return_to": {back}}.Encode() }
 
 // needsProof tells whether somebody only has to show anew who they are.
 func needsProof(err error) bool {

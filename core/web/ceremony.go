@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"math"
 	"mime"
 	"net/http"
-	"strconv"
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
@@ -104,8 +102,13 @@ func (p *Pages) scriptFailed(w http.ResponseWriter, r *http.Request, err error) 
 		p.log.Error("request failed", "request_id", request.From(r.Context()).ID, "error", err)
 		out.Message = l.Text("page.error.heading_internal") + ". " + l.Text("fault.internal")
 	case f.RetryAfter > 0:
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		retryAfter(w, f)
 		out.Message += " " + inWords(l, f.RetryAfter)
+	}
+	if p.cfg.Signals != nil {
+		if s, ok := p.cfg.Signals.UnknownCredential(err); ok {
+			out.Signal = &s
+		}
 	}
 	p.script(w, r, statusOf(f.Kind), out)
 }

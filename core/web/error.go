@@ -57,7 +57,7 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 		heading, t.Message = "internal", l.Text("fault.internal")
 	}
 	if f.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+		retryAfter(w, f)
 		t.Wait = inWords(l, f.RetryAfter)
 	}
 	v := p.view(r, "page.error.heading_"+heading)
@@ -76,6 +76,13 @@ func (p *Pages) expired(w http.ResponseWriter, r *http.Request, message, again, 
 	v := p.view(r, "page.expired.title")
 	v.Body = over{v.L.Language.Text(message), again, v.L.Language.Text(label)}
 	p.render(w, r, http.StatusGone, "expired", v)
+}
+
+// retryAfter tells programs when to try again (RFC 9110 §10.2.3).
+func retryAfter(w http.ResponseWriter, f *fault.Error) {
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+	}
 }
 
 // inWords says a time to wait as a person would.

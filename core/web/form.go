@@ -17,17 +17,19 @@ const maxForm = 64 << 10
 
 // form is a form as the templates show it. Its words are in the person's language already.
 type form struct {
-	Action  string
-	Submit  string
-	Quiet   bool // the button is not what the page is about
-	Danger  bool // the button takes something away
-	Fields  []field
-	Hidden  []hidden
-	Also    []button // more buttons, after the first
-	Problem string   // above the fields, when it was refused
-	Prefix  string   // of the fields' ids, where a page has several forms
-	Label   string   // of the form, for screen readers, where a page has several
-	Work    *work    // it is sent with a proof of work
+	Action   string
+	Submit   string
+	Quiet    bool // the button is not what the page is about
+	Danger   bool // the button takes something away
+	Fields   []field
+	Hidden   []hidden
+	Also     []button     // more buttons, after the first
+	Problem  string       // above the fields, when it was refused
+	Prefix   string       // of the fields' ids, where a page has several forms
+	Label    string       // of the form, for screen readers, where a page has several
+	Target   string       // "_top" out of a frame
+	Work     *work        // it is sent with a proof of work
+	Autofill *passkeyForm // the browser offers passkeys in its field
 }
 
 type hidden struct{ Name, Value string }
@@ -138,6 +140,9 @@ func (f *form) focus() {
 // refuse marks what a fault complains of and puts the cursor there.
 func (p *Pages) refuse(l *lang.Language, f *form, ft *fault.Error) {
 	words := p.say(l, ft)
+	if ft.RetryAfter > 0 {
+		words += " " + inWords(l, ft.RetryAfter)
+	}
 	f.Problem = words
 	for i := range f.Fields {
 		if ft.Field != "" && f.Fields[i].Name == ft.Field {

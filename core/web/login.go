@@ -14,6 +14,30 @@ import (
 	"github.com/sigra-auth/sigra/core/session"
 )
 
+func (p *Pages) mountSignIn(on mounter) {
+	on("/login", p.showLogin, p.login)
+	on("/logout", p.showLogout, p.logout)
+	on("/register", p.showRegister, p.register)
+	on("/register/check-mail", p.showCheckMail, p.checkMail)
+	on("/register/resend", nil, p.resend)
+	on("/confirm", p.showConfirm, p.confirm)
+	on("/reset", p.showReset, p.reset)
+	on("/reset/sent", p.showResetSent, p.resetSent)
+	on("/set-password", p.showSetPassword, p.setPassword)
+	if p.cfg.SecondFactors != nil {
+		p.mountSecondFactor(on)
+	}
+	if p.cfg.PasskeySignIns != nil {
+		p.mountPasskeySignIn(on)
+	}
+	if p.cfg.MagicLinks != nil {
+		p.mountMagicLink(on)
+	}
+	if p.cfg.Logins != nil && p.cfg.Providers != nil {
+		p.mountFederation(on)
+	}
+}
+
 // home goes where the person belongs.
 func (p *Pages) home(w http.ResponseWriter, r *http.Request) {
 	_, ok, err := p.visitor(w, r)
@@ -49,21 +73,99 @@ func (d demand) met(who session.Principal, now time.Time) bool {
 	return !d.fresh && (d.maxAge == 0 || now.Sub(who.AuthTime) <= d.maxAge) && (d.aal == "" || d.aal == who.AAL)
 }
 
-func (p *Pages) loginForm(l *lang.Language, email, returnTo string) *form {
-	f := &form{Action: "/login", Submit: l.Text("page.login.submit"), Hidden: p.returnField(returnTo), Fields: []field{
-		emailField(l, email),
-		{Name: "password", Label: l.Text("page.field.password"), Type: "password", Autocomplete: "current-password", Required: true},
-	}}
-	if p.cfg.RememberMe {
-		f.Fields = append(f.Fields, field{Name: "remember", Label: l.Text("page.login.remember"), Type: "checkbox"})
-	}
-	return f
+// attempt is what somebody brings to the sign-in page, and what comes back with it when it is refused.
+type attempt struct {
+	Email, ReturnTo string
+	Remember        bool
+	Join            *auth.LinkWaiting // a login elsewhere that this sign-in links
+	Again           bool              // signed in already, and asked to sign in anew
 }
 
 // signInPage is the sign-in page's own part.
 type signInPage struct {
-	Register string // where to sign up; empty when nobody may
-	Again    bool   // signed in already, asked to prove it anew
+	Register  string // where to sign up; empty when nobody may
+	Forgot    string
+	Mail      string // where to ask for a link by mail; empty when there is none
+	Again     bool
+	Joining   bool
+	Lead      string
+	Passkey   *passkeyForm // nil: there are none
+	Providers []*form      // a button each
+}
+
+func (p *Pages) loginForm(l *lang.Language, a attempt) *form {
+	email := emailField(l, a.Email)
+	if p.cfg.PasskeySignIns != nil {
+		email.Autocomplete = "username webauthn" // the browser offers passkeys in the field (WebAuthn L3 §5.1.4, conditional mediation)
+	}
+	f := &form{Action: "/login", Submit: l.Text("page.login.submit"), Hidden: p.returnField(a.ReturnTo), Fields: []field{
+		email,
+		{Name: "password", Label: l.Text("page.field.password"), Type: "password", Autocomplete: "current-password", Required: true},
+	}}
+	if a.Join != nil {
+		f.Hidden = append(f.Hidden, hidden{"join", "1"})
+		f.Fields[0].ReadOnly = true
+	}
+	if p.cfg.RememberMe {
+		f.Fields = append(f.Fields, p.rememberField(l, a.Remember))
+	}
+	f.focus()
+	return f
+}
+
+func (p *Pages) rememberField(l *lang.Language, on bool) field {
+	return field{Name: "remember", Label: l.Text("page.login.remember"), Type: "checkbox", Checked: on}
+}
+
+// remembers reports whether the person asked to stay signed in, and may.
+func (p *Pages) remembers(r *http.Request) bool {
+	return p.cfg.RememberMe && r.PostForm.Get("remember") != ""
+}
+
+func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
+	title := "page.login.title"
+	if a.Join != nil {
+		title = "page.join.title"
+	} else if a.Again {
+		title = "page.login.again"
+	}
+	v := p.view(r, title)
+	l := v.L.Language
+	body := signInPage{Again: a.Again, Joining: a.Join != nil, Forgot: p.carry("/reset", a.ReturnTo)}
+	switch {
+	case a.Join != nil:
+		body.Lead = l.Text("page.join.lead", "provider", p.providerTitle(a.Join.Provider), "email", a.Join.Email, "service", p.cfg.ServiceName)
+	case a.Again:
+		body.Lead = l.Text("page.login.again_lead")
+	case !p.cfg.RegistrationClosed:
+		body.Register = p.carry("/register", a.ReturnTo)
+	}
+	if p.cfg.MagicLinks != nil {
+		body.Mail = p.carry("/login/link", a.ReturnTo)
+	}
+	if p.cfg.PasskeySignIns != nil {
+		body.Passkey = p.loginPasskey(l, a)
+		f.Autofill = body.Passkey
+		v.Scripts = passkeyScripts
+	}
+	if a.Join == nil {
+		for _, x := range p.providers() {
+			body.Providers = append(body.Providers, &form{
+				Action: "/login/provider/" + x.Name, Submit: l.Text("page.login.provider", "provider", x.Title), Quiet: true,
+				Hidden: append(p.returnField(a.ReturnTo), freshField(a.Again)...),
+			})
+		}
+	}
+	v.Form, v.Body = f, body
+	return v
+}
+
+// freshField carries through a form that somebody must prove it anew.
+func freshField(fresh bool) []hidden {
+	if fresh {
+		return []hidden{{"fresh", "1"}}
+	}
+	return nil
 }
 
 func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
@@ -73,31 +175,30 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	if ok && demandOf(q).met(who, p.cfg.Now()) {
-		see(w, p.onward(q.Get("return_to")))
-		return
+	if ok {
+		switch {
+		case demandOf(q).met(who, p.cfg.Now()):
+			see(w, p.onward(q.Get("return_to")))
+			return
+		case p.mayStepUp(who) && q.Get("switch") != "1":
+			see(w, p.stepUpPath(q.Get("return_to"), demandOf(q)))
+			return
+		}
 	}
-	f := p.loginForm(p.in(r), who.Email, q.Get("return_to"))
-	f.focus()
-	v := p.loginView(r, f, q.Get("return_to"), ok)
-	switch {
-	case q.Get("notice") == "signed-out":
-		v.Notice = p.in(r).Text("page.login.signed_out")
-	case q.Get("notice") == "password-set":
-		v.Notice = p.in(r).Text("page.login.password_set")
+	a := attempt{Email: who.Email, ReturnTo: q.Get("return_to"), Again: ok}
+	if q.Get("switch") == "1" {
+		a.Email, a.Again = "", false
+	}
+	v := p.loginView(r, p.loginForm(p.in(r), a), a)
+	switch q.Get("notice") {
+	case "signed-out":
+		v.Notice = v.L.Language.Text("page.login.signed_out")
+	case "password-set":
+		v.Notice = v.L.Language.Text("page.login.password_set")
+	case "expired":
+		v.Notice = v.L.Language.Text("fault.sign_in_expired")
 	}
 	p.render(w, r, http.StatusOK, "login", v)
-}
-
-func (p *Pages) loginView(r *http.Request, f *form, returnTo string, again bool) view {
-	v := p.view(r, "page.login.title")
-	v.Form = f
-	body := signInPage{Again: again}
-	if !p.cfg.RegistrationClosed {
-		body.Register = p.carry("/register", returnTo)
-	}
-	v.Body = body
-	return v
 }
 
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
@@ -105,26 +206,25 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
+	a := attempt{Email: strings.TrimSpace(r.PostForm.Get("email")), ReturnTo: r.PostForm.Get("return_to"), Remember: p.remembers(r)}
 	in, err := p.cfg.Auth.SignIn(r.Context(), auth.Credentials{
-		Email: email, Password: r.PostForm.Get("password"), Remember: p.cfg.RememberMe && r.PostForm.Get("remember") != "",
-		Device: cookie.DeviceToken(r),
+		Email: a.Email, Password: r.PostForm.Get("password"), Remember: a.Remember, Device: cookie.DeviceToken(r), Link: joining(r),
 	})
-	if err != nil {
-		ft := fault.From(err)
-		if !reshow(ft) {
-			p.Error(w, r, err)
-			return
-		}
-		f := p.loginForm(p.in(r), email, returnTo)
-		for i := range f.Fields {
-			f.Fields[i].Checked = f.Fields[i].Name == "remember" && r.PostForm.Get("remember") != ""
-		}
-		p.refuse(p.in(r), f, ft)
-		p.render(w, r, statusOf(ft.Kind), "login", p.loginView(r, f, returnTo, false))
+	if err == nil {
+		p.arrive(w, r, in, p.onward(a.ReturnTo))
 		return
 	}
-	p.welcome(w, r, in, p.onward(returnTo))
+	ft := fault.From(err)
+	if !reshow(ft) {
+		p.Error(w, r, err)
+		return
+	}
+	if joining(r) != "" {
+		a.Join = p.waitingJoin(r)
+	}
+	f := p.loginForm(p.in(r), a)
+	p.refuse(p.in(r), f, ft)
+	p.render(w, r, statusOf(ft.Kind), "login", p.loginView(r, f, a))
 }
 
 // showLogout asks, for somebody who typed the address; signing out itself takes a POST.
@@ -153,7 +253,9 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	}
 	cookie.ClearSession(w)
 	for _, f := range cookie.Flows() {
-		f.Clear(w)
+		if f.Token(r) != "" {
+			f.Clear(w)
+		}
 	}
 	// ASVS 5.0 14.3.1. Not "cache": pages are no-store, and browsers take seconds to clear it.
 	w.Header().Set("Clear-Site-Data", `"storage"`)

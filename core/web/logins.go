@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/mux"
 
-	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/session"
@@ -39,9 +38,9 @@ type loginsPage struct {
 
 var errNoLogin = fault.New(fault.NotFound, "identity_not_found", "There is no such linked login.")
 
-func (p *Pages) mountLogins(both func(string, http.HandlerFunc, http.HandlerFunc)) {
-	both("/account/logins", p.logins, p.linkLogin)
-	both("/account/logins/{id}/unlink", p.showUnlink, p.unlink)
+func (p *Pages) mountLogins(on mounter) {
+	on("/account/logins", p.logins, p.linkLogin)
+	on("/account/logins/{id}/unlink", p.showUnlink, p.unlink)
 }
 
 // providers are those that people can sign in with.
@@ -154,12 +153,8 @@ func (p *Pages) unlink(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// leaving is the page that a browser goes on from to another provider.
-type leaving struct{ URL string }
-
 // linkLogin begins to link a login elsewhere. It takes a form and not a link, or another site could have its own visitors
-// begin it. It answers with a page that goes on by itself, since browsers hold form-action against every redirect that
-// answers a form, and where a provider redirects to is not known here.
+// begin it.
 func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
 	who, ok := p.taken(w, r)
 	if !ok {
@@ -169,16 +164,7 @@ func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
 		p.refusedOwn(w, r, err, "/account/logins")
 		return
 	}
-	name := r.PostForm.Get("provider")
-	begun, err := p.cfg.Providers.Begin(r.Context(), federation.Request{
-		Provider: name, Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins", Browser: cookie.Provider.Token(r),
+	p.toProvider(w, r, federation.Request{
+		Provider: r.PostForm.Get("provider"), Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins?notice=login-linked",
 	})
-	if err != nil {
-		p.Error(w, r, err)
-		return
-	}
-	cookie.Provider.Set(w, begun.Browser)
-	v := p.ownView(r, who, "page.account.logins.leaving", "provider", p.providerTitle(name))
-	v.Here, v.Refresh, v.Body = "", "0; url="+begun.URL, leaving{begun.URL}
-	p.render(w, r, http.StatusOK, "leaving", v)
 }

@@ -47,14 +47,14 @@ type passkeyPage struct {
 
 var errNoPasskey = fault.New(fault.NotFound, "passkey_not_found", "There is no such passkey.")
 
-func (p *Pages) mountPasskeys(both func(string, http.HandlerFunc, http.HandlerFunc)) {
-	both("/account/passkeys", p.passkeys, nil)
-	both("/account/passkeys/new", p.showNewPasskey, nil)
-	both("/account/passkeys/options", nil, p.beginPasskey)
-	both("/account/passkeys/finish", nil, p.addPasskey)
-	both("/account/passkeys/after-password", nil, p.askAfterPassword)
-	both("/account/passkeys/{id}", p.showPasskey, p.renamePasskey)
-	both("/account/passkeys/{id}/delete", p.showDeletePasskey, p.deletePasskey)
+func (p *Pages) mountPasskeys(on mounter) {
+	on("/account/passkeys", p.passkeys, nil)
+	on("/account/passkeys/new", p.showNewPasskey, nil)
+	on("/account/passkeys/options", nil, p.beginPasskey)
+	on("/account/passkeys/finish", nil, p.addPasskey)
+	on("/account/passkeys/after-password", nil, p.askAfterPassword)
+	on("/account/passkeys/{id}", p.showPasskey, p.renamePasskey)
+	on("/account/passkeys/{id}/delete", p.showDeletePasskey, p.deletePasskey)
 }
 
 // mayMakePasskey reports whether the browser may be asked to make a passkey by itself, because the person has just signed in
@@ -175,7 +175,7 @@ func (p *Pages) ownScriptFailed(w http.ResponseWriter, r *http.Request, err erro
 	var say, to string
 	switch {
 	case needsProof(err):
-		say, to = l.Text("page.account.proof"), stepUpAt(back)
+		say, to = l.Text("page.account.proof"), p.stepUpPath(back, demand{})
 	case errors.Is(err, session.ErrUnauthenticated):
 		say, to = p.say(l, f), p.SignIn(back, 0, "", false)
 	default:

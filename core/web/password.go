@@ -56,5 +56,5 @@ func (p *Pages) setPassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cookie.SignUp.Clear(w)
-	p.welcome(w, r, in, "/account?notice=password-set")
+	p.arrive(w, r, in, p.onwardAfter("password-set", remembered(r)))
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/auth"
@@ -69,8 +70,9 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cookie.SignUp.Set(w, out.Flow)
+	p.remember(w, returnTo)
 	if out.SignedIn != nil {
-		p.welcome(w, r, *out.SignedIn, p.onward(returnTo))
+		p.arrive(w, r, *out.SignedIn, p.onward(returnTo))
 		return
 	}
 	see(w, p.carry("/register/check-mail", returnTo))
@@ -82,10 +84,22 @@ func (p *Pages) codeForm(l *lang.Language, returnTo string) *form {
 	}}
 }
 
+// checkMailPage is what the page shows beside its form.
+type checkMailPage struct {
+	Register string // where to start again
+	Resend   *form
+}
+
 func (p *Pages) checkMailView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.check_mail.title")
 	v.Form = f
-	v.Body = struct{ Register string }{p.carry("/register", returnTo)}
+	v.Body = checkMailPage{
+		Register: p.carry("/register", returnTo),
+		Resend:   &form{Action: "/register/resend", Submit: v.L.Language.Text("page.check_mail.resend"), Quiet: true, Hidden: p.returnField(returnTo)},
+	}
+	if r.Method == http.MethodGet && r.URL.Query().Get("notice") == "sent" {
+		v.Notice = v.L.Language.Text("page.check_mail.sent")
+	}
 	return v
 }
 
@@ -126,7 +140,46 @@ func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cookie.SignUp.Clear(w)
-	p.welcome(w, r, in, p.onward(returnTo))
+	p.arrive(w, r, in, p.onward(returnTo))
+}
+
+// resend mails the link and the code once more. The sign-up goes on as another flow, with another cookie; for an address that has
+// an account, too.
+func (p *Pages) resend(w http.ResponseWriter, r *http.Request) {
+	if err := readForm(w, r); err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	returnTo, flow := r.PostForm.Get("return_to"), cookie.SignUp.Token(r)
+	if flow == "" {
+		p.afterFlow(w, r, returnTo)
+		return
+	}
+	out, err := p.cfg.Auth.ResendConfirmation(r.Context(), flow)
+	if err == nil {
+		cookie.SignUp.Set(w, out.Flow)
+		q := url.Values{"notice": {"sent"}}
+		if to, ok := p.returnTo.Safe(returnTo); ok {
+			q.Set("return_to", to)
+		}
+		see(w, "/register/check-mail?"+q.Encode())
+		return
+	}
+	ft := fault.From(err)
+	switch {
+	case ft.Code == "invalid_or_expired":
+		cookie.SignUp.Clear(w)
+		p.expired(w, r, "page.expired.code", p.carry("/register", returnTo), "page.expired.sign_up")
+	case reshow(ft) || ft.Kind == fault.RateLimited: // the code may be there already: the page stays
+		f := p.codeForm(p.in(r), returnTo)
+		p.refuse(p.in(r), f, ft)
+		v := p.checkMailView(r, f, returnTo)
+		v.Here = "/register/check-mail"
+		retryAfter(w, ft)
+		p.render(w, r, statusOf(ft.Kind), "check-mail", v)
+	default:
+		p.Error(w, r, err)
+	}
 }
 
 // afterFlow sends on who has no sign-up waiting: to where they were going, or to sign in.

@@ -88,6 +88,7 @@ type view struct {
 	Here      string   // where to come back to after choosing; empty, on a page that is shown once: no choice
 	Scripts   []string // the assets that the page runs; without, it runs none
 	Pictures  bool     // it has pictures in its text (data:)
+	Frames    bool     // it has a page of Sigra's in a frame
 	Refresh   string   // the seconds after which it is asked for anew; empty: never
 }
 
@@ -151,6 +152,9 @@ func (p *Pages) policy(v view) string {
 	}
 	if len(v.Scripts) > 0 {
 		scripts = "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+	}
+	if v.Frames {
+		scripts += "; frame-src 'self'"
 	}
 	return "default-src 'none'; style-src 'self'; " + pictures + "; font-src 'self'; " + p.forms + "; base-uri 'none'; frame-ancestors 'none'" + scripts
 }

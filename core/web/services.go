@@ -14,7 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/session"
 )
 
-// Services are the flows and stores that the pages call. *auth.Service is every one of the interfaces but Sessions and Inbox;
+// Services are the flows and stores that the pages call. *auth.Service is every one of the interfaces but Sessions, Federation, Signals and Inbox;
 // what is nil is not offered. Their errors are *fault.Error where a person can do something about them.
 type Services struct {
 	Auth           Auth     // needed
@@ -25,6 +25,7 @@ type Services struct {
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
 	Logins         Logins
+	Signals        Signals   // nil: browsers are not told of passkeys that nobody has
 	Providers      Providers // *federation.Service; needed with Logins
 	Inbox          Inbox     // nil: no /dev/mail
 }
@@ -52,6 +53,7 @@ type SecondFactors interface {
 	PendingSignIn(ctx context.Context, flow string) (auth.Pending, error)
 	PendingPasskey(ctx context.Context, flow string) (passkey.Ceremony, error)
 	PendingTOTP(ctx context.Context, flow string) (totp.Enrollment, error)
+	WaitingTOTP(ctx context.Context, flow string) (e totp.Enrollment, waits bool, err error)
 	FinishSignIn(ctx context.Context, f auth.SecondFactor) (auth.SignedIn, error)
 	StepUpMethods(ctx context.Context, p session.Principal) ([]string, error)
 	StepUpPasskey(ctx context.Context, p session.Principal) (passkey.Ceremony, error)
@@ -63,6 +65,11 @@ type SecondFactors interface {
 type PasskeySignIns interface {
 	BeginPasskeySignIn(ctx context.Context) (passkey.Ceremony, error)
 	SignInPasskey(ctx context.Context, in auth.PasskeySignIn) (auth.SignedIn, error)
+}
+
+// Signals tells of a refusal whether nobody has the passkey that was shown; *passkey.Store does.
+type Signals interface {
+	UnknownCredential(err error) (passkey.Signals, bool)
 }
 
 // MagicLinks is signing in by mail.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"time"
@@ -42,16 +43,36 @@ func (p *Pages) member(w http.ResponseWriter, r *http.Request) (session.Principa
 	return who, true
 }
 
-// welcome hands the browser its new session and sends it on. A session the browser had before ends: nobody can be
-// left signed in as somebody else without seeing it (ASVS 5.0 7.2.4).
-func (p *Pages) welcome(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) {
+// arrive goes on after somebody has shown who they are, by whichever method: with the session and to the address; or, while
+// a second factor is asked for, to the page that does. A session the browser had before ends: nobody can be left
+// signed in as somebody else without seeing it (ASVS 5.0 7.2.4).
+func (p *Pages) arrive(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) {
+	next := p.land(w, r, in, address)
+	if in.Codes != nil {
+		p.showCodes(w, r, in.Principal, in.Codes, "", next)
+		return
+	}
+	see(w, next)
+}
+
+// land is arrive without an answer: it hands the cookies over and says where to go on.
+func (p *Pages) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) (next string) {
+	if in.Pending != nil {
+		cookie.Pending.Set(w, in.Pending.Flow)
+		return "/login/second-factor?" + url.Values{"return_to": {address}}.Encode()
+	}
 	if old := cookie.SessionToken(r); old != "" && old != in.Token {
 		if err := p.cfg.Auth.SignOut(r.Context(), old); err != nil && fault.KindOf(err) == fault.Internal {
 			p.log.Warn("the session before this sign-in was not ended", "error", err)
 		}
 	}
 	p.giveSession(w, in)
-	see(w, address)
+	for _, f := range []cookie.Flow{cookie.Pending, cookie.Join, cookie.Magic, cookie.Reset, cookie.Return} {
+		if f.Token(r) != "" {
+			f.Clear(w)
+		}
+	}
+	return address
 }
 
 func (p *Pages) giveSession(w http.ResponseWriter, in auth.SignedIn) {
@@ -87,4 +108,20 @@ func (p *Pages) returnField(returnTo string) []hidden {
 		return []hidden{{"return_to", to}}
 	}
 	return nil
+}
+
+// remember keeps where somebody was going while they look for a mail: the link in it leads to another page of this browser.
+func (p *Pages) remember(w http.ResponseWriter, returnTo string) {
+	if to, ok := p.returnTo.Safe(returnTo); ok {
+		cookie.Return.Set(w, base64.RawURLEncoding.EncodeToString([]byte(to)))
+	}
+}
+
+// remembered is where the person was going, or "". It is judged again where it is used.
+func remembered(r *http.Request) string {
+	to, err := base64.RawURLEncoding.DecodeString(cookie.Return.Token(r))
+	if err != nil {
+		return ""
+	}
+	return string(to)
 }

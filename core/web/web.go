@@ -31,6 +31,7 @@ type Config struct {
 	RegistrationClosed bool
 	PasswordMinLength  int  // said beside the field; zero means 8
 	RememberMe         bool // offer "stay signed in"
+	TrustDays          int  // for how many days a browser may be spared the second factor; zero: that is not offered
 
 	Texts    *lang.Catalogues // nil: those that are built in
 	Override fs.FS            // templates/… and assets/… in it replace those of the same name; nil means none
@@ -94,28 +95,27 @@ func New(cfg Config) (*Pages, error) {
 	return p, nil
 }
 
+// mounter adds a page to the router: what shows it, what takes its form. Either may be nil.
+type mounter func(path string, show, take http.HandlerFunc)
+
 // Mount adds the pages to the router.
 func (p *Pages) Mount(r *mux.Router) {
-	get := []string{http.MethodGet, http.MethodHead}
-	r.HandleFunc("/", p.home).Methods(get...)
-	r.HandleFunc("/login", p.showLogin).Methods(get...)
-	r.HandleFunc("/login", p.login).Methods(http.MethodPost)
-	r.HandleFunc("/language", p.chooseLanguage).Methods(http.MethodPost)
-	r.HandleFunc("/logout", p.showLogout).Methods(get...)
-	r.HandleFunc("/logout", p.logout).Methods(http.MethodPost)
-	r.HandleFunc("/register", p.showRegister).Methods(get...)
-	r.HandleFunc("/register", p.register).Methods(http.MethodPost)
-	r.HandleFunc("/register/check-mail", p.showCheckMail).Methods(get...)
-	r.HandleFunc("/register/check-mail", p.checkMail).Methods(http.MethodPost)
-	r.HandleFunc("/confirm", p.showConfirm).Methods(get...)
-	r.HandleFunc("/confirm", p.confirm).Methods(http.MethodPost)
-	r.HandleFunc("/set-password", p.showSetPassword).Methods(get...)
-	r.HandleFunc("/set-password", p.setPassword).Methods(http.MethodPost)
-	p.mountAccount(r)
-	if p.cfg.Inbox != nil {
-		r.HandleFunc("/dev/mail", p.inbox).Methods(get...)
-		r.HandleFunc("/dev/mail/{id}", p.message).Methods(get...)
-		r.HandleFunc("/dev/mail/{id}/html", p.messageHTML).Methods(get...)
+	on := func(path string, show, take http.HandlerFunc) {
+		if show != nil {
+			r.HandleFunc(path, show).Methods(http.MethodGet, http.MethodHead)
+		}
+		if take != nil {
+			r.HandleFunc(path, take).Methods(http.MethodPost)
+		}
 	}
-	r.PathPrefix("/assets/").Handler(p.assets).Methods(get...)
+	on("/", p.home, nil)
+	on("/language", nil, p.chooseLanguage)
+	p.mountSignIn(on)
+	p.mountAccount(on)
+	if p.cfg.Inbox != nil {
+		on("/dev/mail", p.inbox, nil)
+		on("/dev/mail/{id}", p.message, nil)
+		on("/dev/mail/{id}/html", p.messageHTML, nil)
+	}
+	r.PathPrefix("/assets/").Handler(p.assets).Methods(http.MethodGet, http.MethodHead)
 }
