@@ -566,7 +566,7 @@ func TestAccountPasskeys_refusals(t *testing.T) {
 		token := p.find(t, `"token":"([^"]+)"`)
 		b.postJSON("/account/passkeys/options?conditional", `{}`).shows(t, 200, `"mediation":"conditional"`)
 		b.postJSON("/account/passkeys/finish", `{"token":"`+token+`","credential":{}}`).shows(t, 401, "This passkey could not be verified.")
-		for _, body := range []string{"", `{"token":5}`, `[`} {
+		for _, body := range []string{"", "{}{}", `{"token":5}`, `[`} {
 			b.postJSON("/account/passkeys/finish", body).shows(t, 422, "malformed_request")
 		}
 		b.postJSON("/account/passkeys/finish", `{"token":"`+strings.Repeat("x", 70<<10)+`"}`).shows(t, 413)
