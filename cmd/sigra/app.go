@@ -58,6 +58,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	if a.parts, err = openParts(ctx, cfg, log, a.metrics); err != nil {
 		return nil, err
 	}
+	a.lookAtBreachFile()
 	a.source, err = telemetry.New(ctx, telemetry.Config{
 		OTLP:    telemetry.OTLP{Endpoint: cfg.Telemetry.OTLP.Endpoint, Headers: cfg.Telemetry.OTLP.Headers, Insecure: cfg.Telemetry.OTLP.Insecure},
 		Version: version, Node: a.node, Registerer: a.metrics, Logger: log.Named("telemetry"),
@@ -359,7 +360,7 @@ func (a *app) runReseal(ctx context.Context) error {
 	}
 }
 
-// pruneLimits forgets failures that no longer count.
+// pruneLimits forgets failures that no longer count, and proofs that nobody takes any more.
 func (a *app) pruneLimits(ctx context.Context) error {
 	t := time.NewTicker(time.Hour)
 	defer t.Stop()
@@ -369,7 +370,9 @@ func (a *app) pruneLimits(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		for _, l := range []*ratelimit.Account{a.failures, a.factors, a.mails} {
+		for _, l := range []interface {
+			Prune(context.Context, *store.DB) (int64, error)
+		}{a.factors, a.mails, a.failures} {
 			if _, err := l.Prune(ctx, a.db); err != nil && ctx.Err() == nil {
 				a.log.Warn("old rate-limit buckets not removed, will try again", "error", err)
 			}

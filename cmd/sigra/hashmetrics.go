@@ -8,7 +8,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/password"
 )
 
-// hashMetrics counts what hashing passwords costs: it is nearly all of a sign-in.
+// hashMetrics counts what hashing passwords costs, which is nearly all of a sign-in, and what became of looking them up.
 func hashMetrics(reg prometheus.Registerer) password.Hooks {
 	if reg == nil {
 		return password.Hooks{}
@@ -23,10 +23,18 @@ func hashMetrics(reg prometheus.Registerer) password.Hooks {
 	refused := prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "sigra_password_hash_refused_total", Help: "Passwords that were not hashed because the line was too long.",
 	})
-	reg.MustRegister(waited, hashed, refused)
+	screened := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "sigra_password_breach_checks_total", Help: "New passwords that were looked up among breached ones, by what came of it.",
+	}, []string{"outcome"})
+	for _, o := range []password.Outcome{password.Clean, password.Breached, password.Unavailable} {
+		screened.WithLabelValues(string(o)) // a series that is there from the beginning can be alarmed on
+	}
+	reg.MustRegister(waited, hashed, refused, screened)
 	return password.Hooks{
 		Waited:  func(d time.Duration) { waited.Observe(d.Seconds()) },
 		Hashed:  func(d time.Duration) { hashed.Observe(d.Seconds()) },
 		Refused: refused.Inc,
+
+		Screened: func(o password.Outcome) { screened.WithLabelValues(string(o)).Inc() },
 	}
 }

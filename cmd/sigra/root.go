@@ -68,7 +68,7 @@ func newRoot(std stdio) *cobra.Command {
 		cmd.GroupID = "admin"
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(c.versionCommand(), c.completionCommand())
+	root.AddCommand(c.breachCommand(), c.versionCommand(), c.completionCommand())
 	return root
 }
 

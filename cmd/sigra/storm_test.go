@@ -34,7 +34,7 @@ func reloadStorm(t *testing.T, reloads, clients int) {
 	exe := buildSigra(t, "./testdata/hostile") // most of what it can be asked to do is to behave
 	onEach(t, func(t *testing.T, database string) {
 		// A place for everybody's hash: that too many at once are turned away is right, and not what this is about.
-		s := setup{database: database, extra: "password {\n  max_concurrent_hashes = 64\n  queue_timeout         = \"30s\"\n}\n"}
+		s := setup{database: database, extra: "password {\n  max_concurrent_hashes = 64\n  queue_timeout         = \"30s\"\n" + unscreened + "}\n"}
 		in := newInstance(t, s)
 		in.start()
 		emails := in.people(clients)

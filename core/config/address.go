@@ -157,6 +157,26 @@ func databaseURL(s string) *problem {
 	return &problem{is: "is for a database that Sigra does not run on", want: want}
 }
 
+// rangeURL checks where passwords are looked up. To it the first five digits of a hash are added.
+func rangeURL(s string) (string, *problem) {
+	const want = `The URL of an API as Pwned Passwords has it: "https://api.pwnedpasswords.com/range/".`
+	u, err := url.Parse(s)
+	if err != nil || u.Opaque != "" || u.Scheme == "" || u.Host == "" || !validHost(u.Hostname()) {
+		return "", &problem{is: "is no URL", want: want}
+	}
+	switch {
+	case u.User != nil:
+		return "", &problem{is: "must not have a user or password in it", want: want}
+	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return "", &problem{is: "must not have a query", want: "Five digits are added at its end. " + want}
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		return "", &problem{is: "must be https", want: "Plain http is for this machine.", try: "https" + s[len("http"):]}
+	case u.Scheme != "https" && u.Scheme != "http":
+		return "", &problem{is: "must be an https URL", want: want}
+	}
+	return strings.TrimRight(s, "/") + "/", nil
+}
+
 // collectorURL checks where OpenTelemetry data go.
 func collectorURL(s string) (string, *problem) {
 	const want = `The URL of a collector that speaks OTLP over HTTP: "https://otel.example.com:4318".`

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -44,6 +45,8 @@ func (d *decoder) check(c *Config) {
 	d.checkServer(c)
 	d.checkSession(c)
 	d.checkPassword(c)
+	d.checkPasskey(c)
+	d.checkAbuse(c)
 	d.checkTelemetry(c)
 	d.checkKeyring(c)
 	d.checkMail(c)
@@ -156,6 +159,25 @@ func (d *decoder) checkPassword(c *Config) {
 		d.say(problem{is: fmt.Sprintf("%d hashes of %s at once take %s", p.MaxConcurrentHashes, FormatSize(int64(p.Argon2.MemoryKiB)*kib), FormatSize(total)),
 			want: fmt.Sprintf("All together may take %s, so that a wave of sign-ins can't use up the machine: at most %d with this memory.",
 				FormatSize(hashMemory), hashMemory/(int64(p.Argon2.MemoryKiB)*kib))}, "password.max_concurrent_hashes", "password.argon2.memory")
+	}
+	d.checkBreach(p.BreachCheck)
+}
+
+func (d *decoder) checkBreach(b BreachCheck) {
+	const mode, file = "password.breach_check.mode", "password.breach_check.file"
+	switch {
+	case d.faulty(mode) || d.faulty(file):
+	case b.Mode == BreachFile && b.File == "":
+		d.say(problem{is: "mode is \"file\", but there is no file", want: "Say which: file = \"/var/lib/sigra/breach.bin\". `sigra breach build` makes one."}, mode)
+	case b.Mode == BreachAPI && b.File != "":
+		d.say(problem{warn: true, is: "there is a file, but mode is \"api\"", want: "The file is not read. For passwords to be looked up in it: mode = \"file\"."}, file)
+	case b.Mode == BreachFile:
+		// No error: an accident with the file must not keep everybody from signing in, and is said in each audit row.
+		if st, err := os.Stat(b.File); err != nil {
+			d.say(problem{warn: true, is: "the breach file " + b.File + " can't be read", want: sentence(reason(err)) + " Until it can, passwords are accepted unchecked."}, file)
+		} else if !st.Mode().IsRegular() {
+			d.say(problem{warn: true, is: b.File + " is no regular file", want: "Passwords are accepted unchecked."}, file)
+		}
 	}
 }
 

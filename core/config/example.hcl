@@ -133,6 +133,51 @@ password {
     time        = 2
     parallelism = 1
   }
+
+  # A new password that was seen in a data breach is refused.
+  breach_check {
+    # "api" asks Pwned Passwords, which learns the first 5 of the 40 digits of the password's SHA-1 and nothing else. "file" looks
+    # into a file here (docs/breach-file.md). "off" asks nobody.
+    mode = "api"
+    url  = "https://api.pwnedpasswords.com/range/"
+    # file = "/var/lib/sigra/breach.bin" # sigra breach build --from pwned-passwords-sha1-ordered.txt --out …
+
+    # The longest a person waits for the API. When it does not answer, passwords are accepted and the audit log says unchecked.
+    timeout = "2s"
+  }
+
+  # What a password hash of another system may cost each time somebody signs in with it. One that costs more is not imported.
+  import {
+    max_memory = "128MiB"
+
+    # In hashes by argon2id with 19MiB and time = 2, which take about 20 ms each.
+    max_cost = 50
+  }
+}
+
+passkey {
+  # Whether people can add passkeys and sign in with them. Only where base_url has a name: browsers keep none for an address.
+  enabled = true
+
+  # The domain that passkeys belong to: the host of base_url, or a domain above it that other sites of yours share. Left out, it is
+  # the host. A change makes every passkey useless.
+  # rp_id = "example.com"
+
+  # Sites under other domains that may use the same passkeys, such as ["https://example.de"].
+  related_origins = []
+
+  # Passkeys of one account, and how long its owner may take to answer their device.
+  max_per_account = 20
+  ceremony_ttl    = "5m"
+
+  # Refuse those that ask for no finger, face or PIN even as a second factor. As the only factor, one always has to.
+  require_user_verification = false
+
+  # A counter that does not rise may mean that a passkey was copied. It is reported in any case; true refuses it too.
+  block_on_regression = false
+
+  # Register only these models, such as ["ee882879-721c-4913-9775-3dfcce97072a"]; none means all.
+  allowed_aaguids = []
 }
 
 rate_limit {
@@ -141,14 +186,51 @@ rate_limit {
   sign_in = "30/1m"
   sign_up = "20/10m"
 
-  # Failed sign-ins of one account, counted on all nodes together.
-  account_failures = "5/15m"
+  # Attempts to sign in to one account from one IP address.
+  sign_in_account = "10/1m"
 
   # Wrong second factors of one account.
   second_factor = "5/15m"
 
   # Mails that strangers can have sent to one address.
   mail_per_address = "3/15m"
+}
+
+abuse {
+  # Failed sign-ins of one account, counted on all nodes together. Known browsers of the account are counted apart, so that
+  # strangers who guess don't stand in its owner's way.
+  backoff {
+    # So many failures in so long change nothing. After them every attempt needs a proof of work …
+    after = "5/15m"
+
+    # … and comes this long after the last failure. It doubles with every failure.
+    first   = "1s"
+    longest = "1m"
+  }
+
+  # What the client's browser computes: 2^difficulty hashes, about a second of a small computer's time. One more is twice as
+  # many; it rises whenever the failures have doubled. 0 asks for none.
+  proof_of_work {
+    difficulty     = 21
+    max_difficulty = 24
+
+    # How long the task may be solved.
+    ttl = "5m"
+  }
+
+  # So many failures in so long stop all attempts. The back-off lets strangers get nowhere near: this is for who turns it down.
+  hard_lockout = "50/15m"
+
+  # A captcha in place of the proof of work.
+  # captcha {
+  #   provider = "turnstile" # or "hcaptcha"
+  #   site_key = "0x4AAAAAAA"
+  #   secret   = env("SIGRA_CAPTCHA_SECRET")
+  #   hostname = "id.example.com" # solved there and nowhere else
+  #   url      = "https://captcha.internal/siteverify" # in place of the provider's own address
+  #   send_ip  = false # true: tell the provider people's addresses
+  #   timeout  = "5s"
+  # }
 }
 
 mail {

@@ -30,7 +30,9 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("second_factor", func(b *block) { readSecondFactor(b, &c.SecondFactor) })
 	b.nested("session", func(b *block) { readSession(b, &c.Session) })
 	b.nested("password", func(b *block) { readPassword(b, &c.Password) })
+	b.nested("passkey", func(b *block) { readPasskey(b, &c.Passkey) })
 	b.nested("rate_limit", func(b *block) { readRateLimit(b, &c.RateLimit) })
+	b.nested("abuse", func(b *block) { readAbuse(b, &c.Abuse) })
 	b.nested("mail", func(b *block) { readMail(b, &c.Mail) })
 	b.nested("audit", func(b *block) { readAudit(b, &c.Audit) })
 	b.nested("events", func(b *block) { readEvents(b, &c.Events) })
@@ -169,13 +171,24 @@ func readPassword(b *block, p *Password) {
 		b.number("parallelism", &lanes, 1, 16, "")
 		p.Argon2 = Argon2{MemoryKiB: uint32(memory / kib), Time: uint32(passes), Parallelism: uint8(lanes)}
 	})
+	b.nested("breach_check", func(b *block) {
+		c := &p.BreachCheck
+		b.choice("mode", &c.Mode, BreachAPI, BreachFile, BreachOff)
+		b.text("url", &c.URL, "https://api.pwnedpasswords.com/range/", rangeURL)
+		b.file("file", &c.File)
+		b.duration("timeout", &c.Timeout, 100*time.Millisecond, 10*time.Second, "")
+	})
+	b.nested("import", func(b *block) {
+		b.size("max_memory", &p.Import.MaxMemory, mib, 4*gib)
+		b.number("max_cost", &p.Import.MaxCost, 1, 1000, "")
+	})
 }
 
 func readRateLimit(b *block, r *RateLimit) {
 	b.rate("general", &r.General)
 	b.rate("sign_in", &r.SignIn)
+	b.rate("sign_in_account", &r.SignInAccount)
 	b.rate("sign_up", &r.SignUp)
-	b.rate("account_failures", &r.AccountFailures)
 	b.rate("second_factor", &r.SecondFactor)
 	b.rate("mail_per_address", &r.MailPerAddress)
 }

@@ -21,6 +21,7 @@ type DirectoryConfig struct {
 	// Transport is how providers are reached; nil means directly, or through the proxy that the environment names. Around it stand the rules
 	// of this package: https, bounded answers, no redirects elsewhere.
 	Transport http.RoundTripper
+	Timeout   time.Duration    // of one call to a provider; 0 means ten seconds
 	Now       func() time.Time // nil means the clock
 }
 
@@ -44,9 +45,12 @@ func NewDirectory(cfg DirectoryConfig) (*Directory, error) {
 		t := newTransport()
 		cfg.Transport, d.idle = t, t.CloseIdleConnections
 	}
-	client := newClient(cfg.Transport)
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	calls := newCaller(cfg.Transport, cfg.Timeout)
 	for _, c := range cfg.Providers {
-		p, err := newProvider(c, strings.TrimRight(cfg.BaseURL, "/"), client, cfg.Now)
+		p, err := newProvider(c, strings.TrimRight(cfg.BaseURL, "/"), calls, cfg.Now)
 		if err != nil {
 			return nil, err
 		}

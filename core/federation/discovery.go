@@ -124,10 +124,10 @@ func checkEndpoint(issuer, endpoint string) error {
 
 // discovery is what is known of one provider, asked for when first needed and again every hour.
 type discovery struct {
-	is     issuer
-	client *http.Client
-	now    func() time.Time
-	turn   chan struct{} // one asks, the others wait for it
+	is    issuer
+	calls *caller
+	now   func() time.Time
+	turn  chan struct{} // one asks, the others wait for it
 
 	mu     sync.Mutex
 	meta   *metadata
@@ -136,8 +136,8 @@ type discovery struct {
 	err    error // of failed
 }
 
-func newDiscovery(is issuer, client *http.Client, now func() time.Time) *discovery {
-	return &discovery{is: is, client: client, now: now, turn: make(chan struct{}, 1)}
+func newDiscovery(is issuer, calls *caller, now func() time.Time) *discovery {
+	return &discovery{is: is, calls: calls, now: now, turn: make(chan struct{}, 1)}
 }
 
 // known gives what is fresh, or what has to do after a recent failure; ok is false when the provider must be asked.
@@ -194,7 +194,7 @@ func (d *discovery) fetch(ctx context.Context) (metadata, error) {
 		return metadata{}, wrong("malformed", "the issuer is no URL: %v", err)
 	}
 	var m metadata
-	if cerr := call(ctx, d.client, req, &m); cerr != nil {
+	if cerr := d.calls.call(ctx, req, &m); cerr != nil {
 		return metadata{}, cerr
 	}
 	if err := m.check(d.is); err != nil {

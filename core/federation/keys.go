@@ -34,10 +34,10 @@ var (
 
 // keySet is a provider's public keys. It implements oidc.KeySet.
 type keySet struct {
-	url    string
-	client *http.Client
-	now    func() time.Time
-	turn   chan struct{}
+	url   string
+	calls *caller
+	now   func() time.Time
+	turn  chan struct{}
 
 	mu    sync.Mutex
 	keys  []jose.JSONWebKey
@@ -45,8 +45,8 @@ type keySet struct {
 	asked []time.Time // fetches of the last refetchTime
 }
 
-func newKeySet(url string, client *http.Client, now func() time.Time) *keySet {
-	return &keySet{url: url, client: client, now: now, turn: make(chan struct{}, 1)}
+func newKeySet(url string, calls *caller, now func() time.Time) *keySet {
+	return &keySet{url: url, calls: calls, now: now, turn: make(chan struct{}, 1)}
 }
 
 // VerifySignature implements oidc.KeySet. A token that names a key which is not known makes the set be read once more
@@ -174,7 +174,7 @@ func (k *keySet) read(ctx context.Context) ([]jose.JSONWebKey, error) {
 	var set struct {
 		Keys []json.RawMessage `json:"keys"`
 	}
-	if cerr := call(ctx, k.client, req, &set); cerr != nil {
+	if cerr := k.calls.call(ctx, req, &set); cerr != nil {
 		return nil, cerr
 	}
 	keys := parseKeys(set.Keys)

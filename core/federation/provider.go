@@ -3,7 +3,6 @@ package federation
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"net/url"
 	"slices"
 	"sync"
@@ -39,7 +38,7 @@ type provider struct {
 
 	is        issuer
 	discovery *discovery // nil for OAuth 2.0
-	client    *http.Client
+	calls     *caller
 	now       func() time.Time
 
 	mu   sync.Mutex
@@ -47,10 +46,10 @@ type provider struct {
 }
 
 // newProvider fills in the preset. The configuration was checked where it was read; what would be unsafe is checked again.
-func newProvider(c config.Provider, baseURL string, client *http.Client, now func() time.Time) (*provider, error) {
+func newProvider(c config.Provider, baseURL string, calls *caller, now func() time.Time) (*provider, error) {
 	p := &provider{
 		name: c.Name, title: c.Title, enabled: c.Enabled, signUp: c.SignUp, clientID: c.ClientID, secret: c.ClientSecret, tokenAuth: c.TokenAuth,
-		redirectURI: baseURL + "/login/callback/" + c.Name, scopes: c.Scopes, client: client, now: now,
+		redirectURI: baseURL + "/login/callback/" + c.Name, scopes: c.Scopes, calls: calls, now: now,
 		params: map[string]string{}, forceLogin: map[string]string{},
 	}
 	if c.Preset != "" {
@@ -109,7 +108,7 @@ func newProvider(c config.Provider, baseURL string, client *http.Client, now fun
 		if p.is.base == "" {
 			return nil, fmt.Errorf("federation: provider %s needs an issuer", c.Name)
 		}
-		p.discovery = newDiscovery(p.is, client, now)
+		p.discovery = newDiscovery(p.is, calls, now)
 	}
 	return p, nil
 }
@@ -202,7 +201,7 @@ func (p *provider) keysOf(jwksURL string) *keySet {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.keys == nil || p.keys.url != jwksURL {
-		p.keys = newKeySet(jwksURL, p.client, p.now)
+		p.keys = newKeySet(jwksURL, p.calls, p.now)
 	}
 	return p.keys
 }

@@ -20,8 +20,8 @@ const (
 	// maxBody bounds every answer. One byte less than what x/oauth2 reads at most, so that longer ones are noticed there too.
 	maxBody      = 1<<20 - 1
 	maxRedirects = 3
-	// callTimeout bounds one call to a provider. A person is waiting.
-	callTimeout = 10 * time.Second
+	// defaultTimeout bounds one call to a provider. A person is waiting.
+	defaultTimeout = 10 * time.Second
 )
 
 var (
@@ -43,10 +43,16 @@ func newTransport() *http.Transport {
 	}
 }
 
-// newClient makes a client that reads at most maxBody, follows redirects only to the same host and only for what reads, and
+// caller calls providers.
+type caller struct {
+	client  *http.Client
+	timeout time.Duration // of one call, answer included
+}
+
+// newCaller makes a caller that reads at most maxBody, follows redirects only to the same host and only for what reads, and
 // never speaks plain http to another machine.
-func newClient(rt http.RoundTripper) *http.Client {
-	return &http.Client{
+func newCaller(rt http.RoundTripper, timeout time.Duration) *caller {
+	return &caller{timeout: timeout, client: &http.Client{
 		Transport: guard{rt},
 		CheckRedirect: func(req *http.Request, via []*http.Request) error {
 			first := via[0]
@@ -57,7 +63,7 @@ func newClient(rt http.RoundTripper) *http.Client {
 			}
 			return nil
 		},
-	}
+	}}
 }
 
 // guard stands around a RoundTripper.
@@ -137,14 +143,14 @@ func callFailed(err error) *callError {
 }
 
 // call makes a request and reads a JSON answer into dst.
-func call(ctx context.Context, client *http.Client, req *http.Request, dst any) *callError {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (c *caller) call(ctx context.Context, req *http.Request, dst any) *callError {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	if req.Header.Get("Accept") == "" {
 		req.Header.Set("Accept", "application/json")
 	}
 	where := req.Method + " " + req.URL.Scheme + "://" + req.URL.Host + req.URL.Path
-	res, err := client.Do(req.WithContext(ctx))
+	res, err := c.client.Do(req.WithContext(ctx))
 	if err != nil {
 		return callFailed(err)
 	}

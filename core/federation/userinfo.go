@@ -78,7 +78,7 @@ func (p *provider) api(ctx context.Context, method, address string, tok *oauth2.
 		req.URL.RawQuery += "&appsecret_proof=" + url.QueryEscape(proof(p.secret.Reveal(), tok.AccessToken))
 	}
 	req.Header.Set("Authorization", "Bearer "+tok.AccessToken)
-	cerr := call(ctx, p.client, req, dst)
+	cerr := p.calls.call(ctx, req, dst)
 	switch {
 	case cerr == nil:
 		return nil

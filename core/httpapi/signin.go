@@ -108,6 +108,7 @@ type loginInput struct {
 		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The account's password." example:"correct horse battery staple"`
 		Remember bool   `json:"remember,omitempty" doc:"Keep the session when the browser is closed."`
 		Link     string `json:"link,omitempty" maxLength:"512" doc:"The flow of a login at another provider, to link it with this sign-in."`
+		Proof    *Proof `json:"proof,omitempty" doc:"The solution of the challenge that an earlier attempt was answered with."`
 		Handover
 	} `nameHint:"Credentials"`
 }
@@ -203,7 +204,7 @@ func (a *API) confirm(ctx context.Context, who asker, in *confirmInput) (*signed
 }
 
 func (a *API) login(ctx context.Context, who asker, in *loginInput) (*signedInOutput, error) {
-	signed, err := a.cfg.Auth.SignIn(ctx, auth.Credentials{Email: in.Body.Email, Password: in.Body.Password, Remember: in.Body.Remember, Device: in.Body.device(who.r), Link: in.Body.Link})
+	signed, err := a.cfg.Auth.SignIn(ctx, auth.Credentials{Email: in.Body.Email, Password: in.Body.Password, Remember: in.Body.Remember, Device: in.Body.device(who.r), Link: in.Body.Link, Proof: in.Body.Proof.proof()})
 	if err != nil {
 		return nil, err
 	}

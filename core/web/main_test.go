@@ -72,9 +72,11 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 		Logger:  logger,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
 		Services: web.Services{
-			Auth: e.auth, Sessions: sessions, OwnFactors: e.auth, OwnAccount: e.auth, Logins: e.auth, Providers: parts.Logins, Inbox: e.inbox,
+			Auth: e.auth, Sessions: sessions, SecondFactors: e.auth, PasskeySignIns: e.auth, MagicLinks: e.auth, OwnFactors: e.auth, OwnAccount: e.auth,
+			Logins: e.auth, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
 		},
-		Now: o.Now,
+		TrustDays: 30,
+		Now:       o.Now,
 		Plugins: func(session.Principal) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},

@@ -99,6 +99,9 @@ func (p *Provider) Config(name string) config.Provider {
 	return config.Provider{Name: name, Title: "Example", Enabled: true, SignUp: true, Issuer: p.URL, ClientID: p.ClientID, ClientSecret: secret.New(p.ClientSecret), TrustEmail: &trust}
 }
 
+// Configs is Config in a list.
+func (p *Provider) Configs(name string) []config.Provider { return []config.Provider{p.Config(name)} }
+
 // BaseURL is where Sigra is, as far as this package's directories go.
 const BaseURL = "https://id.sigra.example"
 

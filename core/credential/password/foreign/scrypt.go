@@ -43,7 +43,7 @@ func powerOfTwo(s string) (int, error) {
 		return 0, err
 	}
 	if n < 2 || n&(n-1) != 0 {
-		return 0, errors.New("N is no power of two")
+		return 0, errors.New("the N is no power of two")
 	}
 	return int(math.Log2(float64(n))), nil
 }
