@@ -41,6 +41,12 @@ func (a noAuth) SetPassword(context.Context, auth.NewPassword) (auth.SignedIn, e
 	return auth.SignedIn{}, a.fail()
 }
 
+// noOwn is there so that the pages of the account are; nobody gets to call it.
+type noOwn struct {
+	web.OwnAccount
+	web.OwnFactors
+}
+
 type noSessions struct{}
 
 func (noSessions) Resolve(context.Context, string) (session.Principal, error) {
