@@ -359,7 +359,7 @@ func (a *app) runReseal(ctx context.Context) error {
 	}
 }
 
-// pruneLimits forgets failures that no longer count.
+// pruneLimits forgets failures that no longer count, and proofs that nobody takes any more.
 func (a *app) pruneLimits(ctx context.Context) error {
 	t := time.NewTicker(time.Hour)
 	defer t.Stop()
@@ -369,7 +369,9 @@ func (a *app) pruneLimits(ctx context.Context) error {
 			return nil
 		case <-t.C:
 		}
-		for _, l := range []*ratelimit.Account{a.failures, a.factors, a.mails} {
+		for _, l := range []interface {
+			Prune(context.Context, *store.DB) (int64, error)
+		}{a.factors, a.mails, a.failures} {
 			if _, err := l.Prune(ctx, a.db); err != nil && ctx.Err() == nil {
 				a.log.Warn("old rate-limit buckets not removed, will try again", "error", err)
 			}

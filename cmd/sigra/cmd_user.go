@@ -29,6 +29,14 @@ func (c *cli) userCommand() *cobra.Command {
 			in, err := cl.ResetLink(ctx, id)
 			return in, "Hand this link to the person, over a channel you trust. It works once:\n\n  " + in.Link + "\n", err
 		}),
+		c.userChange("reset-factors USER", "Remove an account's second factors, for somebody who has lost them", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+			u, err := cl.ResetFactors(ctx, id)
+			return u, "Its authenticator app, passkeys and recovery codes are gone, its sessions have ended. The password stays as it is.", err
+		}),
+		c.userChange("unlock USER", "Lift the pauses that failures brought on an account", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+			u, err := cl.UnlockUser(ctx, id)
+			return u, "Unlocked: attempts may begin anew.", err
+		}),
 		c.userChange("revoke-sessions USER", "Sign an account out everywhere", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
 			r, err := cl.RevokeSessions(ctx, id)
 			return r, count(r.Sessions, "session", "sessions") + " ended.", err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +30,7 @@ import (
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/ratelimit/captcha"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -70,7 +70,10 @@ type parts struct {
 	inbox      *mail.Inbox
 	mail       *mail.Queue
 	gates      *gate.Table
-	failures   *ratelimit.Account
+	captcha    *captcha.Verifier  // nil: none is configured
+	proofs     ratelimit.Verifier // nil: none are asked for
+	failures   *ratelimit.Backoff
+	pairs      *ratelimit.Pair
 	factors    *ratelimit.Account
 	mails      *ratelimit.Account
 	auth       *auth.Service
@@ -229,16 +232,19 @@ func (p *parts) openFlows(context.Context) (err error) {
 		name string
 		rate config.Rate
 	}{
-		{&p.failures, "sign_in", cfg.RateLimit.AccountFailures}, {&p.factors, "second_factor", cfg.RateLimit.SecondFactor}, {&p.mails, "mail", cfg.RateLimit.MailPerAddress},
+		{&p.factors, "second_factor", cfg.RateLimit.SecondFactor}, {&p.mails, "mail", cfg.RateLimit.MailPerAddress},
 	} {
 		if *l.to, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: l.name, Quota: quota(l.rate)}); err != nil {
 			return err
 		}
 	}
+	if err = p.openAbuse(); err != nil {
+		return err
+	}
 	p.auth, err = auth.New(auth.Config{
 		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
 		Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Audit: p.audit, Mail: p.mail, Gates: p.gates,
-		Failures: p.failures, Factors: p.factors, Mails: p.mails, Logger: p.log.Named("auth"), Settings: authSettings(cfg),
+		Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails, Logger: p.log.Named("auth"), Settings: authSettings(cfg),
 	})
 	return err
 }
@@ -254,15 +260,22 @@ func authSettings(cfg *config.Config) auth.Settings {
 }
 
 func passkeySettings(cfg *config.Config) passkey.Settings {
-	u, err := url.Parse(cfg.Server.BaseURL)
-	if err != nil {
-		return passkey.Settings{} // the configuration has judged it
+	k := cfg.Passkey
+	set := passkey.Settings{
+		RPName: cfg.Mail.ServiceName, Origin: cfg.Server.BaseURL, RelatedOrigins: k.RelatedOrigins, MaxPerAccount: k.MaxPerAccount, CeremonyTTL: k.CeremonyTTL,
+		RequireUV: k.RequireUserVerification, BlockOnRegression: k.BlockOnRegression, AllowedAAGUIDs: k.AllowedAAGUIDs,
 	}
-	return passkey.Settings{RPID: u.Hostname(), RPName: cfg.Mail.ServiceName, Origin: cfg.Server.BaseURL}
+	if k.Enabled {
+		set.RPID = k.RPID
+	}
+	return set
 }
 
 func (p *parts) close() error {
 	p.federation.Directory().Close()
+	if p.captcha != nil {
+		p.captcha.Close()
+	}
 	return p.db.Close()
 }
 

@@ -130,6 +130,7 @@ func compare(was, is *config.Config) difference {
 		{"registration", was.Registration, is.Registration, false},
 		{"password", was.Password, is.Password, false},
 		{"rate_limit", was.RateLimit, is.RateLimit, false},
+		{"abuse", was.Abuse, is.Abuse, false},
 		{"mail", was.Mail, is.Mail, false},
 		{"audit", was.Audit, is.Audit, false},
 		{"events", was.Events, is.Events, false},

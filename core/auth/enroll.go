@@ -64,7 +64,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p session.Principal, code str
 			return err
 		}
 		if !right {
-			return s.countFactor(ctx, tx, a)
+			return s.countFactor(ctx, tx, a, a.ID.String())
 		}
 		codes, err = s.enrolled(ctx, tx, a, MethodTOTP, by(p))
 		return err

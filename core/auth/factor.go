@@ -186,7 +186,7 @@ func (s *Service) cloneAlarm(ctx context.Context, tx *store.Tx, a account.Accoun
 
 // factorFailed counts a factor that proved nothing and writes it down.
 func (s *Service) factorFailed(ctx context.Context, tx *store.Tx, a account.Account, sh shown, reason string) error {
-	if err := s.countFactor(ctx, tx, a); err != nil {
+	if err := s.countFactor(ctx, tx, a, a.ID.String()); err != nil {
 		return err
 	}
 	return s.record(ctx, tx, audit.Entry{
@@ -196,11 +196,11 @@ func (s *Service) factorFailed(ctx context.Context, tx *store.Tx, a account.Acco
 }
 
 // countFactor counts, and says in the log and to the person when that was the one after which there is a pause.
-func (s *Service) countFactor(ctx context.Context, tx *store.Tx, a account.Account) error {
-	if err := s.factors.Fail(ctx, tx, a.ID.String()); err != nil {
+func (s *Service) countFactor(ctx context.Context, tx *store.Tx, a account.Account, key string) error {
+	if err := s.factors.Fail(ctx, tx, key); err != nil {
 		return err
 	}
-	full := s.factors.Check(ctx, tx, a.ID.String())
+	full := s.factors.Check(ctx, tx, key)
 	if full == nil || fault.KindOf(full) != fault.RateLimited {
 		return full
 	}

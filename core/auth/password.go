@@ -42,7 +42,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if err := s.failures.Check(ctx, s.db, id.key); err != nil {
+	if err := s.factors.Check(ctx, s.db, id.key); err != nil {
 		return SignedIn{}, err
 	}
 	right, _, err := s.passwords.Verify(ctx, id.hash, current)
@@ -70,7 +70,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 		} else if now != id.hash {
 			return errMeanwhile // another change won: what was proved is no longer the password
 		}
-		if err := s.failures.Reset(ctx, tx, id.key); err != nil {
+		if err := s.factors.Reset(ctx, tx, id.key); err != nil {
 			return err
 		}
 		p.AuthTime = s.now()
@@ -97,7 +97,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 
 func (s *Service) changeFailed(ctx context.Context, p session.Principal, id identity) error {
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.countFailure(ctx, tx, id); err != nil {
+		if err := s.countFactor(ctx, tx, id.account, id.key); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, audit.Entry{

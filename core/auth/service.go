@@ -21,6 +21,7 @@ import (
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -98,11 +99,12 @@ type Config struct {
 	Logins    *federation.Service
 	Audit     Recorder
 	Mail      *mail.Queue
-	Letters   *mail.Letters // nil: the built-in ones
-	Gates     *gate.Table   // nil: no gates
-	Failures  Limit         // failed proofs of a password per address; nil: no limit
-	Factors   Limit         // failed second factors and step-ups per account; nil: no limit
-	Mails     Limit         // mails that strangers can have sent to one address; nil: no limit
+	Letters   *mail.Letters      // nil: the built-in ones
+	Gates     *gate.Table        // nil: no gates
+	Failures  *ratelimit.Backoff // failed proofs of a password per address; nil: no limit
+	Pairs     *ratelimit.Pair    // attempts from one network at one account; nil: no limit
+	Factors   Limit              // failed second factors and step-ups per account; nil: no limit
+	Mails     Limit              // mails that strangers can have sent to one address; nil: no limit
 	Settings  Settings
 	Now       func() time.Time // nil means the clock
 	Logger    hclog.Logger     // nil means silent
@@ -124,7 +126,8 @@ type Service struct {
 	mail      *mail.Queue
 	letters   *mail.Letters
 	gates     *gate.Table
-	failures  Limit
+	failures  *ratelimit.Backoff
+	pairs     *ratelimit.Pair
 	factors   Limit
 	mails     Limit
 	set       Settings
@@ -163,7 +166,9 @@ func New(cfg Config) (*Service, error) {
 		cfg.Gates = &gate.Table{}
 	}
 	if cfg.Failures == nil {
-		cfg.Failures = unlimited{}
+		if cfg.Failures, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in"}); err != nil {
+			return nil, err
+		}
 	}
 	if cfg.Factors == nil {
 		cfg.Factors = unlimited{}
@@ -181,7 +186,7 @@ func New(cfg Config) (*Service, error) {
 	return &Service{
 		db: cfg.DB, accounts: cfg.Accounts, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, totp: cfg.TOTP, codes: cfg.Codes,
 		passkeys: cfg.Passkeys, devices: cfg.Devices, logins: cfg.Logins, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
-		failures: cfg.Failures, factors: cfg.Factors, mails: cfg.Mails, set: set, log: cfg.Logger,
+		failures: cfg.Failures, pairs: cfg.Pairs, factors: cfg.Factors, mails: cfg.Mails, set: set, log: cfg.Logger,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}, nil
 }

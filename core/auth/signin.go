@@ -8,6 +8,9 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -15,8 +18,9 @@ import (
 type Credentials struct {
 	Email, Password string
 	Remember        bool
-	Device          string // the browser's device cookie (SignedIn.Device), when it has one
-	Link            string // the flow of a login elsewhere to link with this sign-in (LinkWaiting.Flow)
+	Device          string          // the browser's device cookie (SignedIn.Device), when it has one
+	Proof           ratelimit.Proof // what an earlier refusal asked for (ratelimit.Demand)
+	Link            string          // the flow of a login elsewhere to link with this sign-in (LinkWaiting.Flow)
 }
 
 // errCredentials is the answer to every sign-in that fails, whatever was wrong (ASVS 5.0 6.3.8).
@@ -30,6 +34,7 @@ type identity struct {
 	account account.Account // zero: there is none
 	hash    string          // empty: no password
 	key     string          // what failures are counted by
+	pass    ratelimit.Pass  // that an attempt may be judged
 }
 
 func (s *Service) identify(ctx context.Context, typed string) (identity, error) {
@@ -67,8 +72,13 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
 	} else if known {
 		id.key = key
 	}
-	if err := s.failures.Check(ctx, s.db, id.key); err != nil {
-		return SignedIn{}, err // before the hash: a full bucket costs nothing
+	if s.pairs != nil {
+		if d := s.pairs.Allow(request.From(ctx).IP, id.key); !d.Allowed {
+			return SignedIn{}, d.Err()
+		}
+	}
+	if id.pass, err = s.failures.Check(ctx, s.db, id.key, c.Proof); err != nil {
+		return SignedIn{}, err // before the hash: what may not be judged costs nothing
 	}
 	right, stale, err := s.passwords.Verify(ctx, id.hash, c.Password)
 	if errors.Is(err, password.ErrHash) {
@@ -102,7 +112,7 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
 			} else if now != id.hash {
 				return refusal{reason: "password_changed", err: errCredentials}
 			}
-			if err := s.failures.Reset(ctx, tx, id.key); err != nil {
+			if err := s.failures.Reset(ctx, tx, id.pass); err != nil {
 				return err
 			}
 			if fresh != "" {
@@ -137,24 +147,28 @@ func (s *Service) signInFailed(ctx context.Context, id identity, r refusal) erro
 	return r.err
 }
 
-// countFailure counts, and says in the log when that was the one that filled the bucket.
+// countFailure counts, and says in the log and to the owner when that was the one after which attempts are slowed or stopped.
 func (s *Service) countFailure(ctx context.Context, tx *store.Tx, id identity) error {
-	if err := s.failures.Fail(ctx, tx, id.key); err != nil {
+	f, err := s.failures.Fail(ctx, tx, id.pass)
+	if err != nil || !f.JustSlowed && !f.JustStopped {
 		return err
 	}
-	full := s.failures.Check(ctx, tx, id.key)
-	f := fault.From(full)
-	switch {
-	case full == nil:
-		return nil
-	case f.Kind != fault.RateLimited:
-		return full
-	}
-	return s.record(ctx, tx, audit.Entry{
+	if err := s.record(ctx, tx, audit.Entry{
 		Action: "security.lockout", Reason: "too_many_failures", Actor: anonymous, Targets: []audit.Ref{user(id.account.ID)},
-		Metadata: map[string]any{"scope": "account", "seconds": int(f.RetryAfter.Seconds())},
-	})
+		Metadata: map[string]any{"scope": "account", "failures": f.Count, "seconds": int(f.Wait.Seconds())},
+	}); err != nil {
+		return err
+	}
+	l := s.from(ctx, mail.Letter{Purpose: mail.Lockout, To: id.account.Email, Link: s.set.BaseURL + "/reset"})
+	if id.account.Email == "" { // nobody's: the same work, and no mail
+		l.To = nobody
+		return s.enqueueDecoy(ctx, tx, l)
+	}
+	return s.enqueue(ctx, tx, l)
 }
+
+// nobody stands in decoys for an address that is none.
+const nobody = "nobody@localhost"
 
 // loginRefused writes down that the factor was right and the sign-in refused all the same. It is no failed guess, so it
 // is not counted.

@@ -170,7 +170,7 @@ func (s *Service) StepUp(ctx context.Context, p session.Principal, f Factor) (Si
 		}
 		if reason != "" {
 			answer = say
-			if err := s.countFactor(ctx, tx, a); err != nil {
+			if err := s.countFactor(ctx, tx, a, a.ID.String()); err != nil {
 				return err
 			}
 			return s.stepUpRefused(ctx, tx, p, sh, refusal{reason: reason})

@@ -44,6 +44,8 @@ func (d *decoder) check(c *Config) {
 	d.checkServer(c)
 	d.checkSession(c)
 	d.checkPassword(c)
+	d.checkPasskey(c)
+	d.checkAbuse(c)
 	d.checkTelemetry(c)
 	d.checkKeyring(c)
 	d.checkMail(c)

@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/secret"
 )
 
@@ -21,7 +23,9 @@ type Config struct {
 	SecondFactor SecondFactor
 	Session      Session
 	Password     Password
+	Passkey      Passkey
 	RateLimit    RateLimit
+	Abuse        Abuse
 	Mail         Mail
 	Audit        Audit
 	Events       Events
@@ -125,20 +129,67 @@ type Argon2 struct {
 	Parallelism uint8
 }
 
+// Passkey is how people sign in with what their devices keep for them.
+type Passkey struct {
+	Enabled bool
+	// RPID is the domain that passkeys belong to. There is one whenever they are enabled.
+	RPID           string
+	RelatedOrigins []string // other origins that may use the same passkeys
+	MaxPerAccount  int
+	CeremonyTTL    time.Duration // how long a person may take to answer their device
+	// RequireUserVerification refuses passkeys that ask for no finger, face or PIN, as second factors too.
+	RequireUserVerification bool
+	// BlockOnRegression refuses a passkey whose counter did not rise, besides reporting it.
+	BlockOnRegression bool
+	AllowedAAGUIDs    []uuid.UUID // models that may be registered; none: all
+}
+
 // RateLimit bounds how often something may be tried.
 type RateLimit struct {
-	General         Rate // requests per IP address (/64 for IPv6)
-	SignIn          Rate // sign-in attempts per IP address
-	SignUp          Rate // sign-ups per IP address
-	AccountFailures Rate // failed sign-ins per account, on all nodes together
-	SecondFactor    Rate // wrong second factors and step-ups per account, on all nodes together
-	MailPerAddress  Rate // mails that strangers can have sent to one address
+	General        Rate // requests per IP address (/64 for IPv6)
+	SignIn         Rate // sign-in attempts per IP address
+	SignInAccount  Rate // sign-in attempts per IP address and account together
+	SignUp         Rate // sign-ups per IP address
+	SecondFactor   Rate // wrong second factors and step-ups per account, on all nodes together
+	MailPerAddress Rate // mails that strangers can have sent to one address
 }
 
 // Rate is at most Count in any Per. A zero Count means no limit.
 type Rate struct {
 	Count int
 	Per   time.Duration
+}
+
+// Abuse is what becomes of an account's sign-in when too many attempts fail.
+type Abuse struct {
+	Backoff     Backoff
+	ProofOfWork ProofOfWork
+	HardLockout Rate    // so many failures in so long stop everything; zero: never
+	Captcha     Captcha // asked for in place of the proof of work
+}
+
+// Backoff slows attempts down.
+type Backoff struct {
+	After          Rate          // so many failures in so long change nothing; zero: nothing is ever slowed
+	First, Longest time.Duration // how far attempts are apart: doubled with every failure
+}
+
+// ProofOfWork is what a slowed attempt costs the client: 2^Difficulty hashes on average.
+type ProofOfWork struct {
+	Difficulty    int // 0: none is asked for
+	MaxDifficulty int // it rises by one whenever the failures have doubled, up to this
+	TTL           time.Duration
+}
+
+// Captcha is a provider of captchas. Without a Provider there is none.
+type Captcha struct {
+	Provider string // turnstile, hcaptcha
+	SiteKey  string
+	Secret   secret.Text
+	URL      string // where tokens are judged; empty: at the provider's own address
+	Hostname string // where the widget must have been shown; empty: wherever the provider allows
+	SendIP   bool
+	Timeout  time.Duration
 }
 
 // Mail is how messages leave.

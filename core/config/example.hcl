@@ -135,20 +135,82 @@ password {
   }
 }
 
+passkey {
+  # Whether people can add passkeys and sign in with them. Only where base_url has a name: browsers keep none for an address.
+  enabled = true
+
+  # The domain that passkeys belong to: the host of base_url, or a domain above it that other sites of yours share. Left out, it is
+  # the host. A change makes every passkey useless.
+  # rp_id = "example.com"
+
+  # Sites under other domains that may use the same passkeys, such as ["https://example.de"].
+  related_origins = []
+
+  # Passkeys of one account, and how long its owner may take to answer their device.
+  max_per_account = 20
+  ceremony_ttl    = "5m"
+
+  # Refuse those that ask for no finger, face or PIN even as a second factor. As the only factor, one always has to.
+  require_user_verification = false
+
+  # A counter that does not rise may mean that a passkey was copied. It is reported in any case; true refuses it too.
+  block_on_regression = false
+
+  # Register only these models, such as ["ee882879-721c-4913-9775-3dfcce97072a"]; none means all.
+  allowed_aaguids = []
+}
+
 rate_limit {
   # Per IP address (per /64 for IPv6): all requests, attempts to sign in, sign-ups.
   general = "1200/1m"
   sign_in = "30/1m"
   sign_up = "20/10m"
 
-  # Failed sign-ins of one account, counted on all nodes together.
-  account_failures = "5/15m"
+  # Attempts to sign in to one account from one IP address.
+  sign_in_account = "10/1m"
 
   # Wrong second factors of one account.
   second_factor = "5/15m"
 
   # Mails that strangers can have sent to one address.
   mail_per_address = "3/15m"
+}
+
+abuse {
+  # Failed sign-ins of one account, counted on all nodes together. Known browsers of the account are counted apart, so that
+  # strangers who guess don't stand in its owner's way.
+  backoff {
+    # So many failures in so long change nothing. After them every attempt needs a proof of work …
+    after = "5/15m"
+
+    # … and comes this long after the last failure. It doubles with every failure.
+    first   = "1s"
+    longest = "1m"
+  }
+
+  # What the client's browser computes: 2^difficulty hashes, about a second of a small computer's time. One more is twice as
+  # many; it rises whenever the failures have doubled. 0 asks for none.
+  proof_of_work {
+    difficulty     = 21
+    max_difficulty = 24
+
+    # How long the task may be solved.
+    ttl = "5m"
+  }
+
+  # So many failures in so long stop all attempts. The back-off lets strangers get nowhere near: this is for who turns it down.
+  hard_lockout = "50/15m"
+
+  # A captcha in place of the proof of work.
+  # captcha {
+  #   provider = "turnstile" # or "hcaptcha"
+  #   site_key = "0x4AAAAAAA"
+  #   secret   = env("SIGRA_CAPTCHA_SECRET")
+  #   hostname = "id.example.com" # solved there and nowhere else
+  #   url      = "https://captcha.internal/siteverify" # in place of the provider's own address
+  #   send_ip  = false # true: tell the provider people's addresses
+  #   timeout  = "5s"
+  # }
 }
 
 mail {

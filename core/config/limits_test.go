@@ -55,8 +55,16 @@ func TestLimits(t *testing.T) {
 		{"password.argon2.memory", `"19MiB"`, `"19455KiB"`, `"1GiB"`, `"1048577KiB"`},
 		{"password.argon2.time", `2`, `1`, `20`, `21`},
 		{"password.argon2.parallelism", `1`, `0`, `16`, `17`},
+		{"passkey.max_per_account", `1`, `0`, `100`, `101`},
+		{"passkey.ceremony_ttl", `"1m"`, `"59s"`, `"15m"`, `"901s"`},
 		{"rate_limit.sign_in", `"1/1s"`, `"0/1s"`, `"1000000/30d"`, `"1000001/30d"`},
-		{"rate_limit.account_failures", `"5/1s"`, `"5/999ms"`, `"5/30d"`, `"5/31d"`},
+		{"abuse.backoff.after", `"1/1s"`, `"0/1s"`, `"100/30d"`, `"101/30d"`},
+		{"abuse.backoff.first", `"100ms"`, `"99ms"`, `"1m"`, `"61s"`},
+		{"abuse.backoff.longest", `"1s"`, `"999ms"`, `"1h"`, `"3601s"`},
+		{"abuse.proof_of_work.difficulty", `10`, `9`, `24`, `25`},
+		{"abuse.proof_of_work.max_difficulty", `21`, `20`, `28`, `29`},
+		{"abuse.proof_of_work.ttl", `"1m"`, `"59s"`, `"1h"`, `"3601s"`},
+		{"abuse.hard_lockout", `"1/1s"`, `"0/1s"`, `"1000/30d"`, `"1001/30d"`},
 		{"audit.retention", `"24h"`, `"23h"`, `"36500d"`, `"36501d"`},
 		{"events.retention", `"1h"`, `"59m"`, `"3650d"`, `"3651d"`},
 		{"events.max_bytes", `"1KiB"`, `"1023B"`, `"1MiB"`, `"1025KiB"`},
@@ -80,7 +88,11 @@ func TestLimits(t *testing.T) {
 
 func TestParse_zeroMeansSomething(t *testing.T) {
 	t.Parallel()
-	c := valid(t, in("session.remember_me", `"0"`)+in("audit.retention", `"0"`)+in("rate_limit.general", `"0"`)+in("password.max_concurrent_hashes", `0`))
+	c := valid(t, in("session.remember_me", `"0"`)+in("audit.retention", `"0"`)+in("rate_limit.general", `"0"`)+in("password.max_concurrent_hashes", `0`)+
+		"abuse {\n hard_lockout = \"0\"\n backoff {\n after = \"0\"\n }\n proof_of_work {\n difficulty = 0\n }\n }\n")
+	if a := c.Abuse; a.HardLockout != (config.Rate{}) || a.Backoff.After != (config.Rate{}) || a.ProofOfWork.Difficulty != 0 {
+		t.Errorf("%+v", a)
+	}
 	if c.Session.RememberMe != 0 || c.Audit.Retention != 0 || c.RateLimit.General != (config.Rate{}) || c.Password.MaxConcurrentHashes != 0 {
 		t.Errorf("%+v", c)
 	}

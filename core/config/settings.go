@@ -30,7 +30,9 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("second_factor", func(b *block) { readSecondFactor(b, &c.SecondFactor) })
 	b.nested("session", func(b *block) { readSession(b, &c.Session) })
 	b.nested("password", func(b *block) { readPassword(b, &c.Password) })
+	b.nested("passkey", func(b *block) { readPasskey(b, &c.Passkey) })
 	b.nested("rate_limit", func(b *block) { readRateLimit(b, &c.RateLimit) })
+	b.nested("abuse", func(b *block) { readAbuse(b, &c.Abuse) })
 	b.nested("mail", func(b *block) { readMail(b, &c.Mail) })
 	b.nested("audit", func(b *block) { readAudit(b, &c.Audit) })
 	b.nested("events", func(b *block) { readEvents(b, &c.Events) })
@@ -174,8 +176,8 @@ func readPassword(b *block, p *Password) {
 func readRateLimit(b *block, r *RateLimit) {
 	b.rate("general", &r.General)
 	b.rate("sign_in", &r.SignIn)
+	b.rate("sign_in_account", &r.SignInAccount)
 	b.rate("sign_up", &r.SignUp)
-	b.rate("account_failures", &r.AccountFailures)
 	b.rate("second_factor", &r.SecondFactor)
 	b.rate("mail_per_address", &r.MailPerAddress)
 }

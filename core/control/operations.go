@@ -106,6 +106,16 @@ func (c *Client) EnableUser(ctx context.Context, id uuid.UUID) (httpapi.User, er
 	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/enable"), nil, nil)
 }
 
+// ResetFactors removes an account's second factors.
+func (c *Client) ResetFactors(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
+	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/reset-factors"), nil, nil)
+}
+
+// UnlockUser lifts the pauses that failures brought on an account.
+func (c *Client) UnlockUser(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
+	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/unlock"), nil, nil)
+}
+
 // DeleteUser deletes an account. There is no way back.
 func (c *Client) DeleteUser(ctx context.Context, id uuid.UUID) error {
 	_, err := call[none](ctx, c, http.MethodDelete, userPath(id, ""), nil, nil)

@@ -114,7 +114,9 @@ func (fixed) CreateUser(_ context.Context, _ audit.Ref, n auth.NewUser) (account
 func (fixed) ResetLink(context.Context, audit.Ref, uuid.UUID) (string, error) {
 	return "link-token", nil
 }
-func (fixed) Disable(context.Context, audit.Ref, uuid.UUID) error { return nil }
+func (fixed) ResetFactors(context.Context, audit.Ref, uuid.UUID) error { return nil }
+func (fixed) Unlock(context.Context, audit.Ref, uuid.UUID) error       { return nil }
+func (fixed) Disable(context.Context, audit.Ref, uuid.UUID) error      { return nil }
 func (fixed) Enable(context.Context, audit.Ref, uuid.UUID) error {
 	return fault.New(fault.Conflict, "account_active", "The account is active.")
 }

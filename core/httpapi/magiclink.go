@@ -24,7 +24,7 @@ type magicLinkInput struct {
 		Code     string `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
 		Remember bool   `json:"remember,omitempty" doc:"Keep the session when the browser is closed."`
 		Link     string `json:"link,omitempty" maxLength:"512" doc:"The flow of a login at another provider, to link it with this sign-in."`
-		handover
+		Handover
 	} `nameHint:"MagicLink"`
 }
 

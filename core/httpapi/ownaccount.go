@@ -106,7 +106,7 @@ type (
 	addPasskeyInput struct {
 		Body struct {
 			Name string `json:"name,omitempty" maxLength:"256" doc:"Its name. Without one it gets what is known of its maker."`
-			credential
+			PasskeyAnswer
 		} `nameHint:"NewPasskey"`
 	}
 	renamePasskeyInput struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/request"
 )
 
@@ -53,6 +54,7 @@ type Problem struct {
 	Field     string          `json:"field,omitempty" doc:"The input that was wrong, where exactly one was." example:"email"`
 	RequestID string          `json:"request_id,omitempty" doc:"Names this request in the server's log." example:"0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b11"`
 	Errors    []ProblemDetail `json:"errors,omitempty" doc:"Each thing that was wrong with the request."`
+	Challenge *Challenge      `json:"challenge,omitempty" doc:"With 429: what to solve for the next attempt to be judged sooner. Send the solution as proof."`
 
 	retryAfter time.Duration
 	allow      string
@@ -121,6 +123,10 @@ func problemOf(err error) *Problem {
 	}
 	if p.retryAfter == 0 && (f.Kind == fault.Unavailable || f.Kind == fault.RateLimited) {
 		p.retryAfter = time.Second
+	}
+	var d *ratelimit.Demand
+	if errors.As(err, &d) {
+		p.Challenge = challengeOf(d)
 	}
 	return p.named()
 }

@@ -44,16 +44,16 @@ func ceremonyOf(c passkey.Ceremony, err error) (*ceremonyOutput, error) {
 	return &ceremonyOutput{Body: Ceremony{Ceremony: c.Token, Options: c.Options}}, nil
 }
 
-// credential is what a browser answers to a ceremony.
-type credential struct {
+// PasskeyAnswer is what a browser answers to a ceremony.
+type PasskeyAnswer struct {
 	Ceremony   string          `json:"ceremony,omitempty" maxLength:"512" doc:"Of the ceremony that was begun."`
 	Credential json.RawMessage `json:"credential,omitempty" doc:"The PublicKeyCredential's toJSON() (WebAuthn Level 3)."`
 }
 
-// factorBody is what is shown, in the body of a second factor and of a step-up.
-type factorBody struct {
+// FactorShown is what is shown, in the body of a second factor and of a step-up.
+type FactorShown struct {
 	Code string `json:"code,omitempty" maxLength:"64" doc:"The code of the authenticator app, a recovery code, or the mailed code."`
-	credential
+	PasskeyAnswer
 }
 
 type secondFactorInput struct {
@@ -62,8 +62,8 @@ type secondFactorInput struct {
 		Method      string `json:"method" enum:"totp,passkey,recovery_code" doc:"What is shown."`
 		TrustDevice bool   `json:"trust_device,omitempty" doc:"Ask no second factor on this device for 30 days."`
 		Name        string `json:"name,omitempty" maxLength:"256" doc:"Of the passkey, where one is added."`
-		factorBody
-		handover
+		FactorShown
+		Handover
 	} `nameHint:"SecondFactor"`
 }
 
@@ -73,7 +73,7 @@ type stepUpInput struct {
 		Password      string   `json:"password,omitempty" maxLength:"4096" doc:"The account's password."`
 		Flow          string   `json:"flow,omitempty" maxLength:"512" doc:"With the mailed code: what POST /v1/step-up/mail answered."`
 		TokenDelivery Delivery `json:"token_delivery,omitempty" enum:"cookie,body" doc:"How to hand over the session's new token. Without it, the way the old one came."`
-		factorBody
+		FactorShown
 	} `nameHint:"StepUp"`
 }
 
@@ -108,8 +108,8 @@ type passkeySignInInput struct {
 	Body struct {
 		Remember bool   `json:"remember,omitempty" doc:"Keep the session when the browser is closed."`
 		Link     string `json:"link,omitempty" maxLength:"512" doc:"The flow of a login at another provider, to link it with this sign-in."`
-		credential
-		handover
+		PasskeyAnswer
+		Handover
 	} `nameHint:"PasskeySignIn"`
 }
 
@@ -181,7 +181,7 @@ func (a *API) mountSecondFactor() {
 	})
 }
 
-func (f factorBody) factor(method string) auth.Factor {
+func (f FactorShown) factor(method string) auth.Factor {
 	return auth.Factor{Method: method, Code: f.Code, Ceremony: f.Ceremony, Credential: f.Credential}
 }
 

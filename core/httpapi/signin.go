@@ -53,14 +53,14 @@ type signedInOutput struct {
 	Body   SignedIn
 }
 
-// handover is how a client wants a session's token, in the body of every way to sign in.
-type handover struct {
+// Handover is how a client wants a session's token, in the body of every way to sign in.
+type Handover struct {
 	TokenDelivery Delivery `json:"token_delivery,omitempty" enum:"cookie,body" default:"cookie" doc:"How to hand over the session's token: as the __Host-sigra_session cookie, or in the answer for use as a bearer token."`
 	Device        string   `json:"device,omitempty" maxLength:"512" doc:"What an earlier sign-in from this client answered as device. Browsers send a cookie instead."`
 }
 
 // device is what tells this client from others.
-func (h handover) device(r *http.Request) string {
+func (h Handover) device(r *http.Request) string {
 	if h.Device != "" {
 		return h.Device
 	}
@@ -86,7 +86,7 @@ type registerInput struct {
 	Body struct {
 		Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The address to sign up." example:"ada@example.com"`
 		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be. Taken as it is, without trimming." example:"correct horse battery staple"`
-		handover
+		Handover
 	} `nameHint:"Registration"`
 }
 
@@ -98,7 +98,7 @@ type confirmInput struct {
 		Flow     string `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/register answered."`
 		Code     string `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
 		Password string `json:"password,omitempty" maxLength:"4096" doc:"The password chosen at sign-up, for a link opened where the flow is not known."`
-		handover
+		Handover
 	} `nameHint:"Confirmation"`
 }
 
@@ -108,7 +108,8 @@ type loginInput struct {
 		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The account's password." example:"correct horse battery staple"`
 		Remember bool   `json:"remember,omitempty" doc:"Keep the session when the browser is closed."`
 		Link     string `json:"link,omitempty" maxLength:"512" doc:"The flow of a login at another provider, to link it with this sign-in."`
-		handover
+		Proof    *Proof `json:"proof,omitempty" doc:"The solution of the challenge that an earlier attempt was answered with."`
+		Handover
 	} `nameHint:"Credentials"`
 }
 
@@ -118,7 +119,7 @@ type setPasswordInput struct {
 		Flow     string `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/password/reset answered. Needs the code."`
 		Code     string `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
 		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be."`
-		handover
+		Handover
 	} `nameHint:"NewPassword"`
 }
 
@@ -203,7 +204,7 @@ func (a *API) confirm(ctx context.Context, who asker, in *confirmInput) (*signed
 }
 
 func (a *API) login(ctx context.Context, who asker, in *loginInput) (*signedInOutput, error) {
-	signed, err := a.cfg.Auth.SignIn(ctx, auth.Credentials{Email: in.Body.Email, Password: in.Body.Password, Remember: in.Body.Remember, Device: in.Body.device(who.r), Link: in.Body.Link})
+	signed, err := a.cfg.Auth.SignIn(ctx, auth.Credentials{Email: in.Body.Email, Password: in.Body.Password, Remember: in.Body.Remember, Device: in.Body.device(who.r), Link: in.Body.Link, Proof: in.Body.Proof.proof()})
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,8 @@ type Users interface {
 	Disable(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	Enable(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	Delete(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
+	ResetFactors(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
+	Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 }
 
 // Accounts reads accounts; *account.Store is one.
@@ -42,6 +44,7 @@ type User struct {
 	Email         string         `json:"email,omitempty" doc:"The address; empty once deleted." example:"ada@example.com"`
 	Status        account.Status `json:"status" enum:"unconfirmed,active,disabled,deleted" doc:"What the account may do."`
 	Administrator bool           `json:"administrator" doc:"May administer this server."`
+	SecondFactor  bool           `json:"second_factor" doc:"A second factor is asked for after every first one."`
 	ConfirmedAt   time.Time      `json:"confirmed_at,omitzero" doc:"When the address was confirmed."`
 	LastSignInAt  time.Time      `json:"last_sign_in_at,omitzero" doc:"The last sign-in."`
 	CreatedAt     time.Time      `json:"created_at" doc:"When the account was made."`
@@ -50,7 +53,7 @@ type User struct {
 }
 
 func userOf(a account.Account) User {
-	return User{ID: a.ID, Email: a.Email, Status: a.Status, Administrator: a.Administrator, ConfirmedAt: a.ConfirmedAt,
+	return User{ID: a.ID, Email: a.Email, Status: a.Status, Administrator: a.Administrator, SecondFactor: a.SecondFactor, ConfirmedAt: a.ConfirmedAt,
 		LastSignInAt: a.LastSignInAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, DeletedAt: a.DeletedAt}
 }
 
@@ -149,6 +152,22 @@ func (a *API) mountUsers() {
 		summary: "Enable an account", description: "Sign-in works again.", ok: "The account as it is now.", problems: state,
 	}, a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
 		return a.cfg.Users.Enable(ctx, actor, id)
+	}))
+	register(a, operation{
+		method: http.MethodPost, path: "/v1/admin/users/{user_id}/reset-factors", id: "reset-factors", tag: "users", off: fixed, access: admin,
+		summary:     "Remove an account's second factors",
+		description: "For somebody who has lost them and whom you know: authenticator app, passkeys and recovery codes go, sessions and trusted browsers end, the person is told by mail. The password stays.",
+		ok:          "The account as it is now.", problems: state,
+	}, a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
+		return a.cfg.Users.ResetFactors(ctx, actor, id)
+	}))
+	register(a, operation{
+		method: http.MethodPost, path: "/v1/admin/users/{user_id}/unlock", id: "unlock-user", tag: "users", off: fixed, access: admin,
+		summary:     "Lift the pauses that failures brought on an account",
+		description: "Wrong passwords and second factors are forgotten; attempts may begin anew.",
+		ok:          "The account as it is now.", problems: state,
+	}, a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
+		return a.cfg.Users.Unlock(ctx, actor, id)
 	}))
 	register(a, operation{
 		method: http.MethodPost, path: "/v1/admin/users/{user_id}/reset-link", id: "create-reset-link", tag: "users", off: fixed, access: admin, status: http.StatusCreated,

@@ -15,9 +15,9 @@ const (
 	maxBody    = 1 << 20
 )
 
-// check refuses what could become another header, another recipient or no mail at all. It stands here, before the queue,
+// Check refuses what could become another header, another recipient or no mail at all. It stands here, before the queue,
 // so that no mailer has to be trusted with it (ASVS 5.0 1.3.11).
-func (m Message) check() error {
+func (m Message) Check() error {
 	if err := checkAddress(m.To); err != nil {
 		return err
 	}
@@ -29,6 +29,8 @@ func (m Message) check() error {
 		return fault.New(fault.Invalid, "invalid_purpose", "A mail needs a purpose.").At("purpose")
 	case len(m.Subject) > maxSubject || !line(m.Subject):
 		return fault.New(fault.Invalid, "invalid_subject", "The subject has a line break, a control character or is too long.").At("subject")
+	case len(m.Language) > 35 || strings.ContainsFunc(m.Language, func(r rune) bool { return r != '-' && (r > 'z' || !unicode.IsLetter(r) && !unicode.IsDigit(r)) }):
+		return fault.New(fault.Invalid, "invalid_language", "The language is no BCP 47 tag.").At("language")
 	case m.Text == "":
 		return fault.New(fault.Invalid, "invalid_body", "A mail needs a text.").At("text")
 	case len(m.Text) > maxBody || len(m.HTML) > maxBody:

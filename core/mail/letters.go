@@ -66,7 +66,7 @@ func (l *Letters) try(d Letter) error {
 		return err
 	}
 	m.From = Address{Address: "somebody@example.org"}
-	if err := m.check(); err != nil {
+	if err := m.Check(); err != nil {
 		return fmt.Errorf("mail %s: %w", d.Purpose, err)
 	}
 	for _, part := range []struct{ name, body string }{{".txt", m.Text}, {".html", m.HTML}} {

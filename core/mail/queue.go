@@ -140,7 +140,7 @@ func (q *Queue) enqueue(ctx context.Context, tx *store.Tx, m Message, decoy bool
 	if m.Deadline.IsZero() {
 		m.Deadline = now.Add(DefaultTTL)
 	}
-	if err := m.check(); err != nil {
+	if err := m.Check(); err != nil {
 		return uuid.Nil, err
 	}
 	plain, err := json.Marshal(m)

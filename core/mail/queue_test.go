@@ -354,7 +354,8 @@ func TestEnqueue_refusesWhatCouldInject(t *testing.T) {
 			"newline in the name": func(m *mail.Message) { m.To.Name = "Ada\nBcc: eve@example.org" }, "newline in the subject": func(m *mail.Message) { m.Subject = "Hi\r\nBcc: eve@example.org" },
 			"line separator": func(m *mail.Message) { m.Subject = "Hi\u2028there" }, "NUL in the subject": func(m *mail.Message) { m.Subject = "a\x00b" }, "long subject": func(m *mail.Message) { m.Subject = strings.Repeat("x", 999) },
 			"bad UTF-8": func(m *mail.Message) { m.Subject = "\xff" }, "bad UTF-8 body": func(m *mail.Message) { m.HTML = "\xff" }, "no text": func(m *mail.Message) { m.Text = "" }, "huge": func(m *mail.Message) { m.Text = strings.Repeat("x", 1<<20+1) },
-			"newline in the sender": func(m *mail.Message) { m.From.Address = "x@example.org\n" }, "no purpose": func(m *mail.Message) { m.Purpose = "" }, "escape in purpose": func(m *mail.Message) { m.Purpose = "a\x1b[31m" },
+			"newline in the language": func(m *mail.Message) { m.Language = "de\r\nBcc: eve@example.org" },
+			"newline in the sender":   func(m *mail.Message) { m.From.Address = "x@example.org\n" }, "no purpose": func(m *mail.Message) { m.Purpose = "" }, "escape in purpose": func(m *mail.Message) { m.Purpose = "a\x1b[31m" },
 		} {
 			m := letter()
 			change(&m)

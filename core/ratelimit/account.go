@@ -12,7 +12,7 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Migrations makes the table ratelimit_bucket.
+// Migrations makes the tables of this package.
 //
 //go:embed migrations
 var Migrations embed.FS
@@ -101,7 +101,7 @@ func (a *Account) Reset(ctx context.Context, tx *store.Tx, key string) error {
 	return a.Check(ctx, tx, key)
 }
 
-// Clear forgets the failures in any case: somebody who may has said so.
+// Clear forgets the failures of a key in any case, because an administrator says so.
 func (a *Account) Clear(ctx context.Context, tx *store.Tx, key string) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM ratelimit_bucket WHERE key = $1`, a.hash(key)); err != nil {
 		return fmt.Errorf("forget failures: %w", err)
@@ -114,13 +114,19 @@ func (a *Account) Clear(ctx context.Context, tx *store.Tx, key string) error {
 // a little beyond the capacity for the other, and is full all the same.
 func (a *Account) stale(now int64) int64 { return now + 2*a.quota.capacity().Microseconds() }
 
-// Prune drops what has leaked out, a thousand rows at most in a transaction, and returns how many there were.
+// Prune drops what has leaked out and returns how many there were.
 func (a *Account) Prune(ctx context.Context, db *store.DB) (int64, error) {
+	return prune(ctx, db, `DELETE FROM ratelimit_bucket WHERE key IN (SELECT key FROM ratelimit_bucket WHERE empty_at <= $1 LIMIT 1000) AND empty_at <= $1`,
+		a.now().UnixMicro())
+}
+
+// prune runs a statement that deletes a thousand rows at most until there are none left, each time in a transaction of its own.
+func prune(ctx context.Context, db *store.DB, text string, now int64) (int64, error) {
 	var total int64
 	for {
 		var n int64
 		err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			n, err = tx.Exec(ctx, `DELETE FROM ratelimit_bucket WHERE key IN (SELECT key FROM ratelimit_bucket WHERE empty_at <= $1 LIMIT 1000) AND empty_at <= $1`, a.now().UnixMicro())
+			n, err = tx.Exec(ctx, text, now)
 			return err
 		})
 		total += n

@@ -97,6 +97,13 @@ func TestAccount_failuresAndTime(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		retryAfter(t, attempt(db, a, "x@example.org", false))
+		if err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return a.Clear(ctx, tx, "x@example.org") }); err != nil {
+			t.Fatal(err)
+		}
+		if err := attempt(db, a, "x@example.org", false); err != nil {
+			t.Fatal("an administrator cleared it:", err)
+		}
 	})
 }
 

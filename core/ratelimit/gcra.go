@@ -32,7 +32,9 @@ func (q Quota) capacity() time.Duration { return q.step() * time.Duration(q.Coun
 type Decision struct {
 	Allowed    bool
 	Limit      int           // what may come at once; 0: no limit
+	Window     time.Duration // in which that many may come in the long run
 	Remaining  int           // what may still come at once
+	Next       time.Duration // until Remaining is one more; zero when it is Limit
 	Reset      time.Duration // until the bucket is empty and Remaining is Limit again
 	RetryAfter time.Duration // until the next attempt is allowed; zero when this one was
 }
@@ -42,7 +44,7 @@ type Decision struct {
 func (q Quota) decide(backlog time.Duration) (Decision, time.Duration) {
 	step, capacity := q.step(), q.capacity()
 	backlog = max(backlog, 0)
-	d := Decision{Limit: q.Count, Allowed: backlog+step <= capacity}
+	d := Decision{Limit: q.Count, Window: q.Per, Allowed: backlog+step <= capacity}
 	if d.Allowed {
 		backlog += step
 	} else {
@@ -51,5 +53,16 @@ func (q Quota) decide(backlog time.Duration) (Decision, time.Duration) {
 	// A backlog beyond the capacity is of a larger quota before, or of a clock that was set back.
 	d.Remaining = max(0, int((capacity-backlog)/step))
 	d.Reset = backlog
+	if d.Remaining < q.Count {
+		d.Next = backlog - capacity + step*time.Duration(d.Remaining+1)
+	}
 	return d, backlog
+}
+
+// Err is the fault of a refused attempt; nil when it was allowed.
+func (d Decision) Err() error {
+	if d.Allowed {
+		return nil
+	}
+	return limited(d)
 }

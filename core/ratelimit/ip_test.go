@@ -38,12 +38,12 @@ func TestIP_burstThenSteady(t *testing.T) {
 		l := newIP(t, ratelimit.IPConfig{Quota: ratelimit.Quota{Count: 5, Per: 10 * time.Second}})
 		a, b := v4(1), v4(2)
 		for i := range 5 {
-			want := ratelimit.Decision{Allowed: true, Limit: 5, Remaining: 4 - i, Reset: time.Duration(i+1) * 2 * time.Second}
+			want := ratelimit.Decision{Allowed: true, Limit: 5, Window: 10 * time.Second, Remaining: 4 - i, Next: 2 * time.Second, Reset: time.Duration(i+1) * 2 * time.Second}
 			if d := l.Allow(a); d != want {
 				t.Fatalf("attempt %d: %+v, want %+v", i, d, want)
 			}
 		}
-		want := ratelimit.Decision{Limit: 5, Reset: 10 * time.Second, RetryAfter: 2 * time.Second}
+		want := ratelimit.Decision{Limit: 5, Window: 10 * time.Second, Next: 2 * time.Second, Reset: 10 * time.Second, RetryAfter: 2 * time.Second}
 		for range 3 { // being refused costs nothing more
 			if d := l.Allow(a); d != want {
 				t.Fatalf("%+v, want %+v", d, want)
@@ -56,7 +56,7 @@ func TestIP_burstThenSteady(t *testing.T) {
 		if l.Allow(a).Allowed {
 			t.Fatal("allowed a nanosecond before its time")
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if d := l.Allow(a); !d.Allowed || d.Remaining != 0 {
 			t.Fatalf("not allowed when promised: %+v", d)
 		}
@@ -149,6 +149,9 @@ func TestIP_equalsALeakyBucket(t *testing.T) {
 					t.Fatalf("remaining %d, model has %f left", d.Remaining, left)
 				}
 				if d.Allowed != (d.RetryAfter == 0) || d.RetryAfter < 0 || d.Reset < 0 || d.Reset > q.Per {
+					t.Fatalf("%+v", d)
+				}
+				if d.Next <= 0 || !d.Allowed && d.Next != d.RetryAfter {
 					t.Fatalf("%+v", d)
 				}
 				if !d.Allowed { // what it promises is kept, to the nanosecond

@@ -3,10 +3,10 @@ package server
 import (
 	"encoding/json"
 	"io"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/request"
@@ -14,8 +14,13 @@ import (
 
 // Fail answers an error, as a page to a browser and as a problem document to a program.
 func (s *Server) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	if f := fault.From(err); f.RetryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(f.RetryAfter.Seconds()))))
+	f := fault.From(err)
+	wait := f.RetryAfter
+	if wait <= 0 && (f.Kind == fault.RateLimited || f.Kind == fault.Unavailable) {
+		wait = time.Second // no refusal for the time being is without it (RFC 6585 §4, RFC 9110 §15.6.4)
+	}
+	if wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(wholeSeconds(wait)))
 	}
 	switch {
 	case s.cfg.Page != nil && wantsPage(r):

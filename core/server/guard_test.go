@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -157,8 +159,18 @@ func TestRateLimit(t *testing.T) {
 		if res.StatusCode != want || res.Header.Get("RateLimit-Limit") != "2" {
 			t.Errorf("sign-in %d: %d, %v", i, res.StatusCode, res.Header)
 		}
-		if want == 429 && (res.Header.Get("Retry-After") == "" || res.Header.Get("Retry-After") == "0") {
+		if want == 429 && res.Header.Get("Retry-After") != "1800" {
 			t.Errorf("no Retry-After: %v", res.Header)
+		}
+		// One of the fifty comes back in 72 seconds, one of the two in half an hour.
+		for name, want := range map[string]string{
+			"RateLimit-Policy":    `"general";q=50;w=3600, "sign_in";q=2;w=3600`,
+			"RateLimit":           fmt.Sprintf(`"general";r=%d;t=72, "sign_in";r=%d;t=1800`, 49-i, max(1-i, 0)),
+			"RateLimit-Remaining": strconv.Itoa(max(1-i, 0)),
+		} {
+			if got := res.Header.Get(name); got != want {
+				t.Errorf("sign-in %d: %s: %s, want %s", i, name, got, want)
+			}
 		}
 	}
 	other := newRequest("POST", "/login")
@@ -166,12 +178,32 @@ func TestRateLimit(t *testing.T) {
 	if res := do(s, other); res.StatusCode != 200 {
 		t.Errorf("somebody else was limited too: %d", res.StatusCode)
 	}
-	if res := do(s, newRequest("GET", "/login")); res.StatusCode != 200 {
-		t.Errorf("looking at the page was limited: %d", res.StatusCode)
+	if res := do(s, newRequest("GET", "/login")); res.StatusCode != 200 || res.Header.Get("RateLimit-Policy") != `"general";q=50;w=3600` {
+		t.Errorf("looking at the page was limited: %d %v", res.StatusCode, res.Header)
 	}
 	for range 200 {
 		if res := do(s, newRequest("GET", "/healthz")); res.StatusCode != 200 {
 			t.Fatalf("a probe was limited: %d", res.StatusCode)
+		}
+	}
+}
+
+// Whoever is refused for the time being is told until when, also where nobody knows.
+func TestFail_alwaysSaysWhen(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{fault.New(fault.Unavailable, "x", "X."), "1"},
+		{fault.New(fault.RateLimited, "x", "X."), "1"},
+		{fault.New(fault.RateLimited, "x", "X.").After(1500 * time.Millisecond), "2"},
+		{fault.New(fault.Conflict, "x", "X."), ""},
+	} {
+		var s *server.Server
+		s = setup(t, server.Config{}, map[string]http.HandlerFunc{"/x": func(w http.ResponseWriter, r *http.Request) { s.Fail(w, r, c.err) }})
+		if got := do(s, newRequest("GET", "/x")).Header.Get("Retry-After"); got != c.want {
+			t.Errorf("%v: Retry-After %q, want %q", c.err, got, c.want)
 		}
 	}
 }

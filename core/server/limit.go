@@ -46,23 +46,22 @@ func (s *Server) limit(next http.Handler) http.Handler {
 		ip := request.From(r.Context()).IP
 		name, limiter := "general", s.cfg.Limits.General
 		allowed, d := take(limiter, ip)
+		var q quotas
+		q.add(name, d)
 		if allowed {
 			key := r.Method + " " + r.URL.Path
 			switch {
 			case guessed[key] && s.cfg.Limits.SignIn != nil:
 				name = "sign_in"
 				allowed, d = take(s.cfg.Limits.SignIn, ip)
+				q.add(name, d)
 			case signUps[key] && s.cfg.Limits.SignUp != nil:
 				name = "sign_up"
 				allowed, d = take(s.cfg.Limits.SignUp, ip)
+				q.add(name, d)
 			}
 		}
-		if d.Limit > 0 { // draft-ietf-httpapi-ratelimit-headers-03
-			h := w.Header()
-			h.Set("RateLimit-Limit", strconv.Itoa(d.Limit))
-			h.Set("RateLimit-Remaining", strconv.Itoa(max(d.Remaining, 0)))
-			h.Set("RateLimit-Reset", seconds(d.Reset))
-		}
+		q.write(w.Header(), d)
 		if !allowed {
 			s.metrics.limited.WithLabelValues(name).Inc()
 			s.Fail(w, r, fault.New(fault.RateLimited, "rate_limited",
@@ -73,6 +72,40 @@ func (s *Server) limit(next http.Handler) http.Handler {
 	})
 }
 
+// quotas are the limits that a request has passed, as draft-ietf-httpapi-ratelimit-headers-11 writes them: what is allowed (§3)
+// and what is left (§4).
+type quotas struct{ policy, left []byte }
+
+func (q *quotas) add(name string, d ratelimit.Decision) {
+	if d.Limit == 0 {
+		return
+	}
+	item := func(b []byte, param string, n int, time string, sec int) []byte {
+		if len(b) > 0 {
+			b = append(b, ", "...)
+		}
+		b = append(append(append(b, '"'), name...), '"')
+		b = strconv.AppendInt(append(b, param...), int64(n), 10)
+		return strconv.AppendInt(append(b, time...), int64(sec), 10)
+	}
+	q.policy = item(q.policy, ";q=", d.Limit, ";w=", max(wholeSeconds(d.Window), 1))
+	// Within that time no more than what is left: then there is one more. Retry-After ends no earlier (§6).
+	q.left = item(q.left, ";r=", d.Remaining, ";t=", wholeSeconds(d.Next))
+}
+
+// write sets the fields. The three that are known from -03 tell of the narrowest limit, for clients that read no newer ones.
+func (q *quotas) write(h http.Header, narrowest ratelimit.Decision) {
+	if len(q.policy) > 0 {
+		h.Set("RateLimit-Policy", string(q.policy))
+		h.Set("RateLimit", string(q.left))
+	}
+	if narrowest.Limit > 0 {
+		h.Set("RateLimit-Limit", strconv.Itoa(narrowest.Limit))
+		h.Set("RateLimit-Remaining", strconv.Itoa(max(narrowest.Remaining, 0)))
+		h.Set("RateLimit-Reset", strconv.Itoa(wholeSeconds(narrowest.Reset)))
+	}
+}
+
 func take(l Limiter, ip netip.Addr) (bool, ratelimit.Decision) {
 	if l == nil {
 		return true, ratelimit.Decision{}
@@ -81,4 +114,4 @@ func take(l Limiter, ip netip.Addr) (bool, ratelimit.Decision) {
 	return d.Allowed, d
 }
 
-func seconds(d time.Duration) string { return strconv.Itoa(int(math.Ceil(max(d, 0).Seconds()))) }
+func wholeSeconds(d time.Duration) int { return int(math.Ceil(max(d, 0).Seconds())) }

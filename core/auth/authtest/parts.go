@@ -35,14 +35,15 @@ func Sources() []store.Source {
 
 // Options say what is not as usual. The zero value is good for most tests.
 type Options struct {
-	Settings  auth.Settings    // BaseURL empty: https://auth.example.test
-	Now       func() time.Time // nil: the clock
-	Root      keyring.Secret   // zero: a new one
-	Password  password.Config  // without costs: the cheapest there are
-	Failures  ratelimit.Quota  // zero: 5 in 15 min
-	Factors   ratelimit.Quota  // zero: 5 in 15 min
-	Mails     ratelimit.Quota  // zero: no limit
-	Passkeys  passkey.Settings // RPID empty: from BaseURL
+	Settings  auth.Settings      // BaseURL empty: https://auth.example.test
+	Now       func() time.Time   // nil: the clock
+	Root      keyring.Secret     // zero: a new one
+	Password  password.Config    // without costs: the cheapest there are
+	Failures  ratelimit.Quota    // after which nothing is judged; zero: 5 in 15 min
+	Backoff   *ratelimit.Backoff // instead of Failures
+	Factors   ratelimit.Quota    // zero: 5 in 15 min
+	Mails     ratelimit.Quota    // zero: no limit
+	Passkeys  passkey.Settings   // RPID empty: from BaseURL
 	Providers []config.Provider
 }
 
@@ -142,10 +143,14 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 		check(err)
 		return l
 	}
+	if o.Backoff == nil {
+		o.Backoff, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", Hard: o.Failures, Now: o.Now})
+		check(err)
+	}
 	p.Service, err = auth.New(auth.Config{
 		DB: db, Accounts: p.Accounts, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes, Passkeys: p.Passkeys,
 		Devices: p.Devices, Logins: p.Logins, Audit: p.Audit, Mail: p.Queue, Gates: p.Gates,
-		Failures: limit("sign_in", o.Failures), Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails),
+		Failures: o.Backoff, Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails),
 		Settings: o.Settings, Now: o.Now,
 	})
 	check(err)
