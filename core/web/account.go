@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -58,14 +57,11 @@ func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal,
 // is the page to come back to.
 func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
 	if needsProof(err) {
-		see(w, stepUpAt(back))
+		see(w, p.stepUpPath(back, demand{}))
 		return
 	}
 	p.Error(w, r, err)
 }
-
-// stepUpAt is the page that asks for a fresh proof.
-func stepUpAt(back string) string { return "/step-up?" + url.Values{"return_to": {back}}.Encode() }
 
 // needsProof tells whether somebody only has to show anew who they are.
 func needsProof(err error) bool {

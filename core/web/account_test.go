@@ -193,7 +193,8 @@ func TestAccount_asksForProof(t *testing.T) {
 			b.postJSON(path, `{}`).shows(t, 403, "step_up_required", "Please confirm that it is you first.", to("/account/passkeys/new"))
 		}
 		e.browser(t).postJSON("/account/passkeys/options", `{}`).shows(t, 401, "unauthenticated", "/login?return_to=")
-		b.post("/login", "email", alice, "password", first)
+		b.get(to("/account/email")).shows(t, 200, "Confirm that it is you", `value="/account/email"`)
+		b.post("/step-up", "method", "password", "password", first, "return_to", "/account/email").sends(t, "/account/email")
 		b.get("/account/email").shows(t, 200, alice, "New e-mail address")
 		b.get("/account/authenticator").shows(t, 200, "QR code") // it still waits
 	})
@@ -378,7 +379,9 @@ func TestAccountAuthenticator(t *testing.T) {
 		b.get("/account/authenticator").shows(t, 200, "The app is set up.", "Remove the app")
 		b.post("/account/authenticator/begin").sends(t, "/step-up?return_to=%2Faccount%2Fauthenticator") // this session has shown one factor only
 
-		in := e.secondFactor(t, alice, again, c)
+		c.pass(time.Minute) // a code is good once
+		b.post("/step-up", "method", "totp", "code", codeAt(t, again, c.now()), "return_to", "/account/authenticator/remove").sends(t, "/account/authenticator/remove")
+		in := b
 		in.get("/account/authenticator/remove").shows(t, 200, "Remove the authenticator app?", "your only second factor", `class="danger"`)
 		in.post("/account/authenticator/remove").sends(t, "/account/authenticator?notice=authenticator-removed")
 		in.get("/account/authenticator?notice=authenticator-removed").shows(t, 200, "The authenticator app is removed.", "Set up")
@@ -566,7 +569,7 @@ func TestAccountPasskeys_refusals(t *testing.T) {
 		token := p.find(t, `"token":"([^"]+)"`)
 		b.postJSON("/account/passkeys/options?conditional", `{}`).shows(t, 200, `"mediation":"conditional"`)
 		b.postJSON("/account/passkeys/finish", `{"token":"`+token+`","credential":{}}`).shows(t, 401, "This passkey could not be verified.")
-		for _, body := range []string{"", `{"token":5}`, `[`} {
+		for _, body := range []string{"", "{}{}", `{"token":5}`, `[`} {
 			b.postJSON("/account/passkeys/finish", body).shows(t, 422, "malformed_request")
 		}
 		b.postJSON("/account/passkeys/finish", `{"token":"`+strings.Repeat("x", 70<<10)+`"}`).shows(t, 413)

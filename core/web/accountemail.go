@@ -186,7 +186,9 @@ func (p *Pages) emailUndone(w http.ResponseWriter, r *http.Request) { p.emailDon
 func (p *Pages) emailDone(w http.ResponseWriter, r *http.Request, what string) {
 	v := p.view(r, "page.account.email."+what+".title")
 	l := v.L.Language
-	p.ask(w, r, http.StatusOK, v, nil, asking{
-		Lead: l.Text("page.account.email." + what + ".lead"), Mailed: what == "undone", Choices: []Link{{Title: l.Text("page.account.email.sign_in"), Path: "/login"}},
-	})
+	body := asking{Lead: l.Text("page.account.email." + what + ".lead")}
+	if body.Mailed = what == "undone"; !body.Mailed {
+		body.Choices = []Link{{Title: l.Text("page.account.email.sign_in"), Path: "/login"}}
+	}
+	p.ask(w, r, http.StatusOK, v, nil, body)
 }

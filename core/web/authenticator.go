@@ -196,6 +196,14 @@ func (p *Pages) lastOne(w http.ResponseWriter, r *http.Request, who session.Prin
 	default:
 		return false
 	}
+	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	if err != nil {
+		p.Error(w, r, err)
+		return true
+	}
+	if !own.PasskeysOn {
+		choices = choices[:1]
+	}
 	v := p.ownView(r, who, key+"title")
 	l := v.L.Language
 	for i, c := range choices {

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -49,7 +48,7 @@ func readAnswer(w http.ResponseWriter, r *http.Request) (answered, error) {
 	if err != nil {
 		return a, errNotJSON.Because(err)
 	}
-	if err := json.NewDecoder(bytes.NewReader(b)).Decode(&a); err != nil {
+	if err := json.Unmarshal(b, &a); err != nil {
 		return a, errNotJSON.Because(err)
 	}
 	return a, nil

@@ -124,8 +124,12 @@ func (p *Pages) showUnlink(w http.ResponseWriter, r *http.Request) {
 	l := v.L.Language
 	back := Link{Title: l.Text("page.account.logins.title"), Path: "/account/logins"}
 	f := &form{Action: "/account/logins/" + login.ID + "/unlink", Submit: l.Text("page.account.logins.unlink.submit"), Danger: true}
+	lead := l.Text("page.account.logins.unlink.lead", "provider", login.Provider)
+	if login.Account != "" {
+		lead = l.Text("page.account.logins.unlink.lead_named", "provider", login.Provider, "account", login.Account)
+	}
 	p.ask(w, r, http.StatusOK, v, f, asking{
-		Back: back, Lead: l.Text("page.account.logins.unlink.lead", "provider", login.Provider), Aside2: Link{Title: l.Text("page.account.cancel"), Path: back.Path},
+		Back: back, Lead: lead, Aside2: Link{Title: l.Text("page.account.cancel"), Path: back.Path},
 	})
 }
 
