@@ -80,6 +80,9 @@ func shots(t *testing.T, name string) step {
 			if wide {
 				t.Errorf("%s at %s is wider than the screen", name, l.name)
 			}
+			if err := accessible(ctx, t, tab, name+" at "+l.name); err != nil {
+				return err
+			}
 			if dir == "" {
 				continue
 			}
