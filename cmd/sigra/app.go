@@ -136,7 +136,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
 		Gates:    a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail,
-		Keyring: a.keys, Leases: a.leases, Pages: pages, PagePolicy: pages.Policy(),
+		Keyring: a.keys, Leases: a.leases, Pages: pages, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }
 

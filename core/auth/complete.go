@@ -34,6 +34,7 @@ type proof struct {
 	amr        []string
 	twoFactors bool   // the method is two factors in one: a passkey that verified its user
 	device     string // the browser's device cookie
+	federated  string // the handle of a plugin's provider, see RevokeFederated
 	link       string // the flow of a login elsewhere that waits to be linked (federated.go)
 	persistent bool
 	meta       map[string]any // more metadata of auth.login.success
@@ -95,7 +96,7 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 			out, err = s.suspend(ctx, tx, a, p, n)
 			return err
 		}
-		g := session.Grant{Account: a, AAL: session.AAL1, AMR: p.amr, Persistent: p.persistent}
+		g := session.Grant{Account: a, AAL: session.AAL1, AMR: p.amr, Persistent: p.persistent, Federated: p.federated}
 		if p.twoFactors {
 			g.AAL = session.AAL2
 		}

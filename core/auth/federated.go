@@ -43,9 +43,21 @@ type Federated struct {
 	Confirm  *Requested   // set: no session; the address gets a mail to confirm it, see Confirm
 }
 
+// vouch is a provider's word on who somebody is.
+type vouch struct {
+	federation.Claims
+	signUp bool      // it may make an account
+	userID uuid.UUID // of who vouches and knows the account; the nil id: the claims decide
+	index  string    // the provider's handle of the session
+}
+
 // SignInFederated takes what another provider vouched for. SignUp says whether it may make an account.
 func (s *Service) SignInFederated(ctx context.Context, c federation.Claims, signUp bool, device string) (Federated, error) {
-	out, err := s.federated(ctx, c, signUp, device)
+	return s.signInVouched(ctx, vouch{Claims: c, signUp: signUp}, device)
+}
+
+func (s *Service) signInVouched(ctx context.Context, c vouch, device string) (Federated, error) {
+	out, err := s.federated(ctx, c, device)
 	if err == nil || fault.KindOf(err) == fault.Internal {
 		return out, err
 	}
@@ -73,10 +85,18 @@ func (s *Service) FederatedFailed(ctx context.Context, provider, stage, reason s
 }
 
 // situation gathers what the linking rule rests on, and the account that it would be about.
-func (s *Service) situation(ctx context.Context, q store.Querier, c federation.Claims, signUp bool) (federation.Situation, account.Account, error) {
-	sit := federation.Situation{Purpose: federation.SignIn, EmailVerified: c.EmailVerified, SignUp: signUp && !s.set.RegistrationClosed}
+func (s *Service) situation(ctx context.Context, q store.Querier, c vouch) (federation.Situation, account.Account, error) {
+	sit := federation.Situation{Purpose: federation.SignIn, EmailVerified: c.EmailVerified, SignUp: c.signUp && !s.set.RegistrationClosed}
 	var owner, named account.Account
-	known, err := s.logins.Find(ctx, q, c)
+	if c.userID != uuid.Nil {
+		owner, err := s.accounts.GetIn(ctx, q, c.userID)
+		sit.Owner, sit.EmailIsOwners = federation.Standing(owner.Status), c.Email != "" && owner.Email == c.Email
+		if owner.Status == account.Deleted {
+			return sit, owner, account.ErrNotFound
+		}
+		return sit, owner, err
+	}
+	known, err := s.logins.Find(ctx, q, c.Claims)
 	if err != nil && !errors.Is(err, federation.ErrNotLinked) {
 		return sit, owner, err
 	}
@@ -101,15 +121,15 @@ func (s *Service) situation(ctx context.Context, q store.Querier, c federation.C
 	return sit, owner, nil
 }
 
-func (s *Service) federated(ctx context.Context, c federation.Claims, signUp bool, device string) (Federated, error) {
-	sit, a, err := s.situation(ctx, s.db, c, signUp)
+func (s *Service) federated(ctx context.Context, c vouch, device string) (Federated, error) {
+	sit, a, err := s.situation(ctx, s.db, c)
 	if err != nil {
 		return Federated{}, err
 	}
 	d := federation.Decide(sit)
 	// What the decision rests on may change meanwhile: it is made again under the account's lock.
 	still := func(ctx context.Context, tx *store.Tx, a account.Account) error {
-		sit, now, err := s.situation(ctx, tx, c, signUp)
+		sit, now, err := s.situation(ctx, tx, c)
 		if err == nil && (federation.Decide(sit) != d || now.ID != a.ID) {
 			err = refusal{reason: "changed_meanwhile", err: errCredentials}
 		}
@@ -121,7 +141,10 @@ func (s *Service) federated(ctx context.Context, c federation.Claims, signUp boo
 			if err := still(ctx, tx, a); err != nil {
 				return err
 			}
-			known, err := s.logins.Find(ctx, tx, c)
+			if c.userID != uuid.Nil {
+				return nil
+			}
+			known, err := s.logins.Find(ctx, tx, c.Claims)
 			if err != nil {
 				return err
 			}
@@ -140,15 +163,15 @@ func (s *Service) federated(ctx context.Context, c federation.Claims, signUp boo
 			if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
 				return err
 			}
-			return s.link(ctx, tx, a, c)
+			return s.link(ctx, tx, a, c.Claims)
 		})
 		return Federated{SignedIn: in}, err
 	case federation.DoProve:
-		return s.holdLink(ctx, a, c)
+		return s.holdLink(ctx, a, c.Claims)
 	case federation.DoCreate:
 		return s.signUpFederated(ctx, c, device)
 	case federation.DoConfirm:
-		return s.confirmFederated(ctx, c)
+		return s.confirmFederated(ctx, c.Claims)
 	case federation.RefuseDisabled:
 		return Federated{}, errAccountOff
 	case federation.RefuseUnconfirmed:
@@ -158,9 +181,9 @@ func (s *Service) federated(ctx context.Context, c federation.Claims, signUp boo
 }
 
 // vouched completes a sign-in on the word of a provider.
-func (s *Service) vouched(ctx context.Context, a account.Account, c federation.Claims, device string, change func(context.Context, *store.Tx, account.Account) error) (SignedIn, error) {
+func (s *Service) vouched(ctx context.Context, a account.Account, c vouch, device string, change func(context.Context, *store.Tx, account.Account) error) (SignedIn, error) {
 	return s.complete(ctx, proof{
-		account: a, method: "oauth", amr: []string{"fed"}, device: device, meta: map[string]any{"connection": c.Provider},
+		account: a, method: "oauth", amr: []string{"fed"}, device: device, federated: c.index, meta: map[string]any{"connection": c.Provider},
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			if err := change(ctx, tx, a); err != nil {
 				return err
@@ -174,7 +197,7 @@ func (s *Service) vouched(ctx context.Context, a account.Account, c federation.C
 }
 
 // signUpFederated makes an account whose address the provider has verified.
-func (s *Service) signUpFederated(ctx context.Context, c federation.Claims, device string) (Federated, error) {
+func (s *Service) signUpFederated(ctx context.Context, c vouch, device string) (Federated, error) {
 	if err := s.askRegistration(ctx, c.Email, "oauth", "fed"); err != nil {
 		return Federated{}, err
 	}
@@ -188,7 +211,7 @@ func (s *Service) signUpFederated(ctx context.Context, c federation.Claims, devi
 		if !made {
 			return errTaken // somebody was faster: look again
 		}
-		if err := s.link(ctx, tx, a, c); err != nil {
+		if err := s.link(ctx, tx, a, c.Claims); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, audit.Entry{
@@ -197,7 +220,7 @@ func (s *Service) signUpFederated(ctx context.Context, c federation.Claims, devi
 		})
 	})
 	if errors.Is(err, errTaken) {
-		return s.federated(ctx, c, true, device)
+		return s.federated(ctx, c, device)
 	}
 	if err != nil {
 		return Federated{}, err

@@ -38,6 +38,7 @@ type waiting struct {
 	AMR        []string       `json:"amr"`
 	Persistent bool           `json:"persistent,omitempty"`
 	Link       string         `json:"link,omitempty"`
+	Federated  string         `json:"federated,omitempty"`
 	Meta       map[string]any `json:"meta,omitempty"`
 	Methods    []string       `json:"methods"`
 	Enroll     bool           `json:"enroll,omitempty"`
@@ -45,7 +46,7 @@ type waiting struct {
 
 // suspend keeps what was proved until the second factor comes, in the transaction of the first one.
 func (s *Service) suspend(ctx context.Context, tx *store.Tx, a account.Account, p proof, n need) (SignedIn, error) {
-	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Meta: p.meta, Methods: n.methods, Enroll: n.enroll})
+	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Meta: p.meta, Methods: n.methods, Enroll: n.enroll})
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -214,7 +215,7 @@ func (s *Service) finish(ctx context.Context, tx *store.Tx, a account.Account, g
 	}
 	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, meta: w.Meta}
 	out, err := s.begin(ctx, tx, a, p, session.Grant{
-		Account: a, AAL: session.AAL2, AMR: with(with(w.AMR, sh.amr...), "mfa"), Persistent: w.Persistent,
+		Account: a, AAL: session.AAL2, AMR: with(with(w.AMR, sh.amr...), "mfa"), Persistent: w.Persistent, Federated: w.Federated,
 	}, false)
 	if err != nil || !f.Trust || s.set.TrustFor <= 0 {
 		out.Codes = codes

@@ -31,7 +31,7 @@ type Finder interface {
 	Find(ctx context.Context, id uuid.UUID) (session.Principal, error)
 }
 
-// Federated completes sign-ins that a plugin has verified. The core may not offer it yet.
+// Federated completes sign-ins that a plugin has verified.
 type Federated interface {
 	// Mint takes a verified identity through the policy of any other sign-in; continueURL is where the browser goes on.
 	Mint(ctx context.Context, m Mint) (continueURL string, err error)

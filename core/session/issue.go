@@ -23,6 +23,7 @@ type Grant struct {
 	Persistent     bool      // "remember me"
 	OrganizationID uuid.UUID
 	ImpersonatorID uuid.UUID
+	Federated      string // the handle of the login elsewhere that it rests on, for RevokeFederatedIn; empty: none
 }
 
 // Issued is a session with its token, which exists nowhere else.
@@ -53,19 +54,19 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, g Grant) (Issued, error
 		Email: g.Account.Email, Display: g.Account.Email, Administrator: g.Account.Administrator,
 		AAL: g.AAL, AMR: g.AMR, AuthTime: g.AuthTime.UTC().Truncate(time.Microsecond), CreatedAt: now, ExpiresAt: now.Add(life),
 	}
-	if err := s.insert(ctx, tx, p, hash, g.Persistent); err != nil {
+	if err := s.insert(ctx, tx, p, hash, g); err != nil {
 		return Issued{}, err
 	}
 	return Issued{Token: token, Principal: p, Persistent: g.Persistent}, nil
 }
 
-func (s *Store) insert(ctx context.Context, tx *store.Tx, p Principal, hash []byte, persistent bool) error {
+func (s *Store) insert(ctx context.Context, tx *store.Tx, p Principal, hash []byte, g Grant) error {
 	info := request.From(ctx)
 	_, err := tx.Exec(ctx, `INSERT INTO session (id, token_hash, account_id, organization_id, impersonator_id, aal, amr, persistent,
-			auth_time, created_at, last_seen_at, expires_at, ip, user_agent)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13)`,
-		p.SessionID, hash, p.UserID, orNull(p.OrganizationID), orNull(p.ImpersonatorID), p.AAL, strings.Join(p.AMR, " "), persistent,
-		p.AuthTime, p.CreatedAt, p.ExpiresAt, info.IPString(), userAgent(info))
+			auth_time, created_at, last_seen_at, expires_at, ip, user_agent, federated)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14)`,
+		p.SessionID, hash, p.UserID, orNull(p.OrganizationID), orNull(p.ImpersonatorID), p.AAL, strings.Join(p.AMR, " "), g.Persistent,
+		p.AuthTime, p.CreatedAt, p.ExpiresAt, info.IPString(), userAgent(info), orNullText(g.Federated))
 	if err != nil {
 		return fmt.Errorf("issue session: %w", err)
 	}
@@ -97,6 +98,13 @@ func orNull(id uuid.UUID) any {
 		return nil
 	}
 	return id
+}
+
+func orNullText(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
 }
 
 func userAgent(info request.Info) string {

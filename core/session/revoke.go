@@ -52,6 +52,24 @@ func (s *Store) RevokeAllIn(ctx context.Context, tx *store.Tx, userID, keep uuid
 	return n, nil
 }
 
+// RevokeFederatedIn ends the sessions that rest on a login elsewhere, as a part of a larger action, and says whose they were.
+func (s *Store) RevokeFederatedIn(ctx context.Context, tx *store.Tx, handle string) ([]Principal, error) {
+	rows, err := tx.Query(ctx, `DELETE FROM session WHERE federated = $1 RETURNING id, account_id`, handle)
+	if err != nil {
+		return nil, fmt.Errorf("revoke federated sessions: %w", err)
+	}
+	defer rows.Close()
+	var out []Principal
+	for rows.Next() {
+		p := Principal{Kind: "user"}
+		if err := rows.Scan(&p.SessionID, &p.UserID); err != nil {
+			return nil, fmt.Errorf("revoke federated sessions: %w", err)
+		}
+		out = append(out, p)
+	}
+	return out, rows.Err()
+}
+
 // EndIn ends the session that a token stands for, as a part of signing out, and says whose it was.
 // ErrUnauthenticated when it stands for none; an idle or expired one is deleted all the same.
 func (s *Store) EndIn(ctx context.Context, tx *store.Tx, token string) (Principal, error) {

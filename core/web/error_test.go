@@ -20,7 +20,9 @@ import (
 // broken serves pages whose every flow fails with err.
 func broken(t *testing.T, err error) func(*http.Request) *http.Response {
 	t.Helper()
-	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{err: err}, Sessions: noSessions{}, OwnAccount: noOwn{}, OwnFactors: noOwn{}}})
+	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{
+		Auth: noAuth{err: err}, Sessions: noSessions{}, OwnFactors: noOwnFactors{}, OwnAccount: noOwnAccount{},
+	}})
 	if nerr != nil {
 		t.Fatal(nerr)
 	}

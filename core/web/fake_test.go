@@ -41,14 +41,14 @@ func (a noAuth) SetPassword(context.Context, auth.NewPassword) (auth.SignedIn, e
 	return auth.SignedIn{}, a.fail()
 }
 
-// noOwn is there so that the pages of the account are; nobody gets to call it.
-type noOwn struct {
-	web.OwnAccount
-	web.OwnFactors
-}
-
 type noSessions struct{}
 
 func (noSessions) Resolve(context.Context, string) (session.Principal, error) {
 	return session.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
 }
+
+// noOwn is there so that the account's pages are.
+type (
+	noOwnFactors struct{ web.OwnFactors }
+	noOwnAccount struct{ web.OwnAccount }
+)

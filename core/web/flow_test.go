@@ -206,7 +206,7 @@ func TestWalk(t *testing.T) {
 	both(t, func(t *testing.T, e *env) {
 		b := e.browser(t)
 		b.get("/").sends(t, "/login")
-		b.get("/login").shows(t, 200, "Sign in", `autocomplete="username"`, `autocomplete="current-password"`, "/register")
+		b.get("/login").shows(t, 200, "Sign in", `autocomplete="username webauthn"`, `autocomplete="current-password"`, "/register")
 		b.get("/account").sends(t, "/login?return_to=%2Faccount")
 		b.get("/register").shows(t, 200, "Create your account", `autocomplete="new-password"`, "At least 8 characters")
 
@@ -358,16 +358,18 @@ func TestReturnToIsCarried(t *testing.T) {
 			e.browser(t).post("/login", "email", alice, "password", first, "return_to", asked).sends(t, got)
 		}
 		b.get("/login?return_to=//evil.example").sends(t, "/account")
-		// A page that wants a fresh sign-in gets the form although there is a session.
-		b.get("/login?return_to=%2Fthreadline&fresh=1").shows(t, 200, "Sign in again", alice)
+		// Who is signed in and must prove it anew does that, and does not sign in all over again.
+		b.get("/login?return_to=%2Fthreadline&fresh=1").sends(t, "/step-up?return_to=%2Fthreadline")
 		b.get("/login?return_to=%2Fthreadline&max_age=3600").sends(t, "/threadline")
-		b.get("/login?return_to=%2Fthreadline&aal=aal2").shows(t, 200, "Sign in again")
+		b.get("/login?return_to=%2Fthreadline&aal=aal2").sends(t, "/step-up?aal=aal2&return_to=%2Fthreadline")
+		b.get("/step-up?aal=aal2&return_to=%2Fthreadline").shows(t, 403, "A second factor is needed")
+		b.get("/login?return_to=%2Fthreadline&switch=1").shows(t, 200, "Sign in", `value="/threadline"`)
 		before := b.cookie(cookie.Session)
 		b.post("/login", "email", alice, "password", first, "return_to", "/threadline").sends(t, "/threadline")
 		if b.cookie(cookie.Session) == before {
 			t.Error("no new token at a new sign-in")
 		}
-		csp := b.get("/login?fresh=1").header.Get("Content-Security-Policy")
+		csp := b.get("/login?switch=1").header.Get("Content-Security-Policy")
 		if !strings.Contains(csp, "form-action 'self' https://app.example.com") {
 			t.Errorf("the form can't lead to the allowed origin: %s", csp)
 		}

@@ -175,19 +175,17 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	if ok {
+	a := attempt{ReturnTo: q.Get("return_to")}
+	if ok && q.Get("switch") != "1" { // with it, they want to sign in as somebody else
 		switch {
 		case demandOf(q).met(who, p.cfg.Now()):
-			see(w, p.onward(q.Get("return_to")))
+			see(w, p.onward(a.ReturnTo))
 			return
-		case p.mayStepUp(who) && q.Get("switch") != "1":
-			see(w, p.stepUpPath(q.Get("return_to"), demandOf(q)))
+		case p.mayStepUp(who):
+			see(w, p.stepUpPath(a.ReturnTo, demandOf(q)))
 			return
 		}
-	}
-	a := attempt{Email: who.Email, ReturnTo: q.Get("return_to"), Again: ok}
-	if q.Get("switch") == "1" {
-		a.Email, a.Again = "", false
+		a.Email, a.Again = who.Email, true
 	}
 	v := p.loginView(r, p.loginForm(p.in(r), a), a)
 	switch q.Get("notice") {

@@ -64,15 +64,17 @@ func chosen(methods []string, asked string) string {
 	return methods[0]
 }
 
-// otherWays links to the ways that are not on the page.
-func otherWays(l *lang.Language, path, returnTo string, methods []string, at string) []Link {
+// otherWays links to the ways that are not on the page at an address.
+func otherWays(l *lang.Language, address string, methods []string, at string) []Link {
+	path, query, _ := strings.Cut(address, "?")
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		q = url.Values{}
+	}
 	var out []Link
 	for _, m := range methods {
 		if m != at {
-			q := url.Values{"method": {m}}
-			if returnTo != "" {
-				q.Set("return_to", returnTo)
-			}
+			q.Set("method", m)
 			out = append(out, Link{Title: l.Text("page.second_factor.other_" + m), Path: path + "?" + q.Encode()})
 		}
 	}
@@ -131,8 +133,12 @@ func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pendin
 	}
 	v := p.view(r, title)
 	l := v.L.Language
-	v.Here = "/login/second-factor?" + url.Values{"method": {method}, "return_to": {returnTo}}.Encode()
-	body := challenge{Lead: l.Text("page.second_factor.lead_" + method), Others: otherWays(l, "/login/second-factor", returnTo, at.Methods, method)}
+	q := url.Values{"method": {method}}
+	if returnTo != "" {
+		q.Set("return_to", returnTo)
+	}
+	v.Here = "/login/second-factor?" + q.Encode()
+	body := challenge{Lead: l.Text("page.second_factor.lead_" + method), Others: otherWays(l, v.Here, at.Methods, method)}
 	f := p.factorForm(l, method)
 	switch {
 	case at.Enroll && method == auth.MethodTOTP:

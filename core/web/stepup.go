@@ -39,11 +39,9 @@ func (p *Pages) stepUpPath(returnTo string, d demand) string {
 	return "/step-up?" + q.Encode()
 }
 
-// second reports whether one of the ways is a second factor.
-func second(methods []string) bool {
-	return slices.ContainsFunc(methods, func(m string) bool {
-		return m == auth.MethodTOTP || m == auth.MethodPasskey || m == auth.MethodRecoveryCode
-	})
+// second gives the ways that are second factors.
+func second(methods []string) []string {
+	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == auth.MethodPassword || m == auth.MethodMail })
 }
 
 func (p *Pages) showStepUp(w http.ResponseWriter, r *http.Request) {
@@ -62,9 +60,11 @@ func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who session.Pr
 		p.Error(w, r, err)
 		return
 	}
-	if aal == session.AAL2 && !second(methods) {
-		p.needsFactor(w, r, who)
-		return
+	if aal == session.AAL2 {
+		if methods = second(methods); len(methods) == 0 {
+			p.needsFactor(w, r, who)
+			return
+		}
 	}
 	method := chosen(methods, asked)
 	v := p.signedIn(p.view(r, "page.step_up.title"), who, "/step-up")
@@ -72,7 +72,7 @@ func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who session.Pr
 	v.Shape, v.Nav = "narrow", nil
 	v.Here = p.stepUpPath(returnTo, demand{aal: aal})
 	body := challenge{
-		Lead: l.Text("page.step_up.lead_" + method), Others: otherWays(l, "/step-up", returnTo, methods, method),
+		Lead: l.Text("page.step_up.lead_" + method), Others: otherWays(l, v.Here, methods, method),
 		Cancel: Link{Title: l.Text("page.step_up.other_account"), Path: "/login?" + url.Values{"switch": {"1"}, "return_to": {p.onward(returnTo)}}.Encode()},
 	}
 	f := p.stepUpForm(l, who, method, cookie.StepUp.Token(r) != "")
