@@ -38,10 +38,6 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	if a.SecondFactor && !s.fresh(p, a) {
 		return SignedIn{}, errIsFactor // the current password is one factor only
 	}
-	screened, err := s.screen(ctx, next, a.Email)
-	if err != nil {
-		return SignedIn{}, err
-	}
 	if err := s.factors.Check(ctx, s.db, id.key); err != nil {
 		return SignedIn{}, err
 	}
@@ -51,6 +47,10 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	}
 	if !right {
 		return SignedIn{}, s.changeFailed(ctx, p, id)
+	}
+	screened, err := s.screen(ctx, next, a.Email)
+	if err != nil {
+		return SignedIn{}, err
 	}
 	hash, err := s.passwords.Hash(ctx, next)
 	if err != nil {

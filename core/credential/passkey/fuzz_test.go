@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 )
 
 // patience is what the judgement of one answer, of at most 64 KiB, may take on a busy machine under the race detector.
@@ -73,8 +74,8 @@ func FuzzRegistrationAnswer(f *testing.F) {
 	for _, alg := range []int64{es256, eddsa, rs256} {
 		for _, attest := range []string{"none", "packed"} {
 			d := newDevice(f)
-			d.alg, d.attest = alg, attest
-			valid, err := d.create(create)
+			d.Alg, d.Attest = alg, attest
+			valid, err := d.Create(create)
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -116,8 +117,8 @@ func FuzzLoginAnswer(f *testing.F) {
 	var regs []passkey.Registration
 	for _, alg := range []int64{es256, eddsa, rs256} {
 		d := newDevice(f)
-		d.alg = alg
-		answer, err := d.create(create)
+		d.Alg = alg
+		answer, err := d.Create(create)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -126,7 +127,7 @@ func FuzzLoginAnswer(f *testing.F) {
 			f.Fatal(err)
 		}
 		devices, regs = append(devices, d), append(regs, reg)
-		for _, b := range spoilt(d.get(get)) {
+		for _, b := range spoilt(d.Get(get)) {
 			f.Add(b, byte(len(regs)-1), true)
 			f.Add(b, byte(len(regs)-1), false)
 		}
@@ -159,7 +160,7 @@ func FuzzLoginAnswer(f *testing.F) {
 		signed := append(raw(r.Response.AuthenticatorData), client[:]...)
 		digest := sha256.Sum256(signed)
 		good := false
-		switch pub := devices[i].keys[0].signer.Public().(type) {
+		switch pub := devices[i].Keys[0].Signer.Public().(type) {
 		case *ecdsa.PublicKey:
 			good = ecdsa.VerifyASN1(pub, digest[:], raw(r.Response.Signature))
 		case ed25519.PublicKey:
@@ -181,25 +182,25 @@ func FuzzAttestationObject(f *testing.F) {
 	for _, alg := range []int64{es256, eddsa, rs256} {
 		for _, attest := range []string{"none", "packed"} {
 			d := newDevice(f)
-			d.alg, d.attest = alg, attest
-			d.spoilObject = func(b []byte) []byte {
+			d.Alg, d.Attest = alg, attest
+			d.SpoilObject = func(b []byte) []byte {
 				f.Add(b)
 				f.Add(b[:len(b)/2])
 				return b
 			}
-			d.spoilResponse = func(r map[string]any) {
+			d.SpoilResponse = func(r map[string]any) {
 				client, _ = b64.DecodeString(r["response"].(map[string]any)["clientDataJSON"].(string))
 			}
-			if _, err := d.create(create); err != nil {
+			if _, err := d.Create(create); err != nil {
 				f.Fatal(err)
 			}
 		}
 	}
 	for _, format := range []string{"tpm", "android-key", "android-safetynet", "apple", "fido-u2f", "compound"} {
 		d := newDevice(f)
-		d.attest = format
-		d.spoilObject = func(b []byte) []byte { f.Add(b); return b }
-		if _, err := d.create(create); err != nil {
+		d.Attest = format
+		d.SpoilObject = func(b []byte) []byte { f.Add(b); return b }
+		if _, err := d.Create(create); err != nil {
 			f.Fatal(err)
 		}
 	}
@@ -236,7 +237,7 @@ func FuzzAuthenticatorData(f *testing.F) {
 	create, get := question(f, challenge, handle)
 	j := fuzzJudge(f)
 	d := newDevice(f)
-	made, err := d.create(create)
+	made, err := d.Create(create)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -244,23 +245,23 @@ func FuzzAuthenticatorData(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	d.spoilData = func(b []byte) []byte {
+	d.SpoilData = func(b []byte) []byte {
 		f.Add(b)
 		f.Add(b[:36])
 		f.Add(append(bytes.Clone(b), 0xa0))
-		extended := append(bytes.Clone(b), cborMap(cborText("credProtect"), cborInt(2))...)
+		extended := append(bytes.Clone(b), passkeytest.Map(passkeytest.Text("credProtect"), passkeytest.Int(2))...)
 		extended[32] |= 0x80
 		f.Add(extended)
-		f.Add(d.attestedAgain(b))
+		f.Add(d.AttestedAgain(b))
 		return b
 	}
-	d.get(get)
+	d.Get(get)
 	rp := sha256.Sum256([]byte(rpID))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		signer := *d
-		signer.t, signer.spoilData = t, func([]byte) []byte { return data }
+		signer.TB, signer.SpoilData = t, func([]byte) []byte { return data }
 		began := time.Now()
-		a, err := j.Login(challenge, handle, signer.get(get), reg, true)
+		a, err := j.Login(challenge, handle, signer.Get(get), reg, true)
 		judged(t, began, err)
 		if err != nil {
 			return

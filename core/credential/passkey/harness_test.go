@@ -123,7 +123,7 @@ func (w *world) verify(u passkey.User, d *device, o passkey.RegistrationOptions)
 	if err != nil {
 		return passkey.Registration{}, err
 	}
-	answer, err := d.create(c.Options)
+	answer, err := d.Create(c.Options)
 	if err != nil {
 		return passkey.Registration{}, err
 	}
@@ -162,7 +162,7 @@ func (w *world) assert(d *device, o passkey.LoginOptions) (passkey.Assertion, er
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.VerifyLogin(context.Background(), o.Purpose, o.AccountID, c.Token, d.get(c.Options))
+	return w.VerifyLogin(context.Background(), o.Purpose, o.AccountID, c.Token, d.Get(c.Options))
 }
 
 func (w *world) use(a passkey.Assertion) (u passkey.Used, err error) {

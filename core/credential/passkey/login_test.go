@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -21,8 +22,8 @@ func TestLogin_usernameless(t *testing.T) {
 		d := newDevice(t)
 		adas, bobs := w.register(w.ada, d), w.register(w.bob, d)
 		for _, k := range []passkey.Passkey{adas, bobs} {
-			d.pick = func(keys []*key) *key {
-				return keys[slices.IndexFunc(keys, func(x *key) bool { return bytes.Equal(x.id, k.CredentialID) })]
+			d.Pick = func(keys []*key) *key {
+				return keys[slices.IndexFunc(keys, func(x *key) bool { return bytes.Equal(x.ID, k.CredentialID) })]
 			}
 			o := usernameless
 			o.RequireUV = true
@@ -45,7 +46,7 @@ func TestLogin_optionsAreTheSameForEverybody(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			challenge := read(t, c.Options).PublicKey.Challenge
+			challenge := passkeytest.Read(t, c.Options).PublicKey.Challenge
 			return strings.ReplaceAll(string(c.Options), challenge, "CHALLENGE")
 		}
 		before := shape()
@@ -66,7 +67,7 @@ func TestLogin_optionsOfAnAccount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := read(t, c.Options).PublicKey
+		a := passkeytest.Read(t, c.Options).PublicKey
 		if len(a.AllowCredentials) != 1 || a.AllowCredentials[0].ID != b64.EncodeToString(k.CredentialID) || a.AllowCredentials[0].ID == b64.EncodeToString(other.CredentialID) ||
 			a.AllowCredentials[0].Type != "public-key" || !slices.Equal(a.AllowCredentials[0].Transports, []string{"usb", "nfc"}) || a.UserVerification != "preferred" {
 			t.Errorf("%+v", a)
@@ -85,45 +86,45 @@ func TestLogin_refused(t *testing.T) {
 		spoil func(*device)
 		want  passkey.Reason
 	}{
-		{"another origin", func(d *device) { d.origin = "https://evil.example" }, passkey.ReasonOrigin},
-		{"a sibling", func(d *device) { d.origin = "https://example.org" }, passkey.ReasonOrigin},
+		{"another origin", func(d *device) { d.Origin = "https://evil.example" }, passkey.ReasonOrigin},
+		{"a sibling", func(d *device) { d.Origin = "https://example.org" }, passkey.ReasonOrigin},
 		{"framed", client("crossOrigin", true), passkey.ReasonCrossOrigin},
 		{"framed by a related origin", client("topOrigin", related), passkey.ReasonCrossOrigin},
 		{"another challenge", client("challenge", b64.EncodeToString(make([]byte, 32))), passkey.ReasonChallenge},
 		{"a registration", client("type", "webauthn.create"), passkey.ReasonType},
-		{"another RP", func(d *device) { d.spoilData = func(b []byte) []byte { b = slices.Clone(b); b[31] ^= 1; return b } }, passkey.ReasonRPID},
-		{"nobody present", func(d *device) { d.up = false }, passkey.ReasonUserPresence},
-		{"nobody verified", func(d *device) { d.uv = false }, passkey.ReasonUserVerification},
-		{"no longer eligible", func(d *device) { d.be, d.bs = false, false }, passkey.ReasonBackupFlags},
-		{"backed up, not eligible", func(d *device) { d.be = false }, passkey.ReasonBackupFlags},
-		{"another signature", func(d *device) { d.spoilSig = flipped }, passkey.ReasonSignature},
-		{"no signature", func(d *device) { d.spoilSig = func([]byte) []byte { return nil } }, passkey.ReasonSignature},
-		{"bytes behind the signature", func(d *device) { d.spoilSig = func(b []byte) []byte { return append(b, 0) } }, passkey.ReasonSignature},
-		{"a huge signature", func(d *device) { d.spoilSig = func([]byte) []byte { return make([]byte, 40000) } }, passkey.ReasonSignature},
+		{"another RP", func(d *device) { d.SpoilData = func(b []byte) []byte { b = slices.Clone(b); b[31] ^= 1; return b } }, passkey.ReasonRPID},
+		{"nobody present", func(d *device) { d.UP = false }, passkey.ReasonUserPresence},
+		{"nobody verified", func(d *device) { d.UV = false }, passkey.ReasonUserVerification},
+		{"no longer eligible", func(d *device) { d.BE, d.BS = false, false }, passkey.ReasonBackupFlags},
+		{"backed up, not eligible", func(d *device) { d.BE = false }, passkey.ReasonBackupFlags},
+		{"another signature", func(d *device) { d.SpoilSig = flipped }, passkey.ReasonSignature},
+		{"no signature", func(d *device) { d.SpoilSig = func([]byte) []byte { return nil } }, passkey.ReasonSignature},
+		{"bytes behind the signature", func(d *device) { d.SpoilSig = func(b []byte) []byte { return append(b, 0) } }, passkey.ReasonSignature},
+		{"a huge signature", func(d *device) { d.SpoilSig = func([]byte) []byte { return make([]byte, 40000) } }, passkey.ReasonSignature},
 		{"a counter changed on the way", member("authenticatorData", func(b []byte) []byte { return flipped(b) }), passkey.ReasonSignature},
 		{"verification claimed on the way", func(d *device) {
-			d.uv = false
+			d.UV = false
 			member("authenticatorData", func(b []byte) []byte { b[32] |= 4; return b })(d)
 		}, passkey.ReasonSignature},
 		{"truncated authenticator data", member("authenticatorData", func(b []byte) []byte { return b[:36] }), passkey.ReasonMalformed},
 		{"bytes behind the authenticator data", member("authenticatorData", func(b []byte) []byte { return append(b, 0) }), passkey.ReasonMalformed},
-		{"extensions promised", func(d *device) { d.spoilData = func(b []byte) []byte { b = slices.Clone(b); b[32] |= 0x80; return b } }, passkey.ReasonMalformed},
+		{"extensions promised", func(d *device) { d.SpoilData = func(b []byte) []byte { b = slices.Clone(b); b[32] |= 0x80; return b } }, passkey.ReasonMalformed},
 		{"extensions that are no CBOR", func(d *device) {
-			d.spoilData = func(b []byte) []byte { b = append(slices.Clone(b), 0xff); b[32] |= 0x80; return b }
+			d.SpoilData = func(b []byte) []byte { b = append(slices.Clone(b), 0xff); b[32] |= 0x80; return b }
 		}, passkey.ReasonMalformed},
 		{"another user handle", member("userHandle", flipped), passkey.ReasonUserHandle},
-		{"no user handle", func(d *device) { d.noOwner = true }, passkey.ReasonUserHandle},
+		{"no user handle", func(d *device) { d.NoOwner = true }, passkey.ReasonUserHandle},
 		{"a long user handle", member("userHandle", func([]byte) []byte { return make([]byte, 10000) }), passkey.ReasonUserHandle},
-		{"an unknown credential", func(d *device) { d.pick = func([]*key) *key { k := d.newKey(); k.rpID = rpID; return k } }, passkey.ReasonCredentialUnknown},
+		{"an unknown credential", func(d *device) { d.Pick = func([]*key) *key { k := d.NewKey(); k.RPID = rpID; return k } }, passkey.ReasonCredentialUnknown},
 		{"a long credential id", func(d *device) {
-			d.pick = func(keys []*key) *key { k := *keys[0]; k.id = make([]byte, 20000); return &k }
+			d.Pick = func(keys []*key) *key { k := *keys[0]; k.ID = make([]byte, 20000); return &k }
 		}, passkey.ReasonCredentialUnknown},
 		{"client data that is no JSON", member("clientDataJSON", func([]byte) []byte { return []byte("[]") }), passkey.ReasonMalformed},
-		{"no JSON", func(d *device) { d.answer = func([]byte) []byte { return []byte{0xff} } }, passkey.ReasonMalformed},
-		{"null", func(d *device) { d.answer = func([]byte) []byte { return []byte("null") } }, passkey.ReasonMalformed},
-		{"something behind the JSON", func(d *device) { d.answer = func(b []byte) []byte { return append(b, '1') } }, passkey.ReasonMalformed},
-		{"megabytes", func(d *device) { d.answer = func([]byte) []byte { return bytes.Repeat([]byte("["), 4<<20) } }, passkey.ReasonTooLarge},
-		{"deeply nested", func(d *device) { d.answer = func([]byte) []byte { return bytes.Repeat([]byte("["), 60000) } }, passkey.ReasonMalformed},
+		{"no JSON", func(d *device) { d.Answer = func([]byte) []byte { return []byte{0xff} } }, passkey.ReasonMalformed},
+		{"null", func(d *device) { d.Answer = func([]byte) []byte { return []byte("null") } }, passkey.ReasonMalformed},
+		{"something behind the JSON", func(d *device) { d.Answer = func(b []byte) []byte { return append(b, '1') } }, passkey.ReasonMalformed},
+		{"megabytes", func(d *device) { d.Answer = func([]byte) []byte { return bytes.Repeat([]byte("["), 4<<20) } }, passkey.ReasonTooLarge},
+		{"deeply nested", func(d *device) { d.Answer = func([]byte) []byte { return bytes.Repeat([]byte("["), 60000) } }, passkey.ReasonMalformed},
 	}
 	each(t, func(t *testing.T, w *world) {
 		d := newDevice(t)
@@ -140,7 +141,7 @@ func TestLogin_refused(t *testing.T) {
 		if all, _ := w.List(t.Context(), w.db, w.ada.ID); !all[0].LastUsedAt.IsZero() {
 			t.Error("a refused one counts as used")
 		}
-		d.origin = related
+		d.Origin = related
 		if _, _, err := w.login(d, usernameless); err != nil {
 			t.Errorf("a related origin: %v", err)
 		}
@@ -154,25 +155,25 @@ func TestLogin_otherKeys(t *testing.T) {
 		w.register(w.bob, bobs)
 		forged := func(change func(k *key)) *device {
 			d := newDevice(t)
-			k := *bobs.keys[0]
+			k := *bobs.Keys[0]
 			change(&k)
-			d.keys = []*key{&k}
-			d.pick = func(keys []*key) *key { return keys[0] }
+			d.Keys = []*key{&k}
+			d.Pick = func(keys []*key) *key { return keys[0] }
 			return d
 		}
 		_, err := w.assert(forged(func(*key) {}), second(w.ada))
 		refused(t, "Bob's passkey for Ada's sign-in", err, passkey.ReasonCredentialOther)
-		_, err = w.assert(forged(func(k *key) { k.id = adas.keys[0].id }), second(w.ada))
+		_, err = w.assert(forged(func(k *key) { k.ID = adas.Keys[0].ID }), second(w.ada))
 		refused(t, "Ada's id, Bob's handle", err, passkey.ReasonUserHandle)
-		_, err = w.assert(forged(func(k *key) { k.id, k.handle = adas.keys[0].id, adas.keys[0].handle }), second(w.ada))
+		_, err = w.assert(forged(func(k *key) { k.ID, k.Handle = adas.Keys[0].ID, adas.Keys[0].Handle }), second(w.ada))
 		refused(t, "Ada's id, Bob's key", err, passkey.ReasonSignature)
-		_, err = w.assert(forged(func(k *key) { k.handle = adas.keys[0].handle }), usernameless)
+		_, err = w.assert(forged(func(k *key) { k.Handle = adas.Keys[0].Handle }), usernameless)
 		refused(t, "Bob's passkey, Ada's handle", err, passkey.ReasonUserHandle)
-		_, err = w.assert(forged(func(k *key) { k.signer = adas.keys[0].signer }), usernameless)
+		_, err = w.assert(forged(func(k *key) { k.Signer = adas.Keys[0].Signer }), usernameless)
 		refused(t, "Bob's passkey, Ada's key", err, passkey.ReasonSignature)
 
 		// A key that knows no user handle is fine where the account is known.
-		adas.noOwner = true
+		adas.NoOwner = true
 		if a, _, err := w.login(adas, second(w.ada)); err != nil || a.AccountID != w.ada.ID {
 			t.Errorf("without a user handle: %+v, %v", a, err)
 		}
@@ -188,7 +189,7 @@ func TestCeremony_boundToPurposeAndAccount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = w.VerifyLogin(t.Context(), p, account, c.Token, d.get(c.Options))
+			_, err = w.VerifyLogin(t.Context(), p, account, c.Token, d.Get(c.Options))
 			return err
 		}
 		stepUp := passkey.LoginOptions{Purpose: passkey.PurposeStepUp, AccountID: w.ada.ID}
@@ -221,7 +222,7 @@ func TestCeremony_boundToPurposeAndAccount(t *testing.T) {
 			t.Fatal(err)
 		}
 		register := w.mustBeginRegistration(w.ada)
-		answer, err := newDevice(t).create(register.Options)
+		answer, err := newDevice(t).Create(register.Options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,18 +230,18 @@ func TestCeremony_boundToPurposeAndAccount(t *testing.T) {
 		refused(t, "a login's token for a registration", err, passkey.ReasonCeremonyPurpose)
 		_, err = w.VerifyRegistration(t.Context(), w.bob.ID, register.Token, answer)
 		refused(t, "Ada's registration for Bob", err, passkey.ReasonCeremonyPurpose)
-		_, err = w.VerifyLogin(t.Context(), passkey.PurposeRegister, w.ada.ID, register.Token, d.get(login.Options))
+		_, err = w.VerifyLogin(t.Context(), passkey.PurposeRegister, w.ada.ID, register.Token, d.Get(login.Options))
 		refused(t, "a registration's token for a login", err, passkey.ReasonCeremonyPurpose)
 
 		for name, token := range map[string]string{
 			"empty": "", "short": login.Token[1:], "long": login.Token + "A", "padded": login.Token + "=", "other alphabet": strings.Repeat("/", 43),
-			"made up": strings.Repeat("A", 43), "newline": login.Token[:42] + "\n", "huge": strings.Repeat("A", 1<<20), "the challenge": read(t, login.Options).PublicKey.Challenge,
+			"made up": strings.Repeat("A", 43), "newline": login.Token[:42] + "\n", "huge": strings.Repeat("A", 1<<20), "the challenge": passkeytest.Read(t, login.Options).PublicKey.Challenge,
 		} {
-			_, err := w.VerifyLogin(t.Context(), passkey.PurposeSecondFactor, w.ada.ID, token, d.get(login.Options))
+			_, err := w.VerifyLogin(t.Context(), passkey.PurposeSecondFactor, w.ada.ID, token, d.Get(login.Options))
 			refused(t, name, err, passkey.ReasonCeremonyUnknown)
 		}
 		// None of that has spent it.
-		if _, err := w.VerifyLogin(t.Context(), passkey.PurposeSecondFactor, w.ada.ID, login.Token, d.get(login.Options)); err != nil {
+		if _, err := w.VerifyLogin(t.Context(), passkey.PurposeSecondFactor, w.ada.ID, login.Token, d.Get(login.Options)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -254,7 +255,7 @@ func TestCeremony_spentAndExpired(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer := d.get(c.Options)
+		answer := d.Get(c.Options)
 		verify := func() (passkey.Assertion, error) {
 			return w.VerifyLogin(t.Context(), passkey.PurposeLogin, uuid.Nil, c.Token, answer)
 		}
@@ -279,7 +280,7 @@ func TestCeremony_spentAndExpired(t *testing.T) {
 		if c, err = w.beginLogin(usernameless); err != nil {
 			t.Fatal(err)
 		}
-		answer = d.get(c.Options)
+		answer = d.Get(c.Options)
 		if a, err = verify(); err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +294,7 @@ func TestCeremony_spentAndExpired(t *testing.T) {
 		if c, err = w.beginLogin(usernameless); err != nil {
 			t.Fatal(err)
 		}
-		answer = d.get(c.Options)
+		answer = d.Get(c.Options)
 		if a, err = verify(); err != nil {
 			t.Fatal(err)
 		}
@@ -318,7 +319,7 @@ func TestCounter(t *testing.T) {
 		k := w.register(w.ada, d) // at 7
 		at := func(count uint32) passkey.Used {
 			t.Helper()
-			d.perUse, d.count = 0, count
+			d.PerUse, d.Count = 0, count
 			_, used, err := w.login(d, second(w.ada))
 			if err != nil {
 				t.Fatal(err)
@@ -363,7 +364,7 @@ func TestCounter_blocked(t *testing.T) {
 		w.configure(func(s *passkey.Settings) { s.BlockOnRegression = true })
 		d := securityKey(t)
 		k := w.register(w.ada, d)
-		d.perUse, d.count = 0, 7
+		d.PerUse, d.Count = 0, 7
 		a, err := w.assert(d, second(w.ada))
 		if err != nil {
 			t.Fatal(err)
@@ -386,7 +387,7 @@ func TestCounter_blocked(t *testing.T) {
 		}
 		_, err = w.use(a)
 		refused(t, "again", err, passkey.ReasonCeremonySpent)
-		d.count = 8
+		d.Count = 8
 		if _, used, err := w.login(d, second(w.ada)); err != nil || used.Regressed {
 			t.Errorf("the one that is ahead: %+v, %v", used, err)
 		}
@@ -396,10 +397,10 @@ func TestCounter_blocked(t *testing.T) {
 func TestBackupState(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		d := newDevice(t)
-		d.bs = false
+		d.BS = false
 		k := w.register(w.ada, d)
 		for _, on := range []bool{true, false} {
-			d.bs = on
+			d.BS = on
 			a, _, err := w.login(d, usernameless)
 			if got := w.get(w.ada.ID, k.ID); err != nil || a.BackedUp != on || got.BackedUp != on || !got.BackupEligible {
 				t.Errorf("%v: %+v, %v", on, got, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -201,7 +202,7 @@ func TestClean(t *testing.T) {
 		}
 		d := newDevice(t)
 		w.register(w.ada, d)
-		if _, err := w.VerifyLogin(t.Context(), passkey.PurposeLogin, uuid.Nil, c.Token, d.get(c.Options)); err != nil {
+		if _, err := w.VerifyLogin(t.Context(), passkey.PurposeLogin, uuid.Nil, c.Token, d.Get(c.Options)); err != nil {
 			t.Errorf("an open one went too: %v", err)
 		}
 	})
@@ -218,8 +219,8 @@ func TestCeremony_tableHoldsNoSecret(t *testing.T) {
 		if err := w.db.QueryRow(t.Context(), `SELECT token_hash FROM credential_passkey_ceremony`).Scan(&hash); err != nil {
 			t.Fatal(err)
 		}
-		for name, secret := range map[string]string{"token": c.Token, "challenge": read(t, c.Options).PublicKey.Challenge} {
-			if raw := unb64(t, secret); len(raw) != 32 || bytes.Equal(raw, hash) || bytes.Contains(hash, []byte(secret)) {
+		for name, secret := range map[string]string{"token": c.Token, "challenge": passkeytest.Read(t, c.Options).PublicKey.Challenge} {
+			if raw := passkeytest.Decode(t, secret); len(raw) != 32 || bytes.Equal(raw, hash) || bytes.Contains(hash, []byte(secret)) {
 				t.Errorf("the %s lies in the table", name)
 			}
 		}
@@ -261,7 +262,7 @@ func TestRace_aLoginIsSpentOnce(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		answer := d.get(c.Options)
+		answer := d.Get(c.Options)
 		won, lost := race(t, 100, func(int) error {
 			a, err := w.VerifyLogin(context.Background(), passkey.PurposeLogin, uuid.Nil, c.Token, answer)
 			if err == nil {
@@ -278,7 +279,7 @@ func TestRace_aLoginIsSpentOnce(t *testing.T) {
 func TestRace_aRegistrationIsSpentOnce(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		c := w.mustBeginRegistration(w.ada)
-		answer, err := newDevice(t).create(c.Options)
+		answer, err := newDevice(t).Create(c.Options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -330,7 +331,7 @@ func TestRace_clones(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		d := securityKey(t)
 		w.register(w.ada, d)
-		d.perUse, d.count = 0, 8
+		d.PerUse, d.Count = 0, 8
 		var as []passkey.Assertion
 		for range 20 {
 			a, err := w.assert(d, second(w.ada))

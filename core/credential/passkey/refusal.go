@@ -17,8 +17,10 @@ var (
 	ErrNone       = fault.New(fault.NotFound, "no_passkeys", "There is no passkey to use.")
 )
 
-func errLimit(most int) error {
-	return fault.Newf(fault.Conflict, "passkey_limit", "An account can have at most %d passkeys. Delete one first.", most).Because(&refusal{reason: ReasonLimit})
+// errLimit carries the credential that the device has made in vain, if it has.
+func errLimit(most int, credentialID []byte) error {
+	return fault.Newf(fault.Conflict, "passkey_limit", "An account can have at most %d passkeys. Delete one first.", most).
+		Because(&refusal{reason: ReasonLimit, credential: credentialID})
 }
 
 // Reason is the check that failed: for the audit row, not for whoever is being refused.
@@ -55,7 +57,7 @@ const (
 // refusal is the private cause of a refusal.
 type refusal struct {
 	reason     Reason
-	credential []byte // set where it is unknown
+	credential []byte // what a device has and nobody here knows
 	err        error
 }
 

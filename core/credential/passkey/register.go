@@ -17,9 +17,9 @@ import (
 
 // RegistrationOptions of BeginRegistration.
 type RegistrationOptions struct {
-	// Conditional asks the browser to make a passkey by itself, without a dialog, when it saved the password that the
+	// Conditional asks the browser to make a passkey by itself, without a dialog, when it keeps the password that the
 	// person has just signed in with (WebAuthn L3 §5.1.3, mediation "conditional"). The authenticator then need not have
-	// asked anybody anything.
+	// asked anybody anything: begin it right after a sign-in with a password, and at no other time.
 	Conditional bool
 }
 
@@ -39,7 +39,7 @@ func (s *Store) BeginRegistration(ctx context.Context, tx *store.Tx, u User, o R
 		return Ceremony{}, err
 	}
 	if len(have) >= p.MaxPerAccount {
-		return Ceremony{}, errLimit(p.MaxPerAccount)
+		return Ceremony{}, errLimit(p.MaxPerAccount, nil)
 	}
 	r := row{purpose: PurposeRegister, accountID: u.ID, requireUV: p.RequireUV && !o.Conditional, conditional: o.Conditional}
 	c, err := s.begin(ctx, tx, p, &r)
@@ -160,7 +160,7 @@ func (p *party) verifyRegistration(r row, handle, response []byte) (Registration
 		return Registration{}, refuseFor(ReasonMalformed, err)
 	}
 	if len(p.AllowedAAGUIDs) > 0 && !slices.Contains(p.AllowedAAGUIDs, reg.AAGUID) {
-		return Registration{}, ErrNotAllowed.Because(&refusal{reason: ReasonModel})
+		return Registration{}, ErrNotAllowed.Because(&refusal{reason: ReasonModel, credential: reg.CredentialID})
 	}
 	// Where the browser does not say, what is on a device or in a synced store can be found without a name, and a key
 	// of the older sort can't.
@@ -196,7 +196,7 @@ func (s *Store) Add(ctx context.Context, tx *store.Tx, reg Registration, name st
 		return Passkey{}, err
 	}
 	if most := s.party.Load().MaxPerAccount; len(have) >= most {
-		return Passkey{}, errLimit(most)
+		return Passkey{}, errLimit(most, reg.CredentialID)
 	}
 	if name == "" {
 		name = freeName(defaultName(reg), have)

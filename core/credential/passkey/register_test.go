@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -22,10 +23,10 @@ func TestRegister_everyAlgorithmAndAttestation(t *testing.T) {
 		for _, alg := range []int64{es256, eddsa, rs256} {
 			for _, attest := range []string{"none", "packed"} {
 				d := newDevice(t)
-				d.alg, d.attest, d.aaguid = alg, attest, uuid.MustParse("fbfc3007-154e-4ecc-8c0b-6e020557d7bd")
+				d.Alg, d.Attest, d.AAGUID = alg, attest, uuid.MustParse("fbfc3007-154e-4ecc-8c0b-6e020557d7bd")
 				k := w.register(w.ada, d)
-				if !bytes.Equal(k.CredentialID, d.keys[0].id) || k.AccountID != w.ada.ID || k.AAGUID != d.aaguid || !k.Discoverable || !k.VerificationTrusted ||
-					!k.BackupEligible || !k.BackedUp || k.SignCount != 0 || !slices.Equal(k.Transports, d.ways) || k.Attachment != "platform" || !k.LastUsedAt.IsZero() || k.CreatedAt.IsZero() {
+				if !bytes.Equal(k.CredentialID, d.Keys[0].ID) || k.AccountID != w.ada.ID || k.AAGUID != d.AAGUID || !k.Discoverable || !k.VerificationTrusted ||
+					!k.BackupEligible || !k.BackedUp || k.SignCount != 0 || !slices.Equal(k.Transports, d.Ways) || k.Attachment != "platform" || !k.LastUsedAt.IsZero() || k.CreatedAt.IsZero() {
 					t.Errorf("%d, %s: %+v", alg, attest, k)
 				}
 				if got := w.get(w.ada.ID, k.ID); got.Name != k.Name || !got.CreatedAt.Equal(k.CreatedAt) || !slices.Equal(got.Transports, k.Transports) {
@@ -44,7 +45,7 @@ func TestRegister_options(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		first := w.register(w.ada, newDevice(t))
 		c := w.mustBeginRegistration(w.ada)
-		a := read(t, c.Options)
+		a := passkeytest.Read(t, c.Options)
 		handle, err := w.UserHandle(t.Context(), w.db, w.ada.ID)
 		if err != nil || len(handle) != 64 || a.PublicKey.User.ID != b64.EncodeToString(handle) {
 			t.Errorf("user handle %q, stored are %d bytes, %v", a.PublicKey.User.ID, len(handle), err)
@@ -65,14 +66,14 @@ func TestRegister_options(t *testing.T) {
 		if e := a.PublicKey.ExcludeCredentials; len(e) != 1 || e[0].ID != b64.EncodeToString(first.CredentialID) || !slices.Equal(e[0].Transports, first.Transports) {
 			t.Errorf("excluded %+v", e)
 		}
-		if len(unb64(t, a.PublicKey.Challenge)) != 32 || a.PublicKey.Challenge == read(t, w.mustBeginRegistration(w.ada).Options).PublicKey.Challenge {
+		if len(passkeytest.Decode(t, a.PublicKey.Challenge)) != 32 || a.PublicKey.Challenge == passkeytest.Read(t, w.mustBeginRegistration(w.ada).Options).PublicKey.Challenge {
 			t.Errorf("challenge %q", a.PublicKey.Challenge)
 		}
-		if bob := read(t, w.mustBeginRegistration(w.bob).Options); bob.PublicKey.User.ID == a.PublicKey.User.ID || len(bob.PublicKey.ExcludeCredentials) != 0 {
+		if bob := passkeytest.Read(t, w.mustBeginRegistration(w.bob).Options); bob.PublicKey.User.ID == a.PublicKey.User.ID || len(bob.PublicKey.ExcludeCredentials) != 0 {
 			t.Errorf("Bob's: %+v", bob)
 		}
 		w.configure(func(s *passkey.Settings) { s.RequireUV = true; s.AllowedAAGUIDs = []uuid.UUID{uuid.New()} })
-		strict := read(t, w.mustBeginRegistration(w.ada).Options)
+		strict := passkeytest.Read(t, w.mustBeginRegistration(w.ada).Options)
 		if strict.PublicKey.AuthenticatorSelection.UserVerification != "required" || strict.PublicKey.Attestation != "direct" {
 			t.Errorf("strict: %+v", strict)
 		}
@@ -85,16 +86,16 @@ func TestRegister_conditional(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		w.configure(func(s *passkey.Settings) { s.RequireUV = true }) // can't be had here, and is not asked
 		d := newDevice(t)
-		d.uv, d.up = false, false
+		d.UV, d.UP = false, false
 		c, err := w.beginRegistration(w.ada, passkey.RegistrationOptions{Conditional: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := read(t, c.Options); a.Mediation != "conditional" || a.PublicKey.AuthenticatorSelection.ResidentKey != "required" || !a.PublicKey.AuthenticatorSelection.RequireResidentKey ||
+		if a := passkeytest.Read(t, c.Options); a.Mediation != "conditional" || a.PublicKey.AuthenticatorSelection.ResidentKey != "required" || !a.PublicKey.AuthenticatorSelection.RequireResidentKey ||
 			a.PublicKey.AuthenticatorSelection.UserVerification != "preferred" {
 			t.Errorf("%+v", a)
 		}
-		answer, err := d.create(c.Options)
+		answer, err := d.Create(c.Options)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +108,7 @@ func TestRegister_conditional(t *testing.T) {
 		}
 		w.configure(func(*passkey.Settings) {})
 
-		d.uv, d.up = true, true
+		d.UV, d.UP = true, true
 		a, _, err := w.login(d, usernameless)
 		if err != nil || !a.UserVerified || a.TwoFactors {
 			t.Fatalf("the first time: %+v, %v", a, err)
@@ -117,11 +118,11 @@ func TestRegister_conditional(t *testing.T) {
 		}
 		asSecond := second(w.ada)
 		asSecond.TrustUV = true
-		d.uv = false
+		d.UV = false
 		if _, _, err := w.login(d, asSecond); err != nil {
 			t.Fatal(err)
 		}
-		d.uv = true
+		d.UV = true
 		if a, _, _ = w.login(d, usernameless); a.TwoFactors {
 			t.Error("trusted without having verified anybody")
 		}
@@ -137,7 +138,7 @@ func TestRegister_conditional(t *testing.T) {
 func TestTrustVerification(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		d := newDevice(t)
-		d.uv = false
+		d.UV = false
 		w.register(w.ada, d)
 		trust := func(a passkey.Assertion) {
 			w.tx(func(ctx context.Context, tx *store.Tx) error { return w.TrustVerification(ctx, tx, a) })
@@ -147,7 +148,7 @@ func TestTrustVerification(t *testing.T) {
 			t.Fatal(err)
 		}
 		trust(a) // it verified nobody
-		d.uv = true
+		d.UV = true
 		if a, _, _ = w.login(d, usernameless); a.TwoFactors || !a.UserVerified {
 			t.Fatalf("%+v", a)
 		}
@@ -161,7 +162,7 @@ func TestTrustVerification(t *testing.T) {
 // member changes one member of the answer's response.
 func member(name string, change func([]byte) []byte) func(*device) {
 	return func(d *device) {
-		d.spoilResponse = func(r map[string]any) {
+		d.SpoilResponse = func(r map[string]any) {
 			m := r["response"].(map[string]any)
 			old, _ := m[name].(string)
 			b, _ := b64.DecodeString(old)
@@ -172,7 +173,7 @@ func member(name string, change func([]byte) []byte) func(*device) {
 
 func client(name string, value any) func(*device) {
 	return func(d *device) {
-		d.spoilClient = func(c map[string]any) {
+		d.SpoilClient = func(c map[string]any) {
 			if c[name] = value; value == nil {
 				delete(c, name)
 			}
@@ -188,20 +189,20 @@ func flipped(b []byte) []byte {
 
 func TestRegister_refused(t *testing.T) {
 	top := func(name string, value any) func(*device) {
-		return func(d *device) { d.spoilResponse = func(r map[string]any) { r[name] = value } }
+		return func(d *device) { d.SpoilResponse = func(r map[string]any) { r[name] = value } }
 	}
 	cases := []struct {
 		name  string
 		spoil func(*device)
 		want  passkey.Reason
 	}{
-		{"another origin", func(d *device) { d.origin = "https://id.example.org.evil.example" }, passkey.ReasonOrigin},
-		{"a sibling", func(d *device) { d.origin = "https://www.example.org" }, passkey.ReasonOrigin},
-		{"plain http", func(d *device) { d.origin = "http://id.example.org" }, passkey.ReasonOrigin},
-		{"another port", func(d *device) { d.origin = "https://id.example.org:8443" }, passkey.ReasonOrigin},
-		{"an origin with a path", func(d *device) { d.origin = origin + "/" }, passkey.ReasonOrigin},
-		{"an origin in capitals", func(d *device) { d.origin = strings.ToUpper(origin) }, passkey.ReasonOrigin},
-		{"an origin with a user", func(d *device) { d.origin = "https://x@id.example.org" }, passkey.ReasonOrigin},
+		{"another origin", func(d *device) { d.Origin = "https://id.example.org.evil.example" }, passkey.ReasonOrigin},
+		{"a sibling", func(d *device) { d.Origin = "https://www.example.org" }, passkey.ReasonOrigin},
+		{"plain http", func(d *device) { d.Origin = "http://id.example.org" }, passkey.ReasonOrigin},
+		{"another port", func(d *device) { d.Origin = "https://id.example.org:8443" }, passkey.ReasonOrigin},
+		{"an origin with a path", func(d *device) { d.Origin = origin + "/" }, passkey.ReasonOrigin},
+		{"an origin in capitals", func(d *device) { d.Origin = strings.ToUpper(origin) }, passkey.ReasonOrigin},
+		{"an origin with a user", func(d *device) { d.Origin = "https://x@id.example.org" }, passkey.ReasonOrigin},
 		{"no origin", client("origin", ""), passkey.ReasonOrigin},
 		{"framed", client("crossOrigin", true), passkey.ReasonCrossOrigin},
 		{"framed by", client("topOrigin", origin), passkey.ReasonCrossOrigin},
@@ -210,52 +211,52 @@ func TestRegister_refused(t *testing.T) {
 		{"an assertion", client("type", "webauthn.get"), passkey.ReasonType},
 		{"another type", client("type", "payment.get"), passkey.ReasonType},
 		{"another RP", func(d *device) {
-			d.spoilData = func(b []byte) []byte { b = slices.Clone(b); b[0] ^= 1; return b }
+			d.SpoilData = func(b []byte) []byte { b = slices.Clone(b); b[0] ^= 1; return b }
 		}, passkey.ReasonRPID},
-		{"nobody present", func(d *device) { d.up = false }, passkey.ReasonUserPresence},
-		{"backed up, but not eligible", func(d *device) { d.be = false }, passkey.ReasonBackupFlags},
-		{"truncated attestation object", func(d *device) { d.spoilObject = func(b []byte) []byte { return b[:len(b)-20] } }, passkey.ReasonMalformed},
-		{"bytes behind the attestation object", func(d *device) { d.spoilObject = func(b []byte) []byte { return append(b, 0) } }, passkey.ReasonMalformed},
-		{"empty attestation object", func(d *device) { d.spoilObject = func([]byte) []byte { return nil } }, passkey.ReasonMalformed},
+		{"nobody present", func(d *device) { d.UP = false }, passkey.ReasonUserPresence},
+		{"backed up, but not eligible", func(d *device) { d.BE = false }, passkey.ReasonBackupFlags},
+		{"truncated attestation object", func(d *device) { d.SpoilObject = func(b []byte) []byte { return b[:len(b)-20] } }, passkey.ReasonMalformed},
+		{"bytes behind the attestation object", func(d *device) { d.SpoilObject = func(b []byte) []byte { return append(b, 0) } }, passkey.ReasonMalformed},
+		{"empty attestation object", func(d *device) { d.SpoilObject = func([]byte) []byte { return nil } }, passkey.ReasonMalformed},
 		{"indefinite length", func(d *device) {
-			d.spoilObject = func(b []byte) []byte { return append(append([]byte{0xbf}, b[1:]...), 0xff) }
+			d.SpoilObject = func(b []byte) []byte { return append(append([]byte{0xbf}, b[1:]...), 0xff) }
 		}, passkey.ReasonMalformed},
-		{"deeply nested", func(d *device) { d.spoilObject = func([]byte) []byte { return bytes.Repeat([]byte{0x81}, 60000) } }, passkey.ReasonTooLarge},
-		{"nested", func(d *device) { d.spoilObject = func([]byte) []byte { return bytes.Repeat([]byte{0x81}, 30000) } }, passkey.ReasonMalformed},
+		{"deeply nested", func(d *device) { d.SpoilObject = func([]byte) []byte { return bytes.Repeat([]byte{0x81}, 60000) } }, passkey.ReasonTooLarge},
+		{"nested", func(d *device) { d.SpoilObject = func([]byte) []byte { return bytes.Repeat([]byte{0x81}, 30000) } }, passkey.ReasonMalformed},
 		{"a huge length", func(d *device) {
-			d.spoilObject = func([]byte) []byte { return []byte{0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
+			d.SpoilObject = func([]byte) []byte { return []byte{0x5b, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
 		}, passkey.ReasonMalformed},
-		{"truncated authenticator data", func(d *device) { d.spoilData = func(b []byte) []byte { return b[:40] } }, passkey.ReasonMalformed},
-		{"bytes behind the authenticator data", func(d *device) { d.spoilData = func(b []byte) []byte { return append(slices.Clone(b), 1, 2, 3) } }, passkey.ReasonMalformed},
+		{"truncated authenticator data", func(d *device) { d.SpoilData = func(b []byte) []byte { return b[:40] } }, passkey.ReasonMalformed},
+		{"bytes behind the authenticator data", func(d *device) { d.SpoilData = func(b []byte) []byte { return append(slices.Clone(b), 1, 2, 3) } }, passkey.ReasonMalformed},
 		{"no attested data", func(d *device) {
-			d.spoilData = func(b []byte) []byte { b = slices.Clone(b[:37]); b[32] &^= 0x40; return b }
+			d.SpoilData = func(b []byte) []byte { b = slices.Clone(b[:37]); b[32] &^= 0x40; return b }
 		}, passkey.ReasonMalformed},
-		{"an unknown format", func(d *device) { d.attest = "sigra" }, passkey.ReasonAttestation},
-		{"packed, signed by another", func(d *device) { d.attest, d.spoilSig = "packed", flipped }, passkey.ReasonAttestation},
-		{"a credential id of 1024 bytes", func(d *device) { d.credentialID = func() []byte { return make([]byte, 1024) } }, passkey.ReasonMalformed},
+		{"an unknown format", func(d *device) { d.Attest = "sigra" }, passkey.ReasonAttestation},
+		{"packed, signed by another", func(d *device) { d.Attest, d.SpoilSig = "packed", flipped }, passkey.ReasonAttestation},
+		{"a credential id of 1024 bytes", func(d *device) { d.CredentialID = func() []byte { return make([]byte, 1024) } }, passkey.ReasonMalformed},
 		{"another id outside", func(d *device) {
-			d.spoilResponse = func(r map[string]any) { r["id"], r["rawId"] = "AAAA", "AAAA" }
+			d.SpoilResponse = func(r map[string]any) { r["id"], r["rawId"] = "AAAA", "AAAA" }
 		}, passkey.ReasonAttestation},
 		{"ids that differ", top("id", "AAAA"), passkey.ReasonMalformed},
 		{"another credential type", top("type", "password"), passkey.ReasonMalformed},
 		{"no response", top("response", nil), passkey.ReasonMalformed},
 		{"client data that is no JSON", member("clientDataJSON", func([]byte) []byte { return []byte("{") }), passkey.ReasonMalformed},
-		{"ES384", func(d *device) { d.alg = -35 }, passkey.ReasonKey},
-		{"SHA-1", func(d *device) { d.alg = -65535 }, passkey.ReasonKey},
-		{"a point not on the curve", func(d *device) { d.spoilCOSE = flipped }, passkey.ReasonKey},
-		{"a key that is no map", func(d *device) { d.spoilCOSE = func([]byte) []byte { return cborBytes([]byte("key")) } }, passkey.ReasonKey},
-		{"a truncated key", func(d *device) { d.spoilCOSE = func(b []byte) []byte { return b[:len(b)-4] } }, passkey.ReasonMalformed},
+		{"ES384", func(d *device) { d.Alg = -35 }, passkey.ReasonKey},
+		{"SHA-1", func(d *device) { d.Alg = -65535 }, passkey.ReasonKey},
+		{"a point not on the curve", func(d *device) { d.SpoilCOSE = flipped }, passkey.ReasonKey},
+		{"a key that is no map", func(d *device) { d.SpoilCOSE = func([]byte) []byte { return passkeytest.Bytes([]byte("key")) } }, passkey.ReasonKey},
+		{"a truncated key", func(d *device) { d.SpoilCOSE = func(b []byte) []byte { return b[:len(b)-4] } }, passkey.ReasonMalformed},
 		{"RSA of 1024 bits", rsaOf(128), passkey.ReasonKey},
 		{"RSA of 8192 bits", rsaOf(1024), passkey.ReasonKey},
 		{"RSA of 160000 bits", rsaOf(20000), passkey.ReasonKey},
-		{"no JSON", func(d *device) { d.answer = func([]byte) []byte { return []byte("nonsense") } }, passkey.ReasonMalformed},
-		{"nothing", func(d *device) { d.answer = func([]byte) []byte { return nil } }, passkey.ReasonMalformed},
+		{"no JSON", func(d *device) { d.Answer = func([]byte) []byte { return []byte("nonsense") } }, passkey.ReasonMalformed},
+		{"nothing", func(d *device) { d.Answer = func([]byte) []byte { return nil } }, passkey.ReasonMalformed},
 		{"a list", func(d *device) {
-			d.answer = func(b []byte) []byte { return slices.Concat([]byte("["), b, []byte("]")) }
+			d.Answer = func(b []byte) []byte { return slices.Concat([]byte("["), b, []byte("]")) }
 		}, passkey.ReasonMalformed},
-		{"something behind the JSON", func(d *device) { d.answer = func(b []byte) []byte { return append(b, "{}"...) } }, passkey.ReasonMalformed},
+		{"something behind the JSON", func(d *device) { d.Answer = func(b []byte) []byte { return append(b, "{}"...) } }, passkey.ReasonMalformed},
 		{"a byte too many", func(d *device) {
-			d.answer = func(b []byte) []byte { return append(b, bytes.Repeat([]byte(" "), 64<<10-len(b)+1)...) }
+			d.Answer = func(b []byte) []byte { return append(b, bytes.Repeat([]byte(" "), 64<<10-len(b)+1)...) }
 		}, passkey.ReasonTooLarge},
 	}
 	each(t, func(t *testing.T, w *world) {
@@ -270,7 +271,7 @@ func TestRegister_refused(t *testing.T) {
 		}
 		w.configure(func(s *passkey.Settings) { s.RequireUV = true })
 		d := newDevice(t)
-		d.uv = false
+		d.UV = false
 		_, err := w.verify(w.ada, d, passkey.RegistrationOptions{})
 		refused(t, "not verified", err, passkey.ReasonUserVerification)
 	})
@@ -279,9 +280,9 @@ func TestRegister_refused(t *testing.T) {
 // rsaOf makes keys with a modulus of so many bytes, which nothing could sign with.
 func rsaOf(n int) func(*device) {
 	return func(d *device) {
-		d.alg = rs256
-		d.spoilCOSE = func([]byte) []byte {
-			return cborMap(cborInt(1), cborInt(3), cborInt(3), cborInt(rs256), cborInt(-1), cborBytes(bytes.Repeat([]byte{0xff}, n)), cborInt(-2), cborBytes([]byte{1, 0, 1}))
+		d.Alg = rs256
+		d.SpoilCOSE = func([]byte) []byte {
+			return passkeytest.Map(passkeytest.Int(1), passkeytest.Int(3), passkeytest.Int(3), passkeytest.Int(rs256), passkeytest.Int(-1), passkeytest.Bytes(bytes.Repeat([]byte{0xff}, n)), passkeytest.Int(-2), passkeytest.Bytes([]byte{1, 0, 1}))
 		}
 	}
 }
@@ -289,23 +290,23 @@ func rsaOf(n int) func(*device) {
 func TestRegister_accepted(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		for name, change := range map[string]func(*device){
-			"a related origin": func(d *device) { d.origin = related },
+			"a related origin": func(d *device) { d.Origin = related },
 			"an answer of exactly 64 KiB": func(d *device) {
-				d.answer = func(b []byte) []byte { return append(b, bytes.Repeat([]byte(" "), 64<<10-len(b))...) }
+				d.Answer = func(b []byte) []byte { return append(b, bytes.Repeat([]byte(" "), 64<<10-len(b))...) }
 			},
-			"a credential id of 1023 bytes": func(d *device) { d.credentialID = func() []byte { return bytes.Repeat([]byte{1}, 1023) } },
-			"a credential id of one byte":   func(d *device) { d.credentialID = func() []byte { return []byte{7} } },
+			"a credential id of 1023 bytes": func(d *device) { d.CredentialID = func() []byte { return bytes.Repeat([]byte{1}, 1023) } },
+			"a credential id of one byte":   func(d *device) { d.CredentialID = func() []byte { return []byte{7} } },
 			"members of the client data that nobody knows": func(d *device) {
-				d.spoilClient = func(c map[string]any) {
+				d.SpoilClient = func(c map[string]any) {
 					c["new_keys_may_be_added_here"] = "do not compare clientDataJSON against a template"
 				}
 			},
 			"extensions that nobody asked for": func(d *device) {
-				d.spoilResponse = func(r map[string]any) {
+				d.SpoilResponse = func(r map[string]any) {
 					r["clientExtensionResults"] = map[string]any{"prf": map[string]any{"enabled": true}, "minted": 1}
 				}
 			},
-			"a key that is not backed up": func(d *device) { d.be, d.bs = false, false },
+			"a key that is not backed up": func(d *device) { d.BE, d.BS = false, false },
 		} {
 			d := newDevice(t)
 			change(d)
@@ -338,7 +339,7 @@ func TestRegister_discoverable(t *testing.T) {
 			{"a key, not said", nil, "cross-platform", false, false},
 		} {
 			d := newDevice(t)
-			d.rk, d.attach, d.be, d.bs = c.rk, c.attach, c.be, false
+			d.RK, d.Attach, d.BE, d.BS = c.rk, c.attach, c.be, false
 			if k := w.register(w.ada, d); k.Discoverable != c.want {
 				t.Errorf("%s: %v", c.name, k.Discoverable)
 			}
@@ -349,7 +350,7 @@ func TestRegister_discoverable(t *testing.T) {
 		}
 		// One that signs in without a name has shown that it can.
 		d := newDevice(t)
-		d.rk = &no
+		d.RK = &no
 		k := w.register(w.ada, d)
 		if _, _, err := w.login(d, second(w.ada)); err != nil || w.get(w.ada.ID, k.ID).Discoverable {
 			t.Errorf("as a second factor: %v", err)
@@ -364,19 +365,21 @@ func TestRegister_excluded(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		d := newDevice(t)
 		w.register(w.ada, d)
-		if _, err := w.verify(w.ada, d, passkey.RegistrationOptions{}); !errors.Is(err, errExcluded) {
+		if _, err := w.verify(w.ada, d, passkey.RegistrationOptions{}); !errors.Is(err, passkeytest.ErrExcluded) {
 			t.Errorf("the device made a second one: %v", err)
 		}
 		// A device that ignores the list and gives out the same credential again, to the same account and to another.
 		for _, u := range []passkey.User{w.ada, w.bob} {
 			again := newDevice(t)
-			again.credentialID = func() []byte { return d.keys[0].id }
+			again.CredentialID = func() []byte { return d.Keys[0].ID }
 			reg, err := w.verify(u, again, passkey.RegistrationOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if _, err := w.add(reg, ""); !errors.Is(err, passkey.ErrExists) || passkey.ReasonOf(err) != passkey.ReasonExists {
 				t.Errorf("the same credential for %s: %v", u.Name, err)
+			} else if s, ok := w.UnknownCredential(err); ok {
+				t.Errorf("the device is told to drop a good passkey: %+v", s)
 			}
 		}
 		if _, _, err := w.login(d, usernameless); err != nil {
@@ -391,13 +394,15 @@ func TestRegister_models(t *testing.T) {
 		w.configure(func(s *passkey.Settings) { s.AllowedAAGUIDs = []uuid.UUID{allowed} })
 		for _, id := range []uuid.UUID{uuid.Nil, uuid.New()} {
 			d := newDevice(t)
-			d.aaguid = id
+			d.AAGUID = id
 			if _, err := w.verify(w.ada, d, passkey.RegistrationOptions{}); !errors.Is(err, passkey.ErrNotAllowed) || passkey.ReasonOf(err) != passkey.ReasonModel {
 				t.Errorf("%s: %v", id, err)
+			} else if s, ok := w.UnknownCredential(err); !ok || !bytes.Equal(s.Unknown.CredentialID, d.Keys[0].id) {
+				t.Errorf("%s: the device is not told to drop it: %+v", id, s)
 			}
 		}
 		d := newDevice(t)
-		d.aaguid = allowed
+		d.AAGUID = allowed
 		w.register(w.ada, d)
 	})
 }
@@ -420,6 +425,8 @@ func TestLimit_atTheEdge(t *testing.T) {
 		}
 		if _, err := w.add(waiting[1], ""); fault.From(err).Code != "passkey_limit" || passkey.ReasonOf(err) != passkey.ReasonLimit {
 			t.Fatalf("the 21st: %v", err)
+		} else if s, ok := w.UnknownCredential(err); !ok || !bytes.Equal(s.Unknown.CredentialID, waiting[1].CredentialID) {
+			t.Fatalf("the device is not told to drop the 21st: %+v", s)
 		}
 		if _, err := w.beginRegistration(w.ada, passkey.RegistrationOptions{}); fault.From(err).Code != "passkey_limit" {
 			t.Fatalf("asked for a 21st: %v", err)
@@ -455,9 +462,9 @@ func TestNames(t *testing.T) {
 			{"", "", []string{"Quantum!", "telepathy"}, "Passkey 2"},
 		} {
 			d := newDevice(t)
-			d.attach, d.ways = c.attach, c.ways
+			d.Attach, d.Ways = c.attach, c.ways
 			if c.aaguid != "" {
-				d.aaguid = uuid.MustParse(c.aaguid)
+				d.AAGUID = uuid.MustParse(c.aaguid)
 			}
 			if k := w.register(w.ada, d); k.Name != c.want {
 				t.Errorf("%+v is called %q", c, k.Name)
@@ -520,7 +527,7 @@ func TestModelName_tableIsClean(t *testing.T) {
 
 func TestAnswer_neverLeaksIntoJSON(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		_, err := w.verify(w.ada, func() *device { d := newDevice(t); d.origin = "https://evil.example"; return d }(), passkey.RegistrationOptions{})
+		_, err := w.verify(w.ada, func() *device { d := newDevice(t); d.Origin = "https://evil.example"; return d }(), passkey.RegistrationOptions{})
 		f := fault.From(err)
 		b, jerr := json.Marshal(f)
 		if jerr != nil || bytes.Contains(b, []byte("origin")) || bytes.Contains(b, []byte("evil")) || f.Message != passkey.ErrRefused.Message {
@@ -536,7 +543,7 @@ func TestRegister_expiry(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		begin := func() (passkey.Ceremony, []byte) {
 			c := w.mustBeginRegistration(w.ada)
-			answer, err := newDevice(t).create(c.Options)
+			answer, err := newDevice(t).Create(c.Options)
 			if err != nil {
 				t.Fatal(err)
 			}

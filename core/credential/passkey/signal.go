@@ -36,12 +36,12 @@ func (s *Store) Accepted(ctx context.Context, q store.Querier, u User) (Signals,
 	return Signals{Accepted: accepted, Details: protocol.NewSignalCurrentUserDetails(p.RPID, libraryUser{User: u, handle: handle})}, nil
 }
 
-// UnknownCredential gives the signal for a sign-in that was refused because nobody has the passkey that was shown (any more).
-// The browser that showed it knows its id; who made an id up learns that nobody has it.
+// UnknownCredential gives the signal that belongs to a refusal: somebody signed in with a passkey that is not known here (any more),
+// or made one that was not taken in. The device may then drop it. Who makes an id up learns that nobody has it.
 func (s *Store) UnknownCredential(err error) (Signals, bool) {
 	var r *refusal
 	p := s.party.Load()
-	if p.lib == nil || !errors.As(err, &r) || r.reason != ReasonCredentialUnknown || len(r.credential) == 0 {
+	if p.lib == nil || !errors.As(err, &r) || len(r.credential) == 0 {
 		return Signals{}, false
 	}
 	return Signals{Unknown: &protocol.SignalUnknownCredential{RPID: p.RPID, CredentialID: r.credential}}, true
