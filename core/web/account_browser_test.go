@@ -98,6 +98,7 @@ func TestAccountBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run("a page that is wrong", blind(t))
 	run("begin", command(webauthn.Enable, webauthn.EnableParams{}), command(cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: overhear}), e.signedInAs(in))
 	open := func(path, heading string) step {
 		return chromedp.Steps(chromedp.Navigate(e.base+path), arrive(heading))

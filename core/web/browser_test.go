@@ -53,7 +53,7 @@ type look struct {
 }
 
 var looks = []look{
-	{"phone-light", 390, 844, "light"}, {"phone-dark", 390, 844, "dark"},
+	{"phone-light", 360, 800, "light"}, {"phone-dark", 360, 800, "dark"},
 	{"desktop-light", 1280, 800, "light"}, {"desktop-dark", 1280, 800, "dark"},
 }
 
@@ -79,6 +79,9 @@ func shots(t *testing.T, name string) step {
 			}
 			if wide {
 				t.Errorf("%s at %s is wider than the screen", name, l.name)
+			}
+			if err := accessible(ctx, t, tab, name+" at "+l.name); err != nil {
+				return err
 			}
 			if dir == "" {
 				continue
