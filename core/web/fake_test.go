@@ -52,9 +52,3 @@ type (
 	noOwnFactors struct{ web.OwnFactors }
 	noOwnAccount struct{ web.OwnAccount }
 )
-
-type noSessions struct{}
-
-func (noSessions) Resolve(context.Context, string) (session.Principal, error) {
-	return session.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
-}
