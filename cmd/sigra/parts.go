@@ -277,8 +277,11 @@ func passkeySettings(cfg *config.Config) passkey.Settings {
 	return set
 }
 
+// close closes what there is: opening may have failed half-way.
 func (p *parts) close() error {
-	p.federation.Directory().Close()
+	if p.federation != nil {
+		p.federation.Directory().Close()
+	}
 	if p.captcha != nil {
 		p.captcha.Close()
 	}
