@@ -72,12 +72,15 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.auth, OwnAccount: a.auth,
 			Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
-		TrustDays: int(cfg.SecondFactor.TrustDevice / (24 * time.Hour)),
+		TrustDays:          int(cfg.SecondFactor.TrustDevice / (24 * time.Hour)),
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
 	}
 	if cfg.SignIn.MagicLink {
 		webConfig.MagicLinks = a.auth
+	}
+	if cfg.Passkey.Enabled {
+		webConfig.PasskeySignIns, webConfig.Signals = a.auth, a.passkeys
 	}
 	if cfg.Passkey.Enabled {
 		webConfig.PasskeySignIns = a.auth

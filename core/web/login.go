@@ -35,8 +35,12 @@ func (p *Pages) mountSignIn(on mounter) {
 	if p.cfg.MagicLinks != nil {
 		p.mountMagicLink(on)
 	}
-	if p.cfg.Logins != nil && p.cfg.Providers != nil {
-		p.mountFederation(on)
+	if p.cfg.Logins != nil {
+		on("/login/join", p.showJoin, nil)
+		on("/login/continue", p.mintedHere, nil)
+		if p.cfg.Providers != nil {
+			p.mountFederation(on)
+		}
 	}
 }
 
