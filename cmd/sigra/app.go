@@ -69,13 +69,21 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	webConfig := web.Config{
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
 		Services: web.Services{
-			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, PasskeySignIns: a.auth, OwnFactors: a.auth, OwnAccount: a.auth, Logins: a.auth,
+			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.auth, OwnAccount: a.auth,
+			Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
+		TrustDays:          int(cfg.SecondFactor.TrustDevice / (24 * time.Hour)),
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
 	}
 	if cfg.SignIn.MagicLink {
 		webConfig.MagicLinks = a.auth
+	}
+	if cfg.Passkey.Enabled {
+		webConfig.PasskeySignIns, webConfig.Signals = a.auth, a.passkeys
+	}
+	if cfg.Passkey.Enabled {
+		webConfig.PasskeySignIns = a.auth
 	}
 	services := a.services()
 	if cfg.Mail.Dev {
@@ -184,7 +192,7 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 	sc := server.Config{
 		BaseURL: cfg.Server.BaseURL, TrustedProxies: cfg.Server.TrustedProxies, MaxBody: cfg.Server.MaxBody, Grace: cfg.Server.ShutdownGrace,
 		API: a.api.Handler(), ControlAPI: a.api.Handler(), Mount: pages.Mount, Routes: a.host.Route,
-		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
+		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),
 	}
 	if cfg.Telemetry.Metrics {

@@ -42,8 +42,8 @@ type proof struct {
 	// change is what the method changes in the transaction of the session, with the account's row locked: spend the link, set
 	// the password, clear the failures. It looks again at what the proof rests on, and may refuse.
 	change func(ctx context.Context, tx *store.Tx, a account.Account) error
-	// refused is how the method writes down that change refused: its own audit row. A gate's refusal is written down by
-	// complete, as auth.login.failure for every method.
+	// refused is how the method writes down a refusal: its own audit row. Nil: as auth.login.failure, as which a gate's is
+	// written down for every method.
 	refused func(ctx context.Context, r refusal) error
 }
 
@@ -61,15 +61,8 @@ func (r refusal) Unwrap() error { return r.err }
 // FinishSignIn it is the only way to a session: gate, then one transaction.
 func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 	stepUp, err := s.askLogin(ctx, p)
-	var r refusal
-	if errors.As(err, &r) {
-		if err := s.loginRefused(ctx, p.account, p.method, p.amr[0], r); err != nil {
-			return SignedIn{}, err
-		}
-		return SignedIn{}, r.err
-	}
 	if err != nil {
-		return SignedIn{}, err
+		return SignedIn{}, s.noted(ctx, p, err)
 	}
 	var out SignedIn
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -103,19 +96,34 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 		out, err = s.begin(ctx, tx, a, p, g, n.trusted)
 		return err
 	})
-	if errors.As(err, &r) {
-		if p.refused != nil {
-			if err := p.refused(ctx, r); err != nil {
-				return SignedIn{}, err
-			}
-		}
-		return SignedIn{}, r.err
-	}
 	if err != nil {
-		return SignedIn{}, err
+		return SignedIn{}, s.noted(ctx, p, err)
 	}
 	return out, nil
 }
+
+// noted writes a refusal down and gives what the person is told of it, as a refusalNoted; other errors stay.
+func (s *Service) noted(ctx context.Context, p proof, err error) error {
+	var r refusal
+	if !errors.As(err, &r) {
+		return err
+	}
+	note := p.refused
+	if note == nil || strings.HasPrefix(r.reason, "gate_") {
+		note = func(ctx context.Context, r refusal) error {
+			return s.loginRefused(ctx, p.account, p.method, p.amr[0], r)
+		}
+	}
+	if err := note(ctx, r); err != nil {
+		return err
+	}
+	return refusalNoted{r.err}
+}
+
+// refusalNoted marks an error whose audit row is written.
+type refusalNoted struct{ error }
+
+func (r refusalNoted) Unwrap() error { return r.error }
 
 // need is what a sign-in still lacks after its first factor.
 type need struct {
@@ -126,35 +134,37 @@ type need struct {
 }
 
 // need decides whether a second factor is asked, under the account's lock. It is asked when the account has one, when a
-// gate demands one, when policy demands one of everybody, and when the sign-in is suspicious and policy says so. A trusted
+// gate demands one, when policy demands one of everybody, and, as a setting, when the sign-in is suspicious. A trusted
 // browser spares it in the first and third case only: the others are about this very sign-in.
 func (s *Service) need(ctx context.Context, tx *store.Tx, a account.Account, p proof, gateStepUp *gate.Answer) (need, error) {
 	if p.twoFactors {
 		return need{}, nil
 	}
-	demanded := gateStepUp != nil
-	if !demanded && s.set.SuspiciousStepUp && a.SecondFactor {
+	suspicious := false
+	if s.set.SuspiciousStepUp {
 		var err error
-		if demanded, err = s.devices.Suspicious(ctx, tx, a.ID, p.device); err != nil {
+		if suspicious, err = s.devices.Suspicious(ctx, tx, a.ID, p.device); err != nil {
 			return need{}, err
 		}
 	}
-	if !demanded && !a.SecondFactor && !s.set.RequireSecondFactor {
+	asked := gateStepUp != nil || a.SecondFactor || s.set.RequireSecondFactor
+	if !asked && !suspicious {
 		return need{}, nil
 	}
 	f, err := s.factorsOf(ctx, tx, a.ID)
 	if err != nil {
 		return need{}, err
 	}
-	methods := f.second()
+	has := f.second()
 	switch {
-	case len(methods) == 0 && gateStepUp != nil:
-		// What a gate wants can't be given, and letting it pass would be worse.
-		return need{}, refusal{reason: "gate_step_up", meta: map[string]any{"gate": gateStepUp.By}, err: errStepUp}
-	case len(methods) == 0:
+	case len(has) == 0 && gateStepUp != nil:
+		return need{}, cannotStepUp(gateStepUp) // letting it pass would be worse
+	case len(has) == 0 && !asked:
+		return need{}, nil // whoever is suspicious must not be the one who adds a factor
+	case len(has) == 0:
 		return need{asked: true, enroll: true, methods: []string{MethodTOTP, MethodPasskey}}, nil
 	}
-	if !demanded {
+	if gateStepUp == nil && !suspicious {
 		seen, err := s.devices.Look(ctx, tx, a.ID, p.device)
 		if err != nil {
 			return need{}, err
@@ -163,7 +173,28 @@ func (s *Service) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 			return need{trusted: true}, nil
 		}
 	}
-	return need{asked: true, methods: methods}, nil
+	methods := beside(has, p.amr)
+	switch {
+	case len(methods) > 0:
+		return need{asked: true, methods: methods}, nil
+	case gateStepUp != nil:
+		return need{}, cannotStepUp(gateStepUp)
+	}
+	return need{}, refusal{reason: "one_factor", err: errOneFactor}
+}
+
+// cannotStepUp refuses what a gate wants and nobody can give.
+func cannotStepUp(by *gate.Answer) refusal {
+	return refusal{reason: "gate_step_up", meta: map[string]any{"gate": by.By}, err: errStepUp}
+}
+
+// beside leaves out of an account's second factors what is none beside the first: having a passkey is one factor, however
+// often it is shown and whichever of the account's passkeys it is (NIST SP 800-63B-4 §2.2.1).
+func beside(methods, amr []string) []string {
+	if !slices.Contains(amr, "hwk") && !slices.Contains(amr, "swk") || len(amr) > 1 {
+		return methods
+	}
+	return slices.DeleteFunc(methods, func(m string) bool { return m == MethodPasskey })
 }
 
 // begin makes the session, in the transaction of the factors that it rests on.

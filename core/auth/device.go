@@ -62,6 +62,15 @@ func (s *Service) trust(ctx context.Context, tx *store.Tx, a account.Account, to
 	})
 }
 
+// factorsChanged is what every change of a second factor does, in its transaction: sign-ins that wait for one end, because what they
+// were told to show is no longer so, and browsers trusted before are asked again.
+func (s *Service) factorsChanged(ctx context.Context, tx *store.Tx, a account.Account, e audit.Entry, cause string) error {
+	if err := s.onetime.Forget(ctx, tx, a.ID, pendingPurpose); err != nil {
+		return err
+	}
+	return s.distrust(ctx, tx, a, e, cause)
+}
+
 // distrust ends the trust in every browser, which every change of a credential does.
 func (s *Service) distrust(ctx context.Context, tx *store.Tx, a account.Account, e audit.Entry, cause string) error {
 	n, err := s.devices.RevokeAllTrust(ctx, tx, a.ID)

@@ -39,7 +39,8 @@
 // A second factor is asked when the account has one (an authenticator app, or a passkey that its owner wants asked for),
 // when a gate demands it of this sign-in, when policy demands it of everybody, and, as a setting, when the sign-in is
 // suspicious. Who must show one and has none adds it in the middle of the sign-in, except for a gate, which is refused. A
-// trusted browser is spared it for 30 days, but not by a gate or a suspicion; its session stays at AAL1.
+// trusted browser is spared it for 30 days, but not by a gate or a suspicion; its session stays at AAL1. A suspicion asks only who
+// has something to show: a stranger must not be the one who adds it. A passkey is no second factor beside a passkey.
 //
 // A gate is asked outside of any transaction and before the one that makes the session, so a slow plugin holds no lock; what
 // could change meanwhile is asked again under the lock. A credential that changes ends every pending sign-in.

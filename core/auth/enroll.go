@@ -92,8 +92,8 @@ func (s *Service) CancelTOTP(ctx context.Context, p session.Principal) error {
 	})
 }
 
-// enrolled is what every new second factor does: from now on one is asked, the first one brings recovery codes, browsers
-// trusted before are asked again, and the person is told.
+// enrolled is what every new second factor does: from now on one is asked, the first one brings recovery codes, other sign-ins
+// that wait end, browsers trusted before are asked again, and the person is told.
 func (s *Service) enrolled(ctx context.Context, tx *store.Tx, a account.Account, method string, e audit.Entry) (codes []string, err error) {
 	if err := s.accounts.SetSecondFactor(ctx, tx, a.ID, true); err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (s *Service) enrolled(ctx context.Context, tx *store.Tx, a account.Account,
 			return nil, err
 		}
 	}
-	if err := s.distrust(ctx, tx, a, e, "factor_added"); err != nil {
+	if err := s.factorsChanged(ctx, tx, a, e, "factor_added"); err != nil {
 		return nil, err
 	}
 	e.Action, e.Targets, e.Metadata = "mfa.enrollment.complete", []audit.Ref{user(a.ID)}, map[string]any{"method": method}
@@ -135,7 +135,7 @@ func (s *Service) RemoveTOTP(ctx context.Context, p session.Principal) error {
 		if !was {
 			return fault.New(fault.NotFound, "totp_not_found", "There is no authenticator app on this account.")
 		}
-		if err := s.factorRemoved(ctx, tx, a); err != nil {
+		if err := s.factorRemoved(ctx, tx, a, by(p)); err != nil {
 			return err
 		}
 		e := by(p)
@@ -147,13 +147,16 @@ func (s *Service) RemoveTOTP(ctx context.Context, p session.Principal) error {
 	})
 }
 
-// factorRemoved keeps the account's flag and its recovery codes true to the factors that are left.
-func (s *Service) factorRemoved(ctx context.Context, tx *store.Tx, a account.Account) error {
+// factorRemoved keeps the account's flag and its recovery codes true to the factors that are left. e begins the rows it writes.
+func (s *Service) factorRemoved(ctx context.Context, tx *store.Tx, a account.Account, e audit.Entry) error {
+	if err := s.factorsChanged(ctx, tx, a, e, "factor_removed"); err != nil {
+		return err
+	}
 	f, err := s.factorsOf(ctx, tx, a.ID)
 	if err != nil {
 		return err
 	}
-	if len(f.second()) > 0 {
+	if !a.SecondFactor || len(f.second()) > 0 {
 		return nil
 	}
 	if s.set.RequireSecondFactor {
@@ -202,6 +205,9 @@ func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on 
 			return err
 		}
 		e := by(p)
+		if err := s.factorsChanged(ctx, tx, a, e, "factor_removed"); err != nil {
+			return err
+		}
 		e.Action, e.Targets, e.Metadata = "mfa.disable", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodPasskey}
 		if err := s.record(ctx, tx, e); err != nil {
 			return err
@@ -254,7 +260,7 @@ func (s *Service) showNew(ctx context.Context, a account.Account, f Factor, name
 		if err != nil {
 			return shown{}, err
 		}
-		return shown{method: f.Method, amr: []string{"hwk"}, spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
+		return shown{method: f.Method, amr: keyAMR(reg.BackedUp), spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
 			return "", nil, s.addPasskey(ctx, tx, a, reg, name, audit.Entry{Actor: user(a.ID)})
 		}}, nil
 	}
@@ -285,11 +291,8 @@ func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid
 		if _, err := s.sessions.RevokeAllIn(ctx, tx, a.ID, noSession); err != nil {
 			return err
 		}
-		if err := s.onetime.Forget(ctx, tx, a.ID, pendingPurpose); err != nil {
-			return err
-		}
 		e := audit.Entry{Actor: actor}
-		if err := s.distrust(ctx, tx, a, e, "factors_reset"); err != nil {
+		if err := s.factorsChanged(ctx, tx, a, e, "factors_reset"); err != nil {
 			return err
 		}
 		e.Action, e.Targets, e.Metadata = "admin.user.reset_factors", []audit.Ref{user(a.ID)}, map[string]any{"methods": f.second()}

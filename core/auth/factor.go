@@ -72,6 +72,7 @@ var (
 	errPasskey    = fault.New(fault.Unauthenticated, "passkey_refused", "This passkey could not be verified.")
 	errNoMethod   = fault.New(fault.Invalid, "unknown_method", "This account can't show that. Choose another way.").At("method")
 	errCloned     = fault.New(fault.Denied, "passkey_blocked", "This passkey may have been copied and is not taken any more. Use another way to sign in and remove it.")
+	errOneFactor  = fault.New(fault.Denied, "another_factor_required", "This passkey can't be relied upon alone yet. Sign in another way, such as with your password, and confirm with the passkey once.")
 	errIsFactor   = fault.New(fault.Denied, "step_up_required", "Please confirm that it is you first.")
 	errLastWay    = fault.New(fault.Conflict, "last_way_in", "This is the last way into your account. Add a password or another passkey first.")
 	errLastFactor = fault.New(fault.Conflict, "second_factor_required", "This service asks everybody for a second factor. Add another one first.")
@@ -142,10 +143,7 @@ func (s *Service) showPasskey(ctx context.Context, accountID uuid.UUID, f Factor
 
 // verified is a passkey's answer that was verified, or was not, for a reason.
 func (s *Service) verified(as passkey.Assertion, reason string) shown {
-	sh := shown{method: MethodPasskey, amr: []string{"hwk"}, alone: as.TwoFactors}
-	if as.BackedUp {
-		sh.amr = []string{"swk"} // it is kept in more than one place: RFC 8176 §2
-	}
+	sh := shown{method: MethodPasskey, amr: keyAMR(as.BackedUp), alone: as.TwoFactors}
 	sh.spend = func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
 		if reason != "" {
 			return reason, errPasskey, nil
@@ -166,6 +164,14 @@ func (s *Service) verified(as passkey.Assertion, reason string) shown {
 		return why, errPasskey, nil
 	}
 	return sh
+}
+
+// keyAMR: a key that is kept in more than one place is not bound to hardware (RFC 8176 §2).
+func keyAMR(backedUp bool) []string {
+	if backedUp {
+		return []string{"swk"}
+	}
+	return []string{"hwk"}
 }
 
 // cloneAlarm writes down that a passkey's counter did not rise, and tells the person (WebAuthn L3 §6.1.1).

@@ -68,9 +68,6 @@ func (s *Service) signInVouched(ctx context.Context, c vouch, device string) (Fe
 	return out, s.FederatedFailed(ctx, c.Provider, "account", fault.From(err).Code, err)
 }
 
-// refusalNoted marks an error whose audit row is written.
-type refusalNoted struct{ error }
-
 // FederatedFailed writes down that a sign-in through a provider came to nothing, and gives why back.
 func (s *Service) FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error {
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -192,7 +189,6 @@ func (s *Service) vouched(ctx context.Context, a account.Account, c vouch, devic
 				Action: "oauth.login.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: "fed", Metadata: map[string]any{"provider": c.Provider},
 			})
 		},
-		refused: func(ctx context.Context, r refusal) error { return s.loginRefused(ctx, a, "oauth", "fed", r) },
 	})
 }
 

@@ -51,7 +51,7 @@ type world struct {
 	queue     *mail.Queue
 	gates     *gate.Table
 	root      keyring.Secret
-	skew      atomic.Int64
+	skew      *atomic.Int64
 }
 
 func (w *world) now() time.Time          { return time.Now().UTC().Add(time.Duration(w.skew.Load())) }
@@ -66,11 +66,15 @@ type options struct {
 	mails    ratelimit.Quota // zero: no limit
 	root     keyring.Secret  // zero: a new one
 	block    bool            // refuse passkeys whose counter does not rise
+	clock    *atomic.Int64   // nil: its own
 }
 
 func newWorld(t testing.TB, db *store.DB, o options) *world {
 	t.Helper()
-	w := &world{t: t, db: db}
+	w := &world{t: t, db: db, skew: o.clock}
+	if w.skew == nil {
+		w.skew = new(atomic.Int64)
+	}
 	o.settings.BaseURL, o.settings.MagicLinks = base, true
 	w.Parts = authtest.Open(t, db, authtest.Options{
 		Settings: o.settings, Now: w.now, Root: o.root, Password: password.Config{Params: o.params, Places: o.places},

@@ -78,7 +78,11 @@ func (s *Service) AddPasskey(ctx context.Context, p session.Principal, f Factor,
 		return s.passkeyNotAdded(ctx, a, by(p), err)
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := s.accounts.Lock(ctx, tx, a.ID); err != nil {
+		a, err := s.accounts.Lock(ctx, tx, a.ID)
+		if err != nil {
+			return err
+		}
+		if err := s.factorsChanged(ctx, tx, a, by(p), "factor_added"); err != nil {
 			return err
 		}
 		return s.addPasskey(ctx, tx, a, reg, name, by(p))
@@ -158,10 +162,8 @@ func (s *Service) DeletePasskey(ctx context.Context, p session.Principal, id uui
 		} else if ways == 0 {
 			return errLastWay
 		}
-		if a.SecondFactor {
-			if err := s.factorRemoved(ctx, tx, a); err != nil {
-				return err
-			}
+		if err := s.factorRemoved(ctx, tx, a, by(p)); err != nil {
+			return err
 		}
 		e := by(p)
 		e.Action, e.Targets = "passkey.delete", []audit.Ref{{Type: "passkey", ID: id.String()}, user(a.ID)}

@@ -71,9 +71,6 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if up.made && s.set.DeferConfirmation {
 		in, err := s.complete(ctx, proof{
 			account: up.account, method: "registration", amr: []string{"pwd"}, device: r.Device,
-			refused: func(ctx context.Context, r refusal) error {
-				return s.loginRefused(ctx, up.account, "registration", "pwd", r)
-			},
 		})
 		if err != nil {
 			return Registered{}, err

@@ -120,9 +120,6 @@ func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
 			}
 			return nil
 		},
-		refused: func(ctx context.Context, r refusal) error {
-			return s.loginRefused(ctx, id.account, "password", "pwd", r)
-		},
 	}
 	if fresh != "" {
 		p.meta = map[string]any{"rehashed": true}

@@ -57,16 +57,16 @@ func (s *Service) StepUpMethods(ctx context.Context, p session.Principal) ([]str
 	if err != nil {
 		return nil, err
 	}
-	return s.stepUpMethods(ctx, a)
+	return s.stepUpMethods(ctx, p, a)
 }
 
-func (s *Service) stepUpMethods(ctx context.Context, a account.Account) ([]string, error) {
+func (s *Service) stepUpMethods(ctx context.Context, p session.Principal, a account.Account) ([]string, error) {
 	f, err := s.factorsOf(ctx, s.db, a.ID)
 	if err != nil {
 		return nil, err
 	}
 	if a.SecondFactor && len(f.second()) > 0 {
-		return f.second(), nil
+		return beside(f.second(), p.AMR), nil
 	}
 	var out []string
 	if hash, err := s.passwords.Find(ctx, s.db, a.ID); err != nil {
@@ -102,7 +102,7 @@ func (s *Service) StepUpMail(ctx context.Context, p session.Principal) (flow str
 	if err != nil {
 		return "", err
 	}
-	methods, err := s.stepUpMethods(ctx, a)
+	methods, err := s.stepUpMethods(ctx, p, a)
 	if err != nil {
 		return "", err
 	}
@@ -130,7 +130,7 @@ func (s *Service) StepUp(ctx context.Context, p session.Principal, f Factor) (Si
 	if err != nil {
 		return SignedIn{}, err
 	}
-	methods, err := s.stepUpMethods(ctx, a)
+	methods, err := s.stepUpMethods(ctx, p, a)
 	if err != nil {
 		return SignedIn{}, err
 	}

@@ -35,7 +35,9 @@ const (
 )
 
 // Flows lists them all.
-func Flows() []Flow { return []Flow{SignUp, Pending, Reset, Magic, Email, StepUp, Join, Provider, Return} }
+func Flows() []Flow {
+	return []Flow{SignUp, Pending, Reset, Magic, Email, StepUp, Join, Provider, Return}
+}
 
 // TTL is how long a browser keeps the cookie: no less than the flow may be set to live. Whether the flow still does, its
 // owner says.

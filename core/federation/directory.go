@@ -172,7 +172,10 @@ func (d *Directory) Check(ctx context.Context, name string) (Found, error) {
 	var err error
 	if p.kind == preset.OIDC {
 		if m, err = p.discovery.fetch(ctx); err != nil {
-			return f, fmt.Errorf("%s: %w", p.is.document(), err)
+			if de := (*discoveryError)(nil); errors.As(err, &de) { // others say already where it was
+				err = fmt.Errorf("%s: %w", p.is.document(), err)
+			}
+			return f, err
 		}
 		keys, err := p.keysOf(m.JWKSURL).read(ctx)
 		if err != nil {

@@ -30,10 +30,15 @@ type Limits struct {
 var (
 	guessed = map[string]bool{
 		"POST /login": true, "POST /confirm": true, "POST /register/check-mail": true, "POST /set-password": true,
+		"POST /login/second-factor": true, "POST /login/second-factor/passkey/finish": true, "POST /login/passkey/finish": true,
+		"POST /login/link/sent": true, "POST /login/link/open": true, "POST /login/link/approve": true, "POST /reset/sent": true,
+		"POST /step-up": true, "POST /step-up/passkey/finish": true,
 		"POST /account/password": true, "POST /v1/login": true, "POST /v1/confirm": true, "POST /v1/password/set": true,
 		"PUT /v1/account/password": true,
 	}
-	signUps = map[string]bool{"POST /register": true, "POST /v1/register": true}
+	signUps = map[string]bool{
+		"POST /register": true, "POST /register/resend": true, "POST /reset": true, "POST /login/link": true, "POST /step-up/mail": true, "POST /v1/register": true,
+	}
 )
 
 // limit stands in front of everything that costs something (ASVS 5.0 6.3.1).

@@ -31,6 +31,8 @@ type Config struct {
 	// Routes finds a plugin's handler for a path no core route matched; nil means no plugins. What it finds brings
 	// its own CSRF rule, because a plugin may declare a route for machines.
 	Routes func(path string) (http.Handler, bool)
+	// Foreign are the routes, as patterns of http.ServeMux, that forms of other sites may post to: those that change nothing.
+	Foreign []string
 	// Language finds the language to answer somebody in, a BCP 47 tag. Nil: English for everybody.
 	Language func(r *http.Request) string
 	// Problem answers an error to programs and Page to people. Nil means a plain answer of the server's own.
@@ -105,6 +107,9 @@ func New(cfg Config) (*Server, error) {
 	s.origin = http.NewCrossOriginProtection()
 	if err := s.origin.AddTrustedOrigin(base.Scheme + "://" + base.Host); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
+	}
+	for _, pattern := range cfg.Foreign {
+		s.origin.AddInsecureBypassPattern(pattern)
 	}
 	s.router = s.routes()
 	s.public = s.edge(s.observe(s.recover(s.headers(s.checkHost(s.limit(s.dispatch(true)))))))

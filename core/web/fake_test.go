@@ -41,14 +41,14 @@ func (a noAuth) SetPassword(context.Context, auth.NewPassword) (auth.SignedIn, e
 	return auth.SignedIn{}, a.fail()
 }
 
-// noOwnFactors and noOwnAccount are there so that the account's pages are; nobody gets to call them.
-type (
-	noOwnFactors struct{ web.OwnFactors }
-	noOwnAccount struct{ web.OwnAccount }
-)
-
 type noSessions struct{}
 
 func (noSessions) Resolve(context.Context, string) (session.Principal, error) {
 	return session.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
 }
+
+// noOwnFactors and noOwnAccount are there so that the account's pages are; nobody gets to call them.
+type (
+	noOwnFactors struct{ web.OwnFactors }
+	noOwnAccount struct{ web.OwnAccount }
+)

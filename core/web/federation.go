@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
@@ -16,7 +17,6 @@ import (
 func (p *Pages) mountFederation(on mounter) {
 	on("/login/provider/{name}", nil, p.beginProvider)
 	on("/login/callback/{name}", p.callback, p.callbackForm)
-	on("/login/join", p.showJoin, nil)
 }
 
 // ForeignForms are the routes that other sites' forms may post to, see server.Config: they change nothing.
@@ -94,19 +94,43 @@ func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out, err := p.cfg.Logins.SignInFederated(r.Context(), res.Claims, res.SignUp, cookie.DeviceToken(r))
-	switch {
-	case err != nil:
+	if err != nil {
 		p.providerFailed(w, r, c.Provider, res, err)
+		return
+	}
+	p.vouchedFor(w, r, out, res.ReturnTo)
+}
+
+// vouchedFor goes on after somebody else has said who a person is: signed in, asked for the account's own credential, or asked to
+// confirm the address.
+func (p *Pages) vouchedFor(w http.ResponseWriter, r *http.Request, out auth.Federated, returnTo string) {
+	switch {
 	case out.Link != nil:
 		cookie.Join.Set(w, out.Link.Flow)
-		see(w, p.carry("/login/join", res.ReturnTo))
+		see(w, p.carry("/login/join", returnTo))
 	case out.Confirm != nil:
 		cookie.SignUp.Set(w, out.Confirm.Flow)
-		p.remember(w, res.ReturnTo)
-		see(w, p.carry("/register/check-mail", res.ReturnTo))
+		p.remember(w, returnTo)
+		see(w, p.carry("/register/check-mail", returnTo))
 	default:
-		p.arrive(w, r, out.SignedIn, p.onward(res.ReturnTo))
+		p.arrive(w, r, out.SignedIn, p.onward(returnTo))
 	}
+}
+
+// mintedHere is where a plugin sends the browser of somebody whom it has verified. The address is good once, for two
+// minutes, in the browser that the plugin spoke with; to use it up is what this GET is for.
+func (p *Pages) mintedHere(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Referrer-Policy", "no-referrer") // the secret is in the address
+	if r.Method == http.MethodHead {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	out, returnTo, err := p.cfg.Logins.SignInMinted(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r))
+	if err != nil {
+		p.Error(w, r, err)
+		return
+	}
+	p.vouchedFor(w, r, out, returnTo)
 }
 
 var errOtherSession = fault.New(fault.Denied, "link_other_session", "You are not signed in any more as who began this. Sign in and begin again.")

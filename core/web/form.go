@@ -29,6 +29,7 @@ type form struct {
 	Label    string       // of the form, for screen readers, where a page has several
 	Target   string       // "_top" out of a frame
 	Work     *work        // it is sent with a proof of work
+	Captcha  *widget      // or with the answer to a captcha
 	Autofill *passkeyForm // the browser offers passkeys in its field
 }
 
@@ -60,13 +61,6 @@ type field struct {
 	ReadOnly     bool
 	Class        string
 	Prefix       string // set by Rows
-}
-
-// work is a proof of work that the browser does before the form is sent, see assets/pow.js.
-type work struct {
-	Puzzle              string
-	Difficulty, Wait    int    // Wait: seconds
-	Working, Done, Else string // Else: for who runs no scripts
 }
 
 // option is one of several to choose from.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
@@ -33,8 +35,12 @@ func (p *Pages) mountSignIn(on mounter) {
 	if p.cfg.MagicLinks != nil {
 		p.mountMagicLink(on)
 	}
-	if p.cfg.Logins != nil && p.cfg.Providers != nil {
-		p.mountFederation(on)
+	if p.cfg.Logins != nil {
+		on("/login/join", p.showJoin, nil)
+		on("/login/continue", p.mintedHere, nil)
+		if p.cfg.Providers != nil {
+			p.mountFederation(on)
+		}
 	}
 }
 
@@ -207,13 +213,15 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	a := attempt{Email: strings.TrimSpace(r.PostForm.Get("email")), ReturnTo: r.PostForm.Get("return_to"), Remember: p.remembers(r)}
 	in, err := p.cfg.Auth.SignIn(r.Context(), auth.Credentials{
 		Email: a.Email, Password: r.PostForm.Get("password"), Remember: a.Remember, Device: cookie.DeviceToken(r), Link: joining(r),
+		Proof: proof(r),
 	})
 	if err == nil {
 		p.arrive(w, r, in, p.onward(a.ReturnTo))
 		return
 	}
 	ft := fault.From(err)
-	if !reshow(ft) {
+	var d *ratelimit.Demand
+	if !errors.As(err, &d) && !reshow(ft) {
 		p.Error(w, r, err)
 		return
 	}
@@ -221,8 +229,15 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 		a.Join = p.waitingJoin(r)
 	}
 	f := p.loginForm(p.in(r), a)
-	p.refuse(p.in(r), f, ft)
-	p.render(w, r, statusOf(ft.Kind), "login", p.loginView(r, f, a))
+	v := p.loginView(r, f, a)
+	if d != nil {
+		f.Problem = p.say(p.in(r), ft)
+		p.demand(p.in(r), &v, f, d)
+		retryAfter(w, ft)
+	} else {
+		p.refuse(p.in(r), f, ft)
+	}
+	p.render(w, r, statusOf(ft.Kind), "login", v)
 }
 
 // showLogout asks, for somebody who typed the address; signing out itself takes a POST.

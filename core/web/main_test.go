@@ -87,7 +87,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 	var err error
 	e.pages, err = web.New(cfg)
 	must(err)
-	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Language: e.pages.Language, Routes: e.plugin(sessions)})
+	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Language: e.pages.Language, Foreign: web.ForeignForms(), Routes: e.plugin(sessions)})
 	must(err)
 	e.http.Config.Handler = srv.Handler()
 	e.http.Start()

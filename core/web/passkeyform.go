@@ -15,9 +15,9 @@ type passkeyForm struct {
 }
 
 // passkeyTexts are what the script may have to say.
-type passkeyTexts struct{ Cancelled, Timeout, Unsupported, Exists, Site, Offline, Failed string }
+type passkeyTexts struct{ Cancelled, Timeout, Unsupported, Exists, Site, Offline, Server, Failed string }
 
 func passkeyTextsIn(l *lang.Language) passkeyTexts {
 	text := func(name string) string { return l.Text("page.passkey." + name) }
-	return passkeyTexts{text("cancelled"), text("timeout"), text("unsupported"), text("exists"), text("site"), text("offline"), text("failed")}
+	return passkeyTexts{text("cancelled"), text("timeout"), text("unsupported"), text("exists"), text("site"), text("offline"), text("server"), text("failed")}
 }

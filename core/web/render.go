@@ -89,6 +89,7 @@ type view struct {
 	Scripts   []string // the assets that the page runs; without, it runs none
 	Pictures  bool     // it has pictures in its text (data:)
 	Frames    bool     // it has a page of Sigra's in a frame
+	Captcha   *widget  // it has a captcha provider's widget
 	Refresh   string   // the seconds after which it is asked for anew; empty: never
 }
 
@@ -151,12 +152,19 @@ func (p *Pages) policy(v view) string {
 		pictures += " data:"
 	}
 	if len(v.Scripts) > 0 {
-		scripts = "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+		scripts = "; script-src 'self'; connect-src 'self'"
+		if v.Captcha == nil { // whose script may do as it likes
+			scripts += "; require-trusted-types-for 'script'; trusted-types 'none'"
+		}
 	}
 	if v.Frames {
 		scripts += "; frame-src 'self'"
 	}
-	return "default-src 'none'; style-src 'self'; " + pictures + "; font-src 'self'; " + p.forms + "; base-uri 'none'; frame-ancestors 'none'" + scripts
+	policy := "default-src 'none'; style-src 'self'; " + pictures + "; font-src 'self'; " + p.forms + "; base-uri 'none'; frame-ancestors 'none'" + scripts
+	if v.Captcha != nil {
+		return v.Captcha.allow(policy)
+	}
+	return policy
 }
 
 // renderWith is render for the page that needs a policy of its own.

@@ -118,6 +118,7 @@ type OwnAccount interface {
 // Logins is signing in at other providers, and the links of an account to them.
 type Logins interface {
 	SignInFederated(ctx context.Context, c federation.Claims, signUp bool, device string) (auth.Federated, error)
+	SignInMinted(ctx context.Context, flow, device string) (out auth.Federated, returnTo string, err error)
 	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
 	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
 	LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error

@@ -397,7 +397,7 @@ func TestRegister_models(t *testing.T) {
 			d.AAGUID = id
 			if _, err := w.verify(w.ada, d, passkey.RegistrationOptions{}); !errors.Is(err, passkey.ErrNotAllowed) || passkey.ReasonOf(err) != passkey.ReasonModel {
 				t.Errorf("%s: %v", id, err)
-			} else if s, ok := w.UnknownCredential(err); !ok || !bytes.Equal(s.Unknown.CredentialID, d.Keys[0].id) {
+			} else if s, ok := w.UnknownCredential(err); !ok || !bytes.Equal(s.Unknown.CredentialID, d.Keys[0].ID) {
 				t.Errorf("%s: the device is not told to drop it: %+v", id, s)
 			}
 		}

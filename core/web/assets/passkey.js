@@ -23,7 +23,7 @@
 //   Either may answer with a problem document instead; its "message" or "detail" is shown, its "signal" passed on.
 //
 // Texts can be replaced, in another language for example, by data-text-cancelled, -timeout, -unsupported, -exists, -site,
-// -offline and -failed on the form.
+// -offline, -server and -failed on the form.
 (() => {
   "use strict";
 
@@ -37,6 +37,7 @@
     exists: "This device has a passkey for your account already.",
     site: "Passkeys don't work at this address. Open the site at its own address.",
     offline: "The server can't be reached. Check your connection and try again.",
+    server: "Something went wrong on our side. Try again.",
     failed: "The device could not do that. Try again, or use another way.",
   };
   const textName = { NotAllowedError: "cancelled", NotSupportedError: "unsupported", ConstraintError: "unsupported", SecurityError: "site" };
@@ -62,7 +63,7 @@
       throw new Problem({}, "offline");
     }
     const answer = await response.json().catch(() => ({}));
-    if (!response.ok) throw new Problem(answer, "failed");
+    if (!response.ok) throw new Problem(answer, "server");
     return answer;
   }
 
