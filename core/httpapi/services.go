@@ -14,6 +14,8 @@ type Services struct {
 	MagicLinks     MagicLinks
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
+	Providers      Providers
+	Logins         Logins
 	Users          Users
 	Accounts       Accounts
 	UserSessions   UserSessions
