@@ -226,6 +226,11 @@ func TestHostile_refused(t *testing.T) {
 			if r.Claims.Subject != "" {
 				t.Errorf("and yet there are claims: %+v", r.Claims)
 			}
+			for _, secret := range []string{"a client's secret", "access_token", "id_token=", "code_verifier", "eyJ"} {
+				if strings.Contains(err.Error(), secret) { // what goes into a log
+					t.Errorf("%q is in %v", secret, err)
+				}
+			}
 		})
 	}
 }
@@ -296,6 +301,11 @@ func TestHostile_sloppy(t *testing.T) {
 		{"names that steer text", federationtest.Hooks{}, federationtest.User{"sub": "1", "name": " Ada\u202e\n\x00 <b>Lovelace\u200f ", "picture": "http://example.org/a.png", "locale": "../../etc"}, nil, func(t *testing.T, c federation.Claims) {
 			if c.Name != "Ada <b>Lovelace" || c.Picture != "" || c.Locale != "" {
 				t.Errorf("%+q %q %q", c.Name, c.Picture, c.Locale)
+			}
+		}},
+		{"a name without end", federationtest.Hooks{}, federationtest.User{"sub": "1", "name": strings.Repeat("Ada ", 1000)}, nil, func(t *testing.T, c federation.Claims) {
+			if n := len([]rune(c.Name)); n < 95 || n > 100 {
+				t.Errorf("%d characters", n)
 			}
 		}},
 		{"claims of other types", federationtest.Hooks{}, federationtest.User{"sub": "1", "name": []any{"x"}, "picture": map[string]any{}, "locale": 7, "email": false, "amr": "pwd", "acr": 2, "auth_time": "now"}, nil, func(t *testing.T, c federation.Claims) {
@@ -398,4 +408,17 @@ func TestForceLogin(t *testing.T) {
 	refused(t, err, "provider_answer_invalid", "id_token", "auth_time")
 	_, err = force(claims(func(c map[string]any) { c["auth_time"] = time.Now().Add(-3 * time.Minute).Unix() }))
 	refused(t, err, "provider_answer_invalid", "id_token", "auth_time")
+}
+
+// What the configuration's own checks would refuse is not spoken to either.
+func TestPlainHTTP_neverToAnotherMachine(t *testing.T) {
+	t.Parallel()
+	n := newInternet(t)
+	n.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was sent", r.URL) })
+	w := shapeWorld(t, n.directory(config.Provider{Name: "forge", AuthorizeURL: "http://203.0.113.7/a", TokenURL: "http://203.0.113.7/t", UserinfoURL: "http://203.0.113.7/u", ClientID: "app", Claims: config.ProviderClaims{Subject: "id"}}))
+	_, _, err := come(t, w, "forge", nil)
+	refused(t, err, "provider_answer_invalid", "token", "insecure")
+	w = shapeWorld(t, n.directory(config.Provider{Name: "work", Issuer: "http://203.0.113.7", ClientID: "app"}))
+	_, err = w.Begin(t.Context(), federation.Request{Provider: "work", Purpose: federation.SignIn})
+	refused(t, err, "provider_answer_invalid", "discovery", "insecure")
 }
