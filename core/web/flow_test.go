@@ -174,7 +174,7 @@ var (
 	codeIn = regexp.MustCompile(`\b(\d{3}[ -]?\d{3})\b`)
 )
 
-// mail delivers what is waiting and gives the newest message to an address: its link's path and its code.
+// mail delivers what is waiting and gives the newest message to an address that has a link or a code: its link's path and its code.
 func (e *env) mail(t testing.TB, to string) (link, code string) {
 	t.Helper()
 	if _, err := e.queue.Dispatch(t.Context()); err != nil {
@@ -184,11 +184,16 @@ func (e *env) mail(t testing.TB, to string) (link, code string) {
 	if err != nil || len(list) == 0 {
 		t.Fatalf("no mail for %s: %v", to, err)
 	}
-	if m := linkIn.FindStringSubmatch(list[0].Text); m != nil {
-		link = m[1]
-	}
-	if m := codeIn.FindStringSubmatch(strings.ReplaceAll(list[0].Text, link, "")); m != nil {
-		code = m[1]
+	for _, m := range list { // not a notice, such as that of a new device
+		if found := linkIn.FindStringSubmatch(m.Text); found != nil {
+			link = found[1]
+		}
+		if found := codeIn.FindStringSubmatch(strings.ReplaceAll(m.Text, link, "")); found != nil {
+			code = found[1]
+		}
+		if link != "" || code != "" {
+			break
+		}
 	}
 	return link, code
 }

@@ -314,7 +314,7 @@ func TestSecondFactor(t *testing.T) {
 			third.post("/login/second-factor", "method", "totp", "code", "000000")
 		}
 		paused := third.post("/login/second-factor", "method", "totp", "code", codeAt(t, key, c.now()))
-		paused.shows(t, 429, "Too many failed attempts.", "Please try again in 15 minutes.", `autocomplete="one-time-code"`)
+		paused.shows(t, 429, "Too many failed attempts.", "Please try again in", `autocomplete="one-time-code"`)
 		if paused.header.Get("Retry-After") == "" {
 			t.Error("no Retry-After")
 		}
@@ -398,7 +398,7 @@ func TestSecondFactor_enroll(t *testing.T) {
 func TestStepUp(t *testing.T) {
 	t.Parallel()
 	clocked(t, authtest.Options{}, func(t *testing.T, e *env, c *clock) {
-		e.browser(t).get("/step-up").sends(t, "/login?return_to=%2Faccount")
+		e.browser(t).get("/step-up").sends(t, "/login")
 		b := e.member(t, alice)
 		c.pass(10 * time.Minute)
 		b.get("/account/email").sends(t, "/step-up?return_to=%2Faccount%2Femail")
