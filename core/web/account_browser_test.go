@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -130,6 +131,10 @@ func TestAccountBrowser(t *testing.T) {
 	run("add it", typed("#name", "Ada's laptop"), press(), arrive("Passkeys"), there(`[role=status]`), shots(t, "23-passkey-added"))
 	run("the same device", open("/account/passkeys/new", "Add a passkey"), there(`form[data-passkey]:not([hidden])`), press(),
 		until(`document.querySelector("[role=alert]")?.textContent.includes("has a passkey for your account already")`), shots(t, "24-passkey-twice"))
+	// Who takes too long is asked first who they are, and comes back.
+	c.pass(6 * time.Minute)
+	run("after a while", press(), arrive("Confirm that it is you"), click(`a[href*="method=password"], #password`))
+	run("confirm", typed("#password", first), press(), arrive("Add a passkey"), there(`form[data-passkey]:not([hidden])`))
 	manager, _ := authenticator(webauthn.AuthenticatorTransportHybrid, true)
 	run("another", without(deviceID), manager, press(), arrive("Passkeys"), until(`document.querySelectorAll(".rows li").length === 2`), shots(t, "25-passkeys"))
 	if told := told(); len(told.IDs) != 2 || told.RP != "localhost" || told.Name != mailbox {
@@ -208,4 +213,21 @@ func TestAccountBrowser(t *testing.T) {
 	undo, _ := e.mail(t, mailbox)
 	run("undo", open(undo, "Undo the change of address"), shots(t, "53-email-undo"), press(), arrive("Your address is back"), shots(t, "54-email-undone"))
 	run("over", open(undo, "This link is over"), shots(t, "55-email-over"))
+}
+
+// TestAccountBrowser_aPasskeyInTheMiddleOfSigningIn: where everybody needs a second factor, who has none makes one, and gets
+// the codes for the day it is lost on a page of its own.
+func TestAccountBrowser_aPasskeyInTheMiddleOfSigningIn(t *testing.T) {
+	t.Parallel()
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Settings: auth.Settings{RequireSecondFactor: true}}, nil)
+	ctx := chrome(t)
+	run := runner(t, ctx)
+	device, _ := authenticator(webauthn.AuthenticatorTransportInternal, true)
+	run("sign up", command(webauthn.Enable, webauthn.EnableParams{}), device, chromedp.Navigate(e.base+"/register"), arrive("Create your account"),
+		typed("#email", alice), typed("#password", first), submit("Check your mail"))
+	_, code := e.mail(t, alice)
+	run("confirm", typed("#code", code), press(), arrive("Add a second factor"), shots(t, "60-enroll"))
+	run("choose a passkey", click(`a[href*="method=passkey"]`), there(`form[data-passkey]:not([hidden])`), shots(t, "61-enroll-passkey"))
+	run("make it", press(), arrive("Your recovery codes"), shots(t, "62-enroll-codes"))
+	run("go on", click(`p.actions a`), arrive("Your account"), until(`document.body.textContent.includes("1 passkey")`))
 }

@@ -4,7 +4,8 @@
 //
 //   <form data-passkey="login | second | stepup | register" data-options="/a" data-finish="/b" hidden>
 //     … fields, <p role="alert" hidden></p>, <button>
-//   Hidden in the markup, shown where there is WebAuthn. Its submit runs a ceremony in a dialog of the browser.
+//   Hidden in the markup, shown where there is WebAuthn. Its submit runs a ceremony in a dialog of the browser. Without data-finish
+//   the form itself is sent then, with token and credential among its fields: for an answer that has to be a page.
 //
 //   <form data-passkey-autofill data-options="/a" data-finish="/b">   any form with an <input autocomplete="username webauthn">
 //   Offers passkeys in the input's suggestions for as long as the page is open. The form itself stays as it is.
@@ -20,7 +21,8 @@
 //      gives  { "token": "…", "options": { "publicKey": {…}, "mediation": "…" } }
 //   /b takes  { "token": "…", "credential": {…}, "fields": {…} }  RegistrationResponseJSON or AuthenticationResponseJSON
 //      gives  { "redirect": "/path", "signal": {…} }              both may be missing
-//   Either may answer with a problem document instead; its "message" or "detail" is shown, its "signal" passed on.
+//   Either may answer with a problem document instead; its "message" or "detail" is shown, its "signal" passed on. Where it has a
+//   "redirect", and somebody pressed the button, the browser goes there: to what has to be done first.
 //
 // Texts can be replaced, in another language for example, by data-text-cancelled, -timeout, -unsupported, -exists, -site,
 // -offline, -server and -failed on the form.
@@ -47,6 +49,7 @@
     constructor(answer, key) {
       super(answer.message || answer.detail || answer.title || "");
       this.signal = answer.signal;
+      this.redirect = answer.redirect;
       this.key = key;
     }
   }
@@ -120,9 +123,21 @@
     const request = { publicKey: parse(create, options.publicKey), signal: how.signal, ...(mediation && { mediation }) };
     began(options.publicKey.timeout || 300000);
     const credential = await (create ? navigator.credentials.create(request) : navigator.credentials.get(request));
+    if (!element.dataset.finish) return send(element, { token, credential: JSON.stringify(serialize(credential)) });
     const answer = await post(element.dataset.finish, { token, credential: serialize(credential), fields: fields(element) });
     await signal(answer.signal);
     return answer;
+  }
+
+  // Sends the form with more fields in it; the page ends with that.
+  function send(form, more) {
+    for (const [name, value] of Object.entries(more)) {
+      const field = document.createElement("input");
+      Object.assign(field, { type: "hidden", name, value });
+      form.append(field);
+    }
+    form.submit();
+    return {};
   }
 
   function follow(answer) {
@@ -211,6 +226,7 @@
       await stopBackground();
       follow(await ceremony(form, create, {}, (timeout) => { asked = performance.now(); patience = timeout; }));
     } catch (error) {
+      if (error.redirect) return follow(error);
       await explain(form, error, create, performance.now() - asked >= patience - 1000);
       if (waiting) background((stop) => autofill(waiting, stop));
     } finally {
