@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,11 +57,13 @@ type parts struct {
 	onetime   *onetime.Store
 	sessions  *session.Store
 	inbox     *mail.Inbox
+	mailer    mail.Mailer // what sends when no plugin does
 	mail      *mail.Queue
-	gates     *gate.Table
-	failures  *ratelimit.Account
-	mails     *ratelimit.Account
-	auth      *auth.Service
+	words
+	gates    *gate.Table
+	failures *ratelimit.Account
+	mails    *ratelimit.Account
+	auth     *auth.Service
 }
 
 // openDatabase opens what the configuration names, without migrating.
@@ -106,6 +109,10 @@ func migrate(ctx context.Context, db *store.DB, cfg *config.Config, log hclog.Lo
 // openParts opens the database, migrates it and joins everything on it.
 func openParts(ctx context.Context, cfg *config.Config, log hclog.Logger, reg prometheus.Registerer) (_ *parts, err error) {
 	p := &parts{cfg: cfg, log: log, registry: reg, gates: &gate.Table{}}
+	var diags config.Diagnostics
+	if p.words, diags = readWords(cfg); diags.HasErrors() {
+		return nil, exitError{2, diagnosticsError{diags}}
+	}
 	if p.db, err = openDatabase(ctx, cfg, log); err != nil {
 		return nil, err
 	}
@@ -179,8 +186,16 @@ func (p *parts) openDomain(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.mail, err = mail.New(mail.Config{DB: p.db, Sealer: p.keys, Leases: p.leases, Mailer: p.inbox, From: from, Logger: p.log.Named("mail")}); err != nil {
+	if p.mailer, err = newMailer(cfg, p.inbox, p.log.Named("mail")); err != nil {
 		return err
+	}
+	if p.mail, err = mail.New(mail.Config{
+		DB: p.db, Sealer: p.keys, Leases: p.leases, Mailer: p.mailer, From: from, Logger: p.log.Named("mail"), Observe: mailMetrics(p.registry),
+	}); err != nil {
+		return err
+	}
+	if p.registry != nil {
+		p.registry.MustRegister(newQueueMetrics(p.mail, p.log.Named("mail")))
 	}
 	if p.failures, err = ratelimit.NewAccount(ratelimit.AccountConfig{Name: "sign_in", Quota: quota(cfg.RateLimit.AccountFailures)}); err != nil {
 		return err
@@ -189,7 +204,7 @@ func (p *parts) openDomain(context.Context) (err error) {
 		return err
 	}
 	p.auth, err = auth.New(auth.Config{
-		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, Audit: p.audit, Mail: p.mail,
+		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, Audit: p.audit, Mail: p.mail, Letters: p.letters,
 		Gates: p.gates, Failures: p.failures, Marks: p.keys, Mails: p.mails, Logger: p.log.Named("auth"),
 		Settings: auth.Settings{
 			BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, RegistrationClosed: !cfg.Registration.Enabled,
@@ -199,7 +214,13 @@ func (p *parts) openDomain(context.Context) (err error) {
 	return err
 }
 
-func (p *parts) close() error { return p.db.Close() }
+func (p *parts) close() error {
+	var err error
+	if c, ok := p.mailer.(io.Closer); ok {
+		err = c.Close()
+	}
+	return errors.Join(err, p.db.Close())
+}
 
 // sealedColumns are what is sealed anew after `sigra keys rotate`.
 func sealedColumns() []keyring.Column { return []keyring.Column{onetime.Sealed, mail.Sealed} }

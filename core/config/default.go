@@ -48,7 +48,10 @@ func Default() *Config {
 			AccountFailures: Rate{5, 15 * time.Minute},
 			MailPerAddress:  Rate{3, 15 * time.Minute},
 		},
-		Mail:    Mail{From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true},
+		Mail: Mail{
+			From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true, Language: "en",
+			SMTP: SMTP{TLS: SMTPStartTLS, Timeout: 15 * time.Second, Pool: 4},
+		},
 		Events:  Events{Retention: 30 * day, MaxBytes: 64 * kib},
 		Logging: Logging{Level: "info", Format: "text"},
 		Telemetry: Telemetry{
