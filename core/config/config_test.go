@@ -126,6 +126,15 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].User != "nobody" ||
 		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256, CPU: 0.5}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
 		len(c.Providers) != 5 || len(c.Providers[4].AuthorizeParams) != 1 || c.Providers[2].PrivateKey.IsZero() || c.Providers[4].Claims.Picture != "avatar.url" {
+	text = strings.NewReplacer("/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key,
+		`file("/run/secrets/sigra-root-key-2025")`, fmt.Sprintf("%q", otherKey[:64]), "http://localhost:8484", "https://localhost:8484",
+		"sigra@localhost", "sigra@example.com").Replace(text)
+	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_EVENTS_TOKEN="+eventsToken, "EX_SIGRA_SMTP_PASSWORD=hunter2",
+		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db")
+	if c.Keyring.RootKey.IsZero() || len(c.Keyring.OldRootKeys) != 1 || c.Database.URL.IsZero() || c.Events.Token.IsZero() || len(c.Telemetry.OTLP.Headers) != 1 ||
+		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].User != "nobody" ||
+		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256, CPU: 0.5}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
+		!c.Mail.SMTP.Enabled() || c.Mail.SMTP.Password.IsZero() || c.Mail.Templates == "" || c.Messages == "" {
 		t.Errorf("not every commented setting was read:\n%s\n%+v", text, c)
 	}
 }
@@ -138,7 +147,7 @@ func TestSettings_allDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := config.Settings()
-	if len(settings) < 60 {
+	if len(settings) < 70 {
 		t.Fatalf("only %d settings found", len(settings))
 	}
 	for _, s := range settings {
