@@ -73,14 +73,14 @@ type parts struct {
 	mailer     mail.Mailer // what sends when no plugin does
 	mail       *mail.Queue
 	words
-	gates      *gate.Table
-	captcha    *captcha.Verifier  // nil: none is configured
-	proofs     ratelimit.Verifier // nil: none are asked for
-	failures   *ratelimit.Backoff
-	pairs      *ratelimit.Pair
-	factors    *ratelimit.Account
-	mails      *ratelimit.Account
-	auth       *auth.Service
+	gates    *gate.Table
+	captcha  *captcha.Verifier  // nil: none is configured
+	proofs   ratelimit.Verifier // nil: none are asked for
+	failures *ratelimit.Backoff
+	pairs    *ratelimit.Pair
+	factors  *ratelimit.Account
+	mails    *ratelimit.Account
+	auth     *auth.Service
 }
 
 // openDatabase opens what the configuration names, without migrating.

@@ -73,7 +73,7 @@ func TestLogin_optionsOfAnAccount(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		w.configure(func(s *passkey.Settings) { s.RequireUV = true })
-		if c, err = w.beginLogin(second(w.ada)); err != nil || read(t, c.Options).PublicKey.UserVerification != "required" {
+		if c, err = w.beginLogin(second(w.ada)); err != nil || passkeytest.Read(t, c.Options).PublicKey.UserVerification != "required" {
 			t.Errorf("the settings require verification: %s, %v", c.Options, err)
 		}
 		for _, o := range []passkey.LoginOptions{{Purpose: passkey.PurposeSecondFactor}, {Purpose: passkey.PurposeStepUp}, {Purpose: passkey.PurposeRegister, AccountID: w.ada.ID}, {}} {
