@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -51,6 +52,9 @@ func (s *Service) request(ctx context.Context, typed string, m mailed, link func
 		}
 		if out, err = s.onetime.Issue(ctx, tx, r); err != nil {
 			return err
+		}
+		if !helped { // a decoy has neither, and its letter must be as long as any
+			out.Link, out.Code = strings.Repeat("x", 43), "000000"
 		}
 		l := m.letter
 		l.To, l.Link, l.Code, l.Valid = email, link(out), out.Code, r.TTL

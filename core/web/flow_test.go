@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/url"
@@ -29,6 +30,7 @@ func (b *browser) do(r *http.Request) page {
 		r.Header.Set("User-Agent", b.agent)
 	}
 	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	r.Header.Set("Accept-Language", b.language)
 	res, err := b.client.Do(r)
 	if err != nil {
 		b.t.Fatal(err)
@@ -48,7 +50,8 @@ func (b *browser) do(r *http.Request) page {
 // inspect holds what every page must be.
 func (b *browser) inspect(path string, p page) {
 	b.t.Helper()
-	if csp := p.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || !strings.Contains(csp, "frame-ancestors 'none'") {
+	if csp := p.header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") ||
+		!strings.Contains(csp, "frame-ancestors 'none'") && path != "/login/link/status" {
 		b.t.Errorf("%s: policy %q", path, csp)
 	}
 	if p.header.Get("Cache-Control") != "no-store" {
@@ -57,8 +60,11 @@ func (b *browser) inspect(path string, p page) {
 	for _, f := range inline(p.body) {
 		b.t.Errorf("%s: inline %s", path, f)
 	}
-	if strings.Count(p.body, "<h1") != 1 || !strings.Contains(p.body, `lang="en"`) || !strings.Contains(p.body, `<main id="main">`) {
+	if strings.Count(p.body, "<h1") != 1 || !strings.Contains(p.body, `<html lang="`+cmp.Or(b.language, "en")+`"`) || !strings.Contains(p.body, `<main id="main">`) {
 		b.t.Errorf("%s: no heading, language or main part", path)
+	}
+	if b.language == "ar" {
+		b.latin(path, p)
 	}
 	ids, labelled := map[string]bool{}, map[string]bool{}
 	var inputs []html.Token
@@ -164,11 +170,11 @@ func (p page) shows(t testing.TB, status int, words ...string) {
 }
 
 var (
-	linkIn = regexp.MustCompile(`http://localhost:\d+(/(?:confirm|set-password|account/email/confirm|account/email/undo)\?token=\S+)`)
+	linkIn = regexp.MustCompile(`http://localhost:\d+(/(?:confirm|set-password|login/link|account/email/confirm|account/email/undo)\?token=\S+)`)
 	codeIn = regexp.MustCompile(`\b(\d{3}[ -]?\d{3})\b`)
 )
 
-// mail delivers what is waiting and gives the newest message to an address: its link's path and its code.
+// mail delivers what is waiting and gives the newest message to an address that has a link or a code: its link's path and its code.
 func (e *env) mail(t testing.TB, to string) (link, code string) {
 	t.Helper()
 	if _, err := e.queue.Dispatch(t.Context()); err != nil {
@@ -178,11 +184,16 @@ func (e *env) mail(t testing.TB, to string) (link, code string) {
 	if err != nil || len(list) == 0 {
 		t.Fatalf("no mail for %s: %v", to, err)
 	}
-	if m := linkIn.FindStringSubmatch(list[0].Text); m != nil {
-		link = m[1]
-	}
-	if m := codeIn.FindStringSubmatch(strings.ReplaceAll(list[0].Text, link, "")); m != nil {
-		code = m[1]
+	for _, m := range list { // not a notice, such as that of a new device
+		if found := linkIn.FindStringSubmatch(m.Text); found != nil {
+			link = found[1]
+		}
+		if found := codeIn.FindStringSubmatch(strings.ReplaceAll(m.Text, link, "")); found != nil {
+			code = found[1]
+		}
+		if link != "" || code != "" {
+			break
+		}
 	}
 	return link, code
 }

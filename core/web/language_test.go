@@ -10,15 +10,20 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/gorilla/mux"
 	"golang.org/x/net/html"
 
+	"github.com/sigra-auth/sigra/core/auth/authtest"
+	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
 	"github.com/sigra-auth/sigra/core/web"
 )
 
@@ -192,4 +197,102 @@ func TestTemplates_sayNothingThemselves(t *testing.T) {
 			}
 		}
 	}
+}
+
+var (
+	latinWord = regexp.MustCompile(`[A-Za-z]{2,}`)
+	// What is written in Latin letters in every language: names, addresses and what machines are called.
+	sameEverywhere = regexp.MustCompile(`Sigra|GitHub|HTML|JavaScript|HTTPS|QR|[\w.]+@[\w.]+|/[\w/-]+`)
+)
+
+// latin holds that a page in Arabic says nothing in another language. What is quoted (bdi, code, the names of languages) may.
+func (b *browser) latin(path string, p page) {
+	b.t.Helper()
+	quoted := 0
+	for z := html.NewTokenizer(strings.NewReader(p.body)); z.Next() != html.ErrorToken; {
+		tag := z.Token()
+		switch tag.Type {
+		case html.StartTagToken, html.EndTagToken:
+			if slices.Contains([]string{"bdi", "code", "title", "footer", "nav"}, tag.Data) {
+				quoted += map[bool]int{true: 1, false: -1}[tag.Type == html.StartTagToken]
+			}
+		case html.TextToken:
+			if words := latinWord.FindAllString(sameEverywhere.ReplaceAllString(tag.Data, ""), -1); quoted == 0 && len(words) > 0 {
+				b.t.Errorf("%s: says %q in Arabic", path, words)
+			}
+		}
+		for _, a := range tag.Attr {
+			if !slices.Contains([]string{"aria-label", "title", "alt"}, a.Key) && !strings.HasPrefix(a.Key, "data-text-") {
+				continue
+			}
+			if words := latinWord.FindAllString(sameEverywhere.ReplaceAllString(a.Val, ""), -1); len(words) > 0 {
+				b.t.Errorf("%s: %s says %q in Arabic", path, a.Key, words)
+			}
+		}
+	}
+	if strings.ContainsAny(p.body, "⟨⟩") {
+		b.t.Errorf("%s: a text is missing", path)
+	}
+}
+
+// TestEveryPage_inArabic walks the pages in a language that is written from right to left, refusals included. inspect looks.
+func TestEveryPage_inArabic(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Now: c.now, Providers: []config.Provider{github}}, nil)
+	b := e.browser(t)
+	b.language = "ar"
+	for _, path := range []string{
+		"/login", "/login?notice=signed-out", "/login?notice=expired", "/login?notice=password-set", "/register", "/reset", "/login/link", "/login/link?token=", "/login/link?token=x",
+		"/confirm?token=x", "/confirm", "/set-password?token=x", "/dev/mail", "/nothing", "/login/callback/github?state=x", "/login/callback/nobody",
+	} {
+		b.get(path)
+	}
+	b.post("/login", "email", "x", "password", "y")
+	b.post("/register", "email", "x", "password", "y")
+	b.post("/register", "email", alice, "password", "short")
+	b.post("/register", "email", alice, "password", first)
+	b.get("/register/check-mail")
+	b.post("/register/check-mail", "code", "1")
+	b.post("/register/resend")
+	b.get("/register/check-mail?notice=sent")
+	if _, err := e.queue.Dispatch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, code := e.mail(t, alice)
+	b.post("/register/check-mail", "code", code).sends(t, "/account")
+	b.get("/logout")
+	b.post("/reset", "email", alice)
+	b.get("/reset/sent")
+	b.post("/reset/sent", "code", "1", "password", "x")
+	b.post("/login/link", "email", alice)
+	b.get("/login/link/sent")
+	b.get("/login/link/status")
+	b.post("/login/link/sent")
+	link, _ := e.mail(t, alice)
+	b.get(link)
+	other := e.browser(t)
+	other.language = "ar"
+	other.get(link)
+	number := b.get("/login/link/sent").find(t, `<strong dir="ltr">(\d\d)</strong>`)
+	other.post("/login/link/approve", "token", link[strings.Index(link, "=")+1:], "number", number).shows(t, 200)
+	b.get("/login/link/status")
+	b.post("/login/provider/github")
+	for _, path := range []string{"/account/password", "/account/email", "/account/passkeys", "/account/authenticator", "/account/devices", "/account/logins", "/account/recovery-codes"} {
+		b.get(path).shows(t, 200)
+	}
+	c.pass(10 * time.Minute)
+	b.get("/step-up")
+	b.get("/step-up?aal=aal2")
+	b.post("/step-up", "method", "password", "password", "x")
+	b.post("/step-up", "method", "password", "password", first).sends(t, "/account")
+	b.post("/account/authenticator/begin")
+	key := b.get("/account/authenticator").key(t)
+	b.post("/account/authenticator", "code", codeAt(t, key, c.now())).shows(t, 200)
+	b.post("/logout")
+	b.post("/login", "email", alice, "password", first)
+	b.get("/login/second-factor")
+	b.get("/login/second-factor?method=recovery_code")
+	b.post("/login/second-factor", "method", "totp", "code", "1")
+	b.post("/login/second-factor", "method", "totp", "code", codeAt(t, key, c.now().Add(30*time.Second))).sends(t, "/account")
 }

@@ -138,8 +138,10 @@ type browser struct {
 	t      testing.TB
 	e      *env
 	client *http.Client
-	jar    *secureJar
-	agent  string // User-Agent; empty: Go's own
+
+	language string // what it prefers; empty: nothing
+	jar      *secureJar
+	agent    string // User-Agent; empty: Go's own
 }
 
 // secureJar is a cookie jar that treats http://localhost as browsers do: as secure.
