@@ -214,6 +214,7 @@ func TestAccountBrowser(t *testing.T) {
 	undo, _ := e.mail(t, mailbox)
 	run("undo", open(undo, "Undo the change of address"), shots(t, "53-email-undo"), press(), arrive("Your address is back"), shots(t, "54-email-undone"))
 	run("over", open(undo, "This link is over"), shots(t, "55-email-over"))
+	run("confirmed elsewhere", open("/account/email/confirmed", "Your e-mail address is changed"), shots(t, "56-email-confirmed"))
 }
 
 // TestAccountBrowser_inOtherLanguages: on a phone, the longest words fit in their places, and nothing is turned around that runs from

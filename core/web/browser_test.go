@@ -65,6 +65,11 @@ func shots(t *testing.T, name string, in ...look) step {
 	}
 	dir := os.Getenv("SIGRA_SCREENSHOTS")
 	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		path, err := chromedp.Evaluate[string](`location.pathname`)(ctx, tab)
+		if err != nil {
+			return err
+		}
+		sawPage(path)
 		for i, l := range in {
 			view := emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.width < 600}
 			if _, err := cdp.Call(ctx, tab, emulation.SetDeviceMetricsOverride, view); err != nil {
