@@ -36,7 +36,7 @@ func TestOwn(t *testing.T) {
 			return o
 		}
 		o := own()
-		if o.Email != "ada@example.com" || !o.Password || o.SecondFactor || o.Required || !o.PasskeysOn || o.Browsers != 1 || o.Factors != (auth.Factors{}) || o.Providers != nil {
+		if o.Email != "ada@example.com" || !o.Password || o.SecondFactor || o.Required || o.PasskeyLimit != 20 || o.Browsers != 1 || o.Factors != (auth.Factors{}) || o.Providers != nil {
 			t.Errorf("a new account: %+v", o)
 		}
 		this, err := w.ThisDevice(w.ctx(), p, in.Device)
