@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/sigra-auth/sigra/core/store"
@@ -60,7 +61,6 @@ var looks = []look{
 // shots takes pictures of the page at hand, into SIGRA_SCREENSHOTS when that is set, and holds in every look that
 // nothing sticks out of the screen.
 func shots(t *testing.T, name string) step {
-	dir := os.Getenv("SIGRA_SCREENSHOTS")
 	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
 		for _, l := range looks {
 			view := emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.width < 600}
@@ -83,19 +83,26 @@ func shots(t *testing.T, name string) step {
 			if err := accessible(ctx, t, tab, name+" at "+l.name); err != nil {
 				return err
 			}
-			if dir == "" {
-				continue
-			}
-			png, err := chromedp.CaptureScreenshot()(ctx, tab)
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(filepath.Join(dir, name+"-"+l.name+".png"), png, 0o600); err != nil {
+			if err := picture(ctx, tab, name+"-"+l.name); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// picture is taken of the whole page, where pictures are wanted.
+func picture(ctx context.Context, tab *chromedp.Target, name string) error {
+	dir := os.Getenv("SIGRA_SCREENSHOTS")
+	if dir == "" {
+		return nil
+	}
+	all := true
+	shot, err := cdp.Call(ctx, tab, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &all})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name+".png"), shot.Data, 0o600)
 }
 
 // step is one thing done in the browser.

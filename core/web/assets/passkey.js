@@ -4,7 +4,8 @@
 //
 //   <form data-passkey="login | second | stepup | register" data-options="/a" data-finish="/b" hidden>
 //     … fields, <p role="alert" hidden></p>, <button>
-//   Hidden in the markup, shown where there is WebAuthn. Its submit runs a ceremony in a dialog of the browser.
+//   Hidden in the markup, shown where there is WebAuthn. Its submit runs a ceremony in a dialog of the browser. Without data-finish
+//   the form is sent to its action in the end, with the fields token and credential (as JSON text).
 //
 //   <form data-passkey-autofill data-options="/a" data-finish="/b">   any form with an <input autocomplete="username webauthn">
 //   Offers passkeys in the input's suggestions for as long as the page is open. The form itself stays as it is.
@@ -113,6 +114,18 @@
     await Promise.allSettled(all.map(async ([method, member]) => tell(method, s && s[member])));
   }
 
+  // The form itself, with the answer in it, for a page that goes on with what is shown only once.
+  function send(form, more) {
+    for (const [name, value] of Object.entries(more)) {
+      const input = form.elements[name] || form.appendChild(document.createElement("input"));
+      input.type = "hidden";
+      input.name = name;
+      input.value = value;
+    }
+    form.submit();
+    return {};
+  }
+
   // One ceremony from question to answer. began is told when the browser is asked, and for how long at most.
   async function ceremony(element, create, how, began) {
     const { token, options } = await post(element.dataset.options, { fields: fields(element) });
@@ -120,6 +133,7 @@
     const request = { publicKey: parse(create, options.publicKey), signal: how.signal, ...(mediation && { mediation }) };
     began(options.publicKey.timeout || 300000);
     const credential = await (create ? navigator.credentials.create(request) : navigator.credentials.get(request));
+    if (!element.dataset.finish) return send(element, { token, credential: JSON.stringify(serialize(credential)) });
     const answer = await post(element.dataset.finish, { token, credential: serialize(credential), fields: fields(element) });
     await signal(answer.signal);
     return answer;
