@@ -82,6 +82,10 @@ func (c *cli) checkCommand() *cobra.Command {
 
 func (c *cli) check(ctx context.Context, file string, skipPlugins bool) error {
 	cfg, diags := config.Load(file)
+	if !diags.HasErrors() {
+		_, found := readWords(cfg)
+		diags = append(diags, found...)
+	}
 	if !diags.HasErrors() && !skipPlugins {
 		found, err := checkPlugins(ctx, cfg)
 		if err != nil {

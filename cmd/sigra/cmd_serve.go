@@ -76,6 +76,8 @@ func (c *cli) welcome(cfg *config.Config, file, addr string, first bool, a *app)
 		fmt.Fprintf(&b, "  configuration  %s\n  data           %s\n", file, cfg.DataDir)
 		if cfg.Mail.Dev {
 			fmt.Fprintf(&b, "  mails          %s/dev/mail (development: nothing is sent)\n", cfg.Server.BaseURL)
+		} else {
+			fmt.Fprintf(&b, "  mails          %s\n", strings.Replace(mailAdmin{a.parts}.Mailer(), "none", "wait: nothing sends them", 1))
 		}
 	}
 	fmt.Fprintf(&b, "  database       %s\n", a.db.Name())

@@ -104,6 +104,7 @@ rate_limit {
   general          = "0"
   sign_in          = "0"
   sign_up          = "0"
+  sign_in_account  = "0"
   mail_per_address = "0"
 }
 `

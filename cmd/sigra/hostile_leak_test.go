@@ -132,7 +132,7 @@ func (in *instance) nothingLeft(t *testing.T, dir string, before footprint) {
 	var after footprint
 	in.eventually(30*time.Second, "as small as before", func() error {
 		// A pool of database connections and a few of HTTP come and go: they are not what is looked for here.
-		if after = in.footprint(); after.goroutines > before.goroutines+12 || after.files > before.files+8 || after.pipes > before.pipes {
+		if after = in.footprint(); after.goroutines > before.goroutines+12 || after.files > before.files+16 || after.pipes > before.pipes {
 			return fmt.Errorf("%+v, before %+v", after, before)
 		}
 		return nil

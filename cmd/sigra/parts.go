@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,15 +70,17 @@ type parts struct {
 	passkeys   *passkey.Store
 	devices    *device.Store
 	inbox      *mail.Inbox
+	mailer     mail.Mailer // what sends when no plugin does
 	mail       *mail.Queue
-	gates      *gate.Table
-	captcha    *captcha.Verifier  // nil: none is configured
-	proofs     ratelimit.Verifier // nil: none are asked for
-	failures   *ratelimit.Backoff
-	pairs      *ratelimit.Pair
-	factors    *ratelimit.Account
-	mails      *ratelimit.Account
-	auth       *auth.Service
+	words
+	gates    *gate.Table
+	captcha  *captcha.Verifier  // nil: none is configured
+	proofs   ratelimit.Verifier // nil: none are asked for
+	failures *ratelimit.Backoff
+	pairs    *ratelimit.Pair
+	factors  *ratelimit.Account
+	mails    *ratelimit.Account
+	auth     *auth.Service
 }
 
 // openDatabase opens what the configuration names, without migrating.
@@ -123,6 +126,10 @@ func migrate(ctx context.Context, db *store.DB, cfg *config.Config, log hclog.Lo
 // openParts opens the database, migrates it and joins everything on it.
 func openParts(ctx context.Context, cfg *config.Config, log hclog.Logger, reg prometheus.Registerer) (_ *parts, err error) {
 	p := &parts{cfg: cfg, log: log, registry: reg, gates: &gate.Table{}}
+	var diags config.Diagnostics
+	if p.words, diags = readWords(cfg); diags.HasErrors() {
+		return nil, exitError{2, diagnosticsError{diags}}
+	}
 	if p.db, err = openDatabase(ctx, cfg, log); err != nil {
 		return nil, err
 	}
@@ -208,8 +215,16 @@ func (p *parts) openDomain(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.mail, err = mail.New(mail.Config{DB: p.db, Sealer: p.keys, Leases: p.leases, Mailer: p.inbox, From: from, Logger: p.log.Named("mail")}); err != nil {
+	if p.mailer, err = newMailer(cfg, p.inbox, p.log.Named("mail")); err != nil {
 		return err
+	}
+	if p.mail, err = mail.New(mail.Config{
+		DB: p.db, Sealer: p.keys, Leases: p.leases, Mailer: p.mailer, From: from, Logger: p.log.Named("mail"), Observe: mailMetrics(p.registry),
+	}); err != nil {
+		return err
+	}
+	if p.registry != nil {
+		p.registry.MustRegister(newQueueMetrics(p.mail, p.log.Named("mail")))
 	}
 	return nil
 }
@@ -249,7 +264,7 @@ func (p *parts) openFlows(context.Context) (err error) {
 	}
 	p.auth, err = auth.New(auth.Config{
 		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
-		Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Audit: p.audit, Mail: p.mail, Gates: p.gates,
+		Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Audit: p.audit, Mail: p.mail, Letters: p.letters, Gates: p.gates,
 		Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails, Logger: p.log.Named("auth"), Settings: authSettings(cfg),
 	})
 	return err
@@ -277,15 +292,22 @@ func passkeySettings(cfg *config.Config) passkey.Settings {
 	return set
 }
 
+// close closes what there is: opening may have failed half-way.
 func (p *parts) close() error {
-	p.federation.Directory().Close()
+	if p.federation != nil {
+		p.federation.Directory().Close()
+	}
 	if p.captcha != nil {
 		p.captcha.Close()
 	}
 	if p.breaches != nil {
 		p.breaches.Close()
 	}
-	return p.db.Close()
+	var err error
+	if c, ok := p.mailer.(io.Closer); ok {
+		err = c.Close()
+	}
+	return errors.Join(err, p.db.Close())
 }
 
 // sealedColumns are what is sealed anew after `sigra keys rotate`.

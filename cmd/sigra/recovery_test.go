@@ -128,6 +128,9 @@ func TestReload_invalidFileChangesNothing(t *testing.T) {
 	}
 	in := newInstance(t, setup{plugins: plugins})
 	in.start()
+	if bundled() {
+		in.awaitPlugin("threadline")
+	}
 	admin := in.admin("root@example.com")
 	for _, broken := range []string{
 		"plugin \"threadline\" {\n", "plugin \"nosuch\" {}\n", "plugin \"threadline\" {\n  config {\n    page_sise = 10\n  }\n}\n",

@@ -64,7 +64,7 @@ func newRoot(std stdio) *cobra.Command {
 		cmd.GroupID = "server"
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{c.userCommand(), c.auditCommand(), c.eventsCommand(), c.keysCommand(), c.pluginCommand(), c.relayCommand()} {
+	for _, cmd := range []*cobra.Command{c.userCommand(), c.auditCommand(), c.eventsCommand(), c.keysCommand(), c.mailCommand(), c.pluginCommand(), c.relayCommand()} {
 		cmd.GroupID = "admin"
 		root.AddCommand(cmd)
 	}

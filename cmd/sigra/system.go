@@ -124,6 +124,7 @@ func compare(was, is *config.Config) difference {
 		{"logging.level", was.Logging.Level, is.Logging.Level, true},
 		{"logging.format", was.Logging.Format, is.Logging.Format, false},
 		{"data_dir", was.DataDir, is.DataDir, false},
+		{"messages", was.Messages, is.Messages, false},
 		{"server", was.Server, is.Server, false},
 		{"database", was.Database, is.Database, false},
 		{"keyring", was.Keyring, is.Keyring, false},

@@ -117,6 +117,7 @@ var catalogue = []Action{
 	{"admin.keys.rotate", "admin", "u", Success, "A new key was made; older ones only open what they sealed.", keys("key_id", "previous_key_id"), noHook, line},
 	{"admin.keys.reseal", "admin", "u", Success, "Stored secrets were sealed anew under the current key.", keys("key_id", "resealed"), noHook, line},
 	{"admin.reload", "admin", "u", Success, "The configuration was read again.", keys("added", "removed", "changed", "restarted", "diagnostics"), noHook, line},
+	{"admin.mail.test", "admin", "r", Success, "An administrator sent a test message.", keys("outcome", "problem"), noHook, line},
 	{"admin.migrate", "admin", "u", Success, "The database schema was brought up to date by hand.", keys("applied"), noHook, line},
 	{"admin.plugin.restart", "admin", "u", Success, "A plugin was restarted.", keys("plugin"), noHook, line},
 	{"admin.plugin.purge", "admin", "d", Success, "A removed plugin's data was deleted.", keys("plugin", "storage", "dead_letters"), noHook, line},

@@ -58,7 +58,7 @@ func (s *Service) trust(ctx context.Context, tx *store.Tx, a account.Account, to
 	return t.Token, s.record(ctx, tx, audit.Entry{
 		Action: "trusted_device.add", Actor: user(a.ID), SessionID: sessionID,
 		Targets:  []audit.Ref{{Type: "device", ID: t.ID.String()}, user(a.ID)},
-		Metadata: map[string]any{"days": int(t.Until.Sub(s.now()).Hours() / 24)},
+		Metadata: map[string]any{"days": int(s.devices.TrustFor().Hours() / 24)},
 	})
 }
 

@@ -312,7 +312,7 @@ func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid
 }
 
 func (s *Service) eraseFactors(ctx context.Context, tx *store.Tx, accountID uuid.UUID) error {
-	if _, err := s.totp.Remove(ctx, tx, accountID); err != nil {
+	if err := s.totp.Erase(ctx, tx, accountID); err != nil { // with one that waits: whoever began it knows its secret
 		return err
 	}
 	if _, err := s.codes.Remove(ctx, tx, accountID); err != nil {
@@ -331,8 +331,18 @@ func (s *Service) Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID)
 		if a.Status == account.Deleted {
 			return account.ErrNotFound
 		}
-		if err := s.failures.Clear(ctx, tx, a.Email); err != nil {
+		known, err := s.devices.List(ctx, tx, a.ID)
+		if err != nil {
 			return err
+		}
+		keys := []string{a.Email}
+		for _, d := range known {
+			keys = append(keys, keyOf("device", d.ID.String()))
+		}
+		for _, key := range keys {
+			if err := s.failures.Clear(ctx, tx, key); err != nil {
+				return err
+			}
 		}
 		for _, key := range []string{a.ID.String(), keyOf("change", a.ID.String())} {
 			if err := s.factors.Clear(ctx, tx, key); err != nil {

@@ -369,6 +369,9 @@ func (s *Service) UnlinkLogin(ctx context.Context, p session.Principal, id uuid.
 		} else if left == 0 {
 			return errLastWay
 		}
+		if err := s.onetime.Forget(ctx, tx, a.ID, pendingPurpose); err != nil { // it may have been begun with this login
+			return err
+		}
 		e := by(p)
 		e.Action, e.Targets, e.Metadata = "oauth.unlink.success", []audit.Ref{user(a.ID)}, map[string]any{"provider": gone.Provider}
 		if err := s.record(ctx, tx, e); err != nil {

@@ -18,7 +18,7 @@ type Own struct {
 	Required     bool     // of everybody, whether an account has one or not
 	Providers    []string // of the linked logins, each once
 	Browsers     int
-	PasskeysOn   bool // passkeys can be added and used here
+	PasskeyLimit int // how many there may be; 0: passkeys can't be added and used here
 }
 
 // AskedAfterPassword reports whether a passkey is asked for because its owner wants it, and not because of an app.
@@ -30,7 +30,7 @@ func (s *Service) Own(ctx context.Context, p session.Principal) (Own, error) {
 	if err != nil {
 		return Own{}, err
 	}
-	out := Own{Email: a.Email, SecondFactor: a.SecondFactor, Required: s.set.RequireSecondFactor, PasskeysOn: s.passkeys.Enabled()}
+	out := Own{Email: a.Email, SecondFactor: a.SecondFactor, Required: s.set.RequireSecondFactor, PasskeyLimit: s.passkeys.MaxPerAccount()}
 	if out.Factors, err = s.factorsOf(ctx, s.db, a.ID); err != nil {
 		return Own{}, err
 	}

@@ -402,3 +402,46 @@ func (w *world) second(o options) *world {
 	o.root, o.clock = w.root, w.skew
 	return newWorld(w.t, w.db, o)
 }
+
+// passkeyID is one of the person's passkeys, the oldest first.
+func (p *person) passkeyID(n int) uuid.UUID {
+	p.w.t.Helper()
+	list, err := p.w.Parts.Passkeys.List(p.w.ctx(), p.w.db, p.id)
+	if err != nil || n >= len(list) {
+		p.w.t.Fatalf("%d passkeys, %v", len(list), err)
+	}
+	return list[n].ID
+}
+
+// loginID is the person's first login elsewhere.
+func (p *person) loginID() uuid.UUID {
+	p.w.t.Helper()
+	list, err := p.w.Parts.Logins.List(p.w.ctx(), p.w.db, p.id)
+	if err != nil || len(list) == 0 {
+		p.w.t.Fatalf("%d logins, %v", len(list), err)
+	}
+	return list[0].ID
+}
+
+// addsPasskey adds one through the flows.
+func (p *person) addsPasskey(who session.Principal, d *passkeytest.Authenticator, name string) error {
+	w := p.w
+	w.t.Helper()
+	c, err := w.BeginPasskey(w.ctx(), who, false)
+	if err != nil {
+		return err
+	}
+	return w.AddPasskey(w.ctx(), who, auth.Factor{Ceremony: c.Token, Credential: must(w.t)(d.Create(c.Options))}, name)
+}
+
+// changesEmail goes all the way.
+func (p *person) changesEmail(who session.Principal, to string) error {
+	w := p.w
+	w.t.Helper()
+	at := since(w.t)
+	if _, err := w.RequestEmailChange(w.ctx(), who, to); err != nil {
+		return err
+	}
+	token, _ := w.secrets(at, mail.EmailChangeConfirm)
+	return w.ConfirmEmailChange(w.ctx(), who, auth.EmailChange{Token: token})
+}

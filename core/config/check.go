@@ -2,8 +2,10 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"os"
 	"slices"
@@ -217,21 +219,65 @@ func (d *decoder) checkKeyring(c *Config) {
 }
 
 func (d *decoder) checkMail(c *Config) {
+	m := &c.Mail
+	d.checkSMTP(c)
 	u, err := url.Parse(c.Server.BaseURL)
 	if err != nil || d.faulty("server.base_url") || d.faulty("server.listen") {
 		return
 	}
 	host, _, _ := net.SplitHostPort(c.Server.Listen)
 	open := !loopback(u.Hostname()) || !loopback(host)
-	if !d.has("mail.dev") && open {
-		c.Mail.Dev = false // the inbox shows everybody's codes and links: never to other machines unasked
+	sends := m.SMTP.Enabled() || d.has("mail.smtp")
+	if !d.has("mail.dev") && (open || sends) {
+		m.Dev = false // the inbox shows everybody's codes and links: never to other machines unasked
 	}
 	switch {
-	case c.Mail.Dev && open:
+	case m.Dev && open:
 		d.say(problem{warn: true, is: "anybody who reaches this server can read its mails at /dev/mail",
 			want: "The inbox is for development: it shows every confirmation code and link. Set dev = false in the mail block before real people use it."}, "mail.dev", "server.base_url", "server.listen")
-	case !c.Mail.Dev && !slices.ContainsFunc(c.Plugins, func(p Plugin) bool { return p.Enabled }):
+	case m.Dev && sends:
+		d.say(problem{warn: true, is: "nothing goes out through smtp while dev = true", want: "Mails stay in the inbox at /dev/mail. Remove dev, or set it to false, to have them sent."}, "mail.dev")
+	case m.Dev || sends || d.broken || slices.ContainsFunc(c.Plugins, func(p Plugin) bool { return p.Enabled }):
+	case d.has("mail.dev") || loopback(u.Hostname()):
 		d.say(problem{warn: true, is: "no mail will reach anybody",
-			want: "The inbox at /dev/mail is off and no plugin sends mail, so nobody can confirm a sign-up. Mails wait until one does."}, "mail.dev", "server.base_url")
+			want: "The inbox at /dev/mail is off, there is no smtp block and no plugin that could send mail, so nobody can confirm a sign-up. Mails wait until there is one, a day at most."},
+			"mail.dev", "server.base_url", "server.listen")
+	default:
+		d.say(problem{is: "no mail would reach anybody",
+			want: "People who sign up could not confirm their address. Say which mail server to use, mail { smtp { host = \"…\" } }, or keep mails in the inbox for now, mail { dev = true }. To run without any mail, say dev = false."},
+			"mail", "server.base_url", "server.listen")
+	}
+}
+
+func (d *decoder) checkSMTP(c *Config) {
+	s := c.Mail.SMTP
+	if !d.has("mail.smtp") || d.broken {
+		return
+	}
+	faulty := func(name string) bool { return d.faulty("mail.smtp." + name) }
+	switch {
+	case !d.has("mail.smtp.host"):
+		d.say(problem{is: "the smtp block lacks host", want: "Say which mail server to use: host = \"smtp.example.com\"."}, "mail.smtp")
+	case s.TLS == SMTPPlain && !loopback(s.Host) && !faulty("host") && !faulty("tls"):
+		// RFC 8314 §4.1: codes, links and the password would be there for everybody on the way to read.
+		d.say(problem{is: "tls = \"none\" is for a mail server on this machine", want: "Anybody on the way could read every code, link and the password. Use \"starttls\" or \"implicit\"."}, "mail.smtp.tls")
+	}
+	if d.has("mail.smtp.username") != d.has("mail.smtp.password") {
+		missing, there := "password", "username"
+		if d.has("mail.smtp.password") {
+			missing, there = there, missing
+		}
+		d.say(problem{is: fmt.Sprintf("the smtp block has a %s, but no %s", there, missing), want: "They go together; leave both out if the server wants none."}, "mail.smtp."+there)
+	}
+	if a, err := mail.ParseAddress(c.Mail.From); err == nil && s.Host != "" && !loopback(s.Host) && !faulty("host") && !d.faulty("mail.from") && !strings.Contains(a.Address[strings.LastIndexByte(a.Address, '@'):], ".") {
+		d.say(problem{is: "mails would come from " + a.Address + ", which other servers don't take", want: "Say who they come from: from = \"Example <no-reply@example.com>\"."}, "mail.from", "mail.smtp")
+	}
+	if s.CAFile != "" && !faulty("ca_file") {
+		pem, err := readFile(s.CAFile, mib)
+		if err != nil {
+			d.say(problem{is: "the certificates in " + s.CAFile + " can't be read", want: sentence(reason(err))}, "mail.smtp.ca_file")
+		} else if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+			d.say(problem{is: "there is no certificate in " + s.CAFile, want: "A file of PEM blocks is needed: -----BEGIN CERTIFICATE-----."}, "mail.smtp.ca_file")
+		}
 	}
 }

@@ -14,7 +14,9 @@ import (
 // Paths are as they are to be opened: a relative path in the file was resolved against the file's own folder.
 type Config struct {
 	// DataDir holds the embedded database, the root key, plugin files and the control socket.
-	DataDir      string
+	DataDir string
+	// Messages is a folder of texts that replace those of pages and mails, or add languages; empty: none.
+	Messages     string
 	Server       Server
 	Database     Database
 	Keyring      Keyring
@@ -220,8 +222,34 @@ type Mail struct {
 	From        string // a mailbox: Name <address>, or the address alone
 	ServiceName string // what mails and pages call this service
 	// Dev keeps mails in the inbox page /dev/mail instead of sending them.
-	Dev bool
+	Dev       bool
+	Language  string // BCP 47, of who has not chosen one that there is
+	Templates string // a folder of templates that replace the built-in ones; empty: none
+	SMTP      SMTP
 }
+
+// The values of SMTP.TLS.
+const (
+	SMTPStartTLS = "starttls"
+	SMTPImplicit = "implicit"
+	SMTPPlain    = "none" // to this machine only
+)
+
+// SMTP is the mail server that messages leave through.
+type SMTP struct {
+	Host     string // empty: none
+	Port     int    // 0: by TLS
+	Username string // empty: no sign-in
+	Password secret.Text
+	TLS      string
+	CAFile   string        // empty: the system's certificates
+	Timeout  time.Duration // for connecting and for each answer
+	Pool     int           // connections at once
+	Hello    string        // what Sigra calls itself; empty: the machine's full name, or the sender's domain
+}
+
+// Enabled reports whether there is a mail server.
+func (s SMTP) Enabled() bool { return s.Host != "" }
 
 // Audit is how long the audit log is kept.
 type Audit struct {

@@ -118,14 +118,16 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	text = strings.NewReplacer("/run/secrets/AuthKey_F6G7H8I9J0.p8", apple, "/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key, `rp_id = "example.com"`, `rp_id = "localhost"`,
-		`file("/run/secrets/sigra-root-key-2025")`, fmt.Sprintf("%q", otherKey[:64]), "http://localhost:8484", "https://localhost:8484").Replace(text)
+		`file("/run/secrets/sigra-root-key-2025")`, fmt.Sprintf("%q", otherKey[:64]), "http://localhost:8484", "https://localhost:8484",
+		"sigra@localhost", "sigra@example.com").Replace(text)
 	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_EVENTS_TOKEN="+eventsToken, "EX_SIGRA_CAPTCHA_SECRET=0x4AAAAAAA-secret",
 		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GOOGLE_CLIENT_ID=g", "EX_GOOGLE_CLIENT_SECRET=g", "EX_MICROSOFT_CLIENT_ID=m", "EX_MICROSOFT_CLIENT_SECRET=m",
-		"EX_WORK_CLIENT_SECRET=w", "EX_FORGE_CLIENT_SECRET=f", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db")
+		"EX_WORK_CLIENT_SECRET=w", "EX_FORGE_CLIENT_SECRET=f", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db", "EX_SIGRA_SMTP_PASSWORD=hunter2")
 	if c.Keyring.RootKey.IsZero() || len(c.Keyring.OldRootKeys) != 1 || c.Database.URL.IsZero() || c.Events.Token.IsZero() || c.Abuse.Captcha.Secret.IsZero() || c.Abuse.Captcha.URL == "" || c.Abuse.Captcha.Hostname == "" || len(c.Telemetry.OTLP.Headers) != 1 ||
 		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].User != "nobody" ||
 		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256, CPU: 0.5}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
-		len(c.Providers) != 5 || len(c.Providers[4].AuthorizeParams) != 1 || c.Providers[2].PrivateKey.IsZero() || c.Providers[4].Claims.Picture != "avatar.url" {
+		len(c.Providers) != 5 || len(c.Providers[4].AuthorizeParams) != 1 || c.Providers[2].PrivateKey.IsZero() || c.Providers[4].Claims.Picture != "avatar.url" ||
+		!c.Mail.SMTP.Enabled() || c.Mail.SMTP.Password.IsZero() || c.Mail.Templates == "" || c.Messages == "" {
 		t.Errorf("not every commented setting was read:\n%s\n%+v", text, c)
 	}
 }
@@ -138,7 +140,7 @@ func TestSettings_allDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := config.Settings()
-	if len(settings) < 60 {
+	if len(settings) < 70 {
 		t.Fatalf("only %d settings found", len(settings))
 	}
 	for _, s := range settings {

@@ -75,7 +75,10 @@ func Default() *Config {
 			HardLockout: Rate{50, 15 * time.Minute},
 			Captcha:     Captcha{Timeout: 5 * time.Second},
 		},
-		Mail:    Mail{From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true},
+		Mail: Mail{
+			From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true, Language: "en",
+			SMTP: SMTP{TLS: SMTPStartTLS, Timeout: 15 * time.Second, Pool: 4},
+		},
 		Events:  Events{Retention: 30 * day, MaxBytes: 64 * kib},
 		Logging: Logging{Level: "info", Format: "text"},
 		Telemetry: Telemetry{

@@ -14,6 +14,9 @@
 # The embedded database, the root key, plugin files and the control socket. Back it up, and let nobody else read it.
 data_dir = "sigra-data"
 
+# Texts of pages and mails in your own words, or in more languages: a folder with a folder per language (docs/mail.md).
+# messages = "/etc/sigra/messages"
+
 server {
   # Where Sigra listens. ":8484" is every address of the machine.
   listen = "localhost:8484"
@@ -238,9 +241,28 @@ mail {
   from         = "Sigra <sigra@localhost>"
   service_name = "Sigra"
 
-  # Keep mails in the inbox page /dev/mail instead of sending them. Left out, this is so exactly when base_url and listen are localhost:
-  # the inbox shows every confirmation code to everybody.
+  # Keep mails in the inbox page /dev/mail instead of sending them. Left out, this is so exactly when base_url and listen are localhost
+  # and there is no smtp block: the inbox shows every confirmation code to everybody.
   dev = true
+
+  # For people whose browser or account asks for no language that there are texts in. There is en, de, fr, es and ar.
+  language = "en"
+
+  # Templates of your own, in files that replace the built-in ones of the same names (docs/mail.md).
+  # templates = "/etc/sigra/mail"
+
+  # The mail server. What it does not take now waits in the database and is tried again.
+  # smtp {
+  #   host     = "smtp.example.com"
+  #   port     = 587
+  #   username = "sigra"
+  #   password = env("SIGRA_SMTP_PASSWORD")
+  #   tls      = "starttls" # "implicit": from the first byte, port 465. "none": only to this machine, port 25
+  #   timeout  = "15s"      # for connecting and for each of its answers
+  #   pool     = 4          # connections at once
+  #   # ca_file = "/etc/ssl/mail-ca.pem" # whom to trust, instead of the system's certificates
+  #   # hello   = "id.example.com"       # what Sigra calls itself; left out, this machine's full name
+  # }
 }
 
 audit {

@@ -73,8 +73,19 @@ func TestLimits(t *testing.T) {
 		{"events.max_bytes", `"1KiB"`, `"1023B"`, `"1MiB"`, `"1025KiB"`},
 		{"plugin.gate.timeout", `"10ms"`, `"9ms"`, `"30s"`, `"31s"`},
 		{"mail.service_name", `"S"`, `""`, fmt.Sprintf("%q", strings.Repeat("s", 64)), fmt.Sprintf("%q", strings.Repeat("s", 65))},
+		{"mail.smtp.timeout", `"1s"`, `"999ms"`, `"30s"`, `"31s"`},
+		{"mail.smtp.pool", `1`, `0`, `16`, `17`},
+		{"mail.smtp.port", `1`, `0`, `65535`, `65536`},
 		{"events.token", fmt.Sprintf("%q", strings.Repeat("t", 32)), fmt.Sprintf("%q", strings.Repeat("t", 31)), fmt.Sprintf("%q", strings.Repeat("t", 512)), fmt.Sprintf("%q", strings.Repeat("t", 513))},
 	} {
+		also := "" // what the setting is nothing without
+		if strings.HasPrefix(l.path, "mail.smtp.") {
+			also = "host = \"localhost\"\n"
+		}
+		in := func(path, value string) string {
+			name := path[strings.LastIndexByte(path, '.')+1:]
+			return strings.Replace(in(path, value), name+" = ", also+name+" = ", 1)
+		}
 		for _, good := range []string{l.low, l.high} {
 			if _, ds := parse(t, in(l.path, good)); ds.HasErrors() {
 				t.Errorf("%s = %s should be taken:\n%s", l.path, good, ds)
@@ -140,7 +151,7 @@ func TestBaseURL(t *testing.T) {
 		`base_url = "https://[2001:DB8::1]:8443"`:  "https://[2001:db8::1]:8443",
 		`base_url = "https://192.0.2.1"`:           "https://192.0.2.1",
 	} {
-		if c := valid(t, "server {\n"+src+"\n}"); c.Server.BaseURL != want {
+		if c := valid(t, "server {\n"+src+"\n}\n"+in("mail.dev", "false")); c.Server.BaseURL != want {
 			t.Errorf("%s: got %s, want %s", src, c.Server.BaseURL, want)
 		}
 	}
@@ -156,8 +167,11 @@ func TestMail_devInbox(t *testing.T) {
 	t.Parallel()
 	for src, want := range map[string]bool{
 		"": true,
-		in("server.base_url", `"https://id.example.com"`):                          false,
-		in("server.base_url", `"https://id.example.com"`) + in("mail.dev", "true"): true,
+		in("server.base_url", `"https://id.example.com"`) + in("mail.dev", "false"):    false,
+		in("server.base_url", `"https://id.example.com"`) + "plugin \"threadline\" {}": false,
+		"mail {\n smtp {\n host = \"localhost\"\n}\n}\n":                               false,
+		"mail {\n dev = true\n smtp {\n host = \"localhost\"\n}\n}\n":                  true,
+		in("server.base_url", `"https://id.example.com"`) + in("mail.dev", "true"):     true,
 		in("mail.dev", "false"): false,
 		"server {\n listen = \":8484\"\n base_url = \"http://localhost:8484\"\n}\n": false,
 		in("server.base_url", `"https://localhost"`):                                true,

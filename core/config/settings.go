@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"net/mail"
 	"net/netip"
 	"regexp"
@@ -22,6 +23,7 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b := &block{d: d, body: body, header: d.src.top()}
 	c.DataDir = d.src.path(c.DataDir)
 	b.file("data_dir", &c.DataDir)
+	b.file("messages", &c.Messages)
 	b.nested("server", func(b *block) { readServer(b, &c.Server) })
 	b.nested("database", func(b *block) { readDatabase(b, &c.Database) })
 	b.nested("keyring", func(b *block) { readKeyring(b, &c.Keyring) })
@@ -214,6 +216,55 @@ func readMail(b *block, m *Mail) {
 		return s, nil
 	})
 	b.boolean("dev", &m.Dev)
+	b.text("language", &m.Language, "en", func(s string) (string, *problem) {
+		if !languageTag.MatchString(s) {
+			return "", &problem{is: "is no language tag", want: `A BCP 47 tag of a language that there are texts in, such as "en" or "de".`}
+		}
+		return s, nil
+	})
+	b.file("templates", &m.Templates)
+	b.nested("smtp", func(b *block) { readSMTP(b, &m.SMTP) })
+}
+
+var languageTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}$`)
+
+func readSMTP(b *block, s *SMTP) {
+	b.text("host", &s.Host, "smtp.example.com", func(v string) (string, *problem) {
+		const want = `The name or address of the mail server, such as "smtp.example.com".`
+		if _, rest, ok := strings.Cut(v, "://"); ok {
+			return "", &problem{is: "is a name, not a URL", want: want, try: strings.TrimRight(rest, "/")}
+		}
+		if host, _, err := net.SplitHostPort(v); err == nil && validHost(host) {
+			return "", &problem{is: "has a port in it", want: "The port is a setting of its own: port = 587.", try: host}
+		}
+		if !validHost(v) {
+			return "", &problem{is: "is neither a name nor an address", want: want}
+		}
+		return v, nil
+	})
+	b.number("port", &s.Port, 1, 65535, "")
+	b.text("username", &s.Username, "sigra", func(v string) (string, *problem) {
+		if v == "" || len(v) > 320 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return "", &problem{is: "is empty, longer than 320 bytes or not on one line", want: "Leave username and password out if the server wants none."}
+		}
+		return v, nil
+	})
+	b.secret("password", &s.Password, func(v string) *problem {
+		if len(v) > 1024 || strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+			return &problem{is: "is longer than 1024 bytes or not on one line"}
+		}
+		return nil
+	})
+	b.choice("tls", &s.TLS, SMTPStartTLS, SMTPImplicit, SMTPPlain)
+	b.file("ca_file", &s.CAFile)
+	b.duration("timeout", &s.Timeout, time.Second, 30*time.Second, "")
+	b.number("pool", &s.Pool, 1, 16, "")
+	b.text("hello", &s.Hello, "id.example.com", func(v string) (string, *problem) {
+		if !validHost(v) {
+			return "", &problem{is: "is neither a name nor an address", want: `A full name of this machine, such as "id.example.com".`}
+		}
+		return v, nil
+	})
 }
 
 func readAudit(b *block, a *Audit) {

@@ -180,6 +180,16 @@ func choice(ids []string) any {
 	return map[string][]string{"ids": ids}
 }
 
+// MailQueue tells how outgoing mail stands.
+func (c *Client) MailQueue(ctx context.Context) (httpapi.MailQueue, error) {
+	return call[httpapi.MailQueue](ctx, c, http.MethodGet, "/v1/admin/mail", nil, nil)
+}
+
+// TestMail sends a test message at once. A mail server that refuses it is no error.
+func (c *Client) TestMail(ctx context.Context, to string) (httpapi.MailTest, error) {
+	return call[httpapi.MailTest](ctx, c, http.MethodPost, "/v1/admin/mail/test", nil, map[string]string{"to": to})
+}
+
 // Plugins lists the plugins.
 func (c *Client) Plugins(ctx context.Context) ([]httpapi.PluginStatus, error) {
 	out, err := call[httpapi.PluginList](ctx, c, http.MethodGet, "/v1/admin/plugins", nil, nil)

@@ -211,7 +211,7 @@ func TestSlow(t *testing.T) {
 				p := federationtest.New(t)
 				transport := &http.Transport{}
 				t.Cleanup(transport.CloseIdleConnections)
-				d, err := federation.NewDirectory(federation.DirectoryConfig{BaseURL: federationtest.BaseURL, Providers: p.Configs("example"), Transport: transport, Timeout: 300 * time.Millisecond})
+				d, err := federation.NewDirectory(federation.DirectoryConfig{BaseURL: federationtest.BaseURL, Providers: p.Configs("example"), Transport: transport, Timeout: 4 * time.Second})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -148,11 +148,11 @@ func TestHostile_refused(t *testing.T) {
 		{"an azp that is no text", bad, "id_token", "azp", set("azp", nil), nil},
 		{"another nonce", bad, "id_token", "nonce", set("nonce", "another"), nil},
 		{"no nonce", bad, "id_token", "nonce", claims(func(c map[string]any) { delete(c, "nonce") }), nil},
-		{"expired", bad, "id_token", "expired", set("exp", ago(3*time.Minute)), nil},
+		{"expired", bad, "id_token", "expired", claims(func(c map[string]any) { c["exp"] = ago(3 * time.Minute) }), nil},
 		{"never expires", bad, "id_token", "expired", claims(func(c map[string]any) { delete(c, "exp") }), nil},
-		{"issued in the future", bad, "id_token", "future", set("iat", ago(-3*time.Minute)), nil},
+		{"issued in the future", bad, "id_token", "future", claims(func(c map[string]any) { c["iat"] = ago(-3 * time.Minute) }), nil},
 		{"issued nobody knows when", bad, "id_token", "issued_at", claims(func(c map[string]any) { delete(c, "iat") }), nil},
-		{"not valid yet", bad, "id_token", "malformed", set("nbf", ago(-10*time.Minute)), nil},
+		{"not valid yet", bad, "id_token", "malformed", claims(func(c map[string]any) { c["nbf"] = ago(-10 * time.Minute) }), nil},
 		{"no subject", bad, "id_token", "subject", set("sub", nil), nil},
 		{"an empty subject", bad, "id_token", "subject", set("sub", ""), nil},
 		{"a subject of spaces", bad, "id_token", "subject", set("sub", "   "), nil},
@@ -226,6 +226,11 @@ func TestHostile_refused(t *testing.T) {
 			if r.Claims.Subject != "" {
 				t.Errorf("and yet there are claims: %+v", r.Claims)
 			}
+			for _, secret := range []string{"a client's secret", "access_token", "id_token=", "code_verifier", "eyJ"} {
+				if strings.Contains(err.Error(), secret) { // what goes into a log
+					t.Errorf("%q is in %v", secret, err)
+				}
+			}
 		})
 	}
 }
@@ -268,8 +273,8 @@ func TestHostile_sloppy(t *testing.T) {
 		{"iss not promised and not there", federationtest.Hooks{Document: func(d map[string]any) { delete(d, "authorization_response_iss_parameter_supported") }, Answer: func(q url.Values) { q.Del("iss") }}, nil, nil, nil},
 		{"several audiences and our azp", claims(func(c map[string]any) { c["aud"], c["azp"] = []string{"sigra-client", "b"}, "sigra-client" }), nil, nil, nil},
 		{"no at_hash", claims(func(c map[string]any) { delete(c, "at_hash") }), nil, nil, nil},
-		{"a clock two minutes behind", claims(func(c map[string]any) { c["iat"], c["exp"] = ago(-110*time.Second), ago(-time.Hour) }), nil, nil, nil},
-		{"a token that has just expired", set("exp", ago(110*time.Second)), nil, nil, nil},
+		{"a clock two minutes ahead", claims(func(c map[string]any) { c["iat"], c["exp"] = ago(-110*time.Second), ago(-time.Hour) }), nil, nil, nil},
+		{"a token that has just expired", claims(func(c map[string]any) { c["exp"] = ago(90 * time.Second) }), nil, nil, nil},
 		{"a longest subject", set("sub", strings.Repeat("s", 255)), nil, nil, func(t *testing.T, c federation.Claims) {
 			if len(c.Subject) != 255 {
 				t.Error(c.Subject)
@@ -296,6 +301,11 @@ func TestHostile_sloppy(t *testing.T) {
 		{"names that steer text", federationtest.Hooks{}, federationtest.User{"sub": "1", "name": " Ada\u202e\n\x00 <b>Lovelace\u200f ", "picture": "http://example.org/a.png", "locale": "../../etc"}, nil, func(t *testing.T, c federation.Claims) {
 			if c.Name != "Ada <b>Lovelace" || c.Picture != "" || c.Locale != "" {
 				t.Errorf("%+q %q %q", c.Name, c.Picture, c.Locale)
+			}
+		}},
+		{"a name without end", federationtest.Hooks{}, federationtest.User{"sub": "1", "name": strings.Repeat("Ada ", 1000)}, nil, func(t *testing.T, c federation.Claims) {
+			if n := len([]rune(c.Name)); n < 95 || n > 100 {
+				t.Errorf("%d characters", n)
 			}
 		}},
 		{"claims of other types", federationtest.Hooks{}, federationtest.User{"sub": "1", "name": []any{"x"}, "picture": map[string]any{}, "locale": 7, "email": false, "amr": "pwd", "acr": 2, "auth_time": "now"}, nil, func(t *testing.T, c federation.Claims) {
@@ -396,6 +406,19 @@ func TestForceLogin(t *testing.T) {
 	}
 	_, err := force(claims(func(c map[string]any) { delete(c, "auth_time") }))
 	refused(t, err, "provider_answer_invalid", "id_token", "auth_time")
-	_, err = force(set("auth_time", time.Now().Add(-3*time.Minute).Unix()))
+	_, err = force(claims(func(c map[string]any) { c["auth_time"] = time.Now().Add(-3 * time.Minute).Unix() }))
 	refused(t, err, "provider_answer_invalid", "id_token", "auth_time")
+}
+
+// What the configuration's own checks would refuse is not spoken to either.
+func TestPlainHTTP_neverToAnotherMachine(t *testing.T) {
+	t.Parallel()
+	n := newInternet(t)
+	n.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { t.Errorf("%s was sent", r.URL) })
+	w := shapeWorld(t, n.directory(config.Provider{Name: "forge", AuthorizeURL: "http://203.0.113.7/a", TokenURL: "http://203.0.113.7/t", UserinfoURL: "http://203.0.113.7/u", ClientID: "app", Claims: config.ProviderClaims{Subject: "id"}}))
+	_, _, err := come(t, w, "forge", nil)
+	refused(t, err, "provider_answer_invalid", "token", "insecure")
+	w = shapeWorld(t, n.directory(config.Provider{Name: "work", Issuer: "http://203.0.113.7", ClientID: "app"}))
+	_, err = w.Begin(t.Context(), federation.Request{Provider: "work", Purpose: federation.SignIn})
+	refused(t, err, "provider_answer_invalid", "discovery", "insecure")
 }

@@ -42,7 +42,7 @@ func (p *provider) idToken(ctx context.Context, m metadata, tok *oauth2.Token, f
 	if len(raw) > maxToken {
 		return bad("too_large", nil)
 	}
-	if _, err := jose.ParseSigned(raw, signatureAlgorithms(m.Algorithms)); err != nil {
+	if _, err := jose.ParseSignedCompact(raw, signatureAlgorithms(m.Algorithms)); err != nil {
 		var alg *jose.ErrUnexpectedSignatureAlgorithm
 		if errors.As(err, &alg) {
 			return bad("algorithm", err)

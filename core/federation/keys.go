@@ -52,7 +52,7 @@ func newKeySet(url string, calls *caller, now func() time.Time) *keySet {
 // VerifySignature implements oidc.KeySet. A token that names a key which is not known makes the set be read once more
 // (OpenID Connect Core 1.0 §10.1.1), so that a provider may change its keys at any moment.
 func (k *keySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	jws, err := jose.ParseSigned(jwt, signatureAlgorithms(algorithms))
+	jws, err := jose.ParseSignedCompact(jwt, signatureAlgorithms(algorithms))
 	if err != nil {
 		return nil, err
 	}

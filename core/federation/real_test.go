@@ -154,9 +154,9 @@ func browse(t *testing.T, jar http.CookieJar, start, login string, cancel bool) 
 			t.Fatal(rerr)
 		}
 		if to := res.Header.Get("Location"); to != "" {
-			at, err := res.Request.URL.Parse(to)
-			if err != nil {
-				t.Fatal(err)
+			at, perr := res.Request.URL.Parse(to)
+			if perr != nil {
+				t.Fatal(perr)
 			}
 			if strings.HasPrefix(at.String(), federationtest.BaseURL) {
 				return at

@@ -341,6 +341,11 @@ func TestClean(t *testing.T) {
 		w.advance(5 * time.Minute)
 		b := w.begin(t, "example")
 		w.advance(6 * time.Minute)
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if err := w.Run(gone); err != nil {
+			t.Error(err)
+		}
 		if n, err := w.Clean(t.Context()); n != 3 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}

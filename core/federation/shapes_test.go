@@ -279,40 +279,57 @@ func TestMicrosoft(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			n := newInternet(t)
-			w := shapeWorld(t, n.directory(config.Provider{Preset: "microsoft", ClientID: "app", ClientSecret: secret.New("s"), Tenant: c.tenant, TrustEmail: c.trust}))
-			signer := federationtest.RSAKey("ms")
-			at := "/login.microsoftonline.com/" + c.tenant
-			n.says(at+"/v2.0/.well-known/openid-configuration", map[string]any{
-				"issuer": c.document, "authorization_endpoint": "https://login.microsoftonline.com/" + c.tenant + "/oauth2/v2.0/authorize", "token_endpoint": "https://login.microsoftonline.com/" + c.tenant + "/oauth2/v2.0/token",
-				"jwks_uri": "https://login.microsoftonline.com/" + c.tenant + "/discovery/v2.0/keys", "userinfo_endpoint": "https://graph.microsoft.com/oidc/userinfo",
-			})
-			n.Handle(at+"/discovery/v2.0/keys", keys(signer))
-			n.answers("/graph.microsoft.com/oidc/userinfo", map[string]any{"sub": "AAAA", "email": "ceo@victim.example"})
-			var nonce string
-			n.HandleFunc(at+"/oauth2/v2.0/token", func(w http.ResponseWriter, _ *http.Request) {
-				federationtest.JSON(w, 200, map[string]any{"access_token": "gho_token", "token_type": "Bearer", "id_token": signer.Sign(map[string]any{
-					"iss": c.iss, "tid": c.tid, "aud": "app", "sub": "AAAA", "nonce": nonce, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "name": "Mallory",
-					"email": "ceo@victim.example", "email_verified": true, "xms_edov": true,
-				})})
-			})
-			d := federation.Request{Provider: "microsoft", Purpose: federation.SignIn}
-			b, err := w.Begin(t.Context(), d)
-			if err == nil {
-				u, _ := url.Parse(b.URL)
-				nonce = u.Query().Get("nonce")
-				var r federation.Result
-				r, err = w.Finish(t.Context(), federation.Callback{Provider: "microsoft", State: u.Query().Get("state"), Code: "c", Browser: b.Browser})
-				if c.code == "" {
-					if err != nil || r.Claims.Issuer != c.iss || r.Claims.Subject != "AAAA" || r.Claims.Email != "ceo@victim.example" || r.Claims.EmailVerified != c.verified {
-						t.Errorf("%+v %v", r.Claims, err)
-					}
-					return
-				}
+			r, err := microsoft(t, c.tenant, c.document, c.iss, c.tid, "", c.trust)
+			if c.code != "" {
+				refused(t, err, c.code, c.stage, c.reason)
+				return
 			}
-			refused(t, err, c.code, c.stage, c.reason)
+			if err != nil || r.Claims.Issuer != c.iss || r.Claims.Subject != "AAAA" || r.Claims.Email != "ceo@victim.example" || r.Claims.EmailVerified != c.verified {
+				t.Errorf("%+v %v", r.Claims, err)
+			}
 		})
 	}
+	// The callback's iss is of the tenant that the token is of.
+	for param, reason := range map[string]string{microsoftIssuer(tenantA): "", microsoftIssuer(tenantB): "iss_mismatch", microsoftIssuer("{tenantid}"): "iss_mismatch", "https://evil.example": "iss_mismatch"} {
+		_, err := microsoft(t, "common", microsoftIssuer("{tenantid}"), microsoftIssuer(tenantA), tenantA, param, nil)
+		if reason == "" && err != nil {
+			t.Errorf("%s: %v", param, err)
+		} else if reason != "" {
+			refused(t, err, "provider_answer_invalid", "authorize", reason)
+		}
+	}
+}
+
+// microsoft signs in at a tenant whose document and token name these issuers.
+func microsoft(t *testing.T, tenant, named, iss, tid, param string, trust *bool) (federation.Result, error) {
+	t.Helper()
+	n := newInternet(t)
+	w := shapeWorld(t, n.directory(config.Provider{Preset: "microsoft", ClientID: "app", ClientSecret: secret.New("s"), Tenant: tenant, TrustEmail: trust}))
+	signer := federationtest.RSAKey("ms")
+	at := "/login.microsoftonline.com/" + tenant
+	n.says(at+"/v2.0/.well-known/openid-configuration", map[string]any{
+		"issuer": named, "authorization_endpoint": "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/authorize", "token_endpoint": "https://login.microsoftonline.com/" + tenant + "/oauth2/v2.0/token",
+		"jwks_uri": "https://login.microsoftonline.com/" + tenant + "/discovery/v2.0/keys", "userinfo_endpoint": "https://graph.microsoft.com/oidc/userinfo",
+	})
+	n.Handle(at+"/discovery/v2.0/keys", keys(signer))
+	n.answers("/graph.microsoft.com/oidc/userinfo", map[string]any{"sub": "AAAA", "email": "ceo@victim.example"})
+	var nonce string
+	n.HandleFunc(at+"/oauth2/v2.0/token", func(w http.ResponseWriter, _ *http.Request) {
+		federationtest.JSON(w, 200, map[string]any{"access_token": "gho_token", "token_type": "Bearer", "id_token": signer.Sign(map[string]any{
+			"iss": iss, "tid": tid, "aud": "app", "sub": "AAAA", "nonce": nonce, "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix(), "name": "Mallory",
+			"email": "ceo@victim.example", "email_verified": true, "xms_edov": true,
+		})})
+	})
+	b, err := w.Begin(t.Context(), federation.Request{Provider: "microsoft", Purpose: federation.SignIn})
+	if err != nil {
+		return federation.Result{}, err
+	}
+	u, err := url.Parse(b.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce = u.Query().Get("nonce")
+	return w.Finish(t.Context(), federation.Callback{Provider: "microsoft", State: u.Query().Get("state"), Code: "c", Issuer: param, Browser: b.Browser})
 }
 
 // TestShapes: the other presets that speak OAuth 2.0, or OpenID Connect in their own way, each with an answer as its documentation shows.

@@ -23,6 +23,10 @@ func (p *provider) identify(ctx context.Context, m metadata, tok *oauth2.Token, 
 		if token, iss, err = p.idToken(ctx, m, tok, f); err != nil {
 			return Claims{}, err
 		}
+		// Which tenant has answered shows only here.
+		if c.Issuer != "" && p.is.shared() && c.Issuer != iss {
+			return Claims{}, p.invalid(StageAuthorize, "iss_mismatch", nil)
+		}
 	}
 	var api answer
 	if _, _, at := p.endpoints(m); p.kind == preset.OAuth2 || at != "" && p.lacks(token) {
@@ -58,7 +62,7 @@ func (p *provider) identify(ctx context.Context, m metadata, tok *oauth2.Token, 
 // lacks reports whether the ID token leaves open what the API could tell.
 func (p *provider) lacks(token answer) bool {
 	email, _, said := token.address(p.claims)
-	return email == "" || !said || token.first(p.claims.Name) == ""
+	return email == "" || p.trustEmail && !said || token.first(p.claims.Name) == ""
 }
 
 func cleanACR(s string) string {

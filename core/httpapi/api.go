@@ -81,6 +81,7 @@ func New(cfg Config) (*API, error) {
 	a.mountAccount()
 	a.mountOwnFactors()
 	a.mountOwnAccount()
+	a.mountLogins()
 	a.mountEvents()
 	a.mountAudit()
 	a.mountAdmin()

@@ -29,7 +29,7 @@ func challengeOf(d *ratelimit.Demand) *Challenge {
 // Proof is what a client answers to a challenge.
 type Proof struct {
 	Puzzle   string `json:"puzzle,omitempty" maxLength:"512" doc:"The puzzle as it was given."`
-	Solution string `json:"solution,omitempty" maxLength:"4096" doc:"Its solution, or the token that the captcha's widget gave."`
+	Solution string `json:"solution,omitempty" maxLength:"8192" doc:"Its solution, or the token that the captcha's widget gave."`
 }
 
 func (p *Proof) proof() ratelimit.Proof {

@@ -42,6 +42,7 @@ func (a *API) document() huma.Config {
 				{Name: "users", Description: "Administration of accounts."},
 				{Name: "plugins", Description: "Administration of plugins."},
 				{Name: "relay", Description: "Delivery of the audit log and of events to their sinks."},
+				{Name: "mail", Description: "Outgoing mail."},
 				{Name: "system", Description: "Keys, configuration and state of the server."},
 				{Name: "development", Description: "Only where mail { dev = true } is set."},
 			},

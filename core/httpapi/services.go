@@ -14,6 +14,8 @@ type Services struct {
 	MagicLinks     MagicLinks
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
+	Providers      Providers
+	Logins         Logins
 	Users          Users
 	Accounts       Accounts
 	UserSessions   UserSessions
@@ -23,6 +25,7 @@ type Services struct {
 	Plugins        Plugins
 	Keys           Keys
 	System         System
+	Mail           Mail
 	// Note writes an audit row for what changes nothing by itself: an export, a refusal. Nil means it is not recorded.
 	Note  func(ctx context.Context, e audit.Entry) error
 	Inbox Inbox // nil where mail is not kept for development: then its operations do not exist
@@ -33,5 +36,6 @@ func (a *API) mountAdmin() {
 	a.mountRelay()
 	a.mountPlugins()
 	a.mountSystem()
+	a.mountMail()
 	a.mountInbox()
 }

@@ -32,7 +32,7 @@ func Load(override fs.FS) (*Catalogues, error) {
 	}
 	if override != nil {
 		over, errs := readAll(override)
-		english := languages[Source].texts()
+		english, _ := readLanguage(Messages(), language.English) // as it is built in
 		for code, t := range over {
 			tag := language.Make(code)
 			errs = append(errs, known(tag, t, english)...)

@@ -80,6 +80,7 @@ func TestLoad_override(t *testing.T) {
 	c := load(t, files(map[string]string{
 		"de/ours.txt":        "# ours\nlanguage.name = Hochdeutsch\n",
 		"de/notes.md":        "not a message file",
+		"en/ours.txt":        "language.name = Plain English",
 		"nl/language.txt":    "language.name = Nederlands\nlanguage.hours[one] = {count} uur\nlanguage.hours[other] = {count} uur\n",
 		"pt-BR/language.txt": "\ufefflanguage.name = Português\r\n    do\r\n\r\n    Brasil\r\n",
 		".git/x.txt":         "rubbish",
@@ -87,7 +88,7 @@ func TestLoad_override(t *testing.T) {
 	if got := c.Codes(); !slices.Equal(got, []string{"ar", "de", "en", "es", "fr", "nl", "pt-BR"}) {
 		t.Fatalf("%v", got)
 	}
-	for accept, want := range map[string]string{"de": "Hochdeutsch", "nl-BE": "Nederlands", "pt-BR": "Português do Brasil", "fr": "Français"} {
+	for accept, want := range map[string]string{"de": "Hochdeutsch", "nl-BE": "Nederlands", "pt-BR": "Português do Brasil", "fr": "Français", "en": "Plain English"} {
 		if got := c.For(c.Match(accept, "")).Name(); got != want {
 			t.Errorf("%s: %q", accept, got)
 		}

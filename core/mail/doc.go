@@ -25,7 +25,15 @@
 // A flow that must not tell whether an address has an account queues a decoy for one that has none. It costs what a message costs, in the
 // flow's transaction and afterwards, and no mailer ever sees it.
 //
-// Without a configured mailer the development inbox takes the mail: a table shown at /dev/mail, never the network.
+// What sends is core/mail/smtp, a plugin, or in development the Inbox: a table shown at /dev/mail, never the network. A site that has none of them
+// has Nowhere, and its mails wait.
+//
+// # Letters
+//
+// The core's own messages are Letters: a purpose, and what it needs (a link, a code, a time). Words come from core/lang in the reader's language,
+// templates put them together as text and HTML, and a site may replace both. A letter that lacks what its purpose needs is not written. Codes stand in the body alone, never in
+// a subject or a link; nothing in a letter is fetched, tracks, or leads anywhere but to the letter's link; and what strangers chose (what their browser or
+// passkey is called) is made fit to be shown under our name.
 //
 // The package refuses to know HTTP and to decide who gets mail. It refuses any message whose address, name or
 // subject could become another header or recipient, before it is queued, so that no mailer has to be trusted with that.

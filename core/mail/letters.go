@@ -72,7 +72,7 @@ func (l *Letters) try(d Letter) error {
 	for _, part := range []struct{ name, body string }{{".txt", m.Text}, {".html", m.HTML}} {
 		for what, v := range map[string]string{"link": d.Link, "code": d.Code} {
 			if !strings.Contains(part.body, v) {
-				return fmt.Errorf("mail template %s%s: the %s is not in the message", d.Purpose, part.name, what)
+				return &TemplateError{File: d.Purpose + part.name, Problem: "the " + what + " is not in the message"}
 			}
 		}
 	}

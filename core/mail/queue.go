@@ -106,6 +106,9 @@ func (q *Queue) SetMailer(m Mailer) {
 	q.nudge()
 }
 
+// Mailer is what sends at the moment.
+func (q *Queue) Mailer() Mailer { return *q.mailer.Load() }
+
 func (q *Queue) nudge() {
 	select {
 	case q.wake <- struct{}{}:

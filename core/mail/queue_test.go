@@ -317,6 +317,47 @@ func TestRun_threeNodes(t *testing.T) {
 	})
 }
 
+// A message that the server takes its time with does not hold up the others.
+func TestRun_slowMessage(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		slow := letter()
+		slow.Purpose = "slow"
+		var quick atomic.Int64
+		done, release := make(chan struct{}), make(chan struct{})
+		w.post.answer = func(_ context.Context, m mail.Message) error {
+			switch {
+			case m.Purpose == "slow":
+				<-release
+				return fault.New(fault.Unavailable, "slow", "Later.")
+			case quick.Add(1) == 20:
+				close(done)
+			}
+			return nil
+		}
+		w.send(slow)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = w.Run(ctx) })
+		for range 20 {
+			w.send(letter())
+		}
+		select {
+		case <-done:
+		case <-time.After(20 * time.Second):
+			t.Errorf("%d of 20 got past a slow one", quick.Load())
+		}
+		if n, oldest, err := w.Waiting(t.Context()); err != nil || n < 1 || oldest.IsZero() {
+			t.Errorf("%d wait since %v, %v", n, oldest, err)
+		}
+		close(release)
+		cancel()
+		wg.Wait()
+		if st, err := w.Status(context.Background()); err != nil || st.Sent != 20 || st.Queued != 1 {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}
+
 func TestRun_endsWhileSending(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		in := make(chan struct{})
@@ -365,6 +406,40 @@ func TestEnqueue_refusesWhatCouldInject(t *testing.T) {
 		}
 	})
 }
+
+// Try goes past the queue, to whatever sends at the moment.
+func TestTry(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		if n, oldest, err := w.Waiting(t.Context()); err != nil || n != 0 || !oldest.IsZero() {
+			t.Errorf("%d wait since %v, %v", n, oldest, err)
+		}
+		if answer, err := w.Try(t.Context(), letter()); err != nil || answer != "" || w.post.count() != 1 || w.post.got[0].ID == uuid.Nil || w.post.got[0].From.Address != "auth@example.test" {
+			t.Errorf("%q, %v, %+v", answer, err, w.post.got)
+		}
+		w.SetMailer(deliverer{})
+		if answer, err := w.Try(t.Context(), letter()); err != nil || answer != "queued as 42" {
+			t.Errorf("%q, %v", answer, err)
+		}
+		bad := letter()
+		bad.To.Address = "nobody"
+		if _, err := w.Try(t.Context(), bad); fault.KindOf(err) != fault.Invalid {
+			t.Error(err)
+		}
+		w.SetMailer(&mail.Nowhere{})
+		if _, err := w.Try(t.Context(), letter()); fault.KindOf(err) != fault.Unavailable {
+			t.Error(err)
+		}
+		if st, err := w.Status(t.Context()); err != nil || st != (mail.Status{}) {
+			t.Errorf("%+v, %v", st, err)
+		}
+	})
+}
+
+// deliverer is a mailer that says what it did.
+type deliverer struct{}
+
+func (deliverer) Send(context.Context, mail.Message) error              { return errors.New("Deliver is there") }
+func (deliverer) Deliver(context.Context, mail.Message) (string, error) { return "queued as 42", nil }
 
 func TestInbox(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {

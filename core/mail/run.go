@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,8 +37,25 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer tick.Stop()
 	purge := time.NewTicker(time.Hour)
 	defer purge.Stop()
+	// A message that a server takes its time with holds up as many others as one place is, and no more.
+	places := make(chan struct{}, atOnce)
+	var sending sync.WaitGroup
+	send := func(id uuid.UUID) bool {
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
+		sending.Go(func() {
+			defer func() { <-places }()
+			if err := q.attempt(ctx, id); err != nil {
+				q.log.Warn("the outcome of a mail can't be noted; it counts as unknown", "id", id, "error", err)
+			}
+		})
+		return true
+	}
 	for {
-		n, err := q.Dispatch(ctx)
+		n, err := q.start(ctx, send)
 		if ctx.Err() != nil {
 			break
 		}
@@ -60,6 +78,7 @@ func (q *Queue) Run(ctx context.Context) error {
 			break
 		}
 	}
+	sending.Wait()
 	if q.leases == nil {
 		return nil
 	}
@@ -73,6 +92,17 @@ func (q *Queue) Run(ctx context.Context) error {
 func (q *Queue) Dispatch(ctx context.Context) (int, error) {
 	q.running.Lock()
 	defer q.running.Unlock()
+	var g errgroup.Group
+	g.SetLimit(atOnce)
+	n, err := q.start(ctx, func(id uuid.UUID) bool {
+		g.Go(func() error { return q.attempt(ctx, id) })
+		return true
+	})
+	return n, errors.Join(err, g.Wait())
+}
+
+// start has what is due sent, one batch at most, where no other node is at it. Something may be due and being sent already: whoever claims it sends it.
+func (q *Queue) start(ctx context.Context, send func(id uuid.UUID) bool) (n int, err error) {
 	due, err := q.due(ctx)
 	if err != nil || len(due) == 0 {
 		return 0, err // an idle queue costs one read, no lease and no write
@@ -83,17 +113,13 @@ func (q *Queue) Dispatch(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	var g errgroup.Group
-	g.SetLimit(atOnce)
-	tried := 0
 	for _, id := range due {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !send(id) {
 			break
 		}
-		tried++
-		g.Go(func() error { return q.attempt(ctx, id) })
+		n++
 	}
-	return tried, g.Wait()
+	return n, nil
 }
 
 func (q *Queue) due(ctx context.Context) ([]uuid.UUID, error) {
@@ -190,7 +216,39 @@ func (q *Queue) hand(ctx context.Context, c claimed, m Message) error {
 		case <-send.Done():
 		}
 	})()
-	return (*q.mailer.Load()).Send(send, m)
+	return q.Mailer().Send(send, m)
+}
+
+// Deliverer is a Mailer that can say what the other system answered.
+type Deliverer interface {
+	// Deliver is Send, with the answer.
+	Deliver(ctx context.Context, m Message) (answer string, err error)
+}
+
+// Try hands a message to the mailer at once, past the queue, and returns what it answered: for an administrator who wants to know whether
+// mail works. The message is neither kept nor sent again.
+func (q *Queue) Try(ctx context.Context, m Message) (answer string, err error) {
+	if m.ID == uuid.Nil {
+		if m.ID, err = uuid.NewV7(); err != nil {
+			return "", err
+		}
+	}
+	if m.From.Address == "" {
+		m.From = q.from
+	}
+	if m.Deadline.IsZero() {
+		m.Deadline = q.now().Add(sendTimeout)
+	}
+	if err := m.Check(); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	mailer := q.Mailer()
+	if d, ok := mailer.(Deliverer); ok {
+		return d.Deliver(ctx, m)
+	}
+	return "", mailer.Send(ctx, m)
 }
 
 // outcome writes down how an attempt ended. The error text of a mailer may name the recipient, so it is cut to its code.
@@ -265,6 +323,19 @@ func (q *Queue) Purge(ctx context.Context) (n int64, err error) {
 		return err
 	})
 	return n, err
+}
+
+// Waiting counts the messages that have not been settled, and says since when the oldest of them waits (zero: none does). It reads
+// nothing else, so that it may be asked often.
+func (q *Queue) Waiting(ctx context.Context) (n int, oldest time.Time, err error) {
+	var since *time.Time
+	if err := q.db.QueryRow(ctx, `SELECT count(*), min(created_at) FROM mail_queue WHERE state IN ('queued', 'sending')`).Scan(&n, &since); err != nil {
+		return 0, time.Time{}, fmt.Errorf("count waiting mail: %w", err)
+	}
+	if since != nil {
+		oldest = *since
+	}
+	return n, oldest, nil
 }
 
 // Status is how the queue stands.

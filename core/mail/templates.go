@@ -2,12 +2,12 @@ package mail
 
 import (
 	"embed"
-	"errors"
 	"fmt"
 	html "html/template"
 	"io/fs"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	text "text/template"
@@ -110,13 +110,28 @@ func checkParts(name, src string, parts []string) error {
 		switch {
 		case t.Name() == name:
 			if !parse.IsEmptyTree(t.Root) {
-				return fmt.Errorf(`mail template %s: what stands outside of {{define "body"}} … {{end}} is never shown`, name)
+				return &TemplateError{File: name, Problem: `what stands outside of {{define "body"}} … {{end}} is never shown`}
 			}
 		case !slices.Contains(parts, t.Name()) && strings.Count(src, `"`+t.Name()+`"`) < 2:
-			return fmt.Errorf("mail template %s: it defines %q, which nothing uses; the parts of the layout are %s", name, t.Name(), strings.Join(parts, ", "))
+			return &TemplateError{File: name, Problem: fmt.Sprintf("it defines %q, which nothing uses; the parts of the layout are %s", t.Name(), strings.Join(parts, ", "))}
 		}
 	}
 	return nil
+}
+
+// TemplateError is a mistake in a template.
+type TemplateError struct {
+	File    string
+	Line    int // 0: the file as a whole
+	Problem string
+}
+
+func (e *TemplateError) Error() string {
+	at := e.File
+	if e.Line > 0 {
+		at += ":" + strconv.Itoa(e.Line)
+	}
+	return "mail template " + at + ": " + e.Problem
 }
 
 // templateFiles are the sources by name, replaced ones among them.
@@ -131,7 +146,7 @@ func templateFiles(override fs.FS) (map[string]string, error) {
 	known := func(name string) error {
 		base := strings.TrimSuffix(strings.TrimSuffix(name, ".html"), ".txt")
 		if base == name || base != "layout" && !slices.Contains(Purposes(), base) {
-			return fmt.Errorf("mail template %s: there is no such template; the names are layout.html, layout.txt and, with either ending, %s", name, strings.Join(Purposes(), ", "))
+			return &TemplateError{File: name, Problem: "there is no such template; the names are layout.html, layout.txt and, with either ending, " + strings.Join(Purposes(), ", ")}
 		}
 		return nil
 	}
@@ -158,20 +173,22 @@ func addFiles(files map[string]string, from fs.FS, check func(name string) error
 			return fmt.Errorf("mail templates: %w", err)
 		}
 		if len(b) > maxTemplate {
-			return fmt.Errorf("mail template %s: the file is larger than 100 KiB", e.Name())
+			return &TemplateError{File: e.Name(), Problem: "the file is larger than 100 KiB"}
 		}
 		files[e.Name()] = string(b)
 	}
 	return nil
 }
 
-var templatePlace = regexp.MustCompile(`^(?:html/)?template: ?([a-z_]+\.(?:html|txt):\d+)(?::\d+)?:? *`)
+var templatePlace = regexp.MustCompile(`^(?:html/)?template: ?([a-z_]+\.(?:html|txt)):(\d+)(?::\d+)?:? *`)
 
-// templateError puts file and line first: "mail template confirm_email.html:3: …".
+// templateError finds the place in what the library says.
 func templateError(err error) error {
 	s := err.Error()
-	if m := templatePlace.FindStringSubmatchIndex(s); m != nil {
-		return errors.New("mail template " + s[m[2]:m[3]] + ": " + s[m[1]:])
+	m := templatePlace.FindStringSubmatch(s)
+	if m == nil {
+		return fmt.Errorf("mail template: %w", err)
 	}
-	return fmt.Errorf("mail template: %w", err)
+	n, _ := strconv.Atoi(m[2]) // digits
+	return &TemplateError{File: m[1], Line: n, Problem: s[len(m[0]):]}
 }

@@ -218,7 +218,7 @@ func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
 	} else {
 		row.Description, row.Tag = l.Text("page.account.row.no_passkeys"), add
 	}
-	if own.PasskeysOn || own.Factors.Passkeys > 0 {
+	if own.PasskeyLimit > 0 || own.Factors.Passkeys > 0 {
 		rows = append(rows, row)
 	}
 	if p.cfg.Logins != nil && p.cfg.Providers != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {

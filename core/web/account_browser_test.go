@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -19,6 +20,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
@@ -130,6 +132,10 @@ func TestAccountBrowser(t *testing.T) {
 	run("add it", typed("#name", "Ada's laptop"), press(), arrive("Passkeys"), there(`[role=status]`), shots(t, "23-passkey-added"))
 	run("the same device", open("/account/passkeys/new", "Add a passkey"), there(`form[data-passkey]:not([hidden])`), press(),
 		until(`document.querySelector("[role=alert]")?.textContent.includes("has a passkey for your account already")`), shots(t, "24-passkey-twice"))
+	// Who takes too long is asked first who they are, and comes back.
+	c.pass(6 * time.Minute)
+	run("after a while", press(), arrive("Confirm that it is you"), click(`a[href*="method=password"], #password`))
+	run("confirm", typed("#password", first), press(), arrive("Add a passkey"), there(`form[data-passkey]:not([hidden])`))
 	manager, _ := authenticator(webauthn.AuthenticatorTransportHybrid, true)
 	run("another", without(deviceID), manager, press(), arrive("Passkeys"), until(`document.querySelectorAll(".rows li").length === 2`), shots(t, "25-passkeys"))
 	if told := told(); len(told.IDs) != 2 || told.RP != "localhost" || told.Name != mailbox {
@@ -208,4 +214,53 @@ func TestAccountBrowser(t *testing.T) {
 	undo, _ := e.mail(t, mailbox)
 	run("undo", open(undo, "Undo the change of address"), shots(t, "53-email-undo"), press(), arrive("Your address is back"), shots(t, "54-email-undone"))
 	run("over", open(undo, "This link is over"), shots(t, "55-email-over"))
+	run("confirmed elsewhere", open("/account/email/confirmed", "Your e-mail address is changed"), shots(t, "56-email-confirmed"))
+}
+
+// TestAccountBrowser_inOtherLanguages: on a phone, the longest words fit in their places, and nothing is turned around that runs from
+// right to left.
+func TestAccountBrowser_inOtherLanguages(t *testing.T) {
+	t.Parallel()
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Providers: []config.Provider{github}}, nil)
+	const mailbox = "ada.lovelace.with.a.rather.long.address@analytical-engines.example.org"
+	b := e.browser(t)
+	b.signUp(mailbox, first)
+	id := e.accountID(t, mailbox)
+	b.adds(passkeytest.New(t, e.base), "Ada's laptop").shows(t, 200)
+	e.change(t, func(ctx context.Context, tx *store.Tx) error {
+		_, _, err := e.parts.Logins.Link(ctx, tx, id, federation.Claims{Provider: "github", Issuer: "https://github.com", Subject: "7", Email: mailbox})
+		return err
+	})
+	b.post("/account/authenticator/begin").sends(t, "/account/authenticator")
+	unlink := b.get("/account/logins").find(t, `href="(/account/logins/[0-9a-f-]{36}/unlink)"`)
+	one := b.get("/account/passkeys").find(t, `href="(/account/passkeys/[0-9a-f-]{36})"`)
+	ctx := chrome(t)
+	run := runner(t, ctx)
+	run("begin", e.signedInAs(auth.SignedIn{Token: b.cookie(cookie.Session)}))
+	for _, l := range []string{"ar", "de"} {
+		for name, path := range map[string]string{
+			"account": "/account", "email": "/account/email", "password": "/account/password", "passkeys": "/account/passkeys", "passkey": one, "passkey-delete": one + "/delete",
+			"passkey-new": "/account/passkeys/new", "app": "/account/authenticator", "codes": "/account/recovery-codes", "renew": "/account/recovery-codes/renew",
+			"devices": "/account/devices", "logins": "/account/logins", "unlink": unlink,
+		} {
+			run(l+" "+name, chromedp.Navigate(e.base+path+"?lang="+l), until("document.documentElement.lang === "+quote(l)), shots(t, "70-"+l+"-"+name, looks[0]))
+		}
+	}
+}
+
+// TestAccountBrowser_aPasskeyInTheMiddleOfSigningIn: where everybody needs a second factor, who has none makes one, and gets
+// the codes for the day it is lost on a page of its own.
+func TestAccountBrowser_aPasskeyInTheMiddleOfSigningIn(t *testing.T) {
+	t.Parallel()
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Settings: auth.Settings{RequireSecondFactor: true}}, nil)
+	ctx := chrome(t)
+	run := runner(t, ctx)
+	device, _ := authenticator(webauthn.AuthenticatorTransportInternal, true)
+	run("sign up", command(webauthn.Enable, webauthn.EnableParams{}), device, chromedp.Navigate(e.base+"/register"), arrive("Create your account"),
+		typed("#email", alice), typed("#password", first), submit("Check your mail"))
+	_, code := e.mail(t, alice)
+	run("confirm", typed("#code", code), press(), arrive("Add a second factor"), shots(t, "60-enroll"))
+	run("choose a passkey", click(`a[href*="method=passkey"]`), there(`form[data-passkey]:not([hidden])`), shots(t, "61-enroll-passkey"))
+	run("make it", press(), arrive("Your recovery codes"), shots(t, "62-enroll-codes"))
+	run("go on", click(`p.actions a`), arrive("Your account"), until(`document.body.textContent.includes("1 passkey")`))
 }

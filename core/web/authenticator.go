@@ -201,7 +201,7 @@ func (p *Pages) lastOne(w http.ResponseWriter, r *http.Request, who session.Prin
 		p.Error(w, r, err)
 		return true
 	}
-	if !own.PasskeysOn {
+	if own.PasskeyLimit == 0 {
 		choices = choices[:1]
 	}
 	v := p.ownView(r, who, key+"title")

@@ -59,10 +59,18 @@ var looks = []look{
 }
 
 // shots takes pictures of the page at hand, into SIGRA_SCREENSHOTS when that is set, and holds in every look that
-// nothing sticks out of the screen.
-func shots(t *testing.T, name string) step {
+// nothing sticks out of the screen and that axe-core finds nothing. Without looks it takes all of them.
+func shots(t *testing.T, name string, in ...look) step {
+	if len(in) == 0 {
+		in = looks
+	}
 	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		for _, l := range looks {
+		path, err := chromedp.Evaluate[string](`location.pathname`)(ctx, tab)
+		if err != nil {
+			return err
+		}
+		sawPage(path)
+		for i, l := range in {
 			view := emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.width < 600}
 			if _, err := cdp.Call(ctx, tab, emulation.SetDeviceMetricsOverride, view); err != nil {
 				return err
@@ -73,14 +81,15 @@ func shots(t *testing.T, name string) step {
 			if _, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media); err != nil {
 				return err
 			}
-			wide, err := chromedp.Evaluate[bool](`document.documentElement.scrollWidth > window.innerWidth`)(ctx, tab)
+			// Against the width that was asked for: a phone's browser makes its own wider for what does not fit.
+			wide, err := chromedp.Evaluate[bool](fmt.Sprintf(`document.documentElement.scrollWidth > %d`, l.width))(ctx, tab)
 			if err != nil {
 				return err
 			}
 			if wide {
 				t.Errorf("%s at %s is wider than the screen", name, l.name)
 			}
-			if err := accessible(ctx, t, tab, name+" at "+l.name); err != nil {
+			if err := accessible(ctx, t, tab, name+" at "+l.name, i > 0); err != nil {
 				return err
 			}
 			if err := picture(ctx, tab, name+"-"+l.name); err != nil {
@@ -198,7 +207,7 @@ func TestBrowser(t *testing.T) {
 
 	run("open", chromedp.Navigate(e.base+"/"), arrive("Sign in"), shots(t, "01-login"))
 	run("to sign-up", click(`.aside a`), arrive("Create your account"), shots(t, "02-register"))
-	run("refused", typed("#email", mailbox), typed("#password", "my ada@example.org password"), press(), there(`[role=alert]`), shots(t, "03-register-refused"))
+	run("refused", typed("#email", mailbox), typed("#password", "my ada@example.org password"), press(), there(`[role=alert]:not([hidden])`), shots(t, "03-register-refused"))
 	if kept, secret := value("#email"), value("#password"); kept != mailbox || secret != "" {
 		t.Errorf("the form came back with %q and %q", kept, secret)
 	}
@@ -211,7 +220,7 @@ func TestBrowser(t *testing.T) {
 	run("follow the link", click(`div.letter a`), arrive("Confirm your e-mail address"), shots(t, "07-confirm"))
 	run("confirm", submit("Your account"), shots(t, "08-account"))
 	run("sign out", click(`.leave button`), arrive("Sign in"), shots(t, "09-signed-out"))
-	run("wrong password", typed("#email", mailbox), typed("#password", "nonsense"), press(), there(`[role=alert]`), shots(t, "10-login-refused"))
+	run("wrong password", typed("#email", mailbox), typed("#password", "nonsense"), press(), there(`[role=alert]:not([hidden])`), shots(t, "10-login-refused"))
 	run("sign in", typed("#password", first), submit("Your account"))
 	run("to the password", click(`.rows a[href="/account/password"]`), arrive("Change password"), shots(t, "11-password"))
 	run("change it", typed("#current", first), typed("#password", next), submit("Your account"), there(`[role=status]`), shots(t, "12-changed"))

@@ -3,7 +3,7 @@
 //
 //	/                      → /account or /login
 //	/login  /logout        /register  /register/check-mail  /confirm?token  /set-password?token
-//	/account  /account/password
+//	/account  and below it: email  password  passkeys  authenticator  recovery-codes  devices  logins
 //	/dev/mail  /dev/mail/{id}       only with a development inbox
 //	/assets/{version}/…             the style sheet and the mark, cacheable for ever
 //
@@ -21,10 +21,14 @@
 // address asks for (?lang=de), what was chosen at the foot of a page, what the browser prefers. A template has its texts by
 // {{.L.Text "page.login.title"}}; a handler hands it words, made by p.in(r).Text, only in forms and titles.
 //
+// What changes how somebody signs in asks for a fresh proof: such a page of the account sends its visitor to /step-up and gets
+// them back, before it shows a form that would be refused. Recovery codes are shown once, in the answer to a form, and the
+// secret of an authenticator app is in the text of its page; neither has an address of its own.
+//
 // Where to go after signing in (return_to) is a path of this Sigra or an address below an allowed origin; everything
 // else is dropped, see ReturnTo.
 //
 // For plugins the package renders the shared layout around their content (Render) and names the way to sign in (SignIn).
 //
-// It refuses to decide anything about accounts, to hold a session, and to speak JSON.
+// It refuses to decide anything about accounts, to hold a session, and to speak JSON to anybody but its own scripts.
 package web

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
@@ -23,7 +24,7 @@ import (
 	"github.com/sigra-auth/sigra/core/web"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(everything{m}) }
 
 var sources = authtest.Sources()
 
@@ -87,7 +88,11 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 	var err error
 	e.pages, err = web.New(cfg)
 	must(err)
-	srv, err := server.New(server.Config{BaseURL: e.base, Mount: e.pages.Mount, Page: e.pages.Error, Language: e.pages.Language, Foreign: web.ForeignForms(), Routes: e.plugin(sessions)})
+	mount := func(r *mux.Router) {
+		e.pages.Mount(r)
+		must(sawRoutes(r))
+	}
+	srv, err := server.New(server.Config{BaseURL: e.base, Mount: mount, Page: e.pages.Error, Language: e.pages.Language, Foreign: web.ForeignForms(), Routes: e.plugin(sessions)})
 	must(err)
 	e.http.Config.Handler = srv.Handler()
 	e.http.Start()

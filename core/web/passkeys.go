@@ -60,7 +60,7 @@ func (p *Pages) mountPasskeys(on mounter) {
 // mayMakePasskey reports whether the browser may be asked to make a passkey by itself, because the person has just signed in
 // with a password (WebAuthn L3 §5.1.3, conditional creation).
 func (p *Pages) mayMakePasskey(who session.Principal, own auth.Own) bool {
-	return own.PasskeysOn && own.Factors.Passkeys < passkey.DefaultMaxPerAccount && slices.Contains(who.AMR, "pwd") &&
+	return own.Factors.Passkeys < own.PasskeyLimit && slices.Contains(who.AMR, "pwd") &&
 		p.cfg.Now().Sub(who.AuthTime) < justNow
 }
 
@@ -89,8 +89,8 @@ func (p *Pages) passkeys(w http.ResponseWriter, r *http.Request) {
 	for i, k := range list {
 		body.List[i] = ownPasskey{ID: k.ID.String(), Name: k.Name, Discoverable: k.Discoverable, BackedUp: k.BackedUp, Made: k.CreatedAt, Used: k.LastUsedAt}
 	}
-	if body.Add = own.PasskeysOn; body.Add && len(list) >= passkey.DefaultMaxPerAccount {
-		body.Add, body.Full = false, len(list)
+	if body.Add = len(list) < own.PasskeyLimit; !body.Add && own.PasskeyLimit > 0 {
+		body.Full = len(list)
 	}
 	if body.Tell, err = p.signals(r, who); err != nil {
 		p.Error(w, r, err)

@@ -11,6 +11,16 @@ import (
 func (p *Pages) mountPasskeySignIn(on mounter) {
 	on("/login/passkey/options", nil, p.passkeySignInOptions)
 	on("/login/passkey/finish", nil, p.passkeySignIn)
+	if p.cfg.Signals == nil {
+		return
+	}
+	// Which other sites may use the same passkeys (WebAuthn L3 §5.11.1). Without any there is no such page.
+	if document, ok := p.cfg.Signals.RelatedOrigins(); ok {
+		on("/.well-known/webauthn", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(document) // the client may be gone
+		}, nil)
+	}
 }
 
 // loginPasskey is the button; the same ceremony fills the sign-in form's suggestions.

@@ -67,9 +67,10 @@ type PasskeySignIns interface {
 	SignInPasskey(ctx context.Context, in auth.PasskeySignIn) (auth.SignedIn, error)
 }
 
-// Signals tells of a refusal whether nobody has the passkey that was shown; *passkey.Store does.
+// Signals says what browsers are to know of passkeys: whether nobody has one that was shown, and where else they are good; *passkey.Store does.
 type Signals interface {
 	UnknownCredential(err error) (passkey.Signals, bool)
+	RelatedOrigins() (document []byte, ok bool) // other sites that may use the same passkeys
 }
 
 // MagicLinks is signing in by mail.

@@ -72,6 +72,10 @@ func TestLogin_optionsOfAnAccount(t *testing.T) {
 			a.AllowCredentials[0].Type != "public-key" || !slices.Equal(a.AllowCredentials[0].Transports, []string{"usb", "nfc"}) || a.UserVerification != "preferred" {
 			t.Errorf("%+v", a)
 		}
+		w.configure(func(s *passkey.Settings) { s.RequireUV = true })
+		if c, err = w.beginLogin(second(w.ada)); err != nil || passkeytest.Read(t, c.Options).PublicKey.UserVerification != "required" {
+			t.Errorf("the settings require verification: %s, %v", c.Options, err)
+		}
 		for _, o := range []passkey.LoginOptions{{Purpose: passkey.PurposeSecondFactor}, {Purpose: passkey.PurposeStepUp}, {Purpose: passkey.PurposeRegister, AccountID: w.ada.ID}, {}} {
 			if _, err := w.beginLogin(o); err == nil {
 				t.Errorf("%+v was begun", o)

@@ -132,6 +132,11 @@ func TestRegister_conditional(t *testing.T) {
 		if a, _, _ = w.login(d, usernameless); !a.TwoFactors {
 			t.Error("verified beside another factor, and still not trusted")
 		}
+		for _, d.UV = range []bool{false, true} { // nor does it ever lose that
+			if a, _, _ = w.login(d, usernameless); a.TwoFactors != d.UV {
+				t.Errorf("used once more: %+v", a)
+			}
+		}
 	})
 }
 

@@ -159,6 +159,15 @@ func (s *Store) ready() (*party, error) {
 // Enabled reports whether there are ceremonies.
 func (s *Store) Enabled() bool { return s.party.Load().lib != nil }
 
+// MaxPerAccount is how many passkeys an account may have; 0 where there are no ceremonies.
+func (s *Store) MaxPerAccount() int {
+	p := s.party.Load()
+	if p.lib == nil {
+		return 0
+	}
+	return p.MaxPerAccount
+}
+
 // RelatedOrigins is the JSON document for /.well-known/webauthn on the RPID's host, which lets browsers use the same passkeys at
 // the related origins (WebAuthn L3 §5.11.1). There is none when no origins are related.
 func (s *Store) RelatedOrigins() (document []byte, ok bool) {

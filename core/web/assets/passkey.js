@@ -21,7 +21,8 @@
 //      gives  { "token": "…", "options": { "publicKey": {…}, "mediation": "…" } }
 //   /b takes  { "token": "…", "credential": {…}, "fields": {…} }  RegistrationResponseJSON or AuthenticationResponseJSON
 //      gives  { "redirect": "/path", "signal": {…} }              both may be missing
-//   Either may answer with a problem document instead; its "message" or "detail" is shown, its "signal" passed on.
+//   Either may answer with a problem document instead; its "message" or "detail" is shown, its "signal" passed on. Where it has a
+//   "redirect", and somebody pressed the button, the browser goes there: to what has to be done first.
 //
 // Texts can be replaced, in another language for example, by data-text-cancelled, -timeout, -unsupported, -exists, -site,
 // -offline, -server and -failed on the form.
@@ -48,6 +49,7 @@
     constructor(answer, key) {
       super(answer.message || answer.detail || answer.title || "");
       this.signal = answer.signal;
+      this.redirect = answer.redirect;
       this.key = key;
     }
   }
@@ -225,6 +227,7 @@
       await stopBackground();
       follow(await ceremony(form, create, {}, (timeout) => { asked = performance.now(); patience = timeout; }));
     } catch (error) {
+      if (error.redirect) return follow(error);
       await explain(form, error, create, performance.now() - asked >= patience - 1000);
       if (waiting) background((stop) => autofill(waiting, stop));
     } finally {

@@ -65,6 +65,9 @@ func Babble(raw string) Action { return Action{raw: []byte(raw)} }
 // After does something else first, and then what a good server does.
 func After(do func()) Action { return Action{before: do} }
 
+// After is the same action, after something else.
+func (a Action) After(do func()) Action { a.before = do; return a }
+
 // Received is a message the server was given, whole, whether or not it said so.
 type Received struct {
 	From, To  string
