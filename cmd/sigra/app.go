@@ -70,20 +70,20 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
 		Services: web.Services{
 			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.auth, OwnAccount: a.auth,
-			Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
+			Logins: a.auth, Providers: a.federation,
 		},
 		TrustDays:          int(cfg.SecondFactor.TrustDevice / (24 * time.Hour)),
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
-		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
+		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
+	}
+	if webConfig.Override, err = folder(cfg.Pages); err != nil {
+		return nil, fmt.Errorf("pages: %w", err)
 	}
 	if cfg.SignIn.MagicLink {
 		webConfig.MagicLinks = a.auth
 	}
 	if cfg.Passkey.Enabled {
 		webConfig.PasskeySignIns, webConfig.Signals = a.auth, a.passkeys
-	}
-	if cfg.Passkey.Enabled {
-		webConfig.PasskeySignIns = a.auth
 	}
 	services := a.services()
 	if cfg.Mail.Dev {

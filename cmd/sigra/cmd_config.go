@@ -84,7 +84,7 @@ func (c *cli) check(ctx context.Context, file string, skipPlugins bool) error {
 	cfg, diags := config.Load(file)
 	if !diags.HasErrors() {
 		_, found := readWords(cfg)
-		diags = append(diags, found...)
+		diags = append(append(diags, found...), checkPages(cfg)...)
 	}
 	if !diags.HasErrors() && !skipPlugins {
 		found, err := checkPlugins(ctx, cfg)

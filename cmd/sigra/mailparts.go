@@ -16,6 +16,7 @@ import (
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/mail/smtp"
+	"github.com/sigra-auth/sigra/core/web"
 )
 
 // words are what Sigra says to people: the texts of pages and mails, and the letters made of them.
@@ -57,6 +58,18 @@ func folder(path string) (fs.FS, error) {
 		return nil, errors.New(path + " is not a folder")
 	}
 	return os.DirFS(path), nil
+}
+
+// checkPages looks at the templates and assets that the configuration names.
+func checkPages(cfg *config.Config) config.Diagnostics {
+	override, err := folder(cfg.Pages)
+	if err == nil && override != nil {
+		err = web.Check(override)
+	}
+	if err == nil {
+		return nil
+	}
+	return config.Diagnostics{{Severity: config.Error, Setting: "pages", File: cfg.Pages, Summary: "pages: " + err.Error()}}
 }
 
 func wordsDiagnostics(err error, setting, dir string) (out config.Diagnostics) {

@@ -69,6 +69,12 @@ func needsProof(err error) bool {
 	return f.Kind == fault.Denied && f.Code == "step_up_required"
 }
 
+// comesBack tells whether the form that a fault is the answer to is shown once more, with what was typed.
+func comesBack(w http.ResponseWriter, ft *fault.Error) bool {
+	retryAfter(w, ft)
+	return reshow(ft) || ft.Kind == fault.RateLimited
+}
+
 // taken reads the form that somebody who is signed in has sent.
 func (p *Pages) taken(w http.ResponseWriter, r *http.Request) (session.Principal, bool) {
 	who, ok := p.member(w, r)

@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/sigra-auth/sigra/core/store"
@@ -63,7 +64,6 @@ func shots(t *testing.T, name string, in ...look) step {
 	if len(in) == 0 {
 		in = looks
 	}
-	dir := os.Getenv("SIGRA_SCREENSHOTS")
 	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
 		path, err := chromedp.Evaluate[string](`location.pathname`)(ctx, tab)
 		if err != nil {
@@ -92,19 +92,26 @@ func shots(t *testing.T, name string, in ...look) step {
 			if err := accessible(ctx, t, tab, name+" at "+l.name, i > 0); err != nil {
 				return err
 			}
-			if dir == "" {
-				continue
-			}
-			png, err := chromedp.CaptureScreenshot()(ctx, tab)
-			if err != nil {
-				return err
-			}
-			if err := os.WriteFile(filepath.Join(dir, name+"-"+l.name+".png"), png, 0o600); err != nil {
+			if err := picture(ctx, tab, name+"-"+l.name); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// picture is taken of the whole page, where pictures are wanted.
+func picture(ctx context.Context, tab *chromedp.Target, name string) error {
+	dir := os.Getenv("SIGRA_SCREENSHOTS")
+	if dir == "" {
+		return nil
+	}
+	all := true
+	shot, err := cdp.Call(ctx, tab, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &all})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name+".png"), shot.Data, 0o600)
 }
 
 // step is one thing done in the browser.

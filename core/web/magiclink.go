@@ -195,21 +195,13 @@ func (p *Pages) magicStatus(w http.ResponseWriter, r *http.Request) {
 		body.Text, body.On = l.Text("page.link.over"), p.carry("/login/link/sent", remembered(r))
 	case approved:
 		body.Text = l.Text("page.link.approved")
-		v.Form = &form{Action: "/login/link/sent", Target: "_top", Submit: l.Text("page.link.go_on"), Hidden: append(p.returnField(remembered(r)), p.joinHidden(r)...)}
+		v.Form = &form{Action: "/login/link/sent", Target: "_top", Submit: l.Text("page.link.go_on"), Hidden: p.returnField(remembered(r)), Fields: p.joinField(r)}
 	default:
 		v.Refresh = statusEvery
 	}
 	v.Body = body
 	w.Header().Set("X-Frame-Options", "SAMEORIGIN")
 	p.renderWith(w, r, http.StatusOK, "link-status", v, strings.Replace(p.policy(v), "frame-ancestors 'none'", "frame-ancestors 'self'", 1))
-}
-
-// joinHidden is joinField for a form without fields: what waits is named on the page around it.
-func (p *Pages) joinHidden(r *http.Request) []hidden {
-	if p.waitingJoin(r) == nil {
-		return nil
-	}
-	return []hidden{{"join", "1"}}
 }
 
 // linkAddress is the opened link's page, for coming back to it.

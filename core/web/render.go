@@ -71,6 +71,18 @@ func loadTemplates(override fs.FS, assetURL func(string) string) (templates, err
 	return out, nil
 }
 
+// Builtin are the built-in templates and assets, to start from when replacing them.
+func Builtin() fs.FS { return embedded }
+
+// Check reports what is wrong with a folder of overrides, see Config.Override.
+func Check(override fs.FS) error {
+	if _, err := loadAssets(override); err != nil {
+		return err
+	}
+	_, err := loadTemplates(override, func(string) string { return "" })
+	return err
+}
+
 // view is what a template gets.
 type view struct {
 	L         lang.Strict // the texts, in the person's language
@@ -128,13 +140,24 @@ func (p *Pages) nav(l *lang.Language, who session.Principal, at string) []navLin
 	return out
 }
 
+// execute makes a page. Where an adopter's template fails on it, which only the page itself can show, the built-in one takes its
+// place: somebody who wants to sign in is not kept out by a misspelt name.
 func (p *Pages) execute(name string, v view) ([]byte, error) {
-	t, ok := p.templates[name]
+	b, err := p.templates.execute(name, v)
+	if err != nil && p.builtin != nil {
+		p.log.Error("a template of the pages folder fails, the built-in one is shown", "page", name, "error", err)
+		b, err = p.builtin.execute(name, v)
+	}
+	return b, err
+}
+
+func (t templates) execute(name string, v view) ([]byte, error) {
+	page, ok := t[name]
 	if !ok {
 		return nil, fmt.Errorf("no template %q", name)
 	}
 	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, "layout.html", v); err != nil {
+	if err := page.ExecuteTemplate(&b, "layout.html", v); err != nil {
 		return nil, fmt.Errorf("render %s: %w", name, err)
 	}
 	return b.Bytes(), nil

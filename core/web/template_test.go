@@ -85,11 +85,18 @@ func TestOverride(t *testing.T) {
 	if err != nil || !strings.Contains(page, "<p>ours</p><b>body</b>") {
 		t.Errorf("%v %s", err, page)
 	}
+	// One that fails on a page only gives way to the built-in one: nobody is kept out by a misspelt name.
+	if p, err = build(fstest.MapFS{"templates/plugin.html": {Data: []byte(`{{define "main"}}<p>ours</p>{{.Nope}}{{end}}`)}}); err != nil {
+		t.Fatal(err)
+	}
+	if page, err = p.Render(t.Context(), "Title", "<b>body</b>", nil, "/x"); err != nil || !strings.Contains(page, "<b>body</b>") || strings.Contains(page, "ours") {
+		t.Errorf("%v %s", err, page)
+	}
 	for name, over := range map[string]fs.FS{
 		"template": fstest.MapFS{"templates/login.html": {Data: []byte(`{{define "main"}}{{.Nope`)}},
 		"asset":    fstest.MapFS{"assets/page.html": {Data: []byte(`<script>`)}},
 	} {
-		if _, err := build(over); err == nil {
+		if _, err := build(over); err == nil || web.Check(over) == nil {
 			t.Errorf("a broken %s was taken", name)
 		}
 	}

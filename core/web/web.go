@@ -47,6 +47,7 @@ type Pages struct {
 	texts     *lang.Catalogues
 	languages map[string]*lang.Language
 	templates templates
+	builtin   templates // nil: nothing is overridden
 	assets    *assets
 	returnTo  ReturnTo
 	forms     string // form-action of the pages' Content-Security-Policy
@@ -87,6 +88,11 @@ func New(cfg Config) (*Pages, error) {
 	}
 	if p.templates, err = loadTemplates(cfg.Override, p.assets.url); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
+	}
+	if cfg.Override != nil {
+		if p.builtin, err = loadTemplates(nil, p.assets.url); err != nil {
+			return nil, fmt.Errorf("web: %w", err)
+		}
 	}
 	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
 	targets := p.returnTo.allowedOrigins()
