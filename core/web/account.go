@@ -57,7 +57,7 @@ func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal,
 // is the page to come back to.
 func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
 	if needsProof(err) {
-		see(w, p.stepUpPath(back, demand{}))
+		see(w, p.stepUpPath(back, ""))
 		return
 	}
 	p.Error(w, r, err)
