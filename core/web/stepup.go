@@ -110,9 +110,7 @@ func (p *Pages) stepUpForm(l *lang.Language, who session.Principal, method strin
 	}
 	f.Action = "/step-up"
 	if method == auth.MethodPassword {
-		// For password managers, which file a password under a name; the server ignores it.
-		name := field{Name: "username", Label: l.Text("page.field.email"), Type: "email", Value: who.Email, Autocomplete: "username", ReadOnly: true}
-		f.Fields = append([]field{name}, f.Fields...)
+		f.Fields = append([]field{whose(l, who.Email)}, f.Fields...)
 	}
 	return f
 }
