@@ -23,7 +23,7 @@ type system struct {
 	started time.Time
 	listen  []string
 	ready   func(ctx context.Context) []string // what is not ready; nil where no server runs
-	apply   func(ctx context.Context, next *config.Config) config.Diagnostics
+	apply   func(ctx context.Context, next *config.Config) (changed []string, diags config.Diagnostics)
 	renew   func(ctx context.Context) // has sealed values sealed anew, in the background while a server runs
 
 	mu      sync.Mutex // one reload at a time
@@ -74,10 +74,15 @@ func (s *system) Reload(ctx context.Context, actor audit.Ref) (httpapi.Reloaded,
 	}
 	d := compare(s.current, next)
 	if s.apply != nil {
-		found := s.apply(ctx, next)
+		changed, found := s.apply(ctx, next)
 		diags = append(diags, found...)
 		if found.HasErrors() {
 			return refused(diags)
+		}
+		for _, name := range changed {
+			if !slices.Contains(d.changed, name) {
+				d.changed = append(d.changed, name)
+			}
 		}
 	}
 	s.current = next
@@ -124,11 +129,15 @@ func compare(was, is *config.Config) difference {
 		{"logging.level", was.Logging.Level, is.Logging.Level, true},
 		{"logging.format", was.Logging.Format, is.Logging.Format, false},
 		{"data_dir", was.DataDir, is.DataDir, false},
-		{"messages", was.Messages, is.Messages, false},
+		{"messages", was.Messages, is.Messages, true},
+		{"pages", was.Pages, is.Pages, true},
 		{"server", was.Server, is.Server, false},
 		{"database", was.Database, is.Database, false},
 		{"keyring", was.Keyring, is.Keyring, false},
 		{"registration", was.Registration, is.Registration, false},
+		{"sign_in", was.SignIn, is.SignIn, false},
+		{"second_factor", was.SecondFactor, is.SecondFactor, false},
+		{"passkey", was.Passkey, is.Passkey, false},
 		{"password", was.Password, is.Password, false},
 		{"rate_limit", was.RateLimit, is.RateLimit, false},
 		{"abuse", was.Abuse, is.Abuse, false},

@@ -36,10 +36,13 @@ func confirmForm(l *lang.Language, token, email string, askPassword bool) *form 
 	return f
 }
 
+// confirmPage is the page of a confirming link; Elsewhere: another browser signed up.
+type confirmPage struct{ Elsewhere bool }
+
 func (p *Pages) confirmView(r *http.Request, f *form) view {
 	v := p.view(r, "page.confirm.title")
 	v.Form = f
-	v.Body = struct{ Elsewhere bool }{len(f.Fields) > 0}
+	v.Body = confirmPage{len(f.Fields) > 0}
 	return v
 }
 

@@ -156,7 +156,11 @@ func (p *Pages) linked(w http.ResponseWriter, r *http.Request, res federation.Re
 	}
 	switch {
 	case err == nil:
-		see(w, p.onward(res.ReturnTo))
+		to := p.onward(res.ReturnTo)
+		if to == "/account/logins" {
+			to += "?notice=login-linked"
+		}
+		see(w, to)
 	case needsProof(err):
 		see(w, p.stepUpPath(res.ReturnTo, "")) // it took too long at the provider
 	default:
@@ -177,7 +181,11 @@ func (p *Pages) providerFailed(w http.ResponseWriter, r *http.Request, name stri
 		p.Error(w, r, err)
 		return
 	}
-	v := p.view(r, "page.provider.failed_title", "provider", p.providerTitle(name))
+	title := "page.provider.failed_title"
+	if res.Purpose == federation.Link {
+		title = "page.provider.link_failed_title"
+	}
+	v := p.view(r, title, "provider", p.providerTitle(name))
 	l := v.L.Language
 	v.Here = ""
 	returnTo := p.onward(res.ReturnTo)

@@ -33,7 +33,7 @@ func (p *Pages) magicForm(l *lang.Language, email, returnTo string) *form {
 
 func (p *Pages) magicView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.link.title")
-	v.Form, v.Body = f, struct{ Login string }{p.carry("/login", returnTo)}
+	v.Form, v.Body = f, backToLogin{p.carry("/login", returnTo)}
 	return v
 }
 
@@ -173,6 +173,12 @@ func (p *Pages) magicSent(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// magicStatusPage is what the frame shows.
+type magicStatusPage struct {
+	Text string
+	On   string // where to go on; empty: nowhere yet
+}
+
 // magicStatus is the frame that looks whether the link was opened elsewhere. It is a page of its own so that what somebody types
 // beside it stays when it loads anew; and it only looks: to go on takes a button.
 func (p *Pages) magicStatus(w http.ResponseWriter, r *http.Request) {
@@ -185,10 +191,7 @@ func (p *Pages) magicStatus(w http.ResponseWriter, r *http.Request) {
 	v := p.view(r, "page.link.status_title")
 	l := v.L.Language
 	v.Shape, v.Here = "frame", ""
-	body := struct {
-		Text string
-		On   string
-	}{Text: l.Text("page.link.waiting")}
+	body := magicStatusPage{Text: l.Text("page.link.waiting")}
 	switch {
 	case over:
 		// Used in another window, or over: the page around this one knows.

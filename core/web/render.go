@@ -2,13 +2,11 @@ package web
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"maps"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 
@@ -24,64 +22,8 @@ type templates map[string]*template.Template
 // shared are the templates that every page is parsed with.
 var shared = []string{"layout.html", "parts.html", "account-parts.html"}
 
-func loadTemplates(override fs.FS, assetURL func(string) string) (templates, error) {
-	read := func(name string) (string, error) {
-		if override != nil {
-			b, err := fs.ReadFile(override, "templates/"+name)
-			if err == nil || !errors.Is(err, fs.ErrNotExist) {
-				return string(b), err
-			}
-		}
-		b, err := fs.ReadFile(embedded, "templates/"+name)
-		return string(b), err
-	}
-	base := template.New("").Option("missingkey=error").Funcs(template.FuncMap{"asset": assetURL})
-	for _, name := range shared {
-		text, err := read(name)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := base.New(name).Parse(text); err != nil {
-			return nil, fmt.Errorf("template %s: %w", name, err)
-		}
-	}
-	names, err := fs.Glob(embedded, "templates/*.html")
-	if err != nil {
-		return nil, err
-	}
-	out := templates{}
-	for _, file := range names {
-		name := path.Base(file)
-		if slices.Contains(shared, name) {
-			continue
-		}
-		text, err := read(name)
-		if err != nil {
-			return nil, err
-		}
-		t, err := base.Clone()
-		if err != nil {
-			return nil, err
-		}
-		if _, err := t.New(name).Parse(text); err != nil {
-			return nil, fmt.Errorf("template %s: %w", name, err)
-		}
-		out[strings.TrimSuffix(name, ".html")] = t
-	}
-	return out, nil
-}
-
 // Builtin are the built-in templates and assets, to start from when replacing them.
 func Builtin() fs.FS { return embedded }
-
-// Check reports what is wrong with a folder of overrides, see Config.Override.
-func Check(override fs.FS) error {
-	if _, err := loadAssets(override); err != nil {
-		return err
-	}
-	_, err := loadTemplates(override, func(string) string { return "" })
-	return err
-}
 
 // view is what a template gets.
 type view struct {
@@ -140,13 +82,14 @@ func (p *Pages) nav(l *lang.Language, who session.Principal, at string) []navLin
 	return out
 }
 
-// execute makes a page. Where an adopter's template fails on it, which only the page itself can show, the built-in one takes its
-// place: somebody who wants to sign in is not kept out by a misspelt name.
+// execute makes a page. Where an adopter's template fails on it, which trying it on a sample did not show, the built-in one takes its
+// place: nobody who wants to sign in is kept out by it.
 func (p *Pages) execute(name string, v view) ([]byte, error) {
-	b, err := p.templates.execute(name, v)
-	if err != nil && p.builtin != nil {
+	s := p.now.Load()
+	b, err := s.templates.execute(name, v)
+	if err != nil && s.builtin != nil {
 		p.log.Error("a template of the pages folder fails, the built-in one is shown", "page", name, "error", err)
-		b, err = p.builtin.execute(name, v)
+		b, err = s.builtin.execute(name, v)
 	}
 	return b, err
 }
