@@ -159,6 +159,24 @@ func until(condition string) step {
 	})
 }
 
+// awaits waits for something outside of the browser.
+func awaits(done func() bool) step {
+	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for !done() {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+}
+
 func click(css string) step       { return chromedp.Click(chromedp.CSS(css)) }
 func typed(css, text string) step { return chromedp.SendKeys(chromedp.CSS(css), text) }
 func there(css string) step       { return until(`!!document.querySelector("` + css + `")`) }
@@ -225,6 +243,8 @@ func runner(t *testing.T, ctx context.Context) func(what string, steps ...step) 
 	})
 	run := func(what string, steps ...step) {
 		t.Helper()
+		ctx, cancel := context.WithTimeout(ctx, 3*patience)
+		defer cancel()
 		if err := chromedp.Do(ctx, steps...); err != nil {
 			where, _ := chromedp.Run(ctx, chromedp.Location())
 			text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
@@ -232,7 +252,10 @@ func runner(t *testing.T, ctx context.Context) func(what string, steps ...step) 
 		}
 	}
 	yes := emulation.SetFocusEmulationEnabledParams{Enabled: true} // windows beside it don't take the focus away
-	run("listen", command(log.Enable, cdp.Empty{}), command(emulation.SetFocusEmulationEnabled, yes))
+	// The first steps start the window, which lives as long as their context.
+	if err := chromedp.Do(ctx, command(log.Enable, cdp.Empty{}), command(emulation.SetFocusEmulationEnabled, yes)); err != nil {
+		t.Fatal(err)
+	}
 	return run
 }
 
