@@ -67,7 +67,7 @@ func reloadStorm(t *testing.T, reloads, clients int) {
 					if unanswered.Add(1) <= 10 {
 						t.Logf("/steady after %s: %d %v %.200s", time.Since(begin), r.status, err, r.body)
 						if unanswered.Load() == 1 {
-							t.Log(tail(warnings(in.log()), 4000))
+							t.Log(tail(grep(in.log(), "[WARN]", "[ERROR]"), 4000))
 						}
 					}
 				}
@@ -111,7 +111,7 @@ func reloadStorm(t *testing.T, reloads, clients int) {
 			t.Errorf("%d of %d requests failed: %v", n, l.requests.Load(), l.failures)
 		}
 		if n := unanswered.Load(); n > 0 {
-			t.Errorf("%d of %d requests to the plugin failed; the log warned:\n%s", n, asked.Load(), tail(warnings(in.log()), 4000))
+			t.Errorf("%d of %d requests to the plugin failed; the log warned:\n%s", n, asked.Load(), tail(grep(in.log(), "[WARN]", "[ERROR]"), 4000))
 		}
 		in.nothingLeft(t, dir, before)
 		t.Logf("%d reloads, %d requests of %d people and %d to a plugin, 0 failed", reloads, l.requests.Load(), clients, asked.Load())
@@ -142,15 +142,4 @@ func (in *instance) reloaded(t *testing.T, s setup, plugins string, good bool) {
 		}
 		t.Fatal(fmt.Sprintf("reload: %v, want %v: %s%s", err == nil, good, out, errOut))
 	}
-}
-
-// warnings gives the lines of a log that somebody should look at.
-func warnings(log string) string {
-	var out strings.Builder
-	for l := range strings.SplitSeq(log, "\n") {
-		if strings.Contains(l, "[WARN]") || strings.Contains(l, "[ERROR]") {
-			out.WriteString(l + "\n")
-		}
-	}
-	return out.String()
 }
