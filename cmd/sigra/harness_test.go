@@ -78,7 +78,6 @@ type setup struct {
 	database string   // url; empty: the embedded one
 	plugins  string   // HCL of the plugin blocks
 	extra    string   // more HCL
-	args     []string // more arguments for serve
 	share    *instance
 }
 

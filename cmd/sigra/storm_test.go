@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -140,6 +139,6 @@ func (in *instance) reloaded(t *testing.T, s setup, plugins string, good bool) {
 		if strings.Contains(out+errOut, "in time") && time.Now().Before(deadline) {
 			continue
 		}
-		t.Fatal(fmt.Sprintf("reload: %v, want %v: %s%s", err == nil, good, out, errOut))
+		t.Fatalf("reload: %v, want %v: %s%s", err == nil, good, out, errOut)
 	}
 }
