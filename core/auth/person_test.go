@@ -399,7 +399,7 @@ func (w *world) sessionsOf(id uuid.UUID) int {
 // second makes a world on the same database, with the same keys and clock and other settings: another node, configured otherwise.
 func (w *world) second(o options) *world {
 	w.t.Helper()
-	o.root, o.clock = w.root, w.skew
+	o.root, o.clock, o.still = w.root, w.skew, w.still
 	return newWorld(w.t, w.db, o)
 }
 
