@@ -54,6 +54,7 @@ type world struct {
 	skew      *atomic.Int64
 	still     time.Time // the clock stands there; zero: it runs
 	dump      string    // the query of tables
+	params    password.Params
 }
 
 func (w *world) now() time.Time {
@@ -82,7 +83,7 @@ type options struct {
 
 func newWorld(t testing.TB, db *store.DB, o options) *world {
 	t.Helper()
-	w := &world{t: t, db: db, skew: o.clock, still: o.still}
+	w := &world{t: t, db: db, skew: o.clock, still: o.still, params: o.params}
 	if w.skew == nil {
 		w.skew = new(atomic.Int64)
 	}
