@@ -207,5 +207,9 @@ func withDatabase(admin, name string) string {
 		panic("the url of the test Postgres can't be read")
 	}
 	u.Path = "/" + name
+	// More than Sigra's own 5 s: on a loaded machine the server may be that long about a hundred connections at once.
+	q := u.Query()
+	q.Set("connect_timeout", "60")
+	u.RawQuery = q.Encode()
 	return u.String()
 }
