@@ -335,6 +335,15 @@ var acts = []act{
 			return signed(w.SignIn(w.ctx(), auth.Credentials{Email: email, Password: horse, Link: held.Link.Flow}))
 		}
 	}},
+	{method: "SignIn, and the login was linked elsewhere meanwhile", rows: []string{"auth.login.success", "oauth.login.failure/identity_linked_elsewhere"}, ready: func(w *world, email string) deed {
+		w.person(email, has{})
+		held, err := w.SignInFederated(w.ctx(), claimed(email), true, "")
+		w.ok(err)
+		w.ok(w.LinkLogin(w.ctx(), w.person("other-"+email, has{}).fresh(), claimed(email)))
+		return func() (string, error) {
+			return signed(w.SignIn(w.ctx(), auth.Credentials{Email: email, Password: horse, Link: held.Link.Flow}))
+		}
+	}},
 	{method: "SignIn, a wrong password", code: "invalid_credentials", rows: []string{"auth.login.failure/wrong_password"}, ready: signsIn(has{}, staple)},
 	{method: "SignIn, an unknown address", code: "invalid_credentials", rows: []string{"auth.login.failure/unknown_user"}, ready: func(w *world, email string) deed {
 		return func() (string, error) { return signed(w.signIn(email, horse)) }
@@ -359,7 +368,7 @@ var acts = []act{
 		return func() (string, error) { return signed(w.signIn(email, horse)) }
 	}},
 	{method: "SignIn, denied by a gate", domain: deniedDomain, code: "not_today", rows: []string{"auth.login.failure/gate_denied"}, ready: signsIn(has{}, horse)},
-	{method: "SignIn, a gate wants what there is not", domain: stepUpDomain, code: "step_up_required", rows: []string{"auth.login.failure/gate_step_up"}, ready: signsIn(has{}, horse)},
+	{method: "SignIn, a gate wants what there is not", domain: stepUpDomain, code: "second_factor_missing", rows: []string{"auth.login.failure/gate_step_up"}, ready: signsIn(has{}, horse)},
 
 	{method: "PendingSignIn", ready: func(w *world, email string) deed {
 		flow := w.person(email, has{totp: true}).pending().Flow
@@ -508,7 +517,7 @@ var acts = []act{
 	{method: "LookMagicLink", ready: magic(func(w *world, m mailedLink) (string, error) { return only(w.LookMagicLink(w.ctx(), m.token, m.flow)) })},
 	{method: "MagicLinkNumber", ready: magic(func(w *world, m mailedLink) (string, error) { return only(w.MagicLinkNumber(w.ctx(), m.flow)) })},
 	{method: "MagicLinkApproved", ready: magic(func(w *world, m mailedLink) (string, error) { return only(w.MagicLinkApproved(w.ctx(), m.flow)) })},
-	{method: "ApproveMagicLink", ready: magic(func(w *world, m mailedLink) (string, error) {
+	{method: "ApproveMagicLink", rows: []string{"auth.magic_link_approve"}, ready: magic(func(w *world, m mailedLink) (string, error) {
 		return done(w.ApproveMagicLink(w.ctx(), m.token, m.number))
 	})},
 	{method: "ApproveMagicLink, a wrong number", code: "wrong_number", rows: []string{"auth.magic_link_verify.failure/wrong_number"}, ready: magic(func(w *world, m mailedLink) (string, error) {
@@ -570,6 +579,13 @@ var acts = []act{
 	{method: "SetPassword, a second factor is due", rows: []string{"auth.password_reset.success"}, ready: resets(has{totp: true}, func(w *world, flow, token, digits string) (string, error) {
 		return signed(w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: staple}))
 	})},
+	{method: "SetPassword, unconfirmed", rows: []string{"auth.login.success", "auth.password_reset.success"}, ready: func(w *world, email string) deed {
+		w.register(email, horse)
+		_, token, _ := w.asksReset(&person{email: email})
+		return func() (string, error) {
+			return signed(w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: staple}))
+		}
+	}},
 	{method: "SetPassword, browsers were trusted", at: "trusting", rows: []string{"auth.login.success", "auth.password_reset.success", "trusted_device.revoke"}, ready: resets(has{trusted: true}, func(w *world, flow, token, digits string) (string, error) {
 		return signed(w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: staple}))
 	})},
@@ -621,19 +637,29 @@ var acts = []act{
 		return only(w.LookEmailChange(w.ctx(), token, false))
 	})},
 	{method: "ConfirmEmailChange, by the link", rows: []string{"account.email_change.confirm"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token}))
+		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
 	})},
 	{method: "ConfirmEmailChange, by the code", before: attempts, rows: []string{"account.email_change.confirm"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
 		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Flow: flow, Code: digits}))
 	})},
-	{method: "ConfirmEmailChange, a wrong code", code: "wrong_code", ready: moves(func(w *world, flow, token, digits string) (string, error) {
+	{method: "ConfirmEmailChange, a wrong code", code: "wrong_code", rows: []string{"account.email_change.failure/wrong_code"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
 		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Flow: flow, Code: wrongCode(digits)}))
 	})},
+	{method: "ConfirmEmailChange, in another browser", code: "sign_in_first", ready: moves(func(w *world, flow, token, digits string) (string, error) {
+		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token}))
+	})},
+	{method: "ConfirmEmailChange, somebody's unconfirmed sign-up goes", rows: []string{"account.deletion_execute/address_proved", "account.email_change.confirm"}, ready: func(w *world, email string) deed {
+		flow, token, _ := w.asksEmailChange(w.person(email, has{}))
+		w.register("new-"+email, horse)
+		return func() (string, error) {
+			return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
+		}
+	}},
 	{method: "ConfirmEmailChange, taken meanwhile", code: "invalid_or_expired", ready: func(w *world, email string) deed {
-		_, token, _ := w.asksEmailChange(w.person(email, has{}))
+		flow, token, _ := w.asksEmailChange(w.person(email, has{}))
 		w.person("new-"+email, has{})
 		return func() (string, error) {
-			return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token}))
+			return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
 		}
 	}},
 	{method: "UndoEmailChange", rows: []string{"account.email_change.undo"}, ready: func(w *world, email string) deed {
@@ -648,7 +674,7 @@ var acts = []act{
 
 	{method: "StepUpMethods", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.StepUpMethods(p.w.ctx(), who)) })},
 	{method: "StepUpPasskey", ready: member(has{passkey: true}, func(p *person, who session.Principal) (string, error) { return only(p.w.StepUpPasskey(p.w.ctx(), who)) })},
-	{method: "StepUpMail", ready: func(w *world, email string) deed {
+	{method: "StepUpMail", rows: []string{"auth.step_up_request"}, ready: func(w *world, email string) deed {
 		who := w.bare(email, has{}).stale()
 		return func() (string, error) { return only(w.StepUpMail(w.ctx(), who)) }
 	}},
@@ -683,23 +709,23 @@ var acts = []act{
 	{method: "Authenticator", ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) { return only(p.w.Authenticator(p.w.ctx(), who)) })},
 	{method: "BeginTOTP", rows: []string{"mfa.enrollment.start"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.BeginTOTP(p.w.ctx(), who)) })},
 	{method: "BeginTOTP, a second one", code: "totp_enrolled", ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) { return only(p.w.BeginTOTP(p.w.ctx(), who)) })},
-	{method: "ConfirmTOTP", rows: []string{"mfa.enrollment.complete"}, ready: func(w *world, email string) deed {
+	{method: "ConfirmTOTP", rows: []string{"auth.step_up.success", "mfa.enrollment.complete"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
 		who := p.fresh()
 		right := w.next(p.beginsTOTP(who))
-		return func() (string, error) { return only(w.ConfirmTOTP(w.ctx(), who, right)) }
+		return func() (string, error) { return signed(w.ConfirmTOTP(w.ctx(), who, right)) }
 	}},
-	{method: "ConfirmTOTP, a wrong code", code: "wrong_factor", ready: func(w *world, email string) deed {
+	{method: "ConfirmTOTP, a wrong code", code: "wrong_factor", rows: []string{"mfa.enrollment.failure/wrong_code"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
 		who := p.fresh()
 		p.beginsTOTP(who)
-		return func() (string, error) { return only(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
+		return func() (string, error) { return signed(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
 	}},
-	{method: "ConfirmTOTP, the failure that fills the bucket", at: "one failure", code: "wrong_factor", rows: []string{"security.lockout/too_many_failures"}, ready: func(w *world, email string) deed {
+	{method: "ConfirmTOTP, the failure that fills the bucket", at: "one failure", code: "wrong_factor", rows: []string{"mfa.enrollment.failure/wrong_code", "security.lockout/too_many_failures"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
 		who := p.fresh()
 		p.beginsTOTP(who)
-		return func() (string, error) { return only(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
+		return func() (string, error) { return signed(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
 	}},
 	{method: "CancelTOTP", rows: []string{"mfa.enrollment.cancel"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
@@ -807,7 +833,7 @@ var acts = []act{
 		c.EmailVerified = false
 		return func() (string, error) { return vouched(w.SignInFederated(w.ctx(), c, true, "")) }
 	}},
-	{method: "SignInFederated, somebody's address", ready: func(w *world, email string) deed {
+	{method: "SignInFederated, somebody's address", rows: []string{"oauth.link_request"}, ready: func(w *world, email string) deed {
 		w.person(email, has{})
 		return func() (string, error) { return vouched(w.SignInFederated(w.ctx(), claimed(email), true, "")) }
 	}},
