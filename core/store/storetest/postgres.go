@@ -207,7 +207,8 @@ func withDatabase(admin, name string) string {
 		panic("the url of the test Postgres can't be read")
 	}
 	u.Path = "/" + name
-	// More than Sigra's own 5 s: on a loaded machine the server may be that long about a hundred connections at once.
+	// Sigra gives a connection 5 s. On a loaded machine, with the race detector, the hashing of SCRAM alone takes longer when a pool
+	// opens all of its connections at once.
 	q := u.Query()
 	q.Set("connect_timeout", "60")
 	u.RawQuery = q.Encode()
