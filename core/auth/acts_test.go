@@ -30,8 +30,8 @@ type act struct {
 	rows   []string // audit
 	at     string   // how the service is configured: see configurations
 	domain string   // of the address, by which a gate decides; empty: example.org
-	// before is what is written in a transaction of its own before the one that could fail: the attempt that counts however it
-	// ends. Empty: nothing.
+	// before is the table that is written to in a transaction of its own before the one that can be cut off: the attempt that counts
+	// however it ends. Empty: none.
 	before string
 }
 

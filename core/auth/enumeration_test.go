@@ -103,13 +103,28 @@ func (tr *trace) told(query string) {
 	tr.seen = append(tr.seen, strings.Join(strings.Fields(query), " "))
 }
 
-// take gives what was gathered since the last time.
-func (tr *trace) take() []string {
+// take gives what was gathered since the last time: all of it, or only some statements.
+func (tr *trace) take(only ...string) []string {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	out := tr.seen
 	tr.seen = nil
+	if len(only) > 0 {
+		out = slices.DeleteFunc(out, func(s string) bool { return !slices.Contains(only, s) })
+	}
 	return out
+}
+
+// dialTraced opens a database whose statements are gathered.
+func dialTraced(t *testing.T, url string) (*store.DB, *trace) {
+	t.Helper()
+	var tr trace
+	db, err := store.Open(t.Context(), store.Config{URL: url, Trace: tr.told})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db, &tr
 }
 
 // Whatever an address is, the same statements are run in the same order, every table gains the same number of rows, and the
@@ -118,12 +133,7 @@ func TestEnumeration_work(t *testing.T) {
 	t.Parallel()
 	for _, d := range storetest.Migrated(t, sources...) {
 		t.Run(d.Name, func(t *testing.T) {
-			var tr trace
-			db, err := store.Open(t.Context(), store.Config{URL: d.URL, Trace: tr.told})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = db.Close() })
+			db, tr := dialTraced(t, d.URL)
 			w := newWorld(t, db, options{})
 			for i, q := range questions {
 				var first string
