@@ -123,6 +123,7 @@ func TestBrowser(t *testing.T) {
 				navigator.credentials.get = (o) => {
 					if (waiting) return Promise.reject(new Error("two at once"));
 					if (o.mediation !== "conditional") return get(o);
+					if (o.signal.aborted) return Promise.reject(o.signal.reason);
 					waiting = true;
 					return new Promise((_, no) => o.signal.addEventListener("abort", () => setTimeout(() => { waiting = false; no(o.signal.reason); }, 100)));
 				}; }`))
@@ -410,13 +411,13 @@ func TestBrowser(t *testing.T) {
 			v := s.plug(laptop)
 			s.register()
 			s.configure(func(set *passkey.Settings) { set.CeremonyTTL = 2 * time.Second })
-			defer s.configure(func(*passkey.Settings) {})
 			v.touch(false)
 			s.dialog()
 			s.do("wait", alert("That took too long"))
 			asked := s.called("/options/login")
 			s.do("autofill asks anew before the server forgets", open(origin+"/login"), s.waits("/options/login", asked+2))
-			v.touch(true)
+			s.configure(func(*passkey.Settings) {})
+			v.touch(true) // for the next one asked
 			s.signedIn("two factors true")
 		}},
 	} {
@@ -435,7 +436,7 @@ func (s *scene) delete(id uuid.UUID) {
 // eventually waits for something that no page tells.
 func (s *scene) eventually(ok func() bool) {
 	s.tab.t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(patient)
 	defer deadline.Stop()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

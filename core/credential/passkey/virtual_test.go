@@ -45,6 +45,9 @@ func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Conte
 	return ctx
 }
 
+// patient is how long a page may take on a machine that has much else to do.
+const patient = 40 * time.Second
+
 // step is one thing done in the browser.
 type step = chromedp.Action[chromedp.Void]
 
@@ -105,7 +108,7 @@ func (b *tab) do(what string, steps ...step) {
 	ctx := b.ctx
 	if chromedp.FromContext(ctx).Target != nil { // the first call's context is the tab's life
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 40*time.Second)
+		ctx, cancel = context.WithTimeout(ctx, 2*patient)
 		defer cancel()
 	}
 	if err := chromedp.Do(ctx, steps...); err != nil {
@@ -154,7 +157,7 @@ func alert(want string) step {
 // until waits for a condition across the loading of pages, during which there is nothing to ask.
 func until(condition string) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, patient)
 		defer cancel()
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
