@@ -19,8 +19,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium starts one real browser for all tabs of a test. Without one the test fails: it is part of the proof.
-func chromium(t *testing.T) context.Context {
+// chromium starts one real browser for all tabs of a test. Without one the test fails: it is part of the proof. flags are added to
+// its command line.
+func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	exe := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -35,7 +36,7 @@ func chromium(t *testing.T) context.Context {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exe), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -44,6 +45,9 @@ func chromium(t *testing.T) context.Context {
 	}
 	return ctx
 }
+
+// patient is how long a page may take on a machine that has much else to do.
+const patient = 40 * time.Second
 
 // step is one thing done in the browser.
 type step = chromedp.Action[chromedp.Void]
@@ -103,7 +107,7 @@ func (b *tab) do(what string, steps ...step) {
 	ctx := b.ctx
 	if chromedp.FromContext(ctx).Target != nil { // the first call's context is the tab's life
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 40*time.Second)
+		ctx, cancel = context.WithTimeout(ctx, 2*patient)
 		defer cancel()
 	}
 	if err := chromedp.Do(ctx, steps...); err != nil {
@@ -163,7 +167,7 @@ func arrive(want string) step {
 // until waits for a condition across the loading of pages, during which there is nothing to ask.
 func until(condition string) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, patient)
 		defer cancel()
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
