@@ -65,8 +65,14 @@ type tab struct {
 // fails the test.
 func newTab(t *testing.T, browser context.Context) *tab {
 	t.Helper()
+	return openTab(t, browser, chromedp.WithNewBrowserContext())
+}
+
+// openTab opens a tab of a browser, or of the profile of another tab.
+func openTab(t *testing.T, in context.Context, o ...chromedp.ContextOption) *tab {
+	t.Helper()
 	b := &tab{t: t}
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.listen))
+	ctx, cancel := chromedp.NewContext(in, append(o, chromedp.WithListener(b.listen))...)
 	t.Cleanup(cancel)
 	b.ctx = ctx
 	b.do("open a tab", chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
