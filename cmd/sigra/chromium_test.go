@@ -47,7 +47,7 @@ func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Conte
 }
 
 // patient is how long a page may take on a machine that has much else to do.
-const patient = 40 * time.Second
+const patient = 15 * time.Second
 
 // step is one thing done in the browser.
 type step = chromedp.Action[chromedp.Void]

@@ -165,3 +165,23 @@ var factorScenes = []passkeyScene{
 		s.arrived("aal2", "swk", "mfa")
 	}},
 }
+
+// demanded is a sign-in in the middle of which a passkey is made, because everybody must have a second factor.
+func demanded(s *scene) {
+	s.plug(virtual.Laptop)
+	s.byPassword("Add a second factor")
+	s.outside()
+	s.do("a passkey", click(`nav.aside a[href*="method=passkey"]`), says("A passkey is one: your device or security key confirms that it is you."), click(passkeyButton), arrive("Your recovery codes"))
+	s.assured("aal2", "pwd", "swk", "mfa")
+	s.audited("passkey.register.success", "")
+	if r := s.audited("mfa.enrollment.complete", ""); r.Metadata["method"] != "passkey" {
+		s.t.Errorf("%+v", r)
+	}
+	s.do("delete it", s.at("/account/passkeys", "Passkeys"), click(`.rows a`), there(`a[href$="/delete"]`), click(`a[href$="/delete"]`), arrive("Delete this passkey?"), click(`main form button`),
+		says("This service asks everybody for a second factor."))
+	s.unaudited("passkey.delete")
+	s.leave()
+	s.byPassword("One more step")
+	s.do("use it", click(passkeyButton))
+	s.arrived("aal2", "pwd", "swk", "mfa")
+}

@@ -54,7 +54,7 @@ var lostScenes = []passkeyScene{
 		v, codes := s.second(virtual.Laptop)
 		v.Unplug()
 		s.do("forgotten", s.at("/login", "Sign in"), click(`main a[href^="/reset"]`), there("#email"), typed("#email", s.email), press())
-		link := s.in.mailTo(s.email, "reset_password").Variables["link"]
+		link := s.in.mailTo(s.email, "password_reset").Variables["link"]
 		s.do("the link", open(link), there("#password"), typed("#password", "a new and long password"), submit("One more step"))
 		s.outside()
 		s.do("a code", click(`nav.aside a[href*="recovery_code"]`), there("#code"), typed("#code", codes[0]), press(), arrive("Your account"))
@@ -68,7 +68,7 @@ var lostScenes = []passkeyScene{
 		s.sql(`DELETE FROM credential_password WHERE account_id = $1`, s.id)
 		v.Unplug()
 		s.do("forgotten", s.at("/login", "Sign in"), click(`main a[href^="/reset"]`), there("#email"), typed("#email", s.email), press())
-		s.do("the link", open(s.in.mailTo(s.email, "reset_password").Variables["link"]), there("#password"), typed("#password", testPassword), submit("Your account"))
+		s.do("the link", open(s.in.mailTo(s.email, "password_reset").Variables["link"]), there("#password"), typed("#password", testPassword), submit("Your account"))
 		if a := s.session(); a == nil || a.AAL != "aal1" {
 			s.t.Errorf("%+v", a)
 		}

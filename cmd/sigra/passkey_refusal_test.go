@@ -91,7 +91,7 @@ var refusalScenes = []passkeyScene{
 		s.assured("aal1", "pwd")
 	}},
 	{"a question put to somebody else", func(s *scene) {
-		v := s.plug(virtual.Laptop)
+		s.plug(virtual.Laptop)
 		s.enter()
 		other := s.in.signUp("asked-in-place-of-" + s.email)
 		s.do("open", s.at("/account/passkeys/new", "Add a passkey"))
@@ -101,10 +101,9 @@ var refusalScenes = []passkeyScene{
 		if len(s.passkeys()) != 0 {
 			s.t.Error("it is there")
 		}
-		_ = v
 	}},
 	{"the counter falls", func(s *scene) {
-		v, copied := s.copied()
+		s.copied()
 		s.byPassword("One more step")
 		s.do("use the copy", click(passkeyButton))
 		s.arrived("aal2", "pwd", "hwk", "mfa")
@@ -112,7 +111,6 @@ var refusalScenes = []passkeyScene{
 			s.t.Errorf("%+v", r)
 		}
 		s.in.mailTo(s.email, "passkey_clone_alarm")
-		_, _ = v, copied
 	}},
 	{"deleted on the server", func(s *scene) {
 		v := s.equipped(virtual.Laptop)
@@ -139,7 +137,7 @@ func (s *scene) expired(q asked) asked {
 
 // copied is a person who is asked for a passkey after the password, and whose key was copied before it was used twice more. The copy
 // is what is plugged in.
-func (s *scene) copied() (*virtual.Authenticator, virtual.Credential) {
+func (s *scene) copied() {
 	s.t.Helper()
 	v, _ := s.second(virtual.USBKey)
 	copied := *v.Keeps()[0]
@@ -151,5 +149,4 @@ func (s *scene) copied() (*virtual.Authenticator, virtual.Credential) {
 	}
 	v.Forget(&copied)
 	v.Learn(copied)
-	return v, copied
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,16 +54,16 @@ var registerScenes = []passkeyScene{
 		}
 	}},
 	{"a bad name", func(s *scene) {
-		v := s.plug(virtual.Laptop)
+		s.plug(virtual.Laptop)
 		s.enter()
-		s.do("name it", s.at("/account/passkeys/new", "Add a passkey"), typed(`form[data-passkey] input[name=name]`, "\u200f\u200f"), click(passkeyButton), alerted("A passkey's name has at least one character"))
+		s.do("open the form", s.at("/account/passkeys/new", "Add a passkey"))
+		evaluated[string](s, `document.querySelector("form[data-passkey] input[name=name]").value = "\u200f"`)
+		s.do("add", click(passkeyButton), alerted("A passkey's name has at least one character"))
 		s.audited("passkey.register.failure", "")
 		if len(s.passkeys()) != 0 {
 			s.t.Error("it is there")
 		}
-		s.do("another name", chromedp.Clear(chromedp.CSS(`form[data-passkey] input[name=name]`)), click(passkeyButton))
-		s.do("see it", until(`document.querySelector("h1").textContent === "Passkeys" || [...document.querySelectorAll('[role="alert"]')].some(e => !e.hidden && e.textContent.includes("already"))`))
-		_ = v
+		s.do("another name", chromedp.Clear(chromedp.CSS(`form[data-passkey] input[name=name]`)), click(passkeyButton), arrive("Passkeys"), says("The passkey is added."))
 	}},
 	// As extensions do that stand in for the browser: the model is theirs.
 	{"a password manager's name", func(s *scene) {
@@ -98,7 +99,7 @@ var registerScenes = []passkeyScene{
 		s.email = "renamed-" + was
 		var change struct{ Flow string }
 		s.in.must(http.StatusAccepted, "POST", "/v1/account/email", s.token, map[string]any{"email": s.email}).decode(s.t, &change)
-		s.in.must(http.StatusNoContent, "POST", "/v1/account/email/confirm", s.token, map[string]any{"flow": change.Flow, "code": s.in.mailTo(s.email, "confirm_email_change").Variables["code"]})
+		s.in.must(http.StatusNoContent, "POST", "/v1/account/email/confirm", s.token, map[string]any{"flow": change.Flow, "code": s.in.mailTo(s.email, "email_change_confirm").Variables["code"]})
 		s.do("look", s.at("/account/passkeys", "Passkeys"))
 		s.eventually("the device to know the address", func() bool { return v.Keeps()[0].UserName == s.email })
 		s.leave()
@@ -139,7 +140,7 @@ var registerScenes = []passkeyScene{
 			if err != nil {
 				s.t.Fatal(err)
 			}
-			s.in.must(http.StatusNoContent, "POST", "/v1/account/passkeys", s.token, map[string]any{"ceremony": q.Ceremony, "credential": answer})
+			s.in.must(http.StatusNoContent, "POST", "/v1/account/passkeys", s.token, map[string]any{"ceremony": q.Ceremony, "credential": json.RawMessage(answer)})
 		}
 		v := s.plug(virtual.Laptop)
 		s.enter()

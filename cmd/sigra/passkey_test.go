@@ -59,6 +59,13 @@ func TestPasskeys(t *testing.T) {
 					c.play(s)
 				})
 			}
+			t.Run("a second factor is demanded", func(t *testing.T) {
+				s := h.scene(t)
+				h.in.configure(setup{database: h.database, extra: hallSettings("") + "second_factor {\n  required = true\n}\n"})
+				h.in.stop()
+				h.in.start()
+				demanded(s)
+			})
 		})
 	}
 }
@@ -81,7 +88,7 @@ func hallSettings(passkey string) string {
 	if !strings.Contains(passkey, "related_origins") {
 		passkey += "\n  related_origins = [\"https://example.com\"]"
 	}
-	return "password {\n  queue_timeout = \"30s\"\n  argon2 {\n    memory = \"7MiB\"\n    time = 5\n  }\n" + unscreened + "}\npasskey {\n" + passkey + "\n}\nmail {\n  dev = true\n}\n"
+	return "password {\n  queue_timeout = \"30s\"\n  argon2 {\n    memory = \"7MiB\"\n    time = 5\n  }\n" + unscreened + "}\npasskey {\n" + passkey + "\n}\n" + devMail
 }
 
 // elsewhere is every other site: one empty page. It gives the address it listens on.
