@@ -47,7 +47,7 @@ func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Conte
 }
 
 // patient is how long a page may take on a machine that has much else to do.
-const patient = 15 * time.Second
+const patient = 40 * time.Second
 
 // step is one thing done in the browser.
 type step = chromedp.Action[chromedp.Void]
@@ -175,7 +175,7 @@ func until(condition string) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		ctx, cancel := context.WithTimeout(ctx, patient)
 		defer cancel()
-		tick := time.NewTicker(20 * time.Millisecond)
+		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			ok, err := chromedp.Evaluate[bool](`document.readyState === "complete" && (`+condition+`)`)(ctx, target)

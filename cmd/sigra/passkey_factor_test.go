@@ -41,26 +41,6 @@ var factorScenes = []passkeyScene{
 		s.do("use it", click(passkeyButton))
 		s.arrived("aal2", "pwd", "hwk", "mfa")
 	}},
-	{"second factor, U2F", func(s *scene) {
-		s.second(virtual.U2F())
-		s.byPassword("One more step")
-		s.do("use it", click(passkeyButton))
-		s.arrived("aal2", "pwd", "hwk", "mfa")
-		if k := s.passkeys(); len(k) != 1 || k[0].Discoverable || k[0].Name != "Security key" {
-			s.t.Errorf("%+v", k)
-		}
-	}},
-	{"second factor, cancelled", func(s *scene) {
-		v, _ := s.second(virtual.Laptop)
-		v.Unplug()
-		s.do("be impatient", virtual.BeforePages(impatient))
-		s.byPassword("One more step")
-		s.do("use it", click(passkeyButton), alerted("You can try again."))
-		s.outside()
-		s.unaudited("mfa.challenge.success")
-		s.do("start again", click(`main a[href^="/login"]:not([href*="second-factor"])`), arrive("Sign in"))
-		s.outside()
-	}},
 	{"second factor, with somebody else's passkey", func(s *scene) {
 		v, _ := s.second(virtual.Laptop)
 		v.Unplug()
@@ -122,18 +102,6 @@ var factorScenes = []passkeyScene{
 		s.do("show it", s.at("/step-up?method=passkey&return_to=/account/devices", "Confirm that it is you"), says("Confirm it with a passkey."), click(passkeyButton), until(`location.pathname === "/account/devices"`))
 		s.assured("aal2", "pwd", "swk", "mfa")
 		if r := s.audited("auth.step_up.success", ""); r.Metadata["method"] != "passkey" || r.AuthMethod != "swk" {
-			s.t.Errorf("%+v", r)
-		}
-	}},
-	{"step-up cancelled, the password instead", func(s *scene) {
-		v := s.equipped(virtual.Laptop)
-		s.byPassword("Your account")
-		v.Recognize(false)
-		s.do("give up", s.at("/step-up?method=passkey&return_to=/account", "Confirm that it is you"), click(passkeyButton), alerted("Cancelled, or there was no passkey to use."))
-		s.unaudited("auth.step_up.success")
-		s.do("the password", click(`nav.aside a[href*="method=password"]`), there("#password"), typed("#password", testPassword), submit("Your account"))
-		s.assured("aal1", "pwd")
-		if r := s.audited("auth.step_up.success", ""); r.Metadata["method"] != "password" {
 			s.t.Errorf("%+v", r)
 		}
 	}},

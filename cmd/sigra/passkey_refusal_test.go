@@ -9,21 +9,6 @@ import (
 
 // refusalScenes are answers that prove nothing.
 var refusalScenes = []passkeyScene{
-	{"another site asks", func(s *scene) {
-		s.equipped(virtual.Laptop)
-		if _, _, refusal := s.getThere("https://evil.example/"); refusal != "SecurityError" {
-			s.t.Errorf("the browser says %q", refusal)
-		}
-		s.unaudited("auth.login.failure")
-	}},
-	{"another site makes one", func(s *scene) {
-		v := s.plug(virtual.Laptop)
-		q := s.ask("/v1/account/passkeys/options", s.token, map[string]any{})
-		s.do("go there", open("https://evil.example/"), arrive("Elsewhere"))
-		if got := evaluated[string](s, `navigator.credentials.create({ publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(`+string(q.Options)+`.publicKey) }).then(() => "made", (e) => e.name)`); got != "SecurityError" || len(v.Keeps()) != 0 {
-			s.t.Errorf("the browser says %q", got)
-		}
-	}},
 	{"a sibling site asks", func(s *scene) {
 		s.equipped(virtual.Laptop)
 		ceremony, answer, refusal := s.getThere("https://www." + s.host + "/")

@@ -28,31 +28,6 @@ var registerScenes = []passkeyScene{
 		}
 		s.in.mailTo(s.email, "passkey_added")
 	}},
-	{"registration cancelled", func(s *scene) {
-		v := s.plug(virtual.Laptop)
-		v.Touch(false)
-		s.enter()
-		s.do("give up", s.at("/account/passkeys/new", "Add a passkey"))
-		evaluated[bool](s, `{ const create = navigator.credentials.create.bind(navigator.credentials), stop = new AbortController();
-			navigator.credentials.create = (o) => { setTimeout(() => stop.abort(new DOMException("", "NotAllowedError")), 100); return create({ ...o, signal: stop.signal }); }; true }`)
-		s.do("give up", click(passkeyButton), alerted("Cancelled, or there was no passkey to use."))
-		s.unaudited("passkey.register.success")
-		if len(s.passkeys()) != 0 || len(v.Keeps()) != 0 {
-			s.t.Error("something was made")
-		}
-	}},
-	{"excluded", func(s *scene) {
-		v := s.plug(virtual.Laptop)
-		s.enter()
-		s.register("")
-		s.do("again", s.at("/account/passkeys/new", "Add a passkey"), click(passkeyButton), alerted("This device has a passkey for your account already."))
-		if len(s.passkeys()) != 1 || len(v.Keeps()) != 1 {
-			s.t.Errorf("%v, the device has %d", s.passkeys(), len(v.Keeps()))
-		}
-		if n := len(s.rows("passkey.register.*", s.id)); n != 1 {
-			s.t.Errorf("%d rows", n)
-		}
-	}},
 	{"a bad name", func(s *scene) {
 		s.plug(virtual.Laptop)
 		s.enter()
@@ -65,20 +40,6 @@ var registerScenes = []passkeyScene{
 		}
 		evaluated[string](s, `document.querySelector("form[data-passkey] input[name=name]").value = "Fine"`)
 		s.do("another name", click(passkeyButton), arrive("Passkeys"), says("The passkey is added."))
-	}},
-	// As extensions do that stand in for the browser: the model is theirs.
-	{"a password manager's name", func(s *scene) {
-		s.do("stand in", virtual.BeforePages(as1Password))
-		s.plug(virtual.Laptop)
-		s.enter()
-		s.register("")
-		s.do("its name", says("1Password"))
-		if r := s.audited("passkey.register.success", ""); r.Metadata["aaguid"] != "bada5566-a7aa-401f-bd96-45619a55120d" {
-			s.t.Errorf("%+v", r)
-		}
-		s.do("rename it", click(`.rows a`), arrive("1Password"), chromedp.Clear(chromedp.CSS("#name")), typed("#name", "Mine"), press(), arrive("Passkeys"), says("The passkey has its new name."), says("Mine"))
-		s.do("look", click(`.rows a`), arrive("Mine"), says("Kept by"), says("1Password"))
-		s.audited("passkey.rename", "")
 	}},
 	{"deleted, and the device is told", func(s *scene) {
 		v := s.plug(virtual.Laptop)

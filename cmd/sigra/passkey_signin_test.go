@@ -6,10 +6,7 @@ import (
 	"strings"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
-	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest/virtual"
 )
 
@@ -24,87 +21,10 @@ var signInScenes = []passkeyScene{
 		}
 		s.do("see the use", s.at("/account/passkeys", "Passkeys"), says("Last used"))
 	}},
-	{"with the keyboard alone", func(s *scene) {
-		s.equipped(virtual.Laptop)
-		s.do("press", s.at("/login", "Sign in"), until(`!document.querySelector("form[data-passkey]").hidden`))
-		for range 20 {
-			if evaluated[bool](s, `document.activeElement === document.querySelector('`+passkeyButton+`')`) {
-				break
-			}
-			s.do("on", chromedp.KeyEvent(kb.Tab))
-		}
-		s.do("press", chromedp.KeyEvent(kb.Enter))
-		s.arrived("aal2", "swk", "mfa")
-	}},
 	{"back to where it was asked for", func(s *scene) {
 		s.equipped(virtual.Laptop)
 		s.do("ask", open(s.in.url+"/account/devices"), arrive("Sign in"), click(passkeyButton), until(`location.pathname === "/account/devices"`))
 		s.assured("aal2", "swk", "mfa")
-	}},
-	{"in another language", func(s *scene) {
-		v := s.equipped(virtual.Laptop)
-		v.Recognize(false)
-		s.do("ask in German", s.keep(cookie.Language, "de"), s.at("/login", "Anmelden"), click(passkeyButton), alerted("Abgebrochen, oder es gab keinen passenden Passkey."))
-		v.Recognize(true)
-		s.do("again", click(passkeyButton), until(`location.pathname === "/account"`))
-		s.assured("aal2", "swk", "mfa")
-	}},
-	{"cancelled, and again", func(s *scene) {
-		v := s.equipped(virtual.Laptop)
-		v.Recognize(false)
-		s.byButton()
-		s.do("see it", alerted("Cancelled, or there was no passkey to use."))
-		s.outside()
-		s.unaudited("auth.login.failure")
-		v.Recognize(true)
-		s.do("again", click(passkeyButton))
-		s.arrived("aal2", "swk", "mfa")
-	}},
-	{"too slow", func(s *scene) {
-		v := s.equipped(virtual.Laptop)
-		v.Touch(false)
-		s.do("be impatient", virtual.BeforePages(impatient))
-		s.byButton()
-		s.do("see it", alerted("That took too long."))
-		s.outside()
-		s.unaudited("auth.login.failure")
-		v.Touch(true)
-		s.do("again", click(passkeyButton))
-		s.arrived("aal2", "swk", "mfa")
-	}},
-	{"unplugged in the middle", func(s *scene) {
-		v := s.equipped(virtual.Laptop)
-		kept := *v.Keeps()[0]
-		v.Touch(false)
-		s.do("be impatient", virtual.BeforePages(impatient))
-		s.byButton()
-		v.Unplug()
-		s.do("see it", alerted("You can try again."))
-		s.outside()
-		s.plug(virtual.Laptop).Learn(kept)
-		s.do("again", click(passkeyButton))
-		s.arrived("aal2", "swk", "mfa")
-	}},
-	{"a key that keeps nothing", func(s *scene) {
-		s.equipped(virtual.USBKey)
-		s.byButton()
-		s.do("see it", alerted("Cancelled, or there was no passkey to use."))
-		s.outside()
-		s.unaudited("auth.login.failure")
-		s.byPassword("Your account")
-		s.do("see why", s.at("/account/passkeys", "Passkeys"), says("Second factor only"))
-	}},
-	{"a key that can't verify anybody", func(s *scene) {
-		v := s.equipped(virtual.Laptop)
-		kept := *v.Keeps()[0]
-		v.Unplug()
-		o := virtual.USBKey
-		o.HasResidentKey = true
-		s.plug(o).Learn(kept)
-		s.byButton()
-		s.do("see it", alerted("Cancelled, or there was no passkey to use."))
-		s.outside()
-		s.byPassword("Your account")
 	}},
 	{"several of one account", func(s *scene) {
 		first := s.equipped(virtual.Laptop)
@@ -197,21 +117,6 @@ var signInScenes = []passkeyScene{
 		s.do("go to Sigra", s.at("/account", "Your account"))
 		s.arrived("aal2", "swk", "mfa")
 	}},
-}
-
-// impatient has the browser wait for a second and a half where the server said minutes.
-const impatient = `{ const json = Response.prototype.json;
-	Response.prototype.json = async function () { const a = await json.call(this); if (a.options) a.options.publicKey.timeout = 1500; return a; }; }`
-
-// withAutofill gives the person a browser that offers passkeys in the fields.
-func (s *scene) withAutofill() {
-	s.t.Helper()
-	s.tab = newTab(s.t, s.browser)
-	s.do("another browser", virtual.Enable(), focused())
-}
-
-// browserScenes are what browsers do by themselves, and what they can't.
-var browserScenes = []passkeyScene{
 	{"autofill", func(s *scene) {
 		s.withAutofill()
 		s.plug(virtual.Laptop)
@@ -221,17 +126,6 @@ var browserScenes = []passkeyScene{
 		s.do("open", open(s.in.url+"/login"))
 		s.arrived("aal2", "swk", "mfa")
 		s.audited("auth.login.success", "")
-	}},
-	{"autofill gives way to the button", func(s *scene) {
-		s.withAutofill()
-		s.do("stand in", virtual.BeforePages(virtual.WaitsForChoice))
-		v := s.equipped(virtual.Laptop)
-		v.Recognize(false)
-		s.byButton()
-		s.do("see it", alerted("Cancelled, or there was no passkey to use."))
-		v.Recognize(true)
-		s.do("again", click(passkeyButton))
-		s.arrived("aal2", "swk", "mfa")
 	}},
 	// The authenticator says what a password manager would: nobody touched it, nobody was verified.
 	{"made by the browser itself", func(s *scene) {
@@ -251,35 +145,6 @@ var browserScenes = []passkeyScene{
 		s.do("sign in with it", open(s.in.url+"/login"))
 		s.arrived("aal1", "swk")
 	}},
-	{"the browser makes none", func(s *scene) {
-		s.withAutofill()
-		v := s.plug(virtual.Laptop)
-		s.byPassword("Your account")
-		s.do("go on", click(`a[href="/account/passkeys"]`), arrive("Passkeys"), says("You have no passkey yet."))
-		s.unaudited("passkey.register.success")
-		s.unaudited("passkey.register.failure")
-		if n := len(v.Keeps()); n != 0 {
-			s.t.Errorf("the device keeps %d", n)
-		}
-	}},
-	{"a browser without passkeys", func(s *scene) {
-		s.do("take them away", virtual.BeforePages(virtual.NoWebAuthn), s.at("/login", "Sign in"))
-		if !evaluated[bool](s, `document.querySelector("form[data-passkey]").hidden`) {
-			s.t.Error("a button that does nothing is shown")
-		}
-		s.byPassword("Your account")
-		s.assured("aal1", "pwd")
-	}},
-	{"a browser of 2022", func(s *scene) {
-		s.do("take it away", virtual.BeforePages(virtual.Of2022))
-		v := s.equipped(virtual.Laptop)
-		s.byButton()
-		s.arrived("aal2", "swk", "mfa")
-		s.do("excluded", s.at("/account/passkeys/new", "Add a passkey"), click(passkeyButton), alerted("This device has a passkey for your account already."))
-		if n := len(v.Keeps()); n != 1 {
-			s.t.Errorf("the device keeps %d", n)
-		}
-	}},
 	{"scripts off", func(s *scene) {
 		s.equipped(virtual.Laptop)
 		s.enter()
@@ -294,14 +159,5 @@ var browserScenes = []passkeyScene{
 		s.do("another way", says("Passkeys need JavaScript, which is off in this browser."), click(`nav.aside a[href*="recovery_code"]`), there("#code"), typed("#code", codes[0]), submit("Your account"))
 		s.assured("aal2", "pwd", "otp", "mfa")
 		s.do("no form", open(s.in.url+"/account/passkeys/new"), arrive("Add a passkey"), says("Adding a passkey needs JavaScript"))
-	}},
-	{"offline", func(s *scene) {
-		s.equipped(virtual.Laptop)
-		s.do("open", s.at("/login", "Sign in"))
-		evaluated[bool](s, `{ const fetch = window.fetch; window.fetch = () => { window.fetch = fetch; return Promise.reject(new TypeError("no way there")); }; true }`)
-		s.do("try", click(passkeyButton), alerted("The server can't be reached."))
-		s.outside()
-		s.do("again", click(passkeyButton))
-		s.arrived("aal2", "swk", "mfa")
 	}},
 }
