@@ -74,9 +74,8 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
 		Services: web.Services{
 			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.auth, OwnAccount: a.auth,
-			Logins: a.auth, Providers: a.federation,
+			PasskeySignIns: a.auth, Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
-		TrustDays:          int(cfg.SecondFactor.TrustDevice / (24 * time.Hour)),
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
 	}
@@ -87,9 +86,6 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	}
 	if cfg.SignIn.MagicLink {
 		webConfig.MagicLinks = a.auth
-	}
-	if cfg.Passkey.Enabled {
-		webConfig.PasskeySignIns, webConfig.Signals = a.auth, a.passkeys
 	}
 	services := a.services()
 	if cfg.Mail.Dev {
@@ -163,7 +159,10 @@ func corePaths(pages *web.Pages) []string {
 	// The walk's function never fails, so neither does the walk.
 	_ = r.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		if t, err := route.GetPathTemplate(); err == nil && t != "/" {
-			paths = append(paths, "/"+strings.SplitN(strings.Trim(t, "/"), "/", 2)[0])
+			if !strings.HasPrefix(t, "/.well-known/") { // where each name is somebody else's (RFC 8615)
+				t = "/" + strings.SplitN(strings.Trim(t, "/"), "/", 2)[0]
+			}
+			paths = append(paths, t)
 		}
 		return nil
 	})
@@ -238,10 +237,10 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	kept := *next
-	kept.Mail = a.cfg.Mail // only a restart changes what the settings say
-	replaced := replacedBy(&kept)
-	if words, diags = readWords(&kept); diags.HasErrors() {
+	started := *next
+	started.Mail = a.cfg.Mail // only a restart changes what the settings say
+	replaced := replacedBy(&started)
+	if words, diags = readWords(&started); diags.HasErrors() {
 		return nil, diags
 	}
 	override, diags := readPages(next, words.catalogues)
@@ -262,12 +261,24 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 		}
 		a.replaced = replaced
 	}
-	if err := a.sessions.Configure(sessionSettings(next)); err != nil {
-		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Session settings kept as they were", Detail: err.Error()})
+	kept := func(what string, err error) {
+		if err != nil {
+			diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: what + " kept as they were", Detail: err.Error()})
+		}
 	}
-	if directory, err := newDirectory(a.cfg.Server.BaseURL, next.Providers); err != nil {
-		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Providers kept as they were", Detail: err.Error()})
-	} else {
+	kept("Session settings", a.sessions.Configure(sessionSettings(next)))
+	kept("Passkey settings", a.reloadPasskeys(next))
+	kept("Abuse settings", a.reloadAbuse(next.Abuse))
+	a.auth.TrustDevices(next.SecondFactor.TrustDevice)
+	if was, is := a.cfg.Passkey.RPID, next.Passkey.RPID; was != is && a.cfg.Server.BaseURL == next.Server.BaseURL {
+		diags = append(diags, config.Diagnostic{
+			Severity: config.Warning, Setting: "passkey.rp_id", Summary: fmt.Sprintf("Passkeys still belong to %s", was),
+			Detail: fmt.Sprintf("After a restart they would belong to %s, and nobody could use any passkey that there is. Put rp_id back, unless that is what you want.", is),
+		})
+	}
+	directory, err := newDirectory(a.cfg.Server.BaseURL, next.Providers)
+	kept("Providers", err)
+	if err == nil {
 		was := a.federation.Directory()
 		a.federation.Use(directory)
 		was.Close()
@@ -281,6 +292,14 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 		a.log.SetLevel(level)
 	}
 	return changed, diags
+}
+
+// reloadPasskeys changes what may change while running: not whose passkeys they are.
+func (a *app) reloadPasskeys(next *config.Config) error {
+	is := *a.cfg
+	is.Passkey = next.Passkey
+	is.Passkey.RPID = a.cfg.Passkey.RPID
+	return a.passkeys.Configure(passkeySettings(&is))
 }
 
 func (a *app) renew() {

@@ -25,7 +25,9 @@ func TestReload_pages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	page := func(text string) string { return `{{define "main"}}<h1>{{.Title}}</h1><p>` + text + `</p>{{template "form" .Form}}{{end}}` }
+	page := func(text string) string {
+		return `{{define "main"}}<h1>{{.Title}}</h1><p>` + text + `</p>{{template "form" .Form}}{{end}}`
+	}
 	write("pages/templates/login.html", page("ours"))
 	write("messages/en/ours.txt", "page.login.title = Welcome\nmail.confirm_email.subject = Hello from {service}\n")
 	write("mail/confirm_email.txt", `{{define "body"}}Our letter: {{.Code}} {{.Link}}{{end}}`)

@@ -17,6 +17,8 @@ import (
 // noPasskeys refuses what it understood.
 type noPasskeys struct{}
 
+func (noPasskeys) PasskeysOffered() bool { return true }
+
 func (noPasskeys) BeginPasskeySignIn(context.Context) (passkey.Ceremony, error) {
 	return passkey.Ceremony{Token: "token", Options: json.RawMessage(`{}`)}, nil
 }

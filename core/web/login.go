@@ -101,7 +101,7 @@ type signInPage struct {
 
 func (p *Pages) loginForm(l *lang.Language, a attempt) *form {
 	email := emailField(l, a.Email)
-	if p.cfg.PasskeySignIns != nil {
+	if p.passkeysOffered() {
 		email.Autocomplete = "username webauthn" // the browser offers passkeys in the field (WebAuthn L3 §5.1.4, conditional mediation)
 	}
 	f := &form{Action: "/login", Submit: l.Text("page.login.submit"), Hidden: p.returnField(a.ReturnTo), Fields: []field{
@@ -149,7 +149,7 @@ func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
 	if p.cfg.MagicLinks != nil {
 		body.Mail = p.carry("/login/link", a.ReturnTo)
 	}
-	if p.cfg.PasskeySignIns != nil {
+	if p.passkeysOffered() {
 		body.Passkey = p.loginPasskey(l, a)
 		f.Autofill = body.Passkey
 		v.Scripts = passkeyScripts

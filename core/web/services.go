@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -61,10 +62,12 @@ type SecondFactors interface {
 	StepUpPasskey(ctx context.Context, p session.Principal) (passkey.Ceremony, error)
 	StepUpMail(ctx context.Context, p session.Principal) (flow string, err error)
 	StepUp(ctx context.Context, p session.Principal, f auth.Factor) (auth.SignedIn, error)
+	TrustFor() time.Duration // how long a browser may be spared it; 0: that is not offered
 }
 
 // PasskeySignIns is signing in with a passkey.
 type PasskeySignIns interface {
+	PasskeysOffered() bool // may change while running
 	BeginPasskeySignIn(ctx context.Context) (passkey.Ceremony, error)
 	SignInPasskey(ctx context.Context, in auth.PasskeySignIn) (auth.SignedIn, error)
 }

@@ -32,7 +32,6 @@ type Config struct {
 	RegistrationClosed bool
 	PasswordMinLength  int  // said beside the field; zero means 8
 	RememberMe         bool // offer "stay signed in"
-	TrustDays          int  // for how many days a browser may be spared the second factor; zero: that is not offered
 
 	Texts    *lang.Catalogues // nil: those that are built in
 	Override fs.FS            // templates/… and assets/… in it replace those of the same name; nil means none
