@@ -250,6 +250,7 @@ func TestSignInBrowser_demands(t *testing.T) {
 		e.browser(t).post("/login", "email", "ada@example.org", "password", "nonsense").shows(t, 401)
 	}
 	run("work", forget(cookie.Device, e.base), typed("#email", "ada@example.org"), typed("#password", "nonsense"), press(), there(`form[data-pow]`), shots(t, "86-work"))
+	c.pass(2 * time.Second) // with a proof, too, attempts are apart
 	run("and go on", typed("#password", first), press(), arrive("One more step"))
 
 	where, err := chromedp.Run(ctx, chromedp.Location())
