@@ -218,7 +218,7 @@ func (w *world) held(m auth.Minted) string {
 	return flow
 }
 
-// finishes ends a pending sign-in of the person with a factor, which spoil may change.
+// finishesWith ends a pending sign-in of the person with a factor, which spoil may change.
 func (p *person) finishesWith(method string, spoil func(*auth.SecondFactor)) deed {
 	p.w.t.Helper()
 	flow := p.pending().Flow
@@ -231,9 +231,10 @@ func (p *person) finishesWith(method string, spoil func(*auth.SecondFactor)) dee
 
 func nonsense(f *auth.SecondFactor) { f.Factor.Code = "nonsense" }
 
+// What acts write before the transaction that can be cut off.
 const (
-	attempts = "onetime"
-	spentOff = "onetime"
+	attempts = "onetime" // that a code was tried
+	spentOff = "onetime" // that a flow was used
 )
 
 var acts = []act{
