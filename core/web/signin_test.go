@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -567,4 +568,48 @@ func TestPasskeys_refusals(t *testing.T) {
 			t.Errorf("another site began a ceremony: %d", p.status)
 		}
 	})
+}
+
+// TestCaptcha: where a captcha provider stands in the place of the built-in calculation, its widget is on that page alone.
+func TestCaptcha(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
+		judge := &captchaJudge{}
+		backoff, err := ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", After: ratelimit.Quota{Count: 1, Per: 15 * time.Minute}, Verifier: judge})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := startWith(t, db, authtest.Options{Backoff: backoff}, nil)
+		e.member(t, alice)
+		b := e.browser(t)
+		b.post("/login", "email", alice, "password", "nonsense").shows(t, 401)
+		p := b.post("/login", "email", alice, "password", "nonsense")
+		p.shows(t, 429, `<div class="cf-turnstile" data-sitekey="site-key"></div>`, `src="https://challenges.cloudflare.com/turnstile/v0/api.js"`, `name="captcha" value="turnstile"`)
+		csp := p.header.Get("Content-Security-Policy")
+		for _, directive := range []string{"script-src https://challenges.cloudflare.com 'self'", "frame-src https://challenges.cloudflare.com", "default-src 'none'"} {
+			if !strings.Contains(csp, directive) {
+				t.Errorf("no %q in %s", directive, csp)
+			}
+		}
+		b.get("/login").hides(t, "cloudflare")
+		b.post("/login", "email", alice, "password", first, "captcha", "turnstile", "cf-turnstile-response", "the widget's token")
+		if judge.got.Load() != "the widget's token" {
+			t.Errorf("judged %q", judge.got.Load())
+		}
+	})
+}
+
+// captchaJudge asks for a captcha and takes every answer.
+type captchaJudge struct{ got atomic.Value }
+
+func (*captchaJudge) Issue(string, int) ratelimit.Challenge {
+	return ratelimit.Challenge{Kind: ratelimit.Captcha, Provider: "turnstile", SiteKey: "site-key"}
+}
+
+func (j *captchaJudge) Verify(_ context.Context, _ string, _ int, p ratelimit.Proof) (ratelimit.Ticket, error) {
+	if p.Solution == "" {
+		return ratelimit.Ticket{}, ratelimit.ErrProof
+	}
+	j.got.Store(p.Solution)
+	return ratelimit.NewTicket(ratelimit.Captcha, p.Solution, time.Now().Add(time.Minute)), nil
 }
