@@ -268,6 +268,10 @@ var acts = []act{
 		return func() (string, error) { return only(w.ResendConfirmation(w.ctx(), "nothing")) }
 	}},
 
+	{method: "LookConfirmation", ready: func(w *world, email string) deed {
+		_, token, _ := w.signsUp(email)
+		return func() (string, error) { return only(w.LookConfirmation(w.ctx(), token)) }
+	}},
 	{method: "Confirm, by the link", rows: []string{"auth.confirmation.success", "auth.login.success"}, ready: func(w *world, email string) deed {
 		flow, token, _ := w.signsUp(email)
 		return confirming(w, auth.Confirmation{Token: token, Flow: flow})
@@ -465,6 +469,9 @@ var acts = []act{
 		return func() (string, error) { return done(w.SignOut(w.ctx(), "nothing")) }
 	}},
 
+	{method: "PasskeysOffered", ready: func(w *world, _ string) deed {
+		return func() (string, error) { w.PasskeysOffered(); return "", nil }
+	}},
 	{method: "BeginPasskeySignIn", ready: func(w *world, _ string) deed {
 		return func() (string, error) { return only(w.BeginPasskeySignIn(w.ctx())) }
 	}},
@@ -811,6 +818,12 @@ var acts = []act{
 	{method: "ThisDevice", ready: member(has{known: true}, func(p *person, who session.Principal) (string, error) {
 		return only(p.w.ThisDevice(p.w.ctx(), who, p.browser))
 	})},
+	{method: "TrustDevices", ready: func(w *world, _ string) deed {
+		return func() (string, error) { w.TrustDevices(w.TrustFor()); return "", nil }
+	}},
+	{method: "TrustFor", ready: func(w *world, _ string) deed {
+		return func() (string, error) { w.TrustFor(); return "", nil }
+	}},
 	{method: "ForgetDevice", rows: []string{"trusted_device.revoke"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{known: true})
 		who := p.fresh()
