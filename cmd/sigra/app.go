@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -42,6 +43,9 @@ type app struct {
 	cert    *server.Certificate // nil without TLS
 	unlock  func()
 	resealC chan struct{}
+
+	pages    *web.Pages
+	replaced map[string]string // contents of the folders that replace words and pages
 }
 
 // newApp joins everything. Nothing runs yet but the database connection.
@@ -73,7 +77,12 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			PasskeySignIns: a.auth, Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
-		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
+		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
+	}
+	a.replaced = replacedBy(cfg)
+	var diags config.Diagnostics
+	if webConfig.Override, diags = readPages(cfg, a.catalogues); diags.HasErrors() {
+		return nil, exitError{2, diagnosticsError{diags}}
 	}
 	if cfg.SignIn.MagicLink {
 		webConfig.MagicLinks = a.auth
@@ -86,6 +95,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	if err != nil {
 		return nil, err
 	}
+	a.pages = pages
 	if a.host, err = a.newHost(pages); err != nil {
 		return nil, err
 	}
@@ -220,11 +230,36 @@ func (a *app) notReady(ctx context.Context) []string {
 	return out
 }
 
-// apply puts into effect what can change while running. It changes nothing when it reports an error.
-func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics {
-	diags := a.host.Apply(ctx, next.Plugins)
+// apply puts into effect what can change while running, and names what is different in the folders of words and pages. It changes
+// nothing when it reports an error.
+func (a *app) apply(ctx context.Context, next *config.Config) (changed []string, diags config.Diagnostics) {
+	words, diags := readWords(next)
 	if diags.HasErrors() {
-		return diags
+		return nil, diags
+	}
+	started := *next
+	started.Mail = a.cfg.Mail // only a restart changes what the settings say
+	replaced := replacedBy(&started)
+	if words, diags = readWords(&started); diags.HasErrors() {
+		return nil, diags
+	}
+	override, diags := readPages(next, words.catalogues)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	if diags = a.host.Apply(ctx, next.Plugins); diags.HasErrors() {
+		return nil, diags
+	}
+	if err := a.pages.Use(words.catalogues, override); err != nil { // a file that changed under our eyes
+		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Pages kept as they were", Detail: err.Error()})
+	} else {
+		a.letters.Use(words.letters)
+		for _, name := range slices.Sorted(maps.Keys(replaced)) {
+			if replaced[name] != a.replaced[name] {
+				changed = append(changed, name)
+			}
+		}
+		a.replaced = replaced
 	}
 	kept := func(what string, err error) {
 		if err != nil {
@@ -256,7 +291,7 @@ func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics
 	if level := hclog.LevelFromString(next.Logging.Level); level != hclog.NoLevel {
 		a.log.SetLevel(level)
 	}
-	return diags
+	return changed, diags
 }
 
 // reloadPasskeys changes what may change while running: not whose passkeys they are.

@@ -23,7 +23,7 @@ type system struct {
 	started time.Time
 	listen  []string
 	ready   func(ctx context.Context) []string // what is not ready; nil where no server runs
-	apply   func(ctx context.Context, next *config.Config) config.Diagnostics
+	apply   func(ctx context.Context, next *config.Config) (changed []string, diags config.Diagnostics)
 	renew   func(ctx context.Context) // has sealed values sealed anew, in the background while a server runs
 
 	mu      sync.Mutex // one reload at a time
@@ -74,10 +74,15 @@ func (s *system) Reload(ctx context.Context, actor audit.Ref) (httpapi.Reloaded,
 	}
 	d := compare(s.cfg, s.current, next)
 	if s.apply != nil {
-		found := s.apply(ctx, next)
+		changed, found := s.apply(ctx, next)
 		diags = append(diags, found...)
 		if found.HasErrors() {
 			return refused(diags)
+		}
+		for _, name := range changed {
+			if !slices.Contains(d.changed, name) {
+				d.changed = append(d.changed, name)
+			}
 		}
 	}
 	s.current = next
@@ -127,6 +132,8 @@ func reloads(was, is *config.Config) []setting {
 		{"passkey", passkey(was), passkey(is)},
 		{"abuse", was.Abuse, is.Abuse},
 		{"provider", was.Providers, is.Providers},
+		{"messages", was.Messages, is.Messages},
+		{"pages", was.Pages, is.Pages},
 		{"logging.level", was.Logging.Level, is.Logging.Level},
 	}
 }
@@ -136,7 +143,6 @@ func restarts(was, is *config.Config) []setting {
 	second := func(c *config.Config) config.SecondFactor { f := c.SecondFactor; f.TrustDevice = 0; return f }
 	return []setting{
 		{"data_dir", was.DataDir, is.DataDir},
-		{"messages", was.Messages, is.Messages},
 		{"server", was.Server, is.Server},
 		{"database", was.Database, is.Database},
 		{"keyring", was.Keyring, is.Keyring},

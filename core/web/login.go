@@ -155,12 +155,7 @@ func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
 		v.Scripts = passkeyScripts
 	}
 	if a.Join == nil {
-		for _, x := range p.providers() {
-			body.Providers = append(body.Providers, &form{
-				Action: "/login/provider/" + x.Name, Submit: l.Text("page.login.provider", "provider", x.Title), Quiet: true,
-				Hidden: append(p.returnField(a.ReturnTo), freshField(a.Again)...),
-			})
-		}
+		body.Providers = p.providerForms(l, p.providers(), append(p.returnField(a.ReturnTo), freshField(a.Again)...))
 	}
 	v.Form, v.Body = f, body
 	return v
@@ -188,7 +183,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 			see(w, p.onward(a.ReturnTo))
 			return
 		case p.mayStepUp(who):
-			see(w, p.stepUpPath(a.ReturnTo, demandOf(q)))
+			see(w, p.stepUpPath(a.ReturnTo, demandOf(q).aal))
 			return
 		}
 		a.Email, a.Again = who.Email, true

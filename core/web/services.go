@@ -35,10 +35,12 @@ type Services struct {
 type Auth interface {
 	Register(ctx context.Context, r auth.Registration) (auth.Registered, error)
 	ResendConfirmation(ctx context.Context, flow string) (auth.Requested, error)
+	LookConfirmation(ctx context.Context, token string) (email string, err error)
 	Confirm(ctx context.Context, c auth.Confirmation) (auth.SignedIn, error)
 	SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error)
 	SignOut(ctx context.Context, token string) error
 	ChangePassword(ctx context.Context, p session.Principal, current, next string) (auth.SignedIn, error)
+	LookPassword(ctx context.Context, token string) (email string, err error)
 	SetPassword(ctx context.Context, n auth.NewPassword) (auth.SignedIn, error)
 	RequestReset(ctx context.Context, email string) (auth.Requested, error)
 }
