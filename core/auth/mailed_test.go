@@ -183,8 +183,8 @@ func TestReset(t *testing.T) {
 		ada := w.person("ada@example.org", has{trusted: true})
 		before := ada.session(session.AAL1, 0)
 		_, token, _ := ask(ada.email)
-		if _, err := w.LookPassword(w.ctx(), token); err != nil {
-			t.Error(err)
+		if email, err := w.LookPassword(w.ctx(), token); err != nil || email != ada.email {
+			t.Errorf("the link is for %q (%v)", email, err)
 		}
 		// A password that is refused leaves the link as it was.
 		for _, bad := range []string{"short", "password1234567890"[:12], ada.email} {

@@ -208,15 +208,16 @@ func TestSignInBrowser_inOtherLanguages(t *testing.T) {
 // TestSignInBrowser_demands are the pages of services that ask for more: a second factor of everybody, a proof of work after failures.
 func TestSignInBrowser_demands(t *testing.T) {
 	t.Parallel()
-	puzzles, err := ratelimit.NewPuzzles(ratelimit.PuzzleConfig{Marks: powMarks{}, Difficulty: 14})
+	c := newClock() // nobody waits until no proof is asked for any more
+	puzzles, err := ratelimit.NewPuzzles(ratelimit.PuzzleConfig{Marks: powMarks{}, Difficulty: 14, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	backoff, err := ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", After: ratelimit.Quota{Count: 2, Per: 15 * time.Minute}, Verifier: puzzles})
+	backoff, err := ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", After: ratelimit.Quota{Count: 2, Per: 15 * time.Minute}, Verifier: puzzles, Now: c.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Backoff: backoff, Settings: auth.Settings{RequireSecondFactor: true}}, nil)
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Now: c.now, Backoff: backoff, Settings: auth.Settings{RequireSecondFactor: true}}, nil)
 	ctx := chrome(t)
 	run := runner(t, ctx)
 	device, _ := authenticator(webauthn.AuthenticatorTransportInternal, true)
@@ -235,7 +236,7 @@ func TestSignInBrowser_demands(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("wrong", typed("#code", "000000"), press(), refused(), shots(t, "83-enroll-wrong"))
-	run("codes", typed("#code", codeAt(t, strings.ReplaceAll(key, " ", ""), time.Now())), press(), arrive("Your recovery codes"), shots(t, "84-enroll-codes"),
+	run("codes", typed("#code", codeAt(t, strings.ReplaceAll(key, " ", ""), c.now())), press(), arrive("Your recovery codes"), shots(t, "84-enroll-codes"),
 		click(`p.actions a`), arrive("Your account"), click(`.leave button`), arrive("Sign in"))
 
 	// The same by a passkey, which is made in the middle of the sign-in.
@@ -249,6 +250,7 @@ func TestSignInBrowser_demands(t *testing.T) {
 		e.browser(t).post("/login", "email", "ada@example.org", "password", "nonsense").shows(t, 401)
 	}
 	run("work", forget(cookie.Device, e.base), typed("#email", "ada@example.org"), typed("#password", "nonsense"), press(), there(`form[data-pow]`), shots(t, "86-work"))
+	c.pass(2 * time.Second) // with a proof, too, attempts are apart
 	run("and go on", typed("#password", first), press(), arrive("One more step"))
 
 	where, err := chromedp.Run(ctx, chromedp.Location())
