@@ -8,12 +8,17 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/web"
 )
 
 // TestReload_settings changes each setting that may change while running, and looks for what it changes.
@@ -287,4 +292,20 @@ func (r *reloading) guess(who, kind string, difficulty int) {
 		return
 	}
 	r.t.Errorf("a guess is answered with %d %s, want %q %d", res.status, res.body, kind, difficulty)
+}
+
+// Sigra's own name below /.well-known takes none of the others there from plugins.
+func TestCorePaths_wellKnown(t *testing.T) {
+	t.Parallel()
+	var service *auth.Service
+	pages, err := web.New(web.Config{BaseURL: "https://example.org", Services: web.Services{
+		Auth: service, Sessions: (*session.Store)(nil), PasskeySignIns: service, Signals: (*passkey.Store)(nil),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := corePaths(pages)
+	if slices.Contains(paths, "/.well-known") || !slices.Contains(paths, "/.well-known/webauthn") || !slices.Contains(paths, "/login") {
+		t.Errorf("%q", paths)
+	}
 }

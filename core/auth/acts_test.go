@@ -218,7 +218,7 @@ func (w *world) held(m auth.Minted) string {
 	return flow
 }
 
-// finishes ends a pending sign-in of the person with a factor, which spoil may change.
+// finishesWith ends a pending sign-in of the person with a factor, which spoil may change.
 func (p *person) finishesWith(method string, spoil func(*auth.SecondFactor)) deed {
 	p.w.t.Helper()
 	flow := p.pending().Flow
@@ -231,9 +231,10 @@ func (p *person) finishesWith(method string, spoil func(*auth.SecondFactor)) dee
 
 func nonsense(f *auth.SecondFactor) { f.Factor.Code = "nonsense" }
 
+// What acts write before the transaction that can be cut off.
 const (
-	attempts = "onetime"
-	spentOff = "onetime"
+	attempts = "onetime" // that a code was tried
+	spentOff = "onetime" // that a flow was used
 )
 
 var acts = []act{
@@ -267,6 +268,10 @@ var acts = []act{
 		return func() (string, error) { return only(w.ResendConfirmation(w.ctx(), "nothing")) }
 	}},
 
+	{method: "LookConfirmation", ready: func(w *world, email string) deed {
+		_, token, _ := w.signsUp(email)
+		return func() (string, error) { return only(w.LookConfirmation(w.ctx(), token)) }
+	}},
 	{method: "Confirm, by the link", rows: []string{"auth.confirmation.success", "auth.login.success"}, ready: func(w *world, email string) deed {
 		flow, token, _ := w.signsUp(email)
 		return confirming(w, auth.Confirmation{Token: token, Flow: flow})
@@ -464,6 +469,9 @@ var acts = []act{
 		return func() (string, error) { return done(w.SignOut(w.ctx(), "nothing")) }
 	}},
 
+	{method: "PasskeysOffered", ready: func(w *world, _ string) deed {
+		return func() (string, error) { w.PasskeysOffered(); return "", nil }
+	}},
 	{method: "BeginPasskeySignIn", ready: func(w *world, _ string) deed {
 		return func() (string, error) { return only(w.BeginPasskeySignIn(w.ctx())) }
 	}},
@@ -810,6 +818,12 @@ var acts = []act{
 	{method: "ThisDevice", ready: member(has{known: true}, func(p *person, who session.Principal) (string, error) {
 		return only(p.w.ThisDevice(p.w.ctx(), who, p.browser))
 	})},
+	{method: "TrustDevices", ready: func(w *world, _ string) deed {
+		return func() (string, error) { w.TrustDevices(w.TrustFor()); return "", nil }
+	}},
+	{method: "TrustFor", ready: func(w *world, _ string) deed {
+		return func() (string, error) { w.TrustFor(); return "", nil }
+	}},
 	{method: "ForgetDevice", rows: []string{"trusted_device.revoke"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{known: true})
 		who := p.fresh()

@@ -48,30 +48,36 @@ func cutsOff(t *testing.T, url, table string) {
 		if given != "" {
 			t.Errorf("%s was cut off (%v) and gave %q", a.method, err, given)
 		}
-		if n := len(tr.take("COMMIT")); n > 0 && a.before == "" && a.method != "Sweep" { // which tidies up first
+		may := 0
+		if a.before != "" {
+			may = 1
+		}
+		if n := len(tr.take("COMMIT")); n > may && a.method != "Sweep" { // which tidies up first
 			t.Errorf("%s was cut off (%v) and committed %d transactions", a.method, err, n)
 		}
 		return true
 	}
+	before := s.base.tables()
 	var again []int
+	var written []string
 	for i, a := range acts {
-		if a.before == "" {
-			if do(i) {
-				again = append(again, i)
-			}
-			continue
+		if a.before != "" && do(i) {
+			written = append(written, a.before)
 		}
-		before := s.base.tables()
-		if cut := do(i); cut {
-			if changed := differ(before, s.base.tables()); changed != a.before {
-				t.Errorf("%s was cut off and left something in %q, expected in %q", a.method, changed, a.before)
-			}
+	}
+	slices.Sort(written)
+	if changed := differ(before, s.base.tables()); table == "audit_log" && changed != strings.Join(slices.Compact(written), " ") {
+		t.Errorf("%d that were cut off left something in %q, expected in %q", len(written), changed, slices.Compact(written))
+	}
+	for i, a := range acts {
+		if a.before == "" && do(i) {
+			again = append(again, i)
 		}
 	}
 	if len(again) < 20 {
 		t.Errorf("%d were cut off", len(again))
 	}
-	before := s.base.tables()
+	before = s.base.tables()
 	for _, i := range again {
 		if !do(i) {
 			t.Errorf("%s was cut off once and not twice", acts[i].method)

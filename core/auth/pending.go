@@ -130,7 +130,7 @@ func (s *Service) PendingTOTP(ctx context.Context, flow string) (e totp.Enrollme
 type SecondFactor struct {
 	Flow   string
 	Factor Factor
-	Trust  bool   // this browser is asked no more, for Settings.TrustFor
+	Trust  bool   // this browser is asked no more, for Service.TrustFor
 	Device string // its device cookie
 	Name   string // of the passkey, where one is added
 }
