@@ -47,6 +47,8 @@ type Settings struct {
 	Suspicious          bool          // write down sign-ins from a new browser on a new network
 	SuspiciousStepUp    bool          // and ask for the second factor there, whatever browser is trusted
 	LinkTTL             time.Duration // 15 min, for a login elsewhere to wait for the account's own credential
+
+	Usernames Usernames // whether accounts have one beside their address
 }
 
 // withDefaults fills in what is zero.

@@ -144,7 +144,7 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 		return l
 	}
 	if o.Backoff == nil {
-		o.Backoff, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", Hard: o.Failures, Now: o.Now})
+		o.Backoff, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", Hard: o.Failures, Now: o.Now}.Shared(o.Settings.Usernames.Names()))
 		check(err)
 	}
 	p.Service, err = auth.New(auth.Config{
