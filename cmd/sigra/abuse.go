@@ -30,12 +30,13 @@ func (p *parts) openAbuse() (err error) {
 			return err
 		}
 	}
+	names := usernames(p.cfg).Names()
 	if p.failures, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{
 		Name: "sign_in", After: quota(cfg.Backoff.After), First: cfg.Backoff.First, Longest: cfg.Backoff.Longest,
 		Hard: quota(cfg.HardLockout), Verifier: p.proofs,
-	}); err != nil {
+	}.Shared(names)); err != nil {
 		return err
 	}
-	p.pairs, err = ratelimit.NewPair(ratelimit.PairConfig{Quota: quota(p.cfg.RateLimit.SignInAccount)})
+	p.pairs, err = ratelimit.NewPair(ratelimit.PairConfig{Quota: quota(p.cfg.RateLimit.SignInAccount).Shared(names)})
 	return err
 }

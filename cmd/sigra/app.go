@@ -115,7 +115,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 // services are what the API needs of the parts.
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
-		Auth: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, OwnFactors: p.auth, OwnAccount: p.auth, Logins: p.auth, Providers: p.federation, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
+		Auth: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, OwnFactors: p.auth, OwnAccount: p.auth, OwnMetadata: p.auth, UserMetadata: p.auth, Logins: p.auth, Providers: p.federation, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
 		Mail: mailAdmin{p}, Note: p.note,
 	}
 }
@@ -232,6 +232,11 @@ func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics
 	}
 	if err := a.sessions.Configure(sessionSettings(next)); err != nil {
 		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Session settings kept as they were", Detail: err.Error()})
+	}
+	if rules, err := metadataRules(next.Metadata); err != nil {
+		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Rules for metadata kept as they were", Detail: err.Error()})
+	} else {
+		a.metadata.SetRules(rules)
 	}
 	if directory, err := newDirectory(a.cfg.Server.BaseURL, next.Providers); err != nil {
 		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Providers kept as they were", Detail: err.Error()})

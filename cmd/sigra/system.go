@@ -50,7 +50,7 @@ func (s *system) Status(ctx context.Context) (httpapi.Status, error) {
 
 // Migrations implements httpapi.System.
 func (s *system) Migrations(ctx context.Context) ([]store.Migration, error) {
-	return s.db.Migrations(ctx, schema()...)
+	return s.db.Migrations(ctx, tables()...)
 }
 
 // load reads the configuration file again.
@@ -128,6 +128,10 @@ func compare(was, is *config.Config) difference {
 		{"server", was.Server, is.Server, false},
 		{"database", was.Database, is.Database, false},
 		{"keyring", was.Keyring, is.Keyring, false},
+		{"metadata", was.Metadata, is.Metadata, true},
+		{"sign_in", was.SignIn, is.SignIn, false},
+		{"second_factor", was.SecondFactor, is.SecondFactor, false},
+		{"passkey", was.Passkey, is.Passkey, false},
 		{"registration", was.Registration, is.Registration, false},
 		{"password", was.Password, is.Password, false},
 		{"rate_limit", was.RateLimit, is.RateLimit, false},

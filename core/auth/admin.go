@@ -216,6 +216,9 @@ func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, user
 	if _, err := s.logins.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
+	if err := s.metadata.Erase(ctx, tx, userID); err != nil {
+		return err
+	}
 	if err := s.onetime.Forget(ctx, tx, userID, ""); err != nil {
 		return err
 	}
@@ -229,6 +232,6 @@ func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, user
 	}
 	return s.record(ctx, tx, audit.Entry{
 		Action: "account.deletion_execute", Reason: reason, Actor: actor, Targets: []audit.Ref{user(userID)},
-		Metadata: map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "sessions", "links"}, "sessions_revoked": n},
+		Metadata: map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "sessions", "links"}, "sessions_revoked": n},
 	})
 }

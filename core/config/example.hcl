@@ -78,6 +78,9 @@ registration {
 }
 
 sign_in {
+  # Whether accounts have a username beside their address, to sign in with either: "off", "optional", or "required" at sign-up.
+  username = "off"
+
   # Sign-in by a mailed link or code, and how long both are good for.
   magic_link     = true
   magic_link_ttl = "10m"
@@ -181,6 +184,16 @@ passkey {
 
   # Register only these models, such as ["ee882879-721c-4913-9775-3dfcce97072a"]; none means all.
   allowed_aaguids = []
+}
+
+metadata {
+  # What applications, administrators and people may keep with an account: in each of three scopes a JSON object of at most this size.
+  max_size = "16KiB"
+
+  # What the objects must be like, as JSON Schema.
+  # public_schema  = "/etc/sigra/public.schema.json"  # the application writes it, its owner reads it
+  # private_schema = "/etc/sigra/private.schema.json" # administrators only
+  # user_schema    = "/etc/sigra/user.schema.json"    # the owner writes it
 }
 
 rate_limit {

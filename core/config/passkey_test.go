@@ -22,7 +22,9 @@ func aboutPasskeys(t *testing.T, src string) (out config.Diagnostics) {
 
 func TestPasskey_rpID(t *testing.T) {
 	t.Parallel()
-	at := func(host string) string { return in("server.base_url", fmt.Sprintf("%q", "https://"+host)) + in("mail.dev", "false") }
+	at := func(host string) string {
+		return in("server.base_url", fmt.Sprintf("%q", "https://"+host)) + in("mail.dev", "false")
+	}
 	for src, want := range map[string]string{
 		"":                                   "localhost",
 		in("server.listen", `"localhost:0"`): "localhost",

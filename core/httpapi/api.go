@@ -81,6 +81,8 @@ func New(cfg Config) (*API, error) {
 	a.mountAccount()
 	a.mountOwnFactors()
 	a.mountOwnAccount()
+	a.mountProfile()
+	a.mountMetadata()
 	a.mountLogins()
 	a.mountEvents()
 	a.mountAudit()

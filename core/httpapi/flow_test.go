@@ -26,7 +26,7 @@ func eachFlow(t *testing.T, f func(t *testing.T, e *env)) {
 			parts := authtest.Open(t, db, authtest.Options{Settings: auth.Settings{BaseURL: "http://localhost:8484", MagicLinks: true}})
 			service, queue := parts.Service, parts.Queue
 			e.flows = parts
-			cfg.Auth, cfg.SecondFactors, cfg.PasskeySignIns, cfg.MagicLinks, cfg.OwnFactors, cfg.OwnAccount = service, service, service, service, service, service
+			cfg.Auth, cfg.SecondFactors, cfg.PasskeySignIns, cfg.MagicLinks, cfg.OwnFactors, cfg.OwnAccount, cfg.OwnMetadata, cfg.UserMetadata = service, service, service, service, service, service, service, service
 			cfg.Users, cfg.Inbox = service, parts.Inbox
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan struct{})
