@@ -191,9 +191,9 @@ metadata {
   max_size = "16KiB"
 
   # What the objects must be like, as JSON Schema.
-  # public_schema  = "/etc/sigra/public.schema.json"  # the application writes it, its owner reads it
-  # private_schema = "/etc/sigra/private.schema.json" # administrators only
-  # user_schema    = "/etc/sigra/user.schema.json"    # the owner writes it
+  # # public_schema  = "/etc/sigra/public.schema.json"  # the application writes it, its owner reads it
+  # # private_schema = "/etc/sigra/private.schema.json" # administrators only
+  # # user_schema    = "/etc/sigra/user.schema.json"    # the owner writes it
 }
 
 rate_limit {
