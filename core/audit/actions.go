@@ -27,12 +27,15 @@ var catalogue = []Action{
 	{"auth.confirmation_request", "authentication", "c", Success, "A new link and code to confirm an e-mail address were asked for.", keys("channel"), noHook, noLine},
 	{"auth.confirmation.success", "authentication", "u", Success, "An e-mail address was confirmed.", keys("method"), hook, line},
 	{"auth.confirmation.failure", "authentication", "u", Failure, "Confirming an e-mail address was refused.", keys("method", "attempts"), hook, noLine},
+	{"auth.magic_link_approve", "authentication", "u", Success, "A sign-in by link was approved on another device.", nil, noHook, line},
+	{"auth.step_up_request", "authentication", "c", Success, "A code to step up with was asked for.", keys("channel"), noHook, noLine},
 	{"auth.step_up.success", "authentication", "u", Success, "A session rose to a higher assurance.", keys("method", "aal", "purpose"), noHook, line},
 	{"auth.step_up.failure", "authentication", "u", Failure, "A step-up was refused.", keys("method", "aal", "purpose", "gate"), noHook, noLine},
 
 	// second factors
 	{"mfa.enrollment.start", "mfa", "c", Success, "Adding a second factor began.", keys("method"), noHook, noLine},
 	{"mfa.enrollment.complete", "mfa", "c", Success, "A second factor was added.", keys("method"), hook, line},
+	{"mfa.enrollment.failure", "mfa", "c", Failure, "A code to end adding a second factor was refused.", keys("method"), noHook, noLine},
 	{"mfa.enrollment.cancel", "mfa", "d", Success, "Adding a second factor was given up.", keys("method"), noHook, noLine},
 	{"mfa.challenge.success", "mfa", "r", Success, "A second factor was proved.", keys("method"), noHook, noLine},
 	{"mfa.challenge.failure", "mfa", "r", Failure, "Proving a second factor failed.", keys("method", "failures"), noHook, noLine},
@@ -55,6 +58,7 @@ var catalogue = []Action{
 	{"trusted_device.revoke", "device", "d", Success, "A device is no longer trusted.", keys("cause", "count"), hook, line},
 
 	// other identity providers
+	{"oauth.link_request", "oauth", "c", Success, "A login at another provider waits for the account's own credential.", keys("provider", "connection"), noHook, noLine},
 	{"oauth.link.success", "oauth", "c", Success, "A login at another provider was linked.", keys("provider", "connection"), hook, line},
 	{"oauth.unlink.success", "oauth", "d", Success, "A login at another provider was unlinked.", keys("provider", "connection"), hook, line},
 	{"oauth.login.success", "oauth", "r", Success, "Another provider vouched for somebody.", keys("provider", "connection", "created"), hook, line},
@@ -63,10 +67,11 @@ var catalogue = []Action{
 	// accounts
 	{"account.update", "account", "u", Success, "An account's data was changed.", keys("fields", "scope"), hook, line},
 	{"account.email_change.request", "account", "u", Success, "A new e-mail address was asked for.", nil, noHook, line},
+	{"account.email_change.failure", "account", "u", Failure, "A code to confirm a new e-mail address was refused.", keys("method"), noHook, noLine},
 	{"account.email_change.confirm", "account", "u", Success, "The e-mail address was changed.", keys("sessions_revoked"), hook, line},
-	{"account.email_change.undo", "account", "u", Success, "A change of the e-mail address was undone.", keys("sessions_revoked"), hook, line},
 	{"account.username_change.success", "account", "u", Success, "The username was chosen, changed or taken away.", keys("via"), hook, line},
 	{"account.username_change.failure", "account", "u", Failure, "A username was refused: somebody else has it.", keys("via"), noHook, noLine},
+	{"account.email_change.undo", "account", "u", Success, "A change of the e-mail address was undone.", keys("sessions_revoked", "removed"), hook, line},
 	{"account.password_change.success", "account", "u", Success, "The password was changed.", keys("sessions_revoked", "forced", "breach_check"), hook, line},
 	{"account.password_change.failure", "account", "u", Failure, "A change of the password was refused.", keys("failures", "breach_check"), noHook, noLine},
 	{"account.deletion_schedule", "account", "u", Success, "An account's deletion was scheduled.", keys("execute_at", "days"), hook, line},

@@ -168,7 +168,7 @@ func TestGates(t *testing.T) {
 			t.Error("a refused deletion did something")
 		}
 		answer = gate.Answer{Decision: gate.StepUp, RequiredAAL: session.AAL2, By: "plugin.test"}
-		if _, err := w.signIn("ada@example.org", horse); code(err) != "step_up_required" {
+		if _, err := w.signIn("ada@example.org", horse); code(err) != "second_factor_missing" {
 			t.Errorf("a step-up that can't be given let somebody in: %v", err)
 		}
 		answer, fails = gate.Answer{}, fault.New(fault.Unavailable, "gate_down", "Try later.")

@@ -301,7 +301,7 @@ func (s *Service) askFlat(ctx context.Context, q gate.Ask) error {
 	return err
 }
 
-var errStepUp = fault.New(fault.Denied, "step_up_required", "A rule of this service asks for a second factor, which this account does not have.")
+var errStepUp = fault.New(fault.Denied, "second_factor_missing", "A rule of this service asks for a second factor, which this account does not have.")
 
 func domain(email string) string {
 	_, d, _ := strings.Cut(email, "@")

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -22,12 +24,15 @@ const (
 	undoPurpose  onetime.Purpose = "email_change_undo"
 )
 
+var errElsewhere = fault.New(fault.Unauthenticated, "sign_in_first", "Open this link in the browser that asked for the change, or sign in to the account there first.")
+
 var errSameEmail = fault.New(fault.Conflict, "same_email", "That is your address already.").At("email")
 
 // newAddress is what a change of address remembers, sealed.
 type newAddress struct {
-	From string `json:"from"`
-	To   string `json:"to"`
+	From string    `json:"from"`
+	To   string    `json:"to"`
+	At   time.Time `json:"at"`
 }
 
 // RequestEmailChange mails a link and a code to a new address, and a notice to the present one. Nothing changes before the new
@@ -44,12 +49,16 @@ func (s *Service) RequestEmailChange(ctx context.Context, p session.Principal, t
 	if email == a.Email {
 		return Requested{}, errSameEmail
 	}
-	b, err := json.Marshal(newAddress{From: a.Email, To: email})
+	was := a.Email
+	b, err := json.Marshal(newAddress{From: was, To: email, At: s.now()})
 	if err != nil {
 		return Requested{}, err
 	}
 	var out onetime.Issued
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
+		if a.Email != was {
+			return session.ErrUnauthenticated // another change came first
+		}
 		if err := s.mails.Fail(ctx, tx, email); err != nil {
 			return err
 		}
@@ -57,13 +66,11 @@ func (s *Service) RequestEmailChange(ctx context.Context, p session.Principal, t
 		if err != nil && !account.IsNotFound(err) {
 			return err
 		}
-		for _, open := range []onetime.Purpose{emailPurpose, undoPurpose} {
-			if err := s.onetime.Forget(ctx, tx, a.ID, open); err != nil {
-				return err
-			}
+		if err := s.onetime.Forget(ctx, tx, a.ID, emailPurpose); err != nil {
+			return err
 		}
 		r := onetime.Request{Purpose: emailPurpose, TTL: s.set.EmailChangeTTL, Flow: true, Payload: b}
-		free := taken.ID == noSession
+		free := taken.ID == noSession || nobodys(taken)
 		if free {
 			r.AccountID = a.ID
 		}
@@ -90,16 +97,12 @@ func (s *Service) RequestEmailChange(ctx context.Context, p session.Principal, t
 // EmailChange is what somebody has of a change: the token of the link, or the flow and the code.
 type EmailChange struct{ Token, Flow, Code string }
 
-// ConfirmEmailChange gives the account its new address. It needs the link or the code, and no session: the new mailbox is the
-// proof. Every session ends but the one of current (the zero one: none is kept); the old address is told and gets a link to undo it.
+// ConfirmEmailChange gives the account its new address: by the code and the flow, or by the link in the browser that asked or one
+// that is signed in (sign_in_first in any other: an address may have been typed wrong, and whoever has that mailbox must not get the
+// account by opening what came there). Every session ends but the one of current (the zero one: none is kept); the old address is
+// told and gets a link to undo it.
 func (s *Service) ConfirmEmailChange(ctx context.Context, current session.Principal, c EmailChange) error {
-	var g onetime.Grant
-	var err error
-	if c.Token != "" {
-		g, err = s.onetime.Look(ctx, emailPurpose, c.Token)
-	} else {
-		g, err = s.guess(ctx, emailPurpose, c.Flow, c.Code, func(context.Context, *store.Tx, onetime.Grant) error { return nil })
-	}
+	g, err := s.emailChangeBy(ctx, current, c)
 	if err != nil {
 		return err
 	}
@@ -126,6 +129,9 @@ func (s *Service) ConfirmEmailChange(ctx context.Context, current session.Princi
 		if err != nil {
 			return err
 		}
+		if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil { // its address is somebody's now
+			return err
+		}
 		if err := s.noticeWithUndo(ctx, tx, a, mail.EmailChanged, g.Payload, to.To); err != nil { // a is as it was: to the old address
 			return err
 		}
@@ -136,15 +142,41 @@ func (s *Service) ConfirmEmailChange(ctx context.Context, current session.Princi
 	})
 }
 
-// moveTo changes the address and ends what rests on the old one: sessions, links, trust.
+// emailChangeBy finds the change that somebody has a part of. Nothing is spent yet; a code counts as tried.
+func (s *Service) emailChangeBy(ctx context.Context, current session.Principal, c EmailChange) (onetime.Grant, error) {
+	if c.Token == "" {
+		return s.guess(ctx, emailPurpose, c.Flow, c.Code, func(ctx context.Context, tx *store.Tx, g onetime.Grant) error {
+			return s.record(ctx, tx, audit.Entry{
+				Action: "account.email_change.failure", Reason: "wrong_code", Actor: anonymous, Targets: []audit.Ref{user(g.AccountID)}, AuthMethod: "otp",
+				Metadata: map[string]any{"method": "code"},
+			})
+		})
+	}
+	g, err := s.onetime.Look(ctx, emailPurpose, c.Token)
+	if err == nil && !g.InFlow(c.Flow) && (current.UserID != g.AccountID || current.ImpersonatorID != noSession) {
+		err = errElsewhere
+	}
+	return g, err
+}
+
+// nobodys reports an account that was signed up and whose address nobody has shown to be theirs. An administrator's waits for
+// the link it was given.
+func nobodys(a account.Account) bool { return a.Status == account.Unconfirmed && !a.Administrator }
+
+// moveTo changes the address and ends what rests on the old one: sessions, links, trust. The ways back to addresses from before
+// stay, or two changes in a row would leave none. Whoever comes here has shown the mailbox of email: a sign-up with that address
+// that nobody confirmed was somebody else's, and goes.
 func (s *Service) moveTo(ctx context.Context, tx *store.Tx, a account.Account, email string, keep uuid.UUID) (int64, error) {
+	if err := s.vacate(ctx, tx, email, a.ID); err != nil {
+		return 0, err
+	}
 	if err := s.accounts.ChangeEmail(ctx, tx, a.ID, email); err != nil {
 		if errors.Is(err, account.ErrEmailTaken) {
 			return 0, onetime.ErrInvalid // somebody signed up with it meanwhile; that is nobody's business here
 		}
 		return 0, err
 	}
-	if err := s.onetime.Forget(ctx, tx, a.ID, ""); err != nil {
+	if err := s.onetime.ForgetBut(ctx, tx, a.ID, undoPurpose); err != nil {
 		return 0, err
 	}
 	if err := s.distrust(ctx, tx, a, audit.Entry{Actor: user(a.ID)}, "email_changed"); err != nil {
@@ -153,8 +185,27 @@ func (s *Service) moveTo(ctx context.Context, tx *store.Tx, a account.Account, e
 	return s.sessions.RevokeAllIn(ctx, tx, a.ID, keep)
 }
 
-// noticeWithUndo tells the present address of a change, with a link to undo it.
+// vacate erases a sign-up of an address that somebody else has shown to be theirs.
+func (s *Service) vacate(ctx context.Context, tx *store.Tx, email string, by uuid.UUID) error {
+	a, err := s.accounts.FindByEmailIn(ctx, tx, email)
+	if account.IsNotFound(err) || err == nil && (a.ID == by || !nobodys(a)) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if a, err = s.accounts.Lock(ctx, tx, a.ID); err != nil || !nobodys(a) { // it may have been confirmed meanwhile
+		return err
+	}
+	return s.erase(ctx, tx, system, a.ID, "address_proved", false)
+}
+
+// noticeWithUndo tells the present address of a change, with a link to undo it. An address that nobody has shown to be theirs
+// may have been typed wrong: whoever has that mailbox gets no way into the account.
 func (s *Service) noticeWithUndo(ctx context.Context, tx *store.Tx, a account.Account, purpose string, change []byte, to string) error {
+	if a.Status != account.Active {
+		return nil
+	}
 	undo, err := s.onetime.Issue(ctx, tx, onetime.Request{Purpose: undoPurpose, AccountID: a.ID, TTL: s.set.EmailChangeTTL, Payload: change})
 	if err != nil {
 		return err
@@ -165,7 +216,9 @@ func (s *Service) noticeWithUndo(ctx context.Context, tx *store.Tx, a account.Ac
 }
 
 // UndoEmailChange gives the account its old address back, or keeps it from being changed, by the link that went there. Somebody
-// else asked for the change in the account, so every session ends and the password too: the old address gets a link to set a new one.
+// else asked for the change in the account, so every session ends, and with it what they may have left to come back with: the
+// password, and every passkey, app, recovery code and linked login that is not older than a day before the change was asked for. The
+// old address gets a link to set a new password.
 func (s *Service) UndoEmailChange(ctx context.Context, token string) error {
 	g, err := s.onetime.Look(ctx, undoPurpose, token)
 	if err != nil {
@@ -187,7 +240,15 @@ func (s *Service) UndoEmailChange(ctx context.Context, token string) error {
 		if err != nil {
 			return err
 		}
+		// The older address counts: whoever has this one back is not to be sent away by one that came later.
+		if err := s.onetime.ForgetLater(ctx, tx, g); err != nil {
+			return err
+		}
 		if err := s.passwords.Erase(ctx, tx, a.ID); err != nil {
+			return err
+		}
+		gone, err := s.evict(ctx, tx, a, back.At.Add(-s.set.EmailChangeTTL))
+		if err != nil {
 			return err
 		}
 		a.Email = back.From
@@ -200,9 +261,69 @@ func (s *Service) UndoEmailChange(ctx context.Context, token string) error {
 		}
 		return s.record(ctx, tx, audit.Entry{
 			Action: "account.email_change.undo", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: "otp",
-			Metadata: map[string]any{"sessions_revoked": n},
+			Metadata: map[string]any{"sessions_revoked": n, "removed": gone},
 		})
 	})
+}
+
+// evict removes what was added to an account since then, and says what kinds of things that were.
+func (s *Service) evict(ctx context.Context, tx *store.Tx, a account.Account, since time.Time) (gone []string, err error) {
+	note := func(what string) {
+		if !slices.Contains(gone, what) {
+			gone = append(gone, what)
+		}
+	}
+	passkeys, err := s.passkeys.List(ctx, tx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range passkeys {
+		if k.CreatedAt.Before(since) {
+			continue
+		}
+		if _, err := s.passkeys.Delete(ctx, tx, a.ID, k.ID); err != nil {
+			return nil, err
+		}
+		note("passkey")
+	}
+	logins, err := s.logins.List(ctx, tx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range logins {
+		if l.CreatedAt.Before(since) {
+			continue
+		}
+		if _, err := s.logins.Unlink(ctx, tx, a.ID, l.ID); err != nil {
+			return nil, err
+		}
+		note("login")
+	}
+	app, on, err := s.totp.Find(ctx, tx, a.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !on || !app.ConfirmedAt.Before(since) { // one that waits for its first code too
+		if err := s.totp.Erase(ctx, tx, a.ID); err != nil {
+			return nil, err
+		}
+		if on {
+			note("totp")
+		}
+	}
+	if renewed, err := s.codes.RemoveSince(ctx, tx, a.ID, since); err != nil {
+		return nil, err
+	} else if renewed {
+		note("recovery_codes")
+	}
+	f, err := s.factorsOf(ctx, tx, a.ID)
+	if err != nil || len(f.second()) > 0 {
+		return gone, err
+	}
+	if _, err := s.codes.Remove(ctx, tx, a.ID); err != nil {
+		return nil, err
+	}
+	return gone, s.accounts.SetSecondFactor(ctx, tx, a.ID, false)
 }
 
 func addressOf(g onetime.Grant) (n newAddress, err error) {

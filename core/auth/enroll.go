@@ -26,53 +26,66 @@ func (s *Service) FactorsOf(ctx context.Context, p session.Principal) (f Factors
 
 // BeginTOTP makes the secret of an authenticator app. It counts for nothing until ConfirmTOTP.
 func (s *Service) BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error) {
-	a, err := s.sure(ctx, p)
-	if err != nil {
+	if err := s.Sure(ctx, p); err != nil {
 		return totp.Enrollment{}, err
 	}
-	return s.startTOTP(ctx, a, by(p))
-}
-
-func (s *Service) startTOTP(ctx context.Context, a account.Account, e audit.Entry) (out totp.Enrollment, err error) {
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if out, err = s.totp.Enroll(ctx, tx, a.ID, a.Email, s.set.ServiceName); err != nil {
-			return err
-		}
-		e.Action, e.Targets, e.Metadata = "mfa.enrollment.start", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodTOTP}
-		return s.record(ctx, tx, e)
+	var out totp.Enrollment
+	err := s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) (err error) {
+		out, err = s.startTOTP(ctx, tx, a, by(p))
+		return err
 	})
 	return out, err
 }
 
-// ConfirmTOTP shows that the app has the secret. From then on a second factor is asked after every first one. The
-// account's first second factor comes with recovery codes, which are shown this once; else codes is nil.
-func (s *Service) ConfirmTOTP(ctx context.Context, p session.Principal, code string) (codes []string, err error) {
-	a, err := s.sure(ctx, p)
+func (s *Service) startTOTP(ctx context.Context, tx *store.Tx, a account.Account, e audit.Entry) (totp.Enrollment, error) {
+	out, err := s.totp.Enroll(ctx, tx, a.ID, a.Email, s.set.ServiceName)
 	if err != nil {
-		return nil, err
+		return totp.Enrollment{}, err
 	}
-	if err := s.factors.Check(ctx, s.db, a.ID.String()); err != nil {
-		return nil, err
+	e.Action, e.Targets, e.Metadata = "mfa.enrollment.start", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodTOTP}
+	return out, s.record(ctx, tx, e)
+}
+
+// ConfirmTOTP shows that the app has the secret. From then on a second factor is asked after every first one. The session, which has
+// shown both now, goes on with a new token at AAL2; the account's first second factor comes with recovery codes.
+func (s *Service) ConfirmTOTP(ctx context.Context, p session.Principal, code string) (SignedIn, error) {
+	if err := s.Sure(ctx, p); err != nil {
+		return SignedIn{}, err
 	}
+	if err := s.factors.Check(ctx, s.db, p.UserID.String()); err != nil {
+		return SignedIn{}, err
+	}
+	var out SignedIn
 	var right bool
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		codes = nil
-		if _, err := s.accounts.Lock(ctx, tx, a.ID); err != nil {
-			return err
-		}
+	err := s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) (err error) {
+		out = SignedIn{}
 		if right, err = s.totp.Confirm(ctx, tx, a.ID, code); err != nil {
 			return err
 		}
 		if !right {
-			return s.countFactor(ctx, tx, a, a.ID.String())
+			if err := s.countFactor(ctx, tx, a, a.ID.String()); err != nil {
+				return err
+			}
+			e := by(p)
+			e.Action, e.Reason, e.Targets, e.Metadata = "mfa.enrollment.failure", "wrong_code", []audit.Ref{user(a.ID)}, map[string]any{"method": MethodTOTP}
+			return s.record(ctx, tx, e)
 		}
-		codes, err = s.enrolled(ctx, tx, a, MethodTOTP, by(p))
+		codes, err := s.enrolled(ctx, tx, a, MethodTOTP, by(p))
+		if err != nil {
+			return err
+		}
+		a.SecondFactor = true
+		in, err := s.raise(ctx, tx, p, a, shown{method: MethodTOTP, amr: []string{"otp"}})
+		out = SignedIn{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent, Codes: codes}
 		return err
 	})
 	if err == nil && !right {
 		err = errFactor
 	}
-	return codes, err
+	if err != nil {
+		return SignedIn{}, err
+	}
+	return out, nil
 }
 
 // CancelTOTP forgets a secret that was never confirmed.
@@ -119,15 +132,10 @@ func (s *Service) enrolled(ctx context.Context, tx *store.Tx, a account.Account,
 
 // RemoveTOTP removes the authenticator app.
 func (s *Service) RemoveTOTP(ctx context.Context, p session.Principal) error {
-	a, err := s.sure(ctx, p)
-	if err != nil {
+	if err := s.Sure(ctx, p); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		was, err := s.totp.Remove(ctx, tx, a.ID)
 		if err != nil {
 			return err
@@ -171,16 +179,11 @@ func (s *Service) factorRemoved(ctx context.Context, tx *store.Tx, a account.Acc
 // AskAfterPassword has a passkey asked for as the second factor after every first one, or no longer. An account with an
 // authenticator app is asked in any case.
 func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error) {
-	a, err := s.sure(ctx, p)
-	if err != nil {
+	if err := s.Sure(ctx, p); err != nil {
 		return nil, err
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		codes = nil
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
 		f, err := s.factorsOf(ctx, tx, a.ID)
 		if err != nil {
 			return err
@@ -219,18 +222,14 @@ func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on 
 
 // RenewRecoveryCodes replaces all recovery codes; the new ones are shown this once.
 func (s *Service) RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error) {
-	a, err := s.sure(ctx, p)
-	if err != nil {
+	if err := s.Sure(ctx, p); err != nil {
 		return nil, err
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		if !a.SecondFactor {
 			return fault.New(fault.Conflict, "no_second_factor", "Recovery codes stand in for a second factor, and this account has none.")
 		}
+		var err error
 		if codes, err = s.codes.Generate(ctx, tx, a.ID); err != nil {
 			return err
 		}

@@ -50,17 +50,18 @@ func TestTOTP_addCancelRemove(t *testing.T) {
 		}
 		ada.app = newApp(e.Secret.Reveal())
 		at := since(t)
-		if ada.codes, err = w.ConfirmTOTP(w.ctx(), who, w.next(ada.app)); err != nil || len(ada.codes) != 10 {
+		in, err := w.ConfirmTOTP(w.ctx(), who, w.next(ada.app))
+		if ada.codes = in.Codes; err != nil || len(ada.codes) != 10 {
 			t.Fatalf("%d codes, %v", len(ada.codes), err)
 		}
 		if got := w.purposes(at); !slices.Equal(got, []string{mail.MFAAdded + " to ada@example.org"}) {
 			t.Errorf("mails %v", got)
 		}
-		// The session that confirmed it rests on one factor, and the account has two now.
-		if _, err := w.BeginTOTP(w.ctx(), who); code(err) != "step_up_required" {
-			t.Errorf("one factor more with the factor from before: %v", err)
+		// The session has shown both factors and goes on with a new token.
+		if now, err := w.sessions.Resolve(w.ctx(), in.Token); err != nil || now.AAL != session.AAL2 || !slices.Equal(now.AMR, in.Principal.AMR) || now.SessionID != who.SessionID {
+			t.Errorf("the session is %+v, %v", now, err)
 		}
-		if _, err := w.BeginTOTP(w.ctx(), ada.fresh()); fault.KindOf(err) != fault.Conflict {
+		if _, err := w.BeginTOTP(w.ctx(), in.Principal); fault.KindOf(err) != fault.Conflict {
 			t.Errorf("a second app: %v", err)
 		}
 		if ada.spared() {

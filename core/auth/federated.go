@@ -252,8 +252,12 @@ func (s *Service) holdLink(ctx context.Context, a account.Account, c federation.
 	}
 	var flow onetime.Issued
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		flow, err = s.onetime.Issue(ctx, tx, onetime.Request{Purpose: linkPurpose, AccountID: a.ID, TTL: s.set.LinkTTL, Flow: true, Payload: b})
-		return err
+		if flow, err = s.onetime.Issue(ctx, tx, onetime.Request{Purpose: linkPurpose, AccountID: a.ID, TTL: s.set.LinkTTL, Flow: true, Payload: b}); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, audit.Entry{
+			Action: "oauth.link_request", Actor: anonymous, Targets: []audit.Ref{user(a.ID)}, AuthMethod: "fed", Metadata: map[string]any{"provider": c.Provider},
+		})
 	})
 	if err != nil {
 		return Federated{}, err
@@ -297,7 +301,14 @@ func (s *Service) linkWaiting(ctx context.Context, tx *store.Tx, a account.Accou
 	if err := s.onetime.Spend(ctx, tx, g); err != nil {
 		return err
 	}
-	return s.link(ctx, tx, a, c)
+	err = s.link(ctx, tx, a, c)
+	if errors.Is(err, federation.ErrLinkedElsewhere) || errors.Is(err, federation.ErrTooMany) { // the sign-in is good all the same
+		return s.record(ctx, tx, audit.Entry{
+			Action: "oauth.login.failure", Reason: fault.From(err).Code, Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: "fed",
+			Metadata: map[string]any{"provider": c.Provider, "stage": "account"},
+		})
+	}
+	return err
 }
 
 // link binds a login elsewhere to an account, and tells the person.
@@ -316,15 +327,10 @@ func (s *Service) link(ctx context.Context, tx *store.Tx, a account.Account, c f
 
 // LinkLogin binds a login elsewhere to the account of who is signed in and has shown it lately.
 func (s *Service) LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error {
-	a, err := s.sure(ctx, p)
-	if err != nil {
+	if err := s.Sure(ctx, p); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		switch d := federation.Decide(federation.Situation{
 			Purpose: federation.Link, SignedIn: federation.Standing(a.Status), SameAccount: true,
 		}); d {
@@ -351,15 +357,10 @@ func (s *Service) Logins(ctx context.Context, p session.Principal) ([]federation
 
 // UnlinkLogin removes one, unless nothing would be left to sign in with.
 func (s *Service) UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error {
-	a, err := s.sure(ctx, p)
-	if err != nil {
+	if err := s.Sure(ctx, p); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		gone, err := s.logins.Unlink(ctx, tx, a.ID, id)
 		if err != nil {
 			return err

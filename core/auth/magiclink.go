@@ -212,7 +212,12 @@ func (s *Service) ApproveMagicLink(ctx context.Context, token, number string) er
 	right := subtle.ConstantTimeCompare([]byte(a.Number), []byte(number)) == 1
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if right {
-			return s.onetime.Approve(ctx, tx, g)
+			if err := s.onetime.Approve(ctx, tx, g); err != nil {
+				return err
+			}
+			return s.record(ctx, tx, audit.Entry{
+				Action: "auth.magic_link_approve", Actor: user(g.AccountID), Targets: []audit.Ref{user(g.AccountID)}, AuthMethod: "otp",
+			})
 		}
 		if err := s.onetime.Spend(ctx, tx, g); err != nil {
 			return err

@@ -213,7 +213,7 @@ func model(f first, s state) outcome {
 	case !asked:
 		return begun(s, used, out, session.AAL1, f.amr)
 	case len(second) == 0 && steppedUp: // "except for a gate, which is refused"
-		return refused("step_up_required", append(made, "auth.login.failure/gate_step_up")...)
+		return refused("second_factor_missing", append(made, "auth.login.failure/gate_step_up")...)
 	case len(second) == 0: // "Who must show one and has none adds it in the middle of the sign-in"
 		out.ask, out.enroll = []string{auth.MethodTOTP, auth.MethodPasskey}, true
 		return out
@@ -221,7 +221,7 @@ func model(f first, s state) outcome {
 		out.spared = true
 		return begun(s, used, out, session.AAL1, f.amr)
 	case len(shown) == 0 && steppedUp:
-		return refused("step_up_required", append(made, "auth.login.failure/gate_step_up")...)
+		return refused("second_factor_missing", append(made, "auth.login.failure/gate_step_up")...)
 	case len(shown) == 0:
 		return refused("another_factor_required", "auth.login.failure/one_factor")
 	}

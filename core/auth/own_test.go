@@ -76,13 +76,13 @@ func TestOwn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if codes, err := w.ConfirmTOTP(w.ctx(), p, code); err != nil || len(codes) != 10 {
-			t.Fatalf("%d codes, %v", len(codes), err)
+		if in, err := w.ConfirmTOTP(w.ctx(), p, code); err != nil || len(in.Codes) != 10 {
+			t.Fatalf("%d codes, %v", len(in.Codes), err)
 		}
 		if app, err := w.Authenticator(w.ctx(), p); err != nil || !app.On || app.Waiting {
 			t.Errorf("an app that counts: %+v, %v", app, err)
 		}
-		// Now one factor is no longer proof enough.
+		// Now one factor, which an older request may still speak of, is no longer proof enough.
 		isCoded(t, w.Sure(w.ctx(), p), "step_up_required")
 		if has, err := w.PasswordOf(w.ctx(), p); !has {
 			t.Error("no password")

@@ -77,11 +77,7 @@ func (s *Service) AddPasskey(ctx context.Context, p session.Principal, f Factor,
 	if err != nil {
 		return s.passkeyNotAdded(ctx, a, by(p), err)
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		if err := s.factorsChanged(ctx, tx, a, by(p), "factor_added"); err != nil {
 			return err
 		}
@@ -140,15 +136,10 @@ func (s *Service) RenamePasskey(ctx context.Context, p session.Principal, id uui
 
 // DeletePasskey removes one, unless nothing would be left to sign in with.
 func (s *Service) DeletePasskey(ctx context.Context, p session.Principal, id uuid.UUID) error {
-	a, err := s.sure(ctx, p)
-	if err != nil {
+	if err := s.Sure(ctx, p); err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		gone, err := s.passkeys.Delete(ctx, tx, a.ID, id)
 		if err != nil {
 			return err

@@ -135,7 +135,8 @@ func (s *Service) newPassword(ctx context.Context, tx *store.Tx, a account.Accou
 	if err := s.passwords.Set(ctx, tx, a.ID, hash); err != nil {
 		return 0, err
 	}
-	if err := s.onetime.Forget(ctx, tx, a.ID, ""); err != nil {
+	// Not the way back to an address from before: whoever took the account over changes the password next.
+	if err := s.onetime.ForgetBut(ctx, tx, a.ID, undoPurpose); err != nil {
 		return 0, err
 	}
 	n, err := s.sessions.RevokeAllIn(ctx, tx, a.ID, keep)
@@ -162,11 +163,7 @@ func (s *Service) AddPassword(ctx context.Context, p session.Principal, next str
 	if err != nil {
 		return err
 	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		if now, err := s.passwords.Find(ctx, tx, a.ID); err != nil {
 			return err
 		} else if now != "" {

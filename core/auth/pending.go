@@ -119,7 +119,11 @@ func (s *Service) PendingTOTP(ctx context.Context, flow string) (e totp.Enrollme
 	if err != nil {
 		return e, err
 	}
-	return s.startTOTP(ctx, a, audit.Entry{Actor: user(a.ID)})
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		e, err = s.startTOTP(ctx, tx, a, audit.Entry{Actor: user(a.ID)})
+		return err
+	})
+	return e, err
 }
 
 // SecondFactor ends a pending sign-in.

@@ -179,7 +179,11 @@ func (s *Service) ResendConfirmation(ctx context.Context, flow string) (Requeste
 		if err := s.accounts.Renew(ctx, tx, a.ID); err != nil {
 			return err
 		}
-		if err := s.enqueue(ctx, tx, s.signUpLetter(u.Email, up, out)); err != nil {
+		send := s.enqueue
+		if up.account.ID == uuid.Nil {
+			send = s.enqueueDecoy // it had an account once: there is nothing to tell
+		}
+		if err := send(ctx, tx, s.signUpLetter(u.Email, up, out)); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, audit.Entry{

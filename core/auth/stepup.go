@@ -41,6 +41,28 @@ func (s *Service) sure(ctx context.Context, p session.Principal) (account.Accoun
 	return a, err
 }
 
+// changeOwn is the transaction of such a change, with the account's row locked. What sure rests on may have ended since it was looked
+// at: a session that was revoked, or a password that was reset, must not be outlived by what was under way in it.
+func (s *Service) changeOwn(ctx context.Context, p session.Principal, change func(context.Context, *store.Tx, account.Account) error) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.accounts.Lock(ctx, tx, p.UserID)
+		if err != nil {
+			return err
+		}
+		now, err := s.sessions.FindIn(ctx, tx, p.SessionID)
+		if errors.Is(err, session.ErrGone) || err == nil && now.UserID != a.ID {
+			return session.ErrUnauthenticated
+		}
+		if err != nil {
+			return err
+		}
+		if !s.fresh(now, a) {
+			return errIsFactor
+		}
+		return change(ctx, tx, a)
+	})
+}
+
 func (s *Service) fresh(p session.Principal, a account.Account) bool {
 	return s.now().Sub(p.AuthTime) <= s.set.StepUpWindow && (!a.SecondFactor || p.AAL == session.AAL2)
 }
@@ -118,6 +140,11 @@ func (s *Service) StepUpMail(ctx context.Context, p session.Principal) (flow str
 			return err
 		}
 		flow = out.Flow
+		e := by(p)
+		e.Action, e.Targets, e.Metadata = "auth.step_up_request", []audit.Ref{user(a.ID)}, map[string]any{"channel": "mail"}
+		if err := s.record(ctx, tx, e); err != nil {
+			return err
+		}
 		return s.enqueue(ctx, tx, mail.Letter{Purpose: mail.OTP, To: a.Email, Link: s.set.BaseURL + "/step-up", Code: out.Code, Valid: s.set.StepUpWindow})
 	})
 	return flow, err

@@ -88,7 +88,7 @@ func TestStepUp_everyMethod(t *testing.T) {
 				t.Errorf("%s: %+v, %v; want %s %v", name, p, err, c.aal, c.amr)
 			}
 			rows, _ := w.rows(nil)
-			last := rows[slices.IndexFunc(rows, func(r audit.Row) bool { return r.SessionID == p.SessionID })]
+			last := rows[slices.IndexFunc(rows, func(r audit.Row) bool { return r.SessionID == p.SessionID && r.Action == "auth.step_up.success" })]
 			if last.Action != "auth.step_up.success" || last.Metadata["method"] != c.method || last.Metadata["aal"] != c.aal {
 				t.Errorf("%s: row %+v", name, last)
 			}
@@ -350,7 +350,7 @@ func TestStepUp_gate(t *testing.T) {
 			t.Errorf("asked %+v", asked)
 		}
 		answer.Decision = gate.StepUp
-		try(ada.show(auth.MethodRecoveryCode, ""), "step_up_required", "auth.step_up.failure/gate_step_up mfa.recovery_code.used")
+		try(ada.show(auth.MethodRecoveryCode, ""), "second_factor_missing", "auth.step_up.failure/gate_step_up mfa.recovery_code.used")
 		answer.Decision = gate.Allow
 		try(f, "wrong_factor", "auth.step_up.failure/replayed_code") // it was spent on the question
 		if !w.resolves(old.Token) {

@@ -19,7 +19,7 @@ import (
 type OwnFactors interface {
 	FactorsOf(ctx context.Context, p session.Principal) (f auth.Factors, required bool, err error)
 	BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error)
-	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (codes []string, err error)
+	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (auth.SignedIn, error)
 	CancelTOTP(ctx context.Context, p session.Principal) error
 	RemoveTOTP(ctx context.Context, p session.Principal) error
 	RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error)
@@ -91,7 +91,8 @@ type (
 	}
 	codeInput struct {
 		Body struct {
-			Code string `json:"code" minLength:"1" maxLength:"64" doc:"What the app shows." example:"493021"`
+			Code          string   `json:"code" minLength:"1" maxLength:"64" doc:"What the app shows." example:"493021"`
+			TokenDelivery Delivery `json:"token_delivery,omitempty" enum:"cookie,body" doc:"How to hand over the session's new token. Without it, the way the old one came."`
 		} `nameHint:"Code"`
 	}
 	secondFactorSwitch struct {
@@ -127,7 +128,7 @@ type (
 	emailChangeInput struct {
 		Body struct {
 			Token string `json:"token,omitempty" maxLength:"512" doc:"The token of the mailed link."`
-			Flow  string `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/account/email answered. Needs the code."`
+			Flow  string `json:"flow,omitempty" maxLength:"512" doc:"What POST /v1/account/email answered."`
 			Code  string `json:"code,omitempty" maxLength:"32" doc:"The mailed code. Needs the flow." example:"493021"`
 		} `nameHint:"EmailChange"`
 	}
@@ -165,9 +166,13 @@ func (a *API) mountOwnFactors() {
 	register(a, operation{
 		method: http.MethodPost, path: "/v1/account/totp/confirm", id: "confirm-totp", tag: "account", off: off, access: user,
 		summary: "End adding an authenticator app", description: "From then on a second factor is asked for after every first one.",
-		ok: "The app counts. The account's first second factor comes with recovery codes.", problems: sure,
-	}, func(ctx context.Context, who asker, in *codeInput) (*codesOutput, error) {
-		return codesOf(a.cfg.OwnFactors.ConfirmTOTP(ctx, who.principal, in.Body.Code))
+		ok: "The app counts; the session has shown it and goes on with a new token. The account's first second factor comes with recovery codes.", problems: sure,
+	}, func(ctx context.Context, who asker, in *codeInput) (*signedInOutput, error) {
+		signed, err := a.cfg.OwnFactors.ConfirmTOTP(ctx, who.principal, in.Body.Code)
+		if err != nil {
+			return nil, err
+		}
+		return a.renew(who, signed, in.Body.TokenDelivery), nil
 	})
 	register(a, operation{
 		method: http.MethodDelete, path: "/v1/account/totp/pending", id: "cancel-totp", tag: "account", off: off, access: user, status: http.StatusNoContent,
@@ -241,11 +246,11 @@ func (a *API) mountOwnAccount() {
 	}, func(ctx context.Context, who asker, in *emailInput) (*requestedOutput, error) {
 		return requested(a.cfg.OwnAccount.RequestEmailChange(ctx, who.principal, in.Body.Email))
 	})
-	void := map[int]string{http.StatusUnauthorized: "The link or code is not right, or no longer."}
+	void := map[int]string{http.StatusUnauthorized: "The link or code is not right, or no longer. sign_in_first: the link alone came from a sender who is not signed in."}
 	register(a, operation{
 		method: http.MethodPost, path: "/v1/account/email/confirm", id: "confirm-email-change", tag: "account", off: off, status: http.StatusNoContent,
 		summary:     "Confirm the new e-mail address",
-		description: "By the mailed link, or the flow and the mailed code. Sessions end, but the one that this request carries; the old address gets a link to undo it.",
+		description: "By the mailed link and the flow, or, with the account's session, the link alone; or by the flow and the mailed code. Sessions end, but the one that this request carries; the old address gets a link to undo it.",
 		ok:          "The address is changed.", problems: void,
 	}, a.confirmEmailChange)
 	register(a, operation{

@@ -259,6 +259,23 @@ func (s *Store) Forget(ctx context.Context, tx *store.Tx, accountID uuid.UUID, p
 	return nil
 }
 
+// ForgetBut ends everything still open for an account but what is of one purpose.
+func (s *Store) ForgetBut(ctx context.Context, tx *store.Tx, accountID uuid.UUID, keep Purpose) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM onetime WHERE account_id = $1 AND purpose <> $2 AND spent_at IS NULL`, accountID, string(keep)); err != nil {
+		return fmt.Errorf("forget one-time secrets: %w", err)
+	}
+	return nil
+}
+
+// ForgetLater ends what is still open of the same account and purpose and was issued after g. Ids are in that order, to the
+// millisecond and within a node.
+func (s *Store) ForgetLater(ctx context.Context, tx *store.Tx, g Grant) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM onetime WHERE account_id = $1 AND purpose = $2 AND id > $3 AND spent_at IS NULL`, g.AccountID, string(g.Purpose), g.ID); err != nil {
+		return fmt.Errorf("forget one-time secrets: %w", err)
+	}
+	return nil
+}
+
 // Clean deletes rows past their end, in batches, and returns how many. Spent ones stay until then, so that
 // what is spent can't be issued anew by chance or mistake.
 func (s *Store) Clean(ctx context.Context) (int64, error) {

@@ -58,7 +58,12 @@ func (s *Store) resolve(ctx context.Context, q store.Querier, token string) (Pri
 // Find gives the principal of a live session by its id, for those who were told the id and not the token: a plugin
 // that asks whether a session still stands. ErrGone when it does not. It counts as no activity of the session's person.
 func (s *Store) Find(ctx context.Context, id uuid.UUID) (Principal, error) {
-	p, persistent, seen, err := s.scan(s.db.QueryRow(ctx, findQuery, id))
+	return s.FindIn(ctx, s.db, id)
+}
+
+// FindIn is Find by a transaction's own view, for what must not outlive the session that asked for it.
+func (s *Store) FindIn(ctx context.Context, q store.Querier, id uuid.UUID) (Principal, error) {
+	p, persistent, seen, err := s.scan(q.QueryRow(ctx, findQuery, id))
 	if errors.Is(err, ErrUnauthenticated) || err == nil && s.idle(id, persistent, seen, s.now()) {
 		return Principal{}, ErrGone
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
@@ -142,7 +143,7 @@ func (p *Pages) emailOver(w http.ResponseWriter, r *http.Request, err error) {
 	p.expired(w, r, "page.account.email.over", "/", "page.account.email.start")
 }
 
-// emailConfirm needs no session, since the new mailbox is the proof; the one there is goes on.
+// emailConfirm takes the press on the button, in the browser that asked or one that is signed in.
 func (p *Pages) emailConfirm(w http.ResponseWriter, r *http.Request) {
 	if err := readForm(w, r); err != nil {
 		p.Error(w, r, err)
@@ -153,7 +154,13 @@ func (p *Pages) emailConfirm(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	if err := p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, auth.EmailChange{Token: r.PostForm.Get("token")}); err != nil {
+	token := r.PostForm.Get("token")
+	err = p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, auth.EmailChange{Token: token, Flow: cookie.Email.Token(r)})
+	switch {
+	case fault.From(err).Code == "sign_in_first":
+		p.emailElsewhere(w, r, token)
+		return
+	case err != nil:
 		p.emailOver(w, r, err)
 		return
 	}
@@ -163,6 +170,17 @@ func (p *Pages) emailConfirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	see(w, "/account/email/confirmed")
+}
+
+// emailElsewhere sends whoever opened the link in another browser to sign in there, and back.
+func (p *Pages) emailElsewhere(w http.ResponseWriter, r *http.Request, token string) {
+	v := p.view(r, "page.account.email.confirm.title")
+	l := v.L.Language
+	back := "/account/email/confirm?" + url.Values{"token": {token}}.Encode()
+	p.ask(w, r, http.StatusUnauthorized, v, nil, asking{
+		Lead:    l.Text("page.account.email.elsewhere"),
+		Choices: []Link{{Title: l.Text("page.account.email.sign_in"), Path: "/login?" + url.Values{"switch": {"1"}, "return_to": {back}}.Encode()}},
+	})
 }
 
 func (p *Pages) emailUndo(w http.ResponseWriter, r *http.Request) {

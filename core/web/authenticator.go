@@ -125,9 +125,12 @@ func (p *Pages) confirmAuthenticator(w http.ResponseWriter, r *http.Request) {
 		p.appStep(w, r, who, p.cfg.OwnFactors.CancelTOTP(r.Context(), who), "/account/authenticator?notice=authenticator-cancelled")
 		return
 	}
-	codes, err := p.cfg.OwnFactors.ConfirmTOTP(r.Context(), who, r.PostForm.Get("code"))
-	if err == nil && codes != nil {
-		p.showCodes(w, r, who, codes, "page.account.notice.authenticator_on", "/account")
+	done, err := p.cfg.OwnFactors.ConfirmTOTP(r.Context(), who, r.PostForm.Get("code"))
+	if err == nil {
+		p.renewed(w, r, done)
+	}
+	if err == nil && done.Codes != nil {
+		p.showCodes(w, r, who, done.Codes, "page.account.notice.authenticator_on", "/account")
 		return
 	}
 	p.appStep(w, r, who, err, "/account/authenticator?notice=authenticator-on")

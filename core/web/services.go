@@ -88,7 +88,7 @@ type OwnFactors interface {
 	FactorsOf(ctx context.Context, p session.Principal) (f auth.Factors, required bool, err error)
 	Authenticator(ctx context.Context, p session.Principal) (auth.Authenticator, error)
 	BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error)
-	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (codes []string, err error)
+	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (auth.SignedIn, error)
 	CancelTOTP(ctx context.Context, p session.Principal) error
 	RemoveTOTP(ctx context.Context, p session.Principal) error
 	RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error)

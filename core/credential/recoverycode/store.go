@@ -138,6 +138,15 @@ func (s *Store) Remaining(ctx context.Context, q store.Querier, accountID uuid.U
 	return n / macSize, nil
 }
 
+// RemoveSince takes an account's codes if they were made at or after a moment, and reports whether it did.
+func (s *Store) RemoveSince(ctx context.Context, tx *store.Tx, accountID uuid.UUID, since time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, `DELETE FROM credential_recoverycode WHERE account_id = $1 AND created_at >= $2`, accountID, since)
+	if err != nil {
+		return false, fmt.Errorf("remove recovery codes: %w", err)
+	}
+	return n > 0, nil
+}
+
 // Remove takes all codes from the account, as when its last second factor is removed or the account ends. It reports
 // whether there was a set, even a used-up one.
 func (s *Store) Remove(ctx context.Context, tx *store.Tx, accountID uuid.UUID) (bool, error) {
