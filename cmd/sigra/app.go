@@ -73,7 +73,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
 		TrustDays:          int(cfg.SecondFactor.TrustDevice / (24 * time.Hour)),
-		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
+		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
 	}
 	if cfg.SignIn.MagicLink {

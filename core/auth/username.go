@@ -137,11 +137,7 @@ func (s *Service) ChangeUsername(ctx context.Context, p session.Principal, typed
 		e.Action, e.Reason, e.Targets = action, reason, []audit.Ref{user(a.ID)}
 		return s.record(ctx, tx, e)
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
-		if err != nil {
-			return err
-		}
+	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		// Who was signed in before the address was confirmed may not be its owner, and holds no name.
 		if a.Status != account.Active {
 			return errUnconfirmed

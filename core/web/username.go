@@ -34,6 +34,14 @@ func (p *Pages) signInName(l *lang.Language, value string) field {
 	return f
 }
 
+// confirmedTo is where somebody goes on whose sign-up is confirmed: to choose another username, when the one chosen then is gone.
+func (p *Pages) confirmedTo(in auth.SignedIn, returnTo string) string {
+	if in.UsernameTaken {
+		return "/account/username?notice=username-taken"
+	}
+	return p.onward(returnTo)
+}
+
 func (p *Pages) usernameForm(l *lang.Language, typed, present string) *form {
 	f := &form{Action: "/account/username", Submit: l.Text("page.account.username.submit"), Fields: []field{usernameField(l, typed, true)}}
 	if present != "" && p.cfg.Usernames == auth.OptionalUsernames {
