@@ -29,7 +29,7 @@ func Compile(text []byte) (*Schema, error) {
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	c.UseLoader(alone{})
-	const self = "sigra:schema"
+	const self = "https://schema.invalid/schema.json" // a name that nobody has (RFC 6761)
 	if err := c.AddResource(self, any(o)); err != nil {
 		return nil, err
 	}
