@@ -288,7 +288,8 @@ events {
   retention = "30d"
   max_bytes = "64KiB"
 
-  # What an application shows to report events: Authorization: Bearer …  Without it only administrators can.
+  # What an application shows to report events, and to read and write accounts' public and user metadata: Authorization: Bearer …
+  # Without it only administrators can.
   # token = env("SIGRA_EVENTS_TOKEN") # openssl rand -hex 32
 }
 

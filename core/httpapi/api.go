@@ -26,7 +26,7 @@ type Config struct {
 	Sessions Resolver
 	Services
 
-	ApplicationKey secret.Text // of POST /v1/events; zero means only administrators and operators may publish
+	ApplicationKey secret.Text // of POST /v1/events and of metadata; zero means only administrators and operators may
 
 	Now    func() time.Time // nil means the clock
 	Logger hclog.Logger     // nil means none

@@ -24,11 +24,12 @@ type Profile struct {
 
 type profileOutput struct{ Body Profile }
 
-type usernameInput struct {
-	Body struct {
-		Username string `json:"username" minLength:"1" maxLength:"256" doc:"3 to 32 letters and digits of one script, with single dots, hyphens and underscores between them." example:"ada.lovelace"`
-	} `nameHint:"Username"`
+// NewUsername is a username to be.
+type NewUsername struct {
+	Username string `json:"username" minLength:"1" maxLength:"256" doc:"3 to 32 letters and digits of one script, with single dots, hyphens and underscores between them." example:"ada.lovelace"`
 }
+
+type usernameInput struct{ Body NewUsername }
 
 func (a *API) mountProfile() {
 	off := a.cfg.OwnMetadata == nil

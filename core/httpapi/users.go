@@ -122,8 +122,8 @@ type createUserInput struct {
 }
 
 type setUsernameInput struct {
-	userPath
-	usernameInput
+	ID   uuid.UUID `path:"user_id" format:"uuid" doc:"The account's id."`
+	Body NewUsername
 }
 
 func (a *API) mountUsers() {
@@ -187,7 +187,7 @@ func (a *API) mountUsers() {
 	}, func(ctx context.Context, who asker, in *setUsernameInput) (*userOutput, error) {
 		return a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
 			return a.cfg.Users.SetUsername(ctx, actor, id, in.Body.Username)
-		})(ctx, who, &in.userPath)
+		})(ctx, who, &userPath{ID: in.ID})
 	})
 	register(a, operation{
 		method: http.MethodDelete, path: "/v1/admin/users/{user_id}/username", id: "remove-user-username", tag: "users", off: fixed, access: admin,

@@ -62,7 +62,7 @@ func TestUsername_off(t *testing.T) {
 	b.signUp(alice, first)
 	b.get("/account/username").shows(t, 404)
 	for _, path := range []string{"/register", "/account"} {
-		if p := b.get(path); strings.Contains(p.body, "sername") {
+		if p := b.get(path); strings.Contains(p.body, "Username") {
 			t.Errorf("%s speaks of usernames", path)
 		}
 	}
