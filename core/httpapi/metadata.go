@@ -61,8 +61,8 @@ type scopePath struct {
 type userMetadataInput struct {
 	ID      uuid.UUID      `path:"user_id" format:"uuid" doc:"The account's id."`
 	Scope   metadata.Scope `path:"scope" enum:"public,private,user" doc:"Whose object. The application has no business with private."`
-	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag of the version that is to be changed. Without it, whichever there is." example:"\"3\""`
-	RawBody []byte `contentType:"application/json"`
+	IfMatch string         `header:"If-Match" maxLength:"64" doc:"The ETag of the version that is to be changed. Without it, whichever there is." example:"\"3\""`
+	RawBody []byte         `contentType:"application/json"`
 }
 
 // maxMetadataBody is what a change may have at most: twice the largest object there can be, for white space.
