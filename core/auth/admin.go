@@ -44,7 +44,7 @@ func (s *Service) CreateUser(ctx context.Context, actor audit.Ref, n NewUser) (a
 			return account.ErrEmailTaken
 		}
 		if u != (account.Username{}) {
-			if err := s.accounts.SetUsername(ctx, tx, a.ID, u); err != nil {
+			if err := s.giveUsername(ctx, tx, actor, a.ID, u); err != nil {
 				return err
 			}
 			a.Username = u.Display

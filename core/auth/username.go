@@ -72,23 +72,20 @@ func (s *Service) usernameFree(ctx context.Context, u account.Username) error {
 	if u == (account.Username{}) {
 		return nil
 	}
-	taken := false
+	if _, err := s.accounts.FindByUsernameIn(ctx, s.db, u.Key); account.IsNotFound(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := s.accounts.FindByUsernameIn(ctx, tx, u.Key)
-		if taken = err == nil; !taken {
-			if account.IsNotFound(err) {
-				err = nil
-			}
-			return err
-		}
 		return s.record(ctx, tx, audit.Entry{
 			Action: "auth.register.failure", Reason: "username_taken", Actor: anonymous, AuthMethod: "pwd", Metadata: map[string]any{"method": "password"},
 		})
 	})
-	if err == nil && taken {
-		err = account.ErrUsernameTaken
+	if err != nil {
+		return err
 	}
-	return err
+	return account.ErrUsernameTaken
 }
 
 // firstUsername gives an account the username of its sign-up, in the transaction that confirms it. It reports that somebody
@@ -178,12 +175,16 @@ func (s *Service) SetUsername(ctx context.Context, actor audit.Ref, userID uuid.
 		if a.Username == u.Display {
 			return nil
 		}
-		if err := s.accounts.SetUsername(ctx, tx, a.ID, u); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, audit.Entry{
-			Action: "account.username_change.success", Actor: actor, Targets: []audit.Ref{user(a.ID)}, Metadata: map[string]any{"via": "administrator"},
-		})
+		return s.giveUsername(ctx, tx, actor, a.ID, u)
+	})
+}
+
+func (s *Service) giveUsername(ctx context.Context, tx *store.Tx, actor audit.Ref, id uuid.UUID, u account.Username) error {
+	if err := s.accounts.SetUsername(ctx, tx, id, u); err != nil {
+		return err
+	}
+	return s.record(ctx, tx, audit.Entry{
+		Action: "account.username_change.success", Actor: actor, Targets: []audit.Ref{user(id)}, Metadata: map[string]any{"via": "administrator"},
 	})
 }
 
