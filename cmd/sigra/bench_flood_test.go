@@ -19,8 +19,8 @@ const (
 func (b *bench) flood(t *testing.T) {
 	onEach(t, func(t *testing.T, database string) {
 		in := b.sigra(t, setup{database: database, extra: "password {" + unscreened + "}\n"}) // with the default queue, not the tests' long one
-		emails := in.members(t, database, 200)
-		s, err := in.signIn(emails[0])
+		people := in.members(t, database, 60)
+		s, err := in.signIn(people[0].email)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func (b *bench) flood(t *testing.T) {
 
 		const calibrate = 120
 		began := time.Now()
-		if err := drive(addr, places, calibrate, func(i int) []byte { return loginRequest(addr, emails[i%len(emails)]) }); err != nil {
+		if err := drive(addr, places, calibrate, func(i int) []byte { return loginRequest(addr, people[i%len(people)]) }); err != nil {
 			t.Fatal(err)
 		}
 		capacity := calibrate / time.Since(began).Seconds()
@@ -46,7 +46,7 @@ func (b *bench) flood(t *testing.T) {
 		var during []time.Duration
 		var watching sync.WaitGroup
 		watching.Go(func() { during = watchSession(addr, s.Token, length) })
-		f := newFlood(addr, emails)
+		f := newFlood(addr, people)
 		f.run(50*capacity, length)
 		watching.Wait()
 		peak := memory(t, pid, "status", "VmHWM")
@@ -109,7 +109,7 @@ func watchSession(addr, token string, length time.Duration) []time.Duration {
 // flood is sign-ins that come at their own pace, whatever became of those before.
 type flood struct {
 	addr   string
-	emails []string
+	people []member
 	idle   chan *wire
 	lines  atomic.Int64
 
@@ -120,8 +120,8 @@ type flood struct {
 	dropped  int // no connection was free
 }
 
-func newFlood(addr string, emails []string) *flood {
-	return &flood{addr: addr, emails: emails, idle: make(chan *wire, floodLines)}
+func newFlood(addr string, people []member) *flood {
+	return &flood{addr: addr, people: people, idle: make(chan *wire, floodLines)}
 }
 
 func (f *flood) run(perSecond float64, length time.Duration) {
@@ -137,7 +137,7 @@ func (f *flood) run(perSecond float64, length time.Duration) {
 				f.mu.Unlock()
 				continue
 			}
-			request := loginRequest(f.addr, f.emails[sent%len(f.emails)])
+			request := loginRequest(f.addr, f.people[sent%len(f.people)])
 			wg.Go(func() { f.one(w, request) })
 		}
 		time.Sleep(time.Millisecond)

@@ -39,7 +39,7 @@ func (b *bench) pluginStates(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.close()
-			servers, requests = append(servers, w), append(requests, loginRequest(in.addr(), "ada@example.com"))
+			servers, requests = append(servers, w), append(requests, loginRequest(in.addr(), in.known(t, "ada@example.com")))
 			wg.Go(func() { // the same questions to all four, so that asking makes no difference
 				last := 0
 				for {

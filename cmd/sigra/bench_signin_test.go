@@ -24,7 +24,7 @@ import (
 func (b *bench) signIn(t *testing.T) {
 	onEach(t, func(t *testing.T, database string) {
 		in := b.sigra(t, setup{database: database})
-		emails := in.members(t, database, 200)
+		people := in.members(t, database, 60)
 		workers := runtime.GOMAXPROCS(0)
 		m := newMeter(t, database, "sigra", in.process().Pid)
 		addr := in.addr()
@@ -33,7 +33,7 @@ func (b *bench) signIn(t *testing.T) {
 		bareHash.compute(t, n)
 		round := func(seed int) (server, backend float64) {
 			s, d := m.during(func() {
-				if err := drive(addr, workers, n, func(i int) []byte { return loginRequest(addr, emails[(seed*n+i)%len(emails)]) }); err != nil {
+				if err := drive(addr, workers, n, func(i int) []byte { return loginRequest(addr, people[(seed*n+i)%len(people)]) }); err != nil {
 					t.Fatal(err)
 				}
 			})
@@ -63,7 +63,7 @@ func (b *bench) signIn(t *testing.T) {
 			what: "  beside the hash", database: nameOf(database), sigra: fmt.Sprintf("%.1f ms", more), baseline: "middle half " + spread(extra), target: "at most 2 ms", met: more <= 2,
 		})
 		if m.pg != nil {
-			b.commits(t, in, m.pg, emails)
+			b.commits(t, in, m.pg, people)
 		}
 	})
 }
@@ -109,20 +109,20 @@ func (h *hashes) compute(t testing.TB, n int) float64 {
 	return ns / 1e6
 }
 
-// members signs one person up, gives others the same password, and has the server running at the end.
-func (in *instance) members(t testing.TB, database string, n int) []string {
+// members signs one person up, gives others the same password, and has the server running at the end and knowing the client of each.
+func (in *instance) members(t testing.TB, database string, n int) []member {
 	t.Helper()
 	in.start()
 	in.signUp("first@example.com")
 	in.stop()
 	db := openStore(t, database)
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	emails := make([]string, n)
+	people := make([]member, n)
 	err := db.Tx(context.Background(), func(ctx context.Context, tx *store.Tx) error {
-		for i := range emails {
+		for i := range people {
 			id := uuid.Must(uuid.NewV7())
-			emails[i] = fmt.Sprintf("member%d@example.com", i)
-			if _, err := tx.Exec(ctx, `INSERT INTO account (id, email, status, confirmed_at, created_at, updated_at) VALUES ($1, $2, 'active', $3, $3, $3)`, id, emails[i], now); err != nil {
+			people[i].email = fmt.Sprintf("member%d@example.com", i)
+			if _, err := tx.Exec(ctx, `INSERT INTO account (id, email, status, confirmed_at, created_at, updated_at) VALUES ($1, $2, 'active', $3, $3, $3)`, id, people[i].email, now); err != nil {
 				return err
 			}
 			if _, err := tx.Exec(ctx, `INSERT INTO credential_password (account_id, hash, created_at, changed_at)
@@ -139,12 +139,15 @@ func (in *instance) members(t testing.TB, database string, n int) []string {
 		t.Fatal(err)
 	}
 	in.start()
-	return emails
+	for i, m := range people {
+		people[i] = in.known(t, m.email)
+	}
+	return people
 }
 
 // commits counts what a sign-in commits on Postgres, less what the server commits meanwhile anyway. A transaction that
 // writes has a number of its own; a read outside of any is counted by Postgres as a commit too, but costs none.
-func (b *bench) commits(t *testing.T, in *instance, pg *pgx.Conn, emails []string) {
+func (b *bench) commits(t *testing.T, in *instance, pg *pgx.Conn, people []member) {
 	const n = 100
 	addr := in.addr()
 	count := func() (writes, all int64) {
@@ -160,7 +163,7 @@ func (b *bench) commits(t *testing.T, in *instance, pg *pgx.Conn, emails []strin
 	w1, a1 := count()
 	perSecondW, perSecondA := float64(w1-w0)/time.Since(idle).Seconds(), float64(a1-a0)/time.Since(idle).Seconds()
 	start := time.Now()
-	if err := drive(addr, 2, n, func(i int) []byte { return loginRequest(addr, emails[i%len(emails)]) }); err != nil {
+	if err := drive(addr, 2, n, func(i int) []byte { return loginRequest(addr, people[i%len(people)]) }); err != nil {
 		t.Fatal(err)
 	}
 	w2, a2 := count()

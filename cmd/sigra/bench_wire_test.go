@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"testing"
 	"time"
 )
 
@@ -54,8 +55,21 @@ func postJSON(path, addr string, body any) []byte {
 	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, addr, len(b), b)
 }
 
-func loginRequest(addr, email string) []byte {
-	return postJSON("/v1/login", addr, map[string]any{"email": email, "password": testPassword, "token_delivery": "body"})
+// member is somebody who signs in from the client they have always used.
+type member struct{ email, device string }
+
+func loginRequest(addr string, m member) []byte {
+	return postJSON("/v1/login", addr, map[string]any{"email": m.email, "password": testPassword, "token_delivery": "body", "device": m.device})
+}
+
+// known signs somebody in once, so that their client is known from then on.
+func (in *instance) known(t testing.TB, email string) member {
+	t.Helper()
+	s, err := in.signIn(email)
+	if err != nil || s.Device == "" {
+		t.Fatalf("no device: %v", err)
+	}
+	return member{email, s.Device}
 }
 
 // do sends a request and reads its answer.

@@ -75,10 +75,9 @@ type instance struct {
 
 // setup is what an instance is made of; zero values are fine.
 type setup struct {
-	database string   // url; empty: the embedded one
-	plugins  string   // HCL of the plugin blocks
-	extra    string   // more HCL
-	args     []string // more arguments for serve
+	database string // url; empty: the embedded one
+	plugins  string // HCL of the plugin blocks
+	extra    string // more HCL
 	share    *instance
 }
 

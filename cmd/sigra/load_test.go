@@ -18,6 +18,7 @@ const testPassword = "correct horse battery staple"
 // signedIn is the part of a sign-in's answer that the tests look at.
 type signedIn struct {
 	Token   string `json:"token"`
+	Device  string `json:"device"`
 	Session struct {
 		UserID        string `json:"user_id"`
 		SessionID     string `json:"session_id"`

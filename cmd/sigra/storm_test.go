@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -62,9 +61,13 @@ func reloadStorm(t *testing.T, reloads, clients int) {
 					return
 				default:
 				}
+				begin := time.Now()
 				if r, err := in.call("GET", "/steady/x", "", nil); err != nil || r.status != http.StatusOK {
 					if unanswered.Add(1) <= 10 {
-						t.Logf("/steady: %d %v %.200s", r.status, err, r.body)
+						t.Logf("/steady after %s: %d %v %.200s", time.Since(begin), r.status, err, r.body)
+						if unanswered.Load() == 1 {
+							t.Log(tail(grep(in.log(), "[WARN]", "[ERROR]"), 4000))
+						}
 					}
 				}
 				asked.Add(1)
@@ -107,7 +110,7 @@ func reloadStorm(t *testing.T, reloads, clients int) {
 			t.Errorf("%d of %d requests failed: %v", n, l.requests.Load(), l.failures)
 		}
 		if n := unanswered.Load(); n > 0 {
-			t.Errorf("%d of %d requests to the plugin failed", n, asked.Load())
+			t.Errorf("%d of %d requests to the plugin failed; the log warned:\n%s", n, asked.Load(), tail(grep(in.log(), "[WARN]", "[ERROR]"), 4000))
 		}
 		in.nothingLeft(t, dir, before)
 		t.Logf("%d reloads, %d requests of %d people and %d to a plugin, 0 failed", reloads, l.requests.Load(), clients, asked.Load())
@@ -136,6 +139,6 @@ func (in *instance) reloaded(t *testing.T, s setup, plugins string, good bool) {
 		if strings.Contains(out+errOut, "in time") && time.Now().Before(deadline) {
 			continue
 		}
-		t.Fatal(fmt.Sprintf("reload: %v, want %v: %s%s", err == nil, good, out, errOut))
+		t.Fatalf("reload: %v, want %v: %s%s", err == nil, good, out, errOut)
 	}
 }

@@ -15,7 +15,6 @@ import (
 type stream struct {
 	mu   sync.Mutex
 	rows []auditRow
-	err  error
 }
 
 // streamActions begins to follow the stream. It is open when this returns.

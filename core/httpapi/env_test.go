@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
-
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
@@ -223,5 +221,3 @@ func read[T any](t testing.TB, a answer) T {
 	}
 	return v
 }
-
-func newID(t testing.TB) uuid.UUID { return must2(uuid.NewV7())(t) }

@@ -159,8 +159,10 @@ func TestTimeouts(t *testing.T) {
 		}
 		idle := w.issue(session.Grant{})
 		w.advance(30*time.Minute + time.Second)
-		if w.resolves(idle.Token) || w.resolves(idle.Token) {
-			t.Fatal("an idle session resolves")
+		for range 2 { // asking doesn't wake it up
+			if w.resolves(idle.Token) {
+				t.Fatal("an idle session resolves")
+			}
 		}
 		w.advance(60 * 24 * time.Hour)
 		if w.resolves(long.Token) {

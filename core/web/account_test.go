@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/pquerna/otp/totp"
 
+	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/config"
@@ -267,8 +268,11 @@ func TestAccountEmail_byLink(t *testing.T) {
 		}
 		b.get("/account").shows(t, 200, alice)
 		token := link[strings.LastIndex(link, "=")+1:]
-		phone.post("/account/email/confirm", "token", token).sends(t, "/account/email/confirmed")
-		phone.get("/account/email/confirmed").shows(t, 200, "Your e-mail address is changed", `href="/login"`)
+		// Who has that mailbox need not be who asked: the address may have been typed wrong.
+		phone.post("/account/email/confirm", "token", token).shows(t, 401, "sign in to your account here first", "/login?return_to=%2Faccount%2Femail%2Fconfirm%3Ftoken%3D"+token)
+		phone.post("/login", "email", alice, "password", first, "return_to", link).sends(t, link)
+		phone.get(link).shows(t, 200, "Use this address")
+		phone.post("/account/email/confirm", "token", token).sends(t, "/account?notice=email-changed")
 		phone.post("/account/email/confirm", "token", token).shows(t, 410, "This link is over")
 		phone.get(link).shows(t, 410)
 		b.get("/account").sends(t, "/login?return_to=%2Faccount") // the change was confirmed in another browser
@@ -292,6 +296,26 @@ func TestAccountEmail_byLink(t *testing.T) {
 			phone.get(path+"?token=made-up").shows(t, 410, "This link is over")
 			phone.post(path, "token", "made-up").shows(t, 410)
 		}
+	})
+}
+
+// TestAccountEmail_signedOut: the browser that asked may confirm when its session has ended.
+func TestAccountEmail_signedOut(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, e *env) {
+		const fresh = "alice@elsewhere.example"
+		b := e.member(t, alice)
+		b.post("/account/email", "email", fresh).sends(t, "/account/email/sent")
+		link, _ := e.mail(t, fresh)
+		a, err := e.parts.Accounts.FindByEmail(t.Context(), alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.parts.Sessions.RevokeAll(t.Context(), audit.Ref{Type: "operator", ID: "1"}, a.ID); err != nil {
+			t.Fatal(err)
+		}
+		b.post("/account/email/confirm", "token", link[strings.LastIndex(link, "=")+1:]).sends(t, "/account/email/confirmed")
+		b.get("/account/email/confirmed").shows(t, 200, "Your e-mail address is changed", `href="/login"`)
 	})
 }
 
@@ -390,9 +414,10 @@ func TestAccountAuthenticator(t *testing.T) {
 		}
 		done.hides(t, `name="back"`) // nothing on the page leads away by itself
 		b.get("/account/authenticator").shows(t, 200, "The app is set up.", "Remove the app")
-		b.post("/account/authenticator/begin").sends(t, "/step-up?return_to=%2Faccount%2Fauthenticator") // this session has shown one factor only
+		b.post("/account/authenticator/begin").shows(t, 409) // there is one; the session has shown both factors by now
 
-		c.pass(time.Minute) // a code is good once
+		c.pass(6 * time.Minute) // later they have to be shown again, and a code is good once
+		b.post("/account/authenticator/begin").sends(t, "/step-up?return_to=%2Faccount%2Fauthenticator")
 		b.post("/step-up", "method", "totp", "code", codeAt(t, again, c.now()), "return_to", "/account/authenticator/remove").sends(t, "/account/authenticator/remove")
 		in := b
 		in.get("/account/authenticator/remove").shows(t, 200, "Remove the authenticator app?", "your only second factor", `class="danger"`)

@@ -157,7 +157,7 @@ func (p *Pages) emailConfirm(w http.ResponseWriter, r *http.Request) {
 	token := r.PostForm.Get("token")
 	err = p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, auth.EmailChange{Token: token, Flow: cookie.Email.Token(r)})
 	switch {
-	case fault.From(err).Code == "sign_in_first":
+	case err != nil && fault.From(err).Code == "sign_in_first":
 		p.emailElsewhere(w, r, token)
 		return
 	case err != nil:
