@@ -720,7 +720,7 @@ func TestBackoffConfig_shared(t *testing.T) {
 	want := ratelimit.BackoffConfig{
 		After: ratelimit.Quota{Count: 2, Per: time.Minute}, Hard: ratelimit.Quota{Count: 25, Per: time.Hour}, First: 6 * time.Second, Longest: 2 * time.Minute,
 	}
-	if got != want {
+	if got.After != want.After || got.Hard != want.Hard || got.First != want.First || got.Longest != want.Longest {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 	for in, want := range map[ratelimit.Quota]ratelimit.Quota{
