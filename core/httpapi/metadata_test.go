@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/httpapi"
@@ -44,7 +46,7 @@ func TestMetadata_whoMayWhat(t *testing.T) {
 			{"the application, patching private", theApplication, "PATCH", at + "private", 403},
 			{"an administrator", administrator, "PUT", at + "private", 200},
 			{"an operator", theOperator, "PATCH", at + "private", 200},
-			{"nobody's", administrator, "GET", "/v1/admin/users/" + newID(t).String() + "/metadata/public", 404},
+			{"nobody's", administrator, "GET", "/v1/admin/users/" + uuid.NewString() + "/metadata/public", 404},
 			{"no scope", administrator, "GET", at + "secret", 422},
 			{"a stranger, own", stranger, "PUT", "/v1/account/metadata", 401},
 			{"an operator, own", theOperator, "PUT", "/v1/account/metadata", 403},
