@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -42,6 +43,9 @@ type app struct {
 	cert    *server.Certificate // nil without TLS
 	unlock  func()
 	resealC chan struct{}
+
+	pages    *web.Pages
+	replaced map[string]string // contents of the folders that replace words and pages
 }
 
 // newApp joins everything. Nothing runs yet but the database connection.
@@ -70,20 +74,18 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
 		Services: web.Services{
 			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.auth, OwnAccount: a.auth,
-			Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
+			PasskeySignIns: a.auth, Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
-		TrustDays:          int(cfg.SecondFactor.TrustDevice / (24 * time.Hour)),
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
-		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Logger: log.Named("web"),
+		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
+	}
+	a.replaced = replacedBy(cfg)
+	var diags config.Diagnostics
+	if webConfig.Override, diags = readPages(cfg, a.catalogues); diags.HasErrors() {
+		return nil, exitError{2, diagnosticsError{diags}}
 	}
 	if cfg.SignIn.MagicLink {
 		webConfig.MagicLinks = a.auth
-	}
-	if cfg.Passkey.Enabled {
-		webConfig.PasskeySignIns, webConfig.Signals = a.auth, a.passkeys
-	}
-	if cfg.Passkey.Enabled {
-		webConfig.PasskeySignIns = a.auth
 	}
 	services := a.services()
 	if cfg.Mail.Dev {
@@ -93,6 +95,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	if err != nil {
 		return nil, err
 	}
+	a.pages = pages
 	if a.host, err = a.newHost(pages); err != nil {
 		return nil, err
 	}
@@ -156,7 +159,10 @@ func corePaths(pages *web.Pages) []string {
 	// The walk's function never fails, so neither does the walk.
 	_ = r.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		if t, err := route.GetPathTemplate(); err == nil && t != "/" {
-			paths = append(paths, "/"+strings.SplitN(strings.Trim(t, "/"), "/", 2)[0])
+			if !strings.HasPrefix(t, "/.well-known/") { // where each name is somebody else's (RFC 8615)
+				t = "/" + strings.SplitN(strings.Trim(t, "/"), "/", 2)[0]
+			}
+			paths = append(paths, t)
 		}
 		return nil
 	})
@@ -224,23 +230,56 @@ func (a *app) notReady(ctx context.Context) []string {
 	return out
 }
 
-// apply puts into effect what can change while running. It changes nothing when it reports an error.
-func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics {
-	diags := a.host.Apply(ctx, next.Plugins)
+// apply puts into effect what can change while running, and names what is different in the folders of words and pages. It changes
+// nothing when it reports an error.
+func (a *app) apply(ctx context.Context, next *config.Config) (changed []string, diags config.Diagnostics) {
+	words, diags := readWords(next)
 	if diags.HasErrors() {
-		return diags
+		return nil, diags
 	}
-	if err := a.sessions.Configure(sessionSettings(next)); err != nil {
-		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Session settings kept as they were", Detail: err.Error()})
+	started := *next
+	started.Mail = a.cfg.Mail // only a restart changes what the settings say
+	replaced := replacedBy(&started)
+	if words, diags = readWords(&started); diags.HasErrors() {
+		return nil, diags
 	}
-	if rules, err := metadataRules(next.Metadata); err != nil {
-		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Rules for metadata kept as they were", Detail: err.Error()})
+	override, diags := readPages(next, words.catalogues)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	if diags = a.host.Apply(ctx, next.Plugins); diags.HasErrors() {
+		return nil, diags
+	}
+	if err := a.pages.Use(words.catalogues, override); err != nil { // a file that changed under our eyes
+		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Pages kept as they were", Detail: err.Error()})
 	} else {
-		a.metadata.SetRules(rules)
+		a.letters.Use(words.letters)
+		for _, name := range slices.Sorted(maps.Keys(replaced)) {
+			if replaced[name] != a.replaced[name] {
+				changed = append(changed, name)
+			}
+		}
+		a.replaced = replaced
 	}
-	if directory, err := newDirectory(a.cfg.Server.BaseURL, next.Providers); err != nil {
-		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: "Providers kept as they were", Detail: err.Error()})
-	} else {
+	kept := func(what string, err error) {
+		if err != nil {
+			diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: what + " kept as they were", Detail: err.Error()})
+		}
+	}
+	kept("Session settings", a.sessions.Configure(sessionSettings(next)))
+	kept("Passkey settings", a.reloadPasskeys(next))
+	kept("Abuse settings", a.reloadAbuse(next.Abuse))
+	kept("Rules for metadata", a.reloadMetadata(next.Metadata))
+	a.auth.TrustDevices(next.SecondFactor.TrustDevice)
+	if was, is := a.cfg.Passkey.RPID, next.Passkey.RPID; was != is && a.cfg.Server.BaseURL == next.Server.BaseURL {
+		diags = append(diags, config.Diagnostic{
+			Severity: config.Warning, Setting: "passkey.rp_id", Summary: fmt.Sprintf("Passkeys still belong to %s", was),
+			Detail: fmt.Sprintf("After a restart they would belong to %s, and nobody could use any passkey that there is. Put rp_id back, unless that is what you want.", is),
+		})
+	}
+	directory, err := newDirectory(a.cfg.Server.BaseURL, next.Providers)
+	kept("Providers", err)
+	if err == nil {
 		was := a.federation.Directory()
 		a.federation.Use(directory)
 		was.Close()
@@ -253,7 +292,23 @@ func (a *app) apply(ctx context.Context, next *config.Config) config.Diagnostics
 	if level := hclog.LevelFromString(next.Logging.Level); level != hclog.NoLevel {
 		a.log.SetLevel(level)
 	}
-	return diags
+	return changed, diags
+}
+
+// reloadPasskeys changes what may change while running: not whose passkeys they are.
+func (a *app) reloadPasskeys(next *config.Config) error {
+	is := *a.cfg
+	is.Passkey = next.Passkey
+	is.Passkey.RPID = a.cfg.Passkey.RPID
+	return a.passkeys.Configure(passkeySettings(&is))
+}
+
+func (a *app) reloadMetadata(next config.Metadata) error {
+	rules, err := metadataRules(next)
+	if err == nil {
+		a.metadata.SetRules(rules)
+	}
+	return err
 }
 
 func (a *app) renew() {

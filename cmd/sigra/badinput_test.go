@@ -253,7 +253,7 @@ func TestBadInput(t *testing.T) {
 		if len(all) < 60 {
 			t.Fatalf("only %d", len(all))
 		}
-		fill := strings.NewReplacer("HOST", strings.TrimPrefix(in.url, "http://"), "TOKEN", ada.Token, "ADMIN", admin.Token)
+		fill := strings.NewReplacer("HOST", in.addr, "TOKEN", ada.Token, "ADMIN", admin.Token)
 		t.Run("requests", func(t *testing.T) {
 			for _, r := range all {
 				t.Run(r.name, func(t *testing.T) {
@@ -317,7 +317,7 @@ func (in *instance) state(admin string) string {
 
 func (r badRequest) check(t *testing.T, in *instance, fill *strings.Replacer) {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(in.url, "http://"), 10*time.Second)
+	conn, err := net.DialTimeout("tcp", in.addr, 10*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}

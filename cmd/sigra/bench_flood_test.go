@@ -24,7 +24,7 @@ func (b *bench) flood(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		addr, pid := in.addr(), in.process().Pid
+		addr, pid := in.addr, in.process().Pid
 		places := runtime.GOMAXPROCS(0)
 
 		const calibrate = 120

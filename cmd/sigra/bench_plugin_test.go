@@ -34,12 +34,12 @@ func (b *bench) pluginStates(t *testing.T) {
 			if k > 0 {
 				in.awaitPlugin("threadline")
 			}
-			w, err := dial(in.addr())
+			w, err := dial(in.addr)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer w.close()
-			servers, requests = append(servers, w), append(requests, loginRequest(in.addr(), in.known(t, "ada@example.com")))
+			servers, requests = append(servers, w), append(requests, loginRequest(in.addr, in.known(t, "ada@example.com")))
 			wg.Go(func() { // the same questions to all four, so that asking makes no difference
 				last := 0
 				for {

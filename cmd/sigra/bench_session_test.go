@@ -29,7 +29,7 @@ func (b *bench) sessionCheck(t *testing.T) {
 		in.start()
 		bare := serve(t, b.bare, func(addr string) []string { return []string{"serve", addr, database} })
 
-		addr := in.addr()
+		addr := in.addr
 		ours := newMeter(t, database, "sigra", in.process().Pid)
 		theirs := newMeter(t, database, "bare", bare.pid)
 		round := func(m *meter, addr string, n, seed int) (server, backend float64) {

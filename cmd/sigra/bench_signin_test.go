@@ -27,7 +27,7 @@ func (b *bench) signIn(t *testing.T) {
 		people := in.members(t, database, 60)
 		workers := runtime.GOMAXPROCS(0)
 		m := newMeter(t, database, "sigra", in.process().Pid)
-		addr := in.addr()
+		addr := in.addr
 		const n = 12
 		bareHash := b.hashes(t, workers)
 		bareHash.compute(t, n)
@@ -149,7 +149,7 @@ func (in *instance) members(t testing.TB, database string, n int) []member {
 // writes has a number of its own; a read outside of any is counted by Postgres as a commit too, but costs none.
 func (b *bench) commits(t *testing.T, in *instance, pg *pgx.Conn, people []member) {
 	const n = 100
-	addr := in.addr()
+	addr := in.addr
 	count := func() (writes, all int64) {
 		time.Sleep(11 * time.Second) // an idle backend reports what it has counted within ten
 		err := pg.QueryRow(context.Background(), `SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint, xact_commit FROM pg_stat_database WHERE datname = current_database()`).Scan(&writes, &all)

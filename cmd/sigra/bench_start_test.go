@@ -14,7 +14,7 @@ func (b *bench) start(t *testing.T) {
 		alone := b.sigra(t, setup{database: database})
 		began := time.Now()
 		alone.launch()
-		ready, err := untilReady(alone.addr(), 30*time.Second)
+		ready, err := untilReady(alone.addr, 30*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,16 +74,16 @@ func (b *bench) helloStart(t *testing.T) (wall, cpu time.Duration) {
 func (b *bench) sigraStart(t *testing.T, in *instance, token string) (wall, cpu, satellite time.Duration) {
 	began := time.Now()
 	in.launch()
-	ready, err := untilReady(in.addr(), 30*time.Second)
+	ready, err := untilReady(in.addr, 30*time.Second)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, tail(in.log(), 3000))
 	}
 	wall = ready.Sub(began)
 	cpu, _ = cpuOf(in.process().Pid)
 	if token != "" {
-		ask := get("/threadline/v1/status", in.addr(), token)
+		ask := get("/threadline/v1/status", in.addr, token)
 		for {
-			w, err := dial(in.addr())
+			w, err := dial(in.addr)
 			if err == nil {
 				var a wireAnswer
 				a, err = w.do(ask)

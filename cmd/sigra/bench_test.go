@@ -119,5 +119,3 @@ func nameOf(database string) string {
 	}
 	return "sqlite"
 }
-
-func (in *instance) addr() string { return strings.TrimPrefix(in.url, "http://") }

@@ -103,12 +103,12 @@ func (in *instance) carry(t testing.TB, database, token string, n int) (rate, cp
 		t.Fatal(err)
 	}
 	m := newMeter(t, database, "", in.process().Pid, pid)
-	w, err := dial(in.addr())
+	w, err := dial(in.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.close()
-	ask := get("/threadline/v1/status", in.addr(), token)
+	ask := get("/threadline/v1/status", in.addr, token)
 	entries := func() int {
 		a, err := w.do(ask)
 		if err != nil || a.status != 200 {

@@ -19,8 +19,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// chromium starts one real browser for all tabs of a test. Without one the test fails: it is part of the proof.
-func chromium(t *testing.T) context.Context {
+// chromium starts one real browser for all tabs of a test. Without one the test fails: it is part of the proof. flags are added to
+// its command line.
+func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	exe := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -35,7 +36,7 @@ func chromium(t *testing.T) context.Context {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exe), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
 	t.Cleanup(cancel)
@@ -44,6 +45,9 @@ func chromium(t *testing.T) context.Context {
 	}
 	return ctx
 }
+
+// patient is how long a page may take on a machine that has much else to do.
+const patient = 40 * time.Second
 
 // step is one thing done in the browser.
 type step = chromedp.Action[chromedp.Void]
@@ -61,8 +65,14 @@ type tab struct {
 // fails the test.
 func newTab(t *testing.T, browser context.Context) *tab {
 	t.Helper()
+	return openTab(t, browser, chromedp.WithNewBrowserContext())
+}
+
+// openTab opens a tab of a browser, or of the profile of another tab.
+func openTab(t *testing.T, in context.Context, o ...chromedp.ContextOption) *tab {
+	t.Helper()
 	b := &tab{t: t}
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.listen))
+	ctx, cancel := chromedp.NewContext(in, append(o, chromedp.WithListener(b.listen))...)
 	t.Cleanup(cancel)
 	b.ctx = ctx
 	b.do("open a tab", chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
@@ -103,7 +113,7 @@ func (b *tab) do(what string, steps ...step) {
 	ctx := b.ctx
 	if chromedp.FromContext(ctx).Target != nil { // the first call's context is the tab's life
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 40*time.Second)
+		ctx, cancel = context.WithTimeout(ctx, 2*patient)
 		defer cancel()
 	}
 	if err := chromedp.Do(ctx, steps...); err != nil {
@@ -163,9 +173,9 @@ func arrive(want string) step {
 // until waits for a condition across the loading of pages, during which there is nothing to ask.
 func until(condition string) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, patient)
 		defer cancel()
-		tick := time.NewTicker(20 * time.Millisecond)
+		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			ok, err := chromedp.Evaluate[bool](`document.readyState === "complete" && (`+condition+`)`)(ctx, target)

@@ -83,7 +83,9 @@ func (c *cli) checkCommand() *cobra.Command {
 func (c *cli) check(ctx context.Context, file string, skipPlugins bool) error {
 	cfg, diags := config.Load(file)
 	if !diags.HasErrors() {
-		_, found := readWords(cfg)
+		words, found := readWords(cfg)
+		diags = append(diags, found...)
+		_, found = readPages(cfg, words.catalogues)
 		diags = append(diags, found...)
 	}
 	if !diags.HasErrors() && !skipPlugins {

@@ -188,29 +188,34 @@ func (c *cli) mailTemplatesCommand() *cobra.Command {
 		Long: "Write the built-in mail templates to DIR/templates and the texts of pages and mails to DIR/messages. Keep the files and lines you change, and name the two\n" +
 			"folders in the configuration: mail { templates = … } and messages = … . Nothing that is there is overwritten.",
 		RunE: func(_ *cobra.Command, a []string) error {
-			var written []string
-			for name, from := range map[string]fs.FS{"templates": mail.Templates(), "messages": lang.Messages()} {
-				if err := fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
-					if err != nil || d.IsDir() {
-						return err
-					}
-					b, err := fs.ReadFile(from, path)
-					if err != nil {
-						return err
-					}
-					to := filepath.Join(a[0], name, filepath.FromSlash(path))
-					written = append(written, to)
-					return writeFresh(to, b)
-				}); err != nil {
-					return err
-				}
-			}
-			slices.Sort(written)
-			return c.show(map[string][]string{"files": written}, func(w io.Writer) {
-				_, _ = fmt.Fprintf(w, "Wrote %s below %s.\n", count(len(written), "file", "files"), a[0])
-			})
+			return c.writeFolders(a[0], map[string]fs.FS{"templates": mail.Templates(), "messages": lang.Messages()})
 		},
 	}
+}
+
+// writeFolders writes what is built in, to start one's own from.
+func (c *cli) writeFolders(dir string, folders map[string]fs.FS) error {
+	var written []string
+	for name, from := range folders {
+		if err := fs.WalkDir(from, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			b, err := fs.ReadFile(from, path)
+			if err != nil {
+				return err
+			}
+			to := filepath.Join(dir, name, filepath.FromSlash(path))
+			written = append(written, to)
+			return writeFresh(to, b)
+		}); err != nil {
+			return err
+		}
+	}
+	slices.Sort(written)
+	return c.show(map[string][]string{"files": written}, func(w io.Writer) {
+		_, _ = fmt.Fprintf(w, "Wrote %s below %s.\n", count(len(written), "file", "files"), dir)
+	})
 }
 
 // writeFresh writes a file that must not be there yet, and the folders above it.

@@ -178,7 +178,7 @@ func TestDocs_gettingStarted(t *testing.T) {
 	if err := os.Remove(in.config); err != nil {
 		t.Fatal(err)
 	}
-	addr := strings.TrimPrefix(in.url, "http://")
+	addr := in.addr
 	var flow, code, token string
 	ran := 0
 	for _, block := range shellBlock.FindAllStringSubmatch(pages(t)["docs/getting-started.md"], -1) {

@@ -3,11 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -60,8 +67,11 @@ func bundled() bool { return len(bundle()) > 0 }
 type instance struct {
 	t      testing.TB
 	dir    string
-	config string // path of sigra.hcl
-	url    string // base URL
+	config string       // path of sigra.hcl
+	url    string       // base URL
+	addr   string       // where it listens
+	http   *http.Client // which finds url there
+	cert   string       // what it shows, where it speaks TLS itself
 	data   string
 	exe    string    // empty: this test binary
 	from   *instance // set: the same server, for another test
@@ -79,6 +89,7 @@ type setup struct {
 	plugins  string // HCL of the plugin blocks
 	extra    string // more HCL
 	share    *instance
+	host     string // serve https://host instead of plain HTTP
 }
 
 const threadlineBlock = `plugin "threadline" {}` + "\n"
@@ -116,8 +127,11 @@ func newInstance(t testing.TB, s setup) *instance {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	in := &instance{t: t, dir: dir, config: filepath.Join(dir, "sigra.hcl"), data: filepath.Join(dir, "data")}
-	addr := freeAddr(t)
-	in.url = "http://" + addr
+	in.addr, in.http = freeAddr(t), client
+	in.url = "http://" + in.addr
+	if s.host != "" {
+		in.secure(s.host)
+	}
 	in.configure(s)
 	t.Cleanup(func() {
 		in.kill()
@@ -131,7 +145,7 @@ func newInstance(t testing.TB, s setup) *instance {
 // configure writes sigra.hcl.
 func (in *instance) configure(s setup) {
 	in.t.Helper()
-	text := fmt.Sprintf("data_dir = %q\nserver {\n  listen = %q\n  base_url = %q\n}\n", in.data, strings.TrimPrefix(in.url, "http://"), in.url)
+	text := fmt.Sprintf("data_dir = %q\nserver {\n  listen = %q\n  base_url = %q\n%s}\n", in.data, in.addr, in.url, in.cert)
 	if s.database != "" {
 		text += fmt.Sprintf("database {\n  url = %q\n}\n", s.database)
 	}
@@ -145,6 +159,41 @@ func (in *instance) configure(s setup) {
 	if err := os.WriteFile(in.config, []byte(text), 0o600); err != nil {
 		in.t.Fatal(err)
 	}
+}
+
+// secure has it serve https://host, with a certificate that nobody vouches for.
+func (in *instance) secure(host string) {
+	in.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, leaf, key.Public(), key)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	certFile, keyFile := filepath.Join(in.dir, "cert.pem"), filepath.Join(in.dir, "key.pem")
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: private}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			in.t.Fatal(err)
+		}
+	}
+	in.url = "https://" + host
+	in.cert = fmt.Sprintf("  tls {\n    cert_file = %q\n    key_file = %q\n  }\n", certFile, keyFile)
+	transport := &http.Transport{
+		MaxIdleConnsPerHost: 64, IdleConnTimeout: 30 * time.Second, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, network, in.addr)
+		},
+	}
+	in.t.Cleanup(transport.CloseIdleConnections)
+	in.http = &http.Client{Timeout: client.Timeout, Transport: transport, CheckRedirect: client.CheckRedirect}
 }
 
 func freeAddr(t testing.TB) string {
@@ -205,7 +254,7 @@ func (in *instance) waitReady() {
 			in.t.Fatalf("sigra ended instead of becoming ready:\n%s", tail(in.log(), 6000))
 		default:
 		}
-		res, err := http.Get(in.url + "/readyz")
+		res, err := in.http.Get(in.url + "/readyz")
 		if err != nil {
 			return err
 		}
@@ -304,7 +353,7 @@ var client = &http.Client{
 
 // call makes one API request; token may be empty, body nil.
 func (in *instance) call(method, path, token string, body any) (reply, error) {
-	return callWith(client, method, in.url+path, token, body)
+	return callWith(in.http, method, in.url+path, token, body)
 }
 
 func callWith(c *http.Client, method, url, token string, body any) (reply, error) {

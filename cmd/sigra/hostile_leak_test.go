@@ -21,7 +21,7 @@ func kill9(pid int) { _ = syscall.Kill(pid, syscall.SIGKILL) }
 
 // forTest is the same server, reporting to another test.
 func (in *instance) forTest(t testing.TB) *instance {
-	return &instance{t: t, dir: in.dir, config: in.config, url: in.url, data: in.data, exe: in.exe, env: in.env, from: in}
+	return &instance{t: t, dir: in.dir, config: in.config, url: in.url, addr: in.addr, http: in.http, cert: in.cert, data: in.data, exe: in.exe, env: in.env, from: in}
 }
 
 func copyFile(t testing.TB, from, to string) (sum string) {

@@ -31,6 +31,7 @@ type inboxMessage struct {
 	ID        string            `json:"id"`
 	Purpose   string            `json:"purpose"`
 	To        string            `json:"to"`
+	Subject   string            `json:"subject"`
 	Text      string            `json:"text"`
 	Variables map[string]string `json:"variables"`
 }

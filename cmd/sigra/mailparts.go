@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,6 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/mail/smtp"
+	"github.com/sigra-auth/sigra/core/web"
 )
 
 // words are what Sigra says to people: the texts of pages and mails, and the letters made of them.
@@ -59,6 +62,41 @@ func folder(path string) (fs.FS, error) {
 	return os.DirFS(path), nil
 }
 
+// readPages opens the folder of templates and assets that the configuration names, and looks at them. Every mistake in them is a
+// diagnostic with file and line.
+func readPages(cfg *config.Config, texts *lang.Catalogues) (fs.FS, config.Diagnostics) {
+	override, err := folder(cfg.Pages)
+	if err == nil && override != nil {
+		err = web.Check(texts, override)
+	}
+	if err != nil {
+		return nil, wordsDiagnostics(err, "pages", cfg.Pages)
+	}
+	return override, nil
+}
+
+// contents tell whether something in a folder is different.
+func contents(path string) string {
+	if path == "" {
+		return ""
+	}
+	sum := sha256.New()
+	err := filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		_, _ = fmt.Fprintf(sum, "%s %x ", name, sha256.Sum256(b))
+		return err
+	})
+	return fmt.Sprintf("%x %v", sum.Sum(nil), err)
+}
+
+// replacedBy are the folders of an adopter's own, by setting.
+func replacedBy(cfg *config.Config) map[string]string {
+	return map[string]string{"messages": contents(cfg.Messages), "mail.templates": contents(cfg.Mail.Templates), "pages": contents(cfg.Pages)}
+}
+
 func wordsDiagnostics(err error, setting, dir string) (out config.Diagnostics) {
 	var all []error
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
@@ -70,11 +108,14 @@ func wordsDiagnostics(err error, setting, dir string) (out config.Diagnostics) {
 		d := config.Diagnostic{Severity: config.Error, Setting: setting, File: dir, Summary: setting + ": " + err.Error()}
 		var text *lang.Error
 		var template *mail.TemplateError
+		var page *web.FileError
 		switch {
 		case errors.As(err, &text):
 			d.File, d.Line, d.Summary = filepath.Join(dir, text.File), text.Line, text.Problem
 		case errors.As(err, &template):
 			d.File, d.Line, d.Summary = filepath.Join(dir, template.File), template.Line, template.Problem
+		case errors.As(err, &page):
+			d.File, d.Line, d.Summary = filepath.Join(dir, filepath.FromSlash(page.File)), page.Line, page.Problem
 		}
 		if d.Line > 0 {
 			d.Column, d.EndLine, d.EndColumn = 1, d.Line, 1

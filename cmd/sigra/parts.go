@@ -77,8 +77,7 @@ type parts struct {
 	mail       *mail.Queue
 	words
 	gates    *gate.Table
-	captcha  *captcha.Verifier  // nil: none is configured
-	proofs   ratelimit.Verifier // nil: none are asked for
+	captcha  *captcha.Verifier // nil: none is configured
 	failures *ratelimit.Backoff
 	pairs    *ratelimit.Pair
 	factors  *ratelimit.Account

@@ -60,7 +60,7 @@ func newRoot(std stdio) *cobra.Command {
 		&cobra.Group{ID: "server", Title: "Server:"},
 		&cobra.Group{ID: "admin", Title: "Administration (asks the running server; opens the database itself where none runs):"},
 	)
-	for _, cmd := range []*cobra.Command{c.serveCommand(), c.initCommand(), c.checkCommand(), c.migrateCommand(), c.reloadCommand(), c.statusCommand(), c.providerCommand()} {
+	for _, cmd := range []*cobra.Command{c.serveCommand(), c.initCommand(), c.checkCommand(), c.migrateCommand(), c.reloadCommand(), c.statusCommand(), c.providerCommand(), c.pagesCommand()} {
 		cmd.GroupID = "server"
 		root.AddCommand(cmd)
 	}

@@ -23,7 +23,7 @@ type system struct {
 	started time.Time
 	listen  []string
 	ready   func(ctx context.Context) []string // what is not ready; nil where no server runs
-	apply   func(ctx context.Context, next *config.Config) config.Diagnostics
+	apply   func(ctx context.Context, next *config.Config) (changed []string, diags config.Diagnostics)
 	renew   func(ctx context.Context) // has sealed values sealed anew, in the background while a server runs
 
 	mu      sync.Mutex // one reload at a time
@@ -72,12 +72,17 @@ func (s *system) Reload(ctx context.Context, actor audit.Ref) (httpapi.Reloaded,
 	if diags.HasErrors() {
 		return refused(diags)
 	}
-	d := compare(s.current, next)
+	d := compare(s.cfg, s.current, next)
 	if s.apply != nil {
-		found := s.apply(ctx, next)
+		changed, found := s.apply(ctx, next)
 		diags = append(diags, found...)
 		if found.HasErrors() {
 			return refused(diags)
+		}
+		for _, name := range changed {
+			if !slices.Contains(d.changed, name) {
+				d.changed = append(d.changed, name)
+			}
 		}
 	}
 	s.current = next
@@ -112,41 +117,62 @@ func (d difference) words() []string {
 	return out
 }
 
-func compare(was, is *config.Config) difference {
+// setting is a part of two configurations.
+type setting struct {
+	name    string
+	was, is any
+}
+
+// reloads are the settings that change while running.
+func reloads(was, is *config.Config) []setting {
+	passkey := func(c *config.Config) config.Passkey { k := c.Passkey; k.RPID = ""; return k }
+	return []setting{
+		{"session", was.Session, is.Session},
+		{"second_factor.trust_device", was.SecondFactor.TrustDevice, is.SecondFactor.TrustDevice},
+		{"passkey", passkey(was), passkey(is)},
+		{"abuse", was.Abuse, is.Abuse},
+		{"metadata", was.Metadata, is.Metadata},
+		{"provider", was.Providers, is.Providers},
+		{"messages", was.Messages, is.Messages},
+		{"pages", was.Pages, is.Pages},
+		{"logging.level", was.Logging.Level, is.Logging.Level},
+	}
+}
+
+// restarts are those that do not.
+func restarts(was, is *config.Config) []setting {
+	second := func(c *config.Config) config.SecondFactor { f := c.SecondFactor; f.TrustDevice = 0; return f }
+	return []setting{
+		{"data_dir", was.DataDir, is.DataDir},
+		{"server", was.Server, is.Server},
+		{"database", was.Database, is.Database},
+		{"keyring", was.Keyring, is.Keyring},
+		{"registration", was.Registration, is.Registration},
+		{"sign_in", was.SignIn, is.SignIn},
+		{"second_factor", second(was), second(is)},
+		{"password", was.Password, is.Password},
+		{"passkey.rp_id", was.Passkey.RPID, is.Passkey.RPID},
+		{"rate_limit", was.RateLimit, is.RateLimit},
+		{"mail", was.Mail, is.Mail},
+		{"audit", was.Audit, is.Audit},
+		{"events", was.Events, is.Events},
+		{"logging.format", was.Logging.Format, is.Logging.Format},
+		{"telemetry", was.Telemetry, is.Telemetry},
+	}
+}
+
+// compare says what becomes of a new configuration: what is not as in the one before takes effect, or else waits for a restart for as long
+// as it is not as at the start.
+func compare(start, was, is *config.Config) difference {
 	d := difference{added: []string{}, removed: []string{}, changed: []string{}, restart: []string{}}
-	for _, part := range []struct {
-		name    string
-		was, is any
-		reloads bool
-	}{
-		{"session", was.Session, is.Session, true},
-		{"provider", was.Providers, is.Providers, true},
-		{"logging.level", was.Logging.Level, is.Logging.Level, true},
-		{"logging.format", was.Logging.Format, is.Logging.Format, false},
-		{"data_dir", was.DataDir, is.DataDir, false},
-		{"messages", was.Messages, is.Messages, false},
-		{"server", was.Server, is.Server, false},
-		{"database", was.Database, is.Database, false},
-		{"keyring", was.Keyring, is.Keyring, false},
-		{"metadata", was.Metadata, is.Metadata, true},
-		{"sign_in", was.SignIn, is.SignIn, false},
-		{"second_factor", was.SecondFactor, is.SecondFactor, false},
-		{"passkey", was.Passkey, is.Passkey, false},
-		{"registration", was.Registration, is.Registration, false},
-		{"password", was.Password, is.Password, false},
-		{"rate_limit", was.RateLimit, is.RateLimit, false},
-		{"abuse", was.Abuse, is.Abuse, false},
-		{"mail", was.Mail, is.Mail, false},
-		{"audit", was.Audit, is.Audit, false},
-		{"events", was.Events, is.Events, false},
-		{"telemetry", was.Telemetry, is.Telemetry, false},
-	} {
-		switch {
-		case reflect.DeepEqual(part.was, part.is):
-		case part.reloads:
-			d.changed = append(d.changed, part.name)
-		default:
+	for _, part := range restarts(start, is) {
+		if !reflect.DeepEqual(part.was, part.is) {
 			d.restart = append(d.restart, part.name)
+		}
+	}
+	for _, part := range reloads(was, is) {
+		if !reflect.DeepEqual(part.was, part.is) {
+			d.changed = append(d.changed, part.name)
 		}
 	}
 	names := func(c *config.Config) (out []string) {

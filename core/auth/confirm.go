@@ -86,6 +86,11 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 	return in, err
 }
 
+// LookConfirmation says which address a mailed link confirms, so that a page can be shown; nothing is used up.
+func (s *Service) LookConfirmation(ctx context.Context, token string) (email string, err error) {
+	return s.look(ctx, confirmPurpose, token)
+}
+
 // confirmedBy finds the flow and verifies what came with it. Nothing is spent yet; attempts are counted.
 func (s *Service) confirmedBy(ctx context.Context, c Confirmation) (g onetime.Grant, method, amr string, err error) {
 	if c.Token == "" {

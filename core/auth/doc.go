@@ -81,7 +81,7 @@
 //
 // # Audit
 //
-// A change and its audit row are one transaction; audit_test.go lists method by method which rows there are. Refusals
+// A change and its audit row are one transaction; acts_test.go lists method by method which rows there are. Refusals
 // by a full failure bucket write none, so that nobody fills the log at will: the attempt that filled the bucket has written
 // security.lockout.
 //

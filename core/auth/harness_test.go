@@ -52,33 +52,45 @@ type world struct {
 	gates     *gate.Table
 	root      keyring.Secret
 	skew      *atomic.Int64
+	still     time.Time // the clock stands there; zero: it runs
+	dump      string    // the query of tables
+	params    password.Params
 }
 
-func (w *world) now() time.Time          { return time.Now().UTC().Add(time.Duration(w.skew.Load())) }
+func (w *world) now() time.Time {
+	now := w.still
+	if now.IsZero() {
+		now = time.Now()
+	}
+	return now.UTC().Add(time.Duration(w.skew.Load()))
+}
+
 func (w *world) advance(d time.Duration) { w.skew.Add(int64(d)) }
 
 type options struct {
 	settings auth.Settings
 	params   password.Params // zero: the cheapest there is
 	places   int
-	failures ratelimit.Quota // zero: 5 in 15 min
-	factors  ratelimit.Quota // zero: 5 in 15 min
-	mails    ratelimit.Quota // zero: no limit
-	root     keyring.Secret  // zero: a new one
-	block    bool            // refuse passkeys whose counter does not rise
-	clock    *atomic.Int64   // nil: its own
+	failures ratelimit.Quota    // zero: 5 in 15 min
+	factors  ratelimit.Quota    // zero: 5 in 15 min
+	mails    ratelimit.Quota    // zero: no limit
+	root     keyring.Secret     // zero: a new one
+	block    bool               // refuse passkeys whose counter does not rise
+	clock    *atomic.Int64      // nil: its own
+	still    time.Time          // where the clock stands; zero: it runs
+	backoff  *ratelimit.Backoff // instead of failures
 }
 
 func newWorld(t testing.TB, db *store.DB, o options) *world {
 	t.Helper()
-	w := &world{t: t, db: db, skew: o.clock}
+	w := &world{t: t, db: db, skew: o.clock, still: o.still, params: o.params}
 	if w.skew == nil {
 		w.skew = new(atomic.Int64)
 	}
 	o.settings.BaseURL, o.settings.MagicLinks = base, true
 	w.Parts = authtest.Open(t, db, authtest.Options{
 		Settings: o.settings, Now: w.now, Root: o.root, Password: password.Config{Params: o.params, Places: o.places},
-		Failures: o.failures, Factors: o.factors, Mails: o.mails, Passkeys: passkey.Settings{RPID: "auth.example.test", Origin: base, BlockOnRegression: o.block},
+		Failures: o.failures, Backoff: o.backoff, Factors: o.factors, Mails: o.mails, Passkeys: passkey.Settings{RPID: "auth.example.test", Origin: base, BlockOnRegression: o.block},
 	})
 	w.accounts, w.passwords, w.sessions, w.audit, w.inbox, w.queue = w.Accounts, w.Passwords, w.Sessions, w.Audit, w.Inbox, w.Queue
 	w.gates, w.root = w.Gates, w.Root

@@ -221,7 +221,7 @@ func (s *Service) finish(ctx context.Context, tx *store.Tx, a account.Account, g
 	out, err := s.begin(ctx, tx, a, p, session.Grant{
 		Account: a, AAL: session.AAL2, AMR: with(with(w.AMR, sh.amr...), "mfa"), Persistent: w.Persistent, Federated: w.Federated,
 	}, false)
-	if err != nil || !f.Trust || s.set.TrustFor <= 0 {
+	if err != nil || !f.Trust || s.TrustFor() <= 0 {
 		out.Codes = codes
 		return out, err
 	}

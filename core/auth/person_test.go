@@ -18,6 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/request"
@@ -81,19 +82,24 @@ type has struct {
 	trusted  bool // which is spared the second factor
 }
 
-// hashes keeps the hash of each password, of the cheapest parameters: the tests make thousands of accounts.
+// hashes keeps the hash of each password with the costs of a world: the tests make thousands of accounts.
 var hashes sync.Map
+
+type hashKey struct {
+	password string
+	costs    password.Params
+}
 
 func (w *world) hash(pw string) string {
 	w.t.Helper()
-	if h, ok := hashes.Load(pw); ok {
+	if h, ok := hashes.Load(hashKey{pw, w.params}); ok {
 		return h.(string)
 	}
 	h, err := w.passwords.Hash(w.ctx(), pw)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	hashes.Store(pw, h)
+	hashes.Store(hashKey{pw, w.params}, h)
 	return h
 }
 
@@ -399,7 +405,7 @@ func (w *world) sessionsOf(id uuid.UUID) int {
 // second makes a world on the same database, with the same keys and clock and other settings: another node, configured otherwise.
 func (w *world) second(o options) *world {
 	w.t.Helper()
-	o.root, o.clock = w.root, w.skew
+	o.root, o.clock, o.still = w.root, w.skew, w.still
 	return newWorld(w.t, w.db, o)
 }
 

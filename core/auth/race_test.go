@@ -10,7 +10,6 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/gate"
-	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
 
@@ -29,30 +28,6 @@ func tally(n int, f func(i int) error) map[string]int {
 	}
 	wg.Wait()
 	return out
-}
-
-func TestRace_confirmOnce(t *testing.T) {
-	each(t, options{}, func(t *testing.T, w *world) {
-		r := w.register("ada@example.org", horse)
-		token, digits := w.confirmMail("ada@example.org")
-		got := tally(100, func(i int) error {
-			c := auth.Confirmation{Flow: r.Flow, Code: digits}
-			switch i % 3 {
-			case 1:
-				c = auth.Confirmation{Token: token, Flow: r.Flow}
-			case 2:
-				c = auth.Confirmation{Token: token, Password: horse}
-			}
-			_, err := w.Confirm(w.ctx(), c)
-			return err
-		})
-		if got["ok"] != 1 || got["invalid_or_expired"] != 99 {
-			t.Fatalf("%v", got)
-		}
-		if n := w.count(`SELECT count(*) FROM session`); n != 1 {
-			t.Fatalf("%d sessions", n)
-		}
-	})
 }
 
 // Two flows of one address: whoever confirms first has the account, and the other's password never becomes its.
@@ -217,124 +192,20 @@ func TestRace_hundredGuesses(t *testing.T) {
 	})
 }
 
-// Two services on one database are two nodes.
+// Two services on one database are two nodes: what ends on one has ended on the other.
 func TestRace_twoNodes(t *testing.T) {
 	t.Parallel()
-	for _, d := range storetest.Databases(t) {
+	for _, d := range storetest.Migrated(t, sources...) {
 		t.Run(d.Name, func(t *testing.T) {
-			db := storetest.Dial(t, d.URL)
-			if _, err := db.Migrate(t.Context(), sources...); err != nil {
-				t.Fatal(err)
+			n := newNodes(t, d.URL)
+			in := n.member("ada@example.org", horse)
+			if !n.other.resolves(in.Token) {
+				t.Fatal("a session of one node is none on the other")
 			}
-			a := newWorld(t, db, options{})
-			b := newWorld(t, storetest.Dial(t, d.URL), options{root: a.root})
-			r := a.register("ada@example.org", horse)
-			token, _ := b.confirmMail("ada@example.org")
-			got := tally(40, func(i int) error {
-				_, err := []*world{a, b}[i%2].Confirm(a.ctx(), auth.Confirmation{Token: token, Flow: r.Flow})
-				return err
-			})
-			if got["ok"] != 1 || got["invalid_or_expired"] != 39 {
-				t.Fatalf("%v", got)
-			}
-			in, err := a.signIn("ada@example.org", horse)
-			if err != nil || !b.resolves(in.Token) {
-				t.Fatal(err)
-			}
-			if err := b.SignOut(b.ctx(), in.Token); err != nil || a.resolves(in.Token) {
-				t.Fatalf("%v; a revocation holds on every node at once", err)
+			if err := n.other.SignOut(n.ctx(), in.Token); err != nil || n.resolves(in.Token) {
+				t.Fatalf("%v; a session that ended on one node goes on on the other", err)
 			}
 		})
-	}
-}
-
-// When the audit row can't be written, the change has not happened. A real trigger refuses the row.
-func TestKill_auditRefuses(t *testing.T) {
-	each(t, options{}, func(t *testing.T, w *world) {
-		in := w.member("ada@example.org", horse)
-		id := in.Principal.UserID
-		flow := w.register("new@example.org", horse)
-		token, digits := w.confirmMail("new@example.org")
-		link, err := w.ResetLink(w.ctx(), operator, id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		state := func() string {
-			var s string
-			for _, q := range []string{
-				`SELECT count(*) FROM account`, `SELECT count(*) FROM account WHERE status = 'active'`, `SELECT count(*) FROM account WHERE last_sign_in_at IS NULL`,
-				`SELECT count(*) FROM credential_password`, `SELECT count(*) FROM session`, `SELECT count(*) FROM onetime WHERE spent_at IS NULL`,
-				`SELECT count(*) FROM onetime`, `SELECT count(*) FROM mail_queue`, `SELECT count(*) FROM audit_log`, `SELECT count(*) FROM ratelimit_bucket`,
-				`SELECT coalesce(sum(attempts), 0) FROM onetime`,
-			} {
-				s += fmt.Sprint(w.count(q), " ")
-			}
-			hash, _ := w.passwords.Find(w.ctx(), w.db, id)
-			return s + hash
-		}
-		before := state()
-		refuse(t, w.db)
-		for name, f := range map[string]func() error{
-			"register": func() error {
-				_, err := w.Register(w.ctx(), auth.Registration{Email: "bob@example.org", Password: horse})
-				return err
-			},
-			"confirm by link": func() error {
-				_, err := w.Confirm(w.ctx(), auth.Confirmation{Token: token, Flow: flow.Flow})
-				return err
-			},
-			"confirm wrong code": func() error {
-				_, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: flow.Flow, Code: wrongCode(digits)})
-				return err
-			},
-			"sign in":         func() error { _, err := w.signIn("ada@example.org", horse); return err },
-			"sign in wrong":   func() error { _, err := w.signIn("ada@example.org", staple); return err },
-			"sign out":        func() error { return w.SignOut(w.ctx(), in.Token) },
-			"change password": func() error { _, err := w.ChangePassword(w.ctx(), in.Principal, horse, staple); return err },
-			"set password": func() error {
-				_, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: link, Password: staple})
-				return err
-			},
-			"create user": func() error {
-				_, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "eve@example.org"})
-				return err
-			},
-			"reset link":      func() error { _, err := w.ResetLink(w.ctx(), operator, id); return err },
-			"disable":         func() error { return w.Disable(w.ctx(), operator, id) },
-			"delete":          func() error { return w.Delete(w.ctx(), operator, id) },
-			"revoke sessions": func() error { return w.RevokeSessions(w.ctx(), operator, id) },
-			"revoke one":      func() error { return w.sessions.Revoke(w.ctx(), operator, id, in.Principal.SessionID) },
-		} {
-			if err := f(); err == nil {
-				t.Errorf("%s succeeded without its audit row", name)
-			}
-			if now := state(); now != before {
-				t.Fatalf("%s left something behind\nbefore %s\n after %s", name, before, now)
-			}
-		}
-	})
-}
-
-// refuse makes every insert into the audit log fail from now on.
-func refuse(t *testing.T, db *store.DB) {
-	t.Helper()
-	stmts := []string{`CREATE TRIGGER refuse BEFORE INSERT ON audit_log BEGIN SELECT RAISE(ABORT, 'refused'); END`}
-	if db.Dialect() == store.Postgres {
-		stmts = []string{
-			`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$`,
-			`CREATE TRIGGER refuse BEFORE INSERT ON audit_log FOR EACH ROW EXECUTE FUNCTION refuse()`,
-		}
-	}
-	err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		for _, s := range stmts {
-			if _, err := tx.Exec(ctx, s); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"strings"
 
 	"github.com/google/uuid"
@@ -183,11 +182,17 @@ func (s *Service) asked(ctx context.Context, purpose string) mail.Letter {
 	return s.from(ctx, mail.Letter{Purpose: purpose})
 }
 
-// Look says whether a mailed link to set a password is still good, so that a page can be shown; nothing is used up.
-func (s *Service) LookPassword(ctx context.Context, token string) error {
-	_, err := s.onetime.Look(ctx, passwordPurpose, token)
-	if errors.Is(err, onetime.ErrInvalid) {
-		return onetime.ErrInvalid
+// LookPassword says whose password a mailed link sets, so that a page can be shown; nothing is used up.
+func (s *Service) LookPassword(ctx context.Context, token string) (email string, err error) {
+	return s.look(ctx, passwordPurpose, token)
+}
+
+// look gives the address of the account that a mailed link is for.
+func (s *Service) look(ctx context.Context, p onetime.Purpose, token string) (email string, err error) {
+	g, err := s.onetime.Look(ctx, p, token)
+	if err != nil {
+		return "", err
 	}
-	return err
+	a, err := s.accounts.Get(ctx, g.AccountID)
+	return a.Email, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -136,6 +137,7 @@ type Service struct {
 	factors   Limit
 	mails     Limit
 	set       Settings
+	trustFor  atomic.Int64 // time.Duration; Settings.TrustFor to begin with
 	now       func() time.Time
 	log       hclog.Logger
 }
@@ -188,13 +190,28 @@ func New(cfg Config) (*Service, error) {
 		cfg.Logger = hclog.NewNullLogger()
 	}
 	now := cfg.Now
-	return &Service{
+	s := &Service{
 		db: cfg.DB, accounts: cfg.Accounts, metadata: cfg.Metadata, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, totp: cfg.TOTP, codes: cfg.Codes,
 		passkeys: cfg.Passkeys, devices: cfg.Devices, logins: cfg.Logins, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
 		failures: cfg.Failures, pairs: cfg.Pairs, factors: cfg.Factors, mails: cfg.Mails, set: set, log: cfg.Logger,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
-	}, nil
+	}
+	s.TrustDevices(set.TrustFor)
+	return s, nil
 }
+
+// TrustDevices changes for how long a browser may be spared the second factor, while running; 0: it is offered no more. Trust
+// there is keeps its end.
+func (s *Service) TrustDevices(d time.Duration) {
+	s.trustFor.Store(int64(d))
+	s.devices.Configure(d)
+}
+
+// TrustFor is for how long a browser may be spared the second factor; 0: it may not.
+func (s *Service) TrustFor() time.Duration { return time.Duration(s.trustFor.Load()) }
+
+// PasskeysOffered reports whether people can sign in with passkeys.
+func (s *Service) PasskeysOffered() bool { return s.passkeys.Enabled() }
 
 type unlimited struct{}
 

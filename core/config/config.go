@@ -16,7 +16,9 @@ type Config struct {
 	// DataDir holds the embedded database, the root key, plugin files and the control socket.
 	DataDir string
 	// Messages is a folder of texts that replace those of pages and mails, or add languages; empty: none.
-	Messages     string
+	Messages string
+	// Pages is a folder of templates and assets that replace those of pages; empty: none.
+	Pages        string
 	Server       Server
 	Database     Database
 	Keyring      Keyring

@@ -127,7 +127,7 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].User != "nobody" ||
 		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256, CPU: 0.5}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
 		len(c.Providers) != 5 || len(c.Providers[4].AuthorizeParams) != 1 || c.Providers[2].PrivateKey.IsZero() || c.Providers[4].Claims.Picture != "avatar.url" ||
-		!c.Mail.SMTP.Enabled() || c.Mail.SMTP.Password.IsZero() || c.Mail.Templates == "" || c.Messages == "" {
+		!c.Mail.SMTP.Enabled() || c.Mail.SMTP.Password.IsZero() || c.Mail.Templates == "" || c.Messages == "" || c.Pages == "" {
 		t.Errorf("not every commented setting was read:\n%s\n%+v", text, c)
 	}
 }

@@ -17,6 +17,9 @@ data_dir = "sigra-data"
 # Texts of pages and mails in your own words, or in more languages: a folder with a folder per language (docs/mail.md).
 # messages = "/etc/sigra/messages"
 
+# Pages of your own: a folder with assets/ (style sheets, a logo) and templates/ (docs/pages.md).
+# pages = "/etc/sigra/pages"
+
 server {
   # Where Sigra listens. ":8484" is every address of the machine.
   listen = "localhost:8484"

@@ -24,6 +24,7 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	c.DataDir = d.src.path(c.DataDir)
 	b.file("data_dir", &c.DataDir)
 	b.file("messages", &c.Messages)
+	b.file("pages", &c.Pages)
 	b.nested("server", func(b *block) { readServer(b, &c.Server) })
 	b.nested("database", func(b *block) { readDatabase(b, &c.Database) })
 	b.nested("keyring", func(b *block) { readKeyring(b, &c.Keyring) })

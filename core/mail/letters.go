@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sigra-auth/sigra/core/lang"
@@ -23,10 +24,18 @@ type LettersConfig struct {
 
 // Letters writes messages in all languages there are. Safe for concurrent use.
 type Letters struct {
-	service    string
+	service string
+	now     atomic.Pointer[stationery]
+}
+
+// stationery is what messages are written with.
+type stationery struct {
 	catalogues *lang.Catalogues
 	templates  map[string]func() (written, error)
 }
+
+// Use has the messages written as next writes them, from now on. The service keeps its name.
+func (l *Letters) Use(next *Letters) { l.now.Store(next.now.Load()) }
 
 // NewLetters makes Letters. With templates of the site's own it writes each message once in each language, so that a mistake in them shows at
 // start and not in a flow; an error names the file and the line. What is built in is tested and not read before it is used.
@@ -34,21 +43,22 @@ func NewLetters(cfg LettersConfig) (*Letters, error) {
 	if !line(cfg.Service) || cfg.Service == "" {
 		return nil, errors.New("mail: the service's name is empty, has a line break or a control character, or is not UTF-8")
 	}
-	l := &Letters{service: cfg.Service, catalogues: cfg.Catalogues}
+	l, s := &Letters{service: cfg.Service}, &stationery{catalogues: cfg.Catalogues}
 	var err error
-	if l.catalogues == nil {
-		if l.catalogues, err = lang.Load(nil); err != nil {
+	if s.catalogues == nil {
+		if s.catalogues, err = lang.Load(nil); err != nil {
 			return nil, err
 		}
 	}
-	if l.templates, err = readTemplates(cfg.Templates); err != nil {
+	if s.templates, err = readTemplates(cfg.Templates); err != nil {
 		return nil, err
 	}
+	l.now.Store(s)
 	if cfg.Templates == nil {
 		return l, nil
 	}
 	for _, p := range Purposes() {
-		for _, in := range l.catalogues.All() {
+		for _, in := range s.catalogues.All() {
 			d := Sample(p, "https://example.org")
 			d.Language = in.Code()
 			if err := l.try(d); err != nil {
@@ -80,7 +90,7 @@ func (l *Letters) try(d Letter) error {
 }
 
 // Languages are the codes of the languages that letters can be written in.
-func (l *Letters) Languages() []string { return l.catalogues.Codes() }
+func (l *Letters) Languages() []string { return l.now.Load().catalogues.Codes() }
 
 // Write makes the message.
 func (l *Letters) Write(d Letter) (Message, error) {
@@ -88,11 +98,12 @@ func (l *Letters) Write(d Letter) (Message, error) {
 		return Message{}, err
 	}
 	d.Device, d.Name, d.Provider, d.Address, d.IP = tame(d.Device), tame(d.Name), tame(d.Provider), oneLine(d.Address), address(d.IP)
-	t, err := l.templates[d.Purpose]()
+	s := l.now.Load()
+	t, err := s.templates[d.Purpose]()
 	if err != nil {
 		return Message{}, err
 	}
-	in := l.catalogues.For(l.catalogues.Match("", d.Language))
+	in := s.catalogues.For(s.catalogues.Match("", d.Language))
 	v := view{Letter: d, Service: l.service, Lang: in.Code(), Dir: in.Direction(), language: in}
 	subject, err := v.Own("subject")
 	if err != nil {

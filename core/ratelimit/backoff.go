@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
@@ -59,6 +60,12 @@ func (cfg BackoffConfig) distances() BackoffConfig {
 // Backoff slows down who fails, and asks for a proof, where Account would stop. It counts in the database, in the transaction of
 // the attempt. Keys are as Account's: what was typed, known or not. Safe for concurrent use.
 type Backoff struct {
+	name  string
+	rules atomic.Pointer[rules]
+}
+
+// rules are a Backoff as the configuration of the moment makes it.
+type rules struct {
 	name           string
 	after, hard    Quota
 	first, longest time.Duration
@@ -72,6 +79,23 @@ type Backoff struct {
 
 // NewBackoff makes a limiter.
 func NewBackoff(cfg BackoffConfig) (*Backoff, error) {
+	b := &Backoff{name: cfg.Name}
+	return b, b.Configure(cfg)
+}
+
+// Configure changes everything but the name, while running. Failures there are stay, and are judged anew.
+func (b *Backoff) Configure(cfg BackoffConfig) error {
+	if cfg.Name != b.name {
+		return fmt.Errorf("rate limit %q can't become %q", b.name, cfg.Name)
+	}
+	r, err := newRules(cfg)
+	if err == nil {
+		b.rules.Store(r)
+	}
+	return err
+}
+
+func newRules(cfg BackoffConfig) (*rules, error) {
 	if cfg.Name == "" {
 		return nil, errors.New("a durable rate limit needs a name")
 	}
@@ -88,7 +112,7 @@ func NewBackoff(cfg BackoffConfig) (*Backoff, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	b := &Backoff{
+	b := &rules{
 		name: cfg.Name, after: cfg.After, hard: cfg.Hard, first: cfg.First, longest: cfg.Longest, verifier: cfg.Verifier, now: cfg.Now,
 		ahead: max(cfg.After.Per, time.Minute),
 	}
@@ -112,6 +136,10 @@ type Pass struct {
 // attempt gets a *Demand when a proof, or waiting with one, would help; a fault of kind RateLimited when nothing does. q must
 // be no transaction: a proof may have to be judged elsewhere, and that takes time.
 func (b *Backoff) Check(ctx context.Context, q store.Querier, key string, proof Proof) (Pass, error) {
+	return b.rules.Load().check(ctx, q, key, proof)
+}
+
+func (b *rules) check(ctx context.Context, q store.Querier, key string, proof Proof) (Pass, error) {
 	p := Pass{key: sha256.Sum256([]byte(b.name + "\x00" + key)), scope: b.name + "\x00" + key}
 	if b.off() {
 		return p, nil
@@ -153,6 +181,10 @@ type Failed struct {
 // says that the attempt may not be judged: nothing was counted, and the caller must answer that and not what was wrong. The
 // transaction must be rolled back then, as after any error.
 func (b *Backoff) Fail(ctx context.Context, tx *store.Tx, p Pass) (Failed, error) {
+	return b.rules.Load().fail(ctx, tx, p)
+}
+
+func (b *rules) fail(ctx context.Context, tx *store.Tx, p Pass) (Failed, error) {
 	if b.off() {
 		return Failed{}, nil
 	}
@@ -183,6 +215,10 @@ ON CONFLICT (key) DO UPDATE SET forget_at = ratelimit_failure.forget_at RETURNIN
 // Reset forgets the failures because the attempt was right. An error of kind RateLimited says that the attempt may not be
 // judged: it must be refused although it was right, and the transaction rolled back.
 func (b *Backoff) Reset(ctx context.Context, tx *store.Tx, p Pass) error {
+	return b.rules.Load().reset(ctx, tx, p)
+}
+
+func (b *rules) reset(ctx context.Context, tx *store.Tx, p Pass) error {
 	if b.off() {
 		return nil
 	}
@@ -212,7 +248,7 @@ func (b *Backoff) Prune(ctx context.Context, db *store.DB) (int64, error) {
 		`DELETE FROM ratelimit_failure WHERE key IN (SELECT key FROM ratelimit_failure WHERE forget_at <= $1 LIMIT 1000) AND forget_at <= $1`,
 		`DELETE FROM ratelimit_spent WHERE id IN (SELECT id FROM ratelimit_spent WHERE expires_at <= $1 LIMIT 1000)`,
 	} {
-		n, err := prune(ctx, db, text, b.now().UnixMicro())
+		n, err := prune(ctx, db, text, b.rules.Load().now().UnixMicro())
 		if total += n; err != nil {
 			return total, err
 		}
@@ -220,16 +256,16 @@ func (b *Backoff) Prune(ctx context.Context, db *store.DB) (int64, error) {
 	return total, nil
 }
 
-func (b *Backoff) off() bool { return b.after.Count == 0 && b.hard.Count == 0 }
+func (b *rules) off() bool { return b.after.Count == 0 && b.hard.Count == 0 }
 
-func (b *Backoff) look(ctx context.Context, q store.Querier, p Pass) (standing, error) {
+func (b *rules) look(ctx context.Context, q store.Querier, p Pass) (standing, error) {
 	now := b.now().UnixMicro()
 	h, err := b.read(q.QueryRow(ctx, `SELECT failures FROM ratelimit_failure WHERE key = $1`, p.key[:]), now)
 	return b.weigh(h, now), err
 }
 
 // read takes a history out of its row; no row is no failures.
-func (b *Backoff) read(row store.Row, now int64) (history, error) {
+func (b *rules) read(row store.Row, now int64) (history, error) {
 	var raw []byte
 	if err := row.Scan(&raw); errors.Is(err, store.ErrNoRows) {
 		return nil, nil
@@ -241,7 +277,7 @@ func (b *Backoff) read(row store.Row, now int64) (history, error) {
 }
 
 // judge decides under the row's lock, and uses the proof up where one was needed.
-func (b *Backoff) judge(ctx context.Context, tx *store.Tx, s standing, p Pass) error {
+func (b *rules) judge(ctx context.Context, tx *store.Tx, s standing, p Pass) error {
 	if p.scope == "" {
 		return errors.New("an attempt must be let in by Check before it is judged")
 	}
@@ -255,7 +291,7 @@ func (b *Backoff) judge(ctx context.Context, tx *store.Tx, s standing, p Pass) e
 }
 
 // admit refuses what may not be judged as things stand.
-func (b *Backoff) admit(s standing, p Pass) error {
+func (b *rules) admit(s standing, p Pass) error {
 	switch {
 	case s.stop > 0:
 		return b.tooSoon(s, p)
@@ -269,7 +305,7 @@ func (b *Backoff) admit(s standing, p Pass) error {
 
 // tooSoon refuses an attempt that brings what it needs, too early. It gets a new challenge all the same, for a client that asks for
 // one each time; the proof it has stays good.
-func (b *Backoff) tooSoon(s standing, p Pass) error {
+func (b *rules) tooSoon(s standing, p Pass) error {
 	late := limited(Decision{RetryAfter: max(s.stop, s.wait, time.Second)})
 	if s.stop > 0 || b.verifier == nil {
 		return late
@@ -277,7 +313,7 @@ func (b *Backoff) tooSoon(s standing, p Pass) error {
 	return &Demand{Challenge: b.verifier.Issue(p.scope, b.step(s.count)), Unproved: s.open, fault: fault.From(late)}
 }
 
-func (b *Backoff) rejected(s standing, p Pass, err error) error {
+func (b *rules) rejected(s standing, p Pass, err error) error {
 	if !errors.Is(err, ErrProof) {
 		return err
 	}

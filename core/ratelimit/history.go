@@ -50,7 +50,7 @@ type standing struct {
 }
 
 // weigh says how an attempt stands at a moment.
-func (b *Backoff) weigh(h history, now int64) (s standing) {
+func (b *rules) weigh(h history, now int64) (s standing) {
 	until := func(t int64, later time.Duration) time.Duration {
 		return max(0, time.Duration(t-now)*time.Microsecond+later)
 	}
@@ -71,7 +71,7 @@ func (b *Backoff) weigh(h history, now int64) (s standing) {
 }
 
 // distance is how long after the last of count failures the next attempt may be judged.
-func (b *Backoff) distance(count int) time.Duration {
+func (b *rules) distance(count int) time.Duration {
 	d := b.first
 	for range count - b.after.Count {
 		if d >= b.longest {
@@ -83,18 +83,18 @@ func (b *Backoff) distance(count int) time.Duration {
 }
 
 // step is how dear a proof must be: it doubles when the failures do.
-func (b *Backoff) step(count int) int { return max(0, bits.Len(uint(count/max(1, b.after.Count)))-1) }
+func (b *rules) step(count int) int { return max(0, bits.Len(uint(count/max(1, b.after.Count)))-1) }
 
 // recall drops what counts no more, and what lies so far ahead that only a clock which was set back can have written it: else
 // nobody would get in until the old time comes again.
-func (b *Backoff) recall(h history, now int64) history {
+func (b *rules) recall(h history, now int64) history {
 	h = h.since(now - b.memory.Microseconds())
 	ahead, _ := slices.BinarySearch(h, now+b.ahead.Microseconds()+1)
 	return h[:ahead]
 }
 
 // add notes a failure. The clocks of nodes may differ a little; the order of failures is that of the row's lock.
-func (b *Backoff) add(h history, now int64) history {
+func (b *rules) add(h history, now int64) history {
 	if n := len(h); n > 0 {
 		now = max(now, h[n-1])
 	}

@@ -60,6 +60,9 @@ type Config struct {
 	// Schema is the Postgres schema to work in; empty means the connection's own search path.
 	Schema string
 	Logger hclog.Logger // nil means silent
+	// Trace, when set, is told of every statement before it runs, without its arguments: BEGIN, COMMIT and ROLLBACK too,
+	// migrations not. It must be safe for concurrent use.
+	Trace func(query string)
 }
 
 // engine is what differs between the two databases.
@@ -94,6 +97,14 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
+	db, err := open(ctx, cfg)
+	if err == nil && cfg.Trace != nil {
+		db.engine = traced{db.engine, cfg.Trace}
+	}
+	return db, err
+}
+
+func open(ctx context.Context, cfg Config) (*DB, error) {
 	switch {
 	case strings.HasPrefix(cfg.URL, "postgres://"), strings.HasPrefix(cfg.URL, "postgresql://"):
 		e, name, err := openPostgres(ctx, cfg)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -621,5 +622,43 @@ func TestName_hasNoPassword(t *testing.T) {
 	db := storetest.Open(t, store.Postgres)
 	if n := db.Name(); !strings.HasPrefix(n, "postgres://127.0.0.1:") || strings.Contains(n, "@") {
 		t.Error(n)
+	}
+}
+
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	for _, d := range storetest.Databases(t) {
+		t.Run(d.Name, func(t *testing.T) {
+			var told []string
+			db, err := store.Open(t.Context(), store.Config{URL: d.URL, Trace: func(query string) { told = append(told, query) }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = db.Close() })
+			var n int
+			read := func(q store.Querier, query string) error { return q.QueryRow(t.Context(), query).Scan(&n) }
+			err = db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				if _, err := tx.Exec(ctx, "CREATE TABLE traced (n INTEGER)"); err != nil {
+					return err
+				}
+				rows, err := tx.Query(ctx, "SELECT 2")
+				if err != nil {
+					return err
+				}
+				rows.Close()
+				return read(tx, "SELECT 3")
+			})
+			if err := errors.Join(err, read(db, "SELECT 4")); err != nil {
+				t.Fatal(err)
+			}
+			undo := errors.New("undo")
+			if err := db.Tx(t.Context(), func(context.Context, *store.Tx) error { return undo }); !errors.Is(err, undo) {
+				t.Fatal(err)
+			}
+			want := []string{"BEGIN", "CREATE TABLE traced (n INTEGER)", "SELECT 2", "SELECT 3", "COMMIT", "SELECT 4", "BEGIN", "ROLLBACK"}
+			if !slices.Equal(told, want) {
+				t.Errorf("told %q, want %q", told, want)
+			}
+		})
 	}
 }

@@ -60,7 +60,7 @@ func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal,
 // is the page to come back to.
 func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
 	if needsProof(err) {
-		see(w, p.stepUpPath(back, demand{}))
+		see(w, p.stepUpPath(back, ""))
 		return
 	}
 	p.Error(w, r, err)
@@ -70,6 +70,12 @@ func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, ba
 func needsProof(err error) bool {
 	f := fault.From(err)
 	return f.Kind == fault.Denied && f.Code == "step_up_required"
+}
+
+// comesBack tells whether the form that a fault is the answer to is shown once more, with what was typed.
+func comesBack(w http.ResponseWriter, ft *fault.Error) bool {
+	retryAfter(w, ft)
+	return reshow(ft) || ft.Kind == fault.RateLimited
 }
 
 // taken reads the form that somebody who is signed in has sent.

@@ -142,7 +142,7 @@ func TestAccountBrowser(t *testing.T) {
 		t.Errorf("the browser was told %+v", told)
 	}
 	run("one of them", click(`.rows a`), arrive("Ada's laptop"), shots(t, "26-passkey"))
-	run("a bad name", chromedp.SetValue(chromedp.CSS("#name"), " \u200b "), press(), there(`[role=alert]`), shots(t, "27-passkey-name"))
+	run("a bad name", chromedp.SetValue(chromedp.CSS("#name"), " \u200b "), press(), refused(), shots(t, "27-passkey-name"))
 	run("rename", chromedp.SetValue(chromedp.CSS("#name"), "Old laptop"), press(), arrive("Passkeys"), there(`[role=status]`))
 	run("ask after the password", shots(t, "28-passkeys-renamed"), click(`section form button`), arrive("Your recovery codes"), shots(t, "29-codes"), printed(t, "29-codes"))
 
@@ -162,7 +162,7 @@ func TestAccountBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run("wrong code", typed("#code", "000000"), press(), there(`[role=alert]`), shots(t, "35-app-wrong"))
+	run("wrong code", typed("#code", "000000"), press(), refused(), shots(t, "35-app-wrong"))
 	run("right code", typed("#code", codeAt(t, strings.ReplaceAll(key, " ", ""), c.now())), press(), there(`[role=status]`), shots(t, "36-app-on"))
 	run("remove it", click(`p.actions a`), arrive("Remove the authenticator app?"), shots(t, "37-app-remove"))
 	run("both", open("/account/passkeys", "Passkeys"), shots(t, "38-passkeys-app"))
@@ -207,7 +207,7 @@ func TestAccountBrowser(t *testing.T) {
 
 	// The address.
 	run("address", open("/account/email", "E-mail address"), shots(t, "48-email"))
-	run("not an address", chromedp.SetValue(chromedp.CSS("#email"), mailbox), press(), there(`[role=alert]`), shots(t, "49-email-refused"))
+	run("not an address", chromedp.SetValue(chromedp.CSS("#email"), mailbox), press(), refused(), shots(t, "49-email-refused"))
 	run("a new one", chromedp.SetValue(chromedp.CSS("#email"), "ada@new.example"), press(), arrive("Check the new mailbox"), shots(t, "50-email-sent"))
 	link, _ := e.mail(t, "ada@new.example")
 	run("confirm", open(link, "Confirm your new e-mail address"), shots(t, "51-email-confirm"), press(), arrive("Your account"), there(`[role=status]`), shots(t, "52-email-changed"))

@@ -622,3 +622,31 @@ func TestAccountPasskeys_refusals(t *testing.T) {
 		b.post("/account/passkeys/nonsense/delete").shows(t, 404)
 	})
 }
+
+// TestAccount_tooManyGuesses: who has to wait is told so where they were, and loses nothing.
+func TestAccount_tooManyGuesses(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, e *env) {
+		b := e.member(t, alice)
+		b.post("/account/authenticator/begin")
+		key := b.get("/account/authenticator").key(t)
+		for i := range 6 {
+			p, want := b.post("/account/authenticator", "code", "000000"), 401
+			if i == 5 {
+				want = 429
+			}
+			p.shows(t, want, "QR code", `role="alert"`)
+			if p.key(t) != key {
+				t.Error("another secret")
+			}
+			if wait := p.header.Get("Retry-After"); (wait != "") != (want == 429) {
+				t.Errorf("%d with Retry-After %q", p.status, wait)
+			}
+		}
+		for range 5 {
+			b.post("/account/password", "current", "a guess of mine", "password", next).shows(t, 403)
+		}
+		b.post("/account/password", "current", first, "password", next).shows(t, 429, "Too many failed attempts.", "Current password")
+		b.get("/account").shows(t, 200, alice)
+	})
+}

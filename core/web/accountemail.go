@@ -44,7 +44,7 @@ func (p *Pages) changeEmail(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		cookie.Email.Set(w, asked.Flow)
 		see(w, "/account/email/sent")
-	case needsProof(err) || !reshow(ft):
+	case needsProof(err) || !comesBack(w, ft):
 		p.refusedOwn(w, r, err, "/account/email")
 	default:
 		f := emailChangeForm(p.in(r), typed)
@@ -93,9 +93,9 @@ func (p *Pages) emailSent(w http.ResponseWriter, r *http.Request) {
 	case err == nil:
 		cookie.Email.Clear(w)
 		see(w, "/account?notice=email-changed")
-	case !reshow(ft):
+	case !comesBack(w, ft):
 		p.Error(w, r, err)
-	case ft.Field == "code": // the flow is still good
+	case ft.Field == "code" || ft.Kind == fault.RateLimited: // the flow is still good
 		f := emailCodeForm(p.in(r))
 		p.refuse(p.in(r), f, ft)
 		p.askEmailCode(w, r, statusOf(ft.Kind), who, f)

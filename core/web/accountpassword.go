@@ -71,7 +71,7 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ft := fault.From(err)
-	if needsProof(err) || !reshow(ft) {
+	if needsProof(err) || !comesBack(w, ft) {
 		p.refusedOwn(w, r, err, "/account/password")
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -51,7 +52,7 @@ func loadAssets(override fs.FS) (*assets, error) {
 			}
 			kind, ok := mediaTypes[path.Ext(name)]
 			if !ok {
-				return fmt.Errorf("%s: assets are style sheets, images, fonts and scripts", name)
+				return &FileError{File: name, Problem: "assets are style sheets, images, fonts and scripts"}
 			}
 			body, err := fs.ReadFile(from, name)
 			if err != nil {
@@ -74,7 +75,20 @@ func loadAssets(override fs.FS) (*assets, error) {
 }
 
 // url is where an asset is served.
-func (a *assets) url(name string) string { return "/assets/" + a.version + "/" + name }
+func (a *assets) url(name string) (string, error) {
+	if _, ok := a.files[name]; !ok {
+		return "", fmt.Errorf("there is no asset %q", name)
+	}
+	return "/assets/" + a.version + "/" + name, nil
+}
+
+// serveAsset serves those there are now.
+func (p *Pages) serveAsset(w http.ResponseWriter, r *http.Request) {
+	p.now.Load().assets.ServeHTTP(w, r)
+}
+
+// otherVersion begins the path that another node has, or had, for an asset: a page that is open keeps its looks.
+var otherVersion = regexp.MustCompile(`^[0-9a-f]{12}/`)
 
 // ServeHTTP serves /assets/{version}/name. The path without a version works too, kept only briefly, for style sheets
 // and templates written by hand.
@@ -83,6 +97,8 @@ func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caching := "public, max-age=300"
 	if rest, ok := strings.CutPrefix(name, a.version+"/"); ok {
 		name, caching = rest, "public, max-age=31536000, immutable" // RFC 8246
+	} else if at := otherVersion.FindString(name); at != "" {
+		name, caching = name[len(at):], "no-cache"
 	}
 	f, ok := a.files[name]
 	if !ok {

@@ -109,7 +109,7 @@ func (p *Pages) appStep(w http.ResponseWriter, r *http.Request, who session.Prin
 	switch {
 	case err == nil:
 		see(w, next)
-	case needsProof(err) || !reshow(ft):
+	case needsProof(err) || !comesBack(w, ft):
 		p.refusedOwn(w, r, err, "/account/authenticator")
 	default:
 		p.appView(w, r, who, ft)

@@ -24,10 +24,10 @@ func linkToken(w http.ResponseWriter, r *http.Request) string {
 
 // confirmForm confirms a sign-up by its link: with one button in the browser that signed up, and with the password
 // chosen there in any other. So a stranger who signs up with your address gains nothing from your opening the link.
-func confirmForm(l *lang.Language, token string, askPassword bool) *form {
+func confirmForm(l *lang.Language, token, email string, askPassword bool) *form {
 	f := &form{Action: "/confirm", Submit: l.Text("page.confirm.submit"), Hidden: []hidden{{"token", token}}}
 	if askPassword {
-		f.Fields = []field{{
+		f.Fields = []field{whose(l, email), {
 			Name: "password", Label: l.Text("page.confirm.password"), Type: "password", Autocomplete: "current-password", Required: true,
 			Hint: l.Text("page.confirm.password_hint"),
 		}}
@@ -36,10 +36,13 @@ func confirmForm(l *lang.Language, token string, askPassword bool) *form {
 	return f
 }
 
+// confirmPage is the page of a confirming link; Elsewhere: another browser signed up.
+type confirmPage struct{ Elsewhere bool }
+
 func (p *Pages) confirmView(r *http.Request, f *form) view {
 	v := p.view(r, "page.confirm.title")
 	v.Form = f
-	v.Body = struct{ Elsewhere bool }{len(f.Fields) > 0}
+	v.Body = confirmPage{len(f.Fields) > 0}
 	return v
 }
 
@@ -50,7 +53,12 @@ func (p *Pages) showConfirm(w http.ResponseWriter, r *http.Request) {
 		p.expired(w, r, "page.expired.incomplete", "/register", "page.expired.sign_up")
 		return
 	}
-	p.render(w, r, http.StatusOK, "confirm", p.confirmView(r, confirmForm(p.in(r), token, cookie.SignUp.Token(r) == "")))
+	email, err := p.cfg.Auth.LookConfirmation(r.Context(), token)
+	if err != nil {
+		p.confirmRefused(w, r, err)
+		return
+	}
+	p.render(w, r, http.StatusOK, "confirm", p.confirmView(r, confirmForm(p.in(r), token, email, cookie.SignUp.Token(r) == "")))
 }
 
 func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
@@ -60,7 +68,7 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 	}
 	c := auth.Confirmation{Token: r.PostForm.Get("token"), Flow: cookie.SignUp.Token(r), Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)}
 	if c.Token == "" {
-		p.linkOver(w, r)
+		p.expired(w, r, "page.expired.incomplete", "/register", "page.expired.sign_up")
 		return
 	}
 	in, err := p.cfg.Auth.Confirm(r.Context(), c)
@@ -70,20 +78,27 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ft := fault.From(err)
-	switch {
-	case !reshow(ft):
-		p.Error(w, r, err)
-	case ft.Field == "password":
-		f := confirmForm(p.in(r), c.Token, true)
-		if c.Password != "" { // without one, this browser's cookie was of another sign-up; asking is no reproach
-			p.refuse(p.in(r), f, ft)
-		}
-		p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(r, f))
-	default:
-		p.linkOver(w, r)
+	if !reshow(ft) || ft.Field != "password" {
+		p.confirmRefused(w, r, err)
+		return
 	}
+	email, err := p.cfg.Auth.LookConfirmation(r.Context(), c.Token)
+	if err != nil {
+		p.confirmRefused(w, r, err)
+		return
+	}
+	f := confirmForm(p.in(r), c.Token, email, true)
+	if c.Password != "" { // without one, this browser's cookie was of another sign-up; asking is no reproach
+		p.refuse(p.in(r), f, ft)
+	}
+	p.render(w, r, statusOf(ft.Kind), "confirm", p.confirmView(r, f))
 }
 
-func (p *Pages) linkOver(w http.ResponseWriter, r *http.Request) {
+// confirmRefused says that a link is over, or that something failed.
+func (p *Pages) confirmRefused(w http.ResponseWriter, r *http.Request, err error) {
+	if !reshow(fault.From(err)) {
+		p.Error(w, r, err)
+		return
+	}
 	p.expired(w, r, "page.expired.confirm", "/login", "page.expired.sign_in")
 }

@@ -1,8 +1,12 @@
 // Package web is Sigra's pages: what a person sees who signs up, signs in, looks at their account, or develops against
 // Sigra and reads the mails it did not send.
 //
-//	/                      → /account or /login
-//	/login  /logout        /register  /register/check-mail  /confirm?token  /set-password?token
+//	/                                  → /account or /login
+//	/login  /logout  /login/join       /register  /register/check-mail  /register/resend  /confirm?token
+//	/login/second-factor  /step-up     /reset  /reset/sent  /set-password?token
+//	/login/link  …?token  …/sent       /login/provider/{name}  /login/callback/{name}
+//	/…/passkey/options  …/finish       JSON, for assets/passkey.js
+//	/language
 //	/account  and below it: email  password  passkeys  authenticator  recovery-codes  devices  logins
 //	/dev/mail  /dev/mail/{id}       only with a development inbox
 //	/assets/{version}/…             the style sheet and the mark, cacheable for ever

@@ -31,6 +31,10 @@ func (a noAuth) Confirm(context.Context, auth.Confirmation) (auth.SignedIn, erro
 	return auth.SignedIn{}, a.fail()
 }
 
+func (a noAuth) LookConfirmation(context.Context, string) (string, error) { return "", a.fail() }
+
+func (a noAuth) LookPassword(context.Context, string) (string, error) { return "", a.fail() }
+
 func (a noAuth) SignIn(context.Context, auth.Credentials) (auth.SignedIn, error) {
 	return auth.SignedIn{}, a.fail()
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
@@ -21,6 +22,15 @@ func (p *Pages) mountFederation(on mounter) {
 
 // ForeignForms are the routes that other sites' forms may post to, see server.Config: they change nothing.
 func ForeignForms() []string { return []string{"POST /login/callback/{name}"} }
+
+// providerForms are a button for each of some providers.
+func (p *Pages) providerForms(l *lang.Language, list []federation.Provider, carried []hidden) []*form {
+	out := make([]*form, len(list))
+	for i, x := range list {
+		out[i] = &form{Action: "/login/provider/" + x.Name, Submit: l.Text("page.login.provider", "provider", x.Title), Quiet: true, Hidden: carried}
+	}
+	return out
+}
 
 // beginProvider sends the browser to a provider, to sign in.
 func (p *Pages) beginProvider(w http.ResponseWriter, r *http.Request) {
@@ -146,9 +156,13 @@ func (p *Pages) linked(w http.ResponseWriter, r *http.Request, res federation.Re
 	}
 	switch {
 	case err == nil:
-		see(w, p.onward(res.ReturnTo))
+		to := p.onward(res.ReturnTo)
+		if to == "/account/logins" {
+			to += "?notice=login-linked"
+		}
+		see(w, to)
 	case needsProof(err):
-		see(w, p.stepUpPath(res.ReturnTo, demand{})) // it took too long at the provider
+		see(w, p.stepUpPath(res.ReturnTo, "")) // it took too long at the provider
 	default:
 		p.providerFailed(w, r, res.Provider, res, err)
 	}
@@ -167,7 +181,11 @@ func (p *Pages) providerFailed(w http.ResponseWriter, r *http.Request, name stri
 		p.Error(w, r, err)
 		return
 	}
-	v := p.view(r, "page.provider.failed_title", "provider", p.providerTitle(name))
+	title := "page.provider.failed_title"
+	if res.Purpose == federation.Link {
+		title = "page.provider.link_failed_title"
+	}
+	v := p.view(r, title, "provider", p.providerTitle(name))
 	l := v.L.Language
 	v.Here = ""
 	returnTo := p.onward(res.ReturnTo)

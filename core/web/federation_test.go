@@ -218,7 +218,7 @@ func TestProvider_link(t *testing.T) {
 		b.get("/account/logins?notice=login-linked").shows(t, 200, "The login is linked.", "Unlink")
 		// Somebody else's, by now.
 		c := e.member(t, "carol@example.com")
-		c.get(c.agrees(p, c.post("/account/logins", "provider", "example"))).shows(t, 409, "No sign-in through Example", "linked to another account", "Back to your account")
+		c.get(c.agrees(p, c.post("/account/logins", "provider", "example"))).shows(t, 409, "Example was not linked", "linked to another account", "Back to your account")
 		// Another session than the one that began it.
 		p.SetUser(federationtest.User{"sub": "third", "email": "c@example.com", "email_verified": true})
 		back = c.agrees(p, c.post("/account/logins", "provider", "example"))

@@ -177,6 +177,11 @@ func emailField(l *lang.Language, value string) field {
 	return field{Name: "email", Label: l.Text("page.field.email"), Type: "email", Value: value, Autocomplete: "username", MaxLength: 254, Required: true}
 }
 
+// whose is for password managers, which file a password under a name; the server ignores it.
+func whose(l *lang.Language, email string) field {
+	return field{Name: "username", Label: l.Text("page.field.email"), Type: "email", Value: email, Autocomplete: "username", ReadOnly: true}
+}
+
 var (
 	errNotAForm = fault.New(fault.Invalid, "not_a_form", "This page takes a form.")
 	errBigForm  = fault.New(fault.TooLarge, "form_too_large", "That is more than this form takes.")

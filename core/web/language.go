@@ -22,13 +22,13 @@ const maxLanguage = 35 // RFC 5646 §4.4.1
 // browser, else the one that the browser prefers. The server's edge asks it once per request.
 func (p *Pages) Language(r *http.Request) string {
 	if p.asksForLanguage(r) {
-		return p.texts.Match("", r.URL.Query().Get(languageParameter)).String()
+		return p.now.Load().texts.Match("", r.URL.Query().Get(languageParameter)).String()
 	}
 	accept, chosen := r.Header.Get("Accept-Language"), cookie.LanguageTag(r)
 	if accept == "" && chosen == "" {
-		return p.texts.Default().Code()
+		return p.now.Load().texts.Default().Code()
 	}
-	return p.texts.Match(accept, chosen).String()
+	return p.now.Load().texts.Match(accept, chosen).String()
 }
 
 // asksForLanguage reports whether the address names a language that there is.
@@ -41,7 +41,7 @@ func (p *Pages) known(tag string) bool {
 	if tag == "" || len(tag) > maxLanguage {
 		return false
 	}
-	found := p.texts.Match("", tag).String()
+	found := p.now.Load().texts.Match("", tag).String()
 	primary := func(s string) string { s, _, _ = strings.Cut(s, "-"); return strings.ToLower(s) }
 	return primary(found) == primary(tag)
 }
@@ -52,10 +52,10 @@ func (p *Pages) in(r *http.Request) *lang.Language {
 }
 
 func (p *Pages) texted(tag string) *lang.Language {
-	if l, ok := p.languages[tag]; ok {
+	if l, ok := p.now.Load().languages[tag]; ok {
 		return l
 	}
-	return p.texts.For(p.texts.Match("", tag))
+	return p.now.Load().texts.For(p.now.Load().texts.Match("", tag))
 }
 
 // choice is one language of the choice at the foot of a page.
@@ -65,7 +65,7 @@ type choice struct {
 }
 
 func (p *Pages) choices(current *lang.Language) []choice {
-	all := p.texts.All()
+	all := p.now.Load().texts.All()
 	if len(all) < 2 {
 		return nil
 	}
@@ -83,7 +83,7 @@ func (p *Pages) chooseLanguage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if tag := r.PostForm.Get("lang"); p.known(tag) {
-		cookie.SetLanguage(w, p.texts.Match("", tag).String(), true)
+		cookie.SetLanguage(w, p.now.Load().texts.Match("", tag).String(), true)
 	}
 	back, ok := p.returnTo.Local(r.PostForm.Get("back"))
 	if !ok {

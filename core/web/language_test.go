@@ -170,6 +170,48 @@ func TestTexts_existAndAreUsed(t *testing.T) {
 	}
 }
 
+var faultCode = regexp.MustCompile(`(?:fault\.Newf?\(fault\.\w+,\s*|reject\()"([a-z_0-9]+)"[,)]`)
+
+// notOnPages are codes of faults that programs and operators get to see.
+var notOnPages = []string{
+	"invalid_address", "invalid_body", "invalid_language", "invalid_purpose", "invalid_subject", "mail_too_large", "no_mailer", // messages that Sigra or a plugin makes
+	"invalid_cursor", "invalid_status", "too_many_ids", // lists of the API
+	"metrics_local_only",
+}
+
+// TestFaults_haveTexts: what the packages below the pages refuse with has words in every language.
+func TestFaults_haveTexts(t *testing.T) {
+	t.Parallel()
+	texts, err := lang.Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, dir := range []string{"account", "auth", "credential/*", "device", "federation", "gate", "mail", "onetime", "ratelimit", "ratelimit/captcha", "server", "session", "store", "web"} {
+		files, err := filepath.Glob("../" + dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range faultCode.FindAllStringSubmatch(string(b), -1) {
+				if seen++; !texts.Default().Has("fault."+m[1]) && !slices.Contains(notOnPages, m[1]) {
+					t.Errorf("%s: there is no text fault.%s", file, m[1])
+				}
+			}
+		}
+	}
+	if seen < 60 {
+		t.Errorf("only %d faults found", seen)
+	}
+}
+
 // TestTemplates_sayNothingThemselves: every word of a page comes out of the catalogues.
 func TestTemplates_sayNothingThemselves(t *testing.T) {
 	t.Parallel()

@@ -101,7 +101,7 @@ type signInPage struct {
 
 func (p *Pages) loginForm(l *lang.Language, a attempt) *form {
 	email := p.signInName(l, a.Email)
-	if p.cfg.PasskeySignIns != nil {
+	if p.passkeysOffered() {
 		email.Autocomplete = "username webauthn" // the browser offers passkeys in the field (WebAuthn L3 §5.1.4, conditional mediation)
 	}
 	f := &form{Action: "/login", Submit: l.Text("page.login.submit"), Hidden: p.returnField(a.ReturnTo), Fields: []field{
@@ -149,18 +149,13 @@ func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
 	if p.cfg.MagicLinks != nil {
 		body.Mail = p.carry("/login/link", a.ReturnTo)
 	}
-	if p.cfg.PasskeySignIns != nil {
+	if p.passkeysOffered() {
 		body.Passkey = p.loginPasskey(l, a)
 		f.Autofill = body.Passkey
 		v.Scripts = passkeyScripts
 	}
 	if a.Join == nil {
-		for _, x := range p.providers() {
-			body.Providers = append(body.Providers, &form{
-				Action: "/login/provider/" + x.Name, Submit: l.Text("page.login.provider", "provider", x.Title), Quiet: true,
-				Hidden: append(p.returnField(a.ReturnTo), freshField(a.Again)...),
-			})
-		}
+		body.Providers = p.providerForms(l, p.providers(), append(p.returnField(a.ReturnTo), freshField(a.Again)...))
 	}
 	v.Form, v.Body = f, body
 	return v
@@ -188,7 +183,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 			see(w, p.onward(a.ReturnTo))
 			return
 		case p.mayStepUp(who):
-			see(w, p.stepUpPath(a.ReturnTo, demandOf(q)))
+			see(w, p.stepUpPath(a.ReturnTo, demandOf(q).aal))
 			return
 		}
 		a.Email, a.Again = who.Email, true

@@ -165,6 +165,6 @@ func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.toProvider(w, r, federation.Request{
-		Provider: r.PostForm.Get("provider"), Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins?notice=login-linked",
+		Provider: r.PostForm.Get("provider"), Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins",
 	})
 }

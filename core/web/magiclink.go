@@ -33,7 +33,7 @@ func (p *Pages) magicForm(l *lang.Language, email, returnTo string) *form {
 
 func (p *Pages) magicView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.link.title")
-	v.Form, v.Body = f, struct{ Login string }{p.carry("/login", returnTo)}
+	v.Form, v.Body = f, backToLogin{p.carry("/login", returnTo)}
 	return v
 }
 
@@ -173,6 +173,12 @@ func (p *Pages) magicSent(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// magicStatusPage is what the frame shows.
+type magicStatusPage struct {
+	Text string
+	On   string // where to go on; empty: nowhere yet
+}
+
 // magicStatus is the frame that looks whether the link was opened elsewhere. It is a page of its own so that what somebody types
 // beside it stays when it loads anew; and it only looks: to go on takes a button.
 func (p *Pages) magicStatus(w http.ResponseWriter, r *http.Request) {
@@ -185,31 +191,20 @@ func (p *Pages) magicStatus(w http.ResponseWriter, r *http.Request) {
 	v := p.view(r, "page.link.status_title")
 	l := v.L.Language
 	v.Shape, v.Here = "frame", ""
-	body := struct {
-		Text string
-		On   string
-	}{Text: l.Text("page.link.waiting")}
+	body := magicStatusPage{Text: l.Text("page.link.waiting")}
 	switch {
 	case over:
 		// Used in another window, or over: the page around this one knows.
 		body.Text, body.On = l.Text("page.link.over"), p.carry("/login/link/sent", remembered(r))
 	case approved:
 		body.Text = l.Text("page.link.approved")
-		v.Form = &form{Action: "/login/link/sent", Target: "_top", Submit: l.Text("page.link.go_on"), Hidden: append(p.returnField(remembered(r)), p.joinHidden(r)...)}
+		v.Form = &form{Action: "/login/link/sent", Target: "_top", Submit: l.Text("page.link.go_on"), Hidden: p.returnField(remembered(r)), Fields: p.joinField(r)}
 	default:
 		v.Refresh = statusEvery
 	}
 	v.Body = body
 	w.Header().Set("X-Frame-Options", "SAMEORIGIN")
 	p.renderWith(w, r, http.StatusOK, "link-status", v, strings.Replace(p.policy(v), "frame-ancestors 'none'", "frame-ancestors 'self'", 1))
-}
-
-// joinHidden is joinField for a form without fields: what waits is named on the page around it.
-func (p *Pages) joinHidden(r *http.Request) []hidden {
-	if p.waitingJoin(r) == nil {
-		return nil
-	}
-	return []hidden{{"join", "1"}}
 }
 
 // linkAddress is the opened link's page, for coming back to it.

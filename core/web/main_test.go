@@ -76,8 +76,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 			Auth: e.auth, Sessions: sessions, SecondFactors: e.auth, PasskeySignIns: e.auth, MagicLinks: e.auth, OwnFactors: e.auth, OwnAccount: e.auth,
 			Logins: e.auth, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
 		},
-		TrustDays: 30,
-		Now:       o.Now,
+		Now: o.Now,
 		Plugins: func(session.Principal) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},

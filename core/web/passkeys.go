@@ -175,7 +175,7 @@ func (p *Pages) ownScriptFailed(w http.ResponseWriter, r *http.Request, err erro
 	var say, to string
 	switch {
 	case needsProof(err):
-		say, to = l.Text("page.account.proof"), p.stepUpPath(back, demand{})
+		say, to = l.Text("page.account.proof"), p.stepUpPath(back, "")
 	case errors.Is(err, session.ErrUnauthenticated):
 		say, to = p.say(l, f), p.SignIn(back, 0, "", false)
 	default:

@@ -5,8 +5,11 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 )
+
+var errNoRelated = fault.New(fault.NotFound, "not_found", "There is nothing at this address.")
 
 func (p *Pages) mountPasskeySignIn(on mounter) {
 	on("/login/passkey/options", nil, p.passkeySignInOptions)
@@ -14,13 +17,23 @@ func (p *Pages) mountPasskeySignIn(on mounter) {
 	if p.cfg.Signals == nil {
 		return
 	}
-	// Which other sites may use the same passkeys (WebAuthn L3 §5.11.1). Without any there is no such page.
-	if document, ok := p.cfg.Signals.RelatedOrigins(); ok {
-		on("/.well-known/webauthn", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(document) // the client may be gone
-		}, nil)
+	on("/.well-known/webauthn", p.relatedOrigins, nil)
+}
+
+// passkeysOffered reports whether the pages of the sign-in have passkeys on them.
+func (p *Pages) passkeysOffered() bool {
+	return p.cfg.PasskeySignIns != nil && p.cfg.PasskeySignIns.PasskeysOffered()
+}
+
+// relatedOrigins says which other sites may use the same passkeys (WebAuthn L3 §5.11.1). Without any there is no such page.
+func (p *Pages) relatedOrigins(w http.ResponseWriter, r *http.Request) {
+	document, ok := p.cfg.Signals.RelatedOrigins()
+	if !ok {
+		p.Error(w, r, errNoRelated)
+		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(document) // the client may be gone
 }
 
 // loginPasskey is the button; the same ceremony fills the sign-in form's suggestions.

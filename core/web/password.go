@@ -9,10 +9,10 @@ import (
 	"github.com/sigra-auth/sigra/core/lang"
 )
 
-func (p *Pages) setForm(l *lang.Language, token string) *form {
+func (p *Pages) setForm(l *lang.Language, token, email string) *form {
 	f := &form{
 		Action: "/set-password", Submit: l.Text("page.set_password.submit"), Hidden: []hidden{{"token", token}},
-		Fields: []field{p.newPassword(l, "page.field.new_password")},
+		Fields: []field{whose(l, email), p.newPassword(l, "page.field.new_password")},
 	}
 	f.focus()
 	return f
@@ -31,7 +31,21 @@ func (p *Pages) showSetPassword(w http.ResponseWriter, r *http.Request) {
 		p.expired(w, r, "page.expired.incomplete", "/login", "page.expired.sign_in")
 		return
 	}
-	p.render(w, r, http.StatusOK, "set-password", p.setView(r, p.setForm(p.in(r), token)))
+	email, err := p.cfg.Auth.LookPassword(r.Context(), token)
+	if err != nil {
+		p.setRefused(w, r, err)
+		return
+	}
+	p.render(w, r, http.StatusOK, "set-password", p.setView(r, p.setForm(p.in(r), token, email)))
+}
+
+// setRefused says that a link is over, or that something failed.
+func (p *Pages) setRefused(w http.ResponseWriter, r *http.Request, err error) {
+	if !reshow(fault.From(err)) {
+		p.Error(w, r, err)
+		return
+	}
+	p.expired(w, r, "page.expired.password", "/login", "page.expired.sign_in")
 }
 
 func (p *Pages) setPassword(w http.ResponseWriter, r *http.Request) {
@@ -43,16 +57,18 @@ func (p *Pages) setPassword(w http.ResponseWriter, r *http.Request) {
 	in, err := p.cfg.Auth.SetPassword(r.Context(), auth.NewPassword{Token: token, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
 	if err != nil {
 		ft := fault.From(err)
-		switch {
-		case !reshow(ft):
-			p.Error(w, r, err)
-		case ft.Field == "password": // the link is still good
-			f := p.setForm(p.in(r), token)
-			p.refuse(p.in(r), f, ft)
-			p.render(w, r, statusOf(ft.Kind), "set-password", p.setView(r, f))
-		default:
-			p.expired(w, r, "page.expired.password", "/login", "page.expired.sign_in")
+		if !reshow(ft) || ft.Field != "password" {
+			p.setRefused(w, r, err)
+			return
 		}
+		email, err := p.cfg.Auth.LookPassword(r.Context(), token) // the link is still good
+		if err != nil {
+			p.setRefused(w, r, err)
+			return
+		}
+		f := p.setForm(p.in(r), token, email)
+		p.refuse(p.in(r), f, ft)
+		p.render(w, r, statusOf(ft.Kind), "set-password", p.setView(r, f))
 		return
 	}
 	cookie.SignUp.Clear(w)

@@ -3,11 +3,13 @@ package web
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/lang"
 )
 
@@ -30,10 +32,17 @@ func (p *Pages) registerForm(l *lang.Language, email, username, returnTo string)
 	return f
 }
 
+// registerPage is what the page shows beside its form.
+type registerPage struct {
+	Login     string  // who has an account
+	Providers []*form // to sign up through, a button each
+}
+
 func (p *Pages) registerView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.register.title")
 	v.Form = f
-	v.Body = struct{ Login string }{p.carry("/login", returnTo)}
+	offered := slices.DeleteFunc(p.providers(), func(x federation.Provider) bool { return !x.SignUp })
+	v.Body = registerPage{p.carry("/login", returnTo), p.providerForms(v.L.Language, offered, p.returnField(returnTo))}
 	return v
 }
 

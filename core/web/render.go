@@ -2,13 +2,11 @@ package web
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"html/template"
 	"io/fs"
 	"maps"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 
@@ -24,52 +22,8 @@ type templates map[string]*template.Template
 // shared are the templates that every page is parsed with.
 var shared = []string{"layout.html", "parts.html", "account-parts.html"}
 
-func loadTemplates(override fs.FS, assetURL func(string) string) (templates, error) {
-	read := func(name string) (string, error) {
-		if override != nil {
-			b, err := fs.ReadFile(override, "templates/"+name)
-			if err == nil || !errors.Is(err, fs.ErrNotExist) {
-				return string(b), err
-			}
-		}
-		b, err := fs.ReadFile(embedded, "templates/"+name)
-		return string(b), err
-	}
-	base := template.New("").Option("missingkey=error").Funcs(template.FuncMap{"asset": assetURL})
-	for _, name := range shared {
-		text, err := read(name)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := base.New(name).Parse(text); err != nil {
-			return nil, fmt.Errorf("template %s: %w", name, err)
-		}
-	}
-	names, err := fs.Glob(embedded, "templates/*.html")
-	if err != nil {
-		return nil, err
-	}
-	out := templates{}
-	for _, file := range names {
-		name := path.Base(file)
-		if slices.Contains(shared, name) {
-			continue
-		}
-		text, err := read(name)
-		if err != nil {
-			return nil, err
-		}
-		t, err := base.Clone()
-		if err != nil {
-			return nil, err
-		}
-		if _, err := t.New(name).Parse(text); err != nil {
-			return nil, fmt.Errorf("template %s: %w", name, err)
-		}
-		out[strings.TrimSuffix(name, ".html")] = t
-	}
-	return out, nil
-}
+// Builtin are the built-in templates and assets, to start from when replacing them.
+func Builtin() fs.FS { return embedded }
 
 // view is what a template gets.
 type view struct {
@@ -128,13 +82,25 @@ func (p *Pages) nav(l *lang.Language, who session.Principal, at string) []navLin
 	return out
 }
 
+// execute makes a page. Where an adopter's template fails on it, which trying it on a sample did not show, the built-in one takes its
+// place: nobody who wants to sign in is kept out by it.
 func (p *Pages) execute(name string, v view) ([]byte, error) {
-	t, ok := p.templates[name]
+	s := p.now.Load()
+	b, err := s.templates.execute(name, v)
+	if err != nil && s.builtin != nil {
+		p.log.Error("a template of the pages folder fails, the built-in one is shown", "page", name, "error", err)
+		b, err = s.builtin.execute(name, v)
+	}
+	return b, err
+}
+
+func (t templates) execute(name string, v view) ([]byte, error) {
+	page, ok := t[name]
 	if !ok {
 		return nil, fmt.Errorf("no template %q", name)
 	}
 	var b bytes.Buffer
-	if err := t.ExecuteTemplate(&b, "layout.html", v); err != nil {
+	if err := page.ExecuteTemplate(&b, "layout.html", v); err != nil {
 		return nil, fmt.Errorf("render %s: %w", name, err)
 	}
 	return b.Bytes(), nil

@@ -16,9 +16,15 @@ func (p *Pages) resetForm(l *lang.Language, email, returnTo string) *form {
 	return f
 }
 
+// backToLogin is what pages show that ask for a mail.
+type backToLogin struct{ Login string }
+
+// resetSentPage is the page that waits for the code.
+type resetSentPage struct{ Again string }
+
 func (p *Pages) resetView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.reset.title")
-	v.Form, v.Body = f, struct{ Login string }{p.carry("/login", returnTo)}
+	v.Form, v.Body = f, backToLogin{p.carry("/login", returnTo)}
 	return v
 }
 
@@ -62,7 +68,7 @@ func (p *Pages) resetSentForm(l *lang.Language, code, returnTo string) *form {
 
 func (p *Pages) resetSentView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.reset.sent_title")
-	v.Form, v.Body = f, struct{ Again string }{p.carry("/reset", returnTo)}
+	v.Form, v.Body = f, resetSentPage{p.carry("/reset", returnTo)}
 	return v
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
@@ -166,8 +167,8 @@ func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pendin
 		}
 	}
 	var trust []field
-	if p.cfg.TrustDays > 0 && !at.Enroll {
-		trust = []field{{Name: "trust", Label: l.Plural("page.second_factor.trust", p.cfg.TrustDays), Type: "checkbox", Checked: r.PostForm.Get("trust") != ""}}
+	if days := int(p.cfg.SecondFactors.TrustFor() / (24 * time.Hour)); days > 0 && !at.Enroll {
+		trust = []field{{Name: "trust", Label: l.Plural("page.second_factor.trust", days), Type: "checkbox", Checked: r.PostForm.Get("trust") != ""}}
 	}
 	if k := body.Passkey; k != nil {
 		v.Scripts = passkeyScripts

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -34,10 +35,12 @@ type Services struct {
 type Auth interface {
 	Register(ctx context.Context, r auth.Registration) (auth.Registered, error)
 	ResendConfirmation(ctx context.Context, flow string) (auth.Requested, error)
+	LookConfirmation(ctx context.Context, token string) (email string, err error)
 	Confirm(ctx context.Context, c auth.Confirmation) (auth.SignedIn, error)
 	SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error)
 	SignOut(ctx context.Context, token string) error
 	ChangePassword(ctx context.Context, p session.Principal, current, next string) (auth.SignedIn, error)
+	LookPassword(ctx context.Context, token string) (email string, err error)
 	SetPassword(ctx context.Context, n auth.NewPassword) (auth.SignedIn, error)
 	RequestReset(ctx context.Context, email string) (auth.Requested, error)
 }
@@ -59,10 +62,12 @@ type SecondFactors interface {
 	StepUpPasskey(ctx context.Context, p session.Principal) (passkey.Ceremony, error)
 	StepUpMail(ctx context.Context, p session.Principal) (flow string, err error)
 	StepUp(ctx context.Context, p session.Principal, f auth.Factor) (auth.SignedIn, error)
+	TrustFor() time.Duration // how long a browser may be spared it; 0: that is not offered
 }
 
 // PasskeySignIns is signing in with a passkey.
 type PasskeySignIns interface {
+	PasskeysOffered() bool // may change while running
 	BeginPasskeySignIn(ctx context.Context) (passkey.Ceremony, error)
 	SignInPasskey(ctx context.Context, in auth.PasskeySignIn) (auth.SignedIn, error)
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/cookie"
@@ -83,35 +86,68 @@ func TestReset_byLinkAndTooManyCodes(t *testing.T) {
 	})
 }
 
-// TestMails_saySameToEverybody compares, for a known and an unknown address, the answers to everything that sends a mail.
+// TestMails_saySameToEverybody compares, for addresses of every sort, the answers to what anybody may ask of them: status, headers
+// and bytes, but for secrets, which are of the same length.
 func TestMails_saySameToEverybody(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, e *env) {
-		e.member(t, alice)
 		secret := regexp.MustCompile(`=[A-Za-z0-9_-]{20,};`)
 		number := regexp.MustCompile(`>\d\d</strong>`)
 		shape := func(p page) string {
-			var out []string
-			for _, c := range p.header.Values("Set-Cookie") {
-				out = append(out, secret.ReplaceAllStringFunc(c, func(s string) string { return strings.Repeat("x", len(s)) }))
-			}
-			return strconv.Itoa(p.status) + p.location + number.ReplaceAllString(p.body, "><") + strings.Join(out, "\n")
-		}
-		for _, form := range []string{"/reset", "/login/link", "/register"} {
-			var seen []string
-			for _, email := range []string{alice, "bobby@example.com"} {
-				b := e.browser(t)
-				asked := b.post(form, "email", email, "password", next)
-				wait := b.get(asked.location)
-				wrong := b.post(asked.location, "code", "000000", "password", next)
-				again := page{}
-				if form == "/register" {
-					again = b.post("/register/resend")
+			lines := []string{strconv.Itoa(p.status), number.ReplaceAllString(p.body, "><")}
+			for k, v := range p.header {
+				switch k {
+				case "Date":
+				case "X-Request-Id":
+					lines = append(lines, k+strconv.Itoa(len(v[0])))
+				default:
+					lines = append(lines, k+": "+secret.ReplaceAllStringFunc(strings.Join(v, "|"), func(s string) string { return strings.Repeat("x", len(s)) }))
 				}
-				seen = append(seen, shape(asked)+shape(wait)+shape(wrong)+shape(again))
 			}
-			if seen[0] != seen[1] {
-				t.Errorf("%s: known\n%s\nunknown\n%s", form, seen[0], seen[1])
+			slices.Sort(lines)
+			return strings.Join(lines, "\n")
+		}
+		makes := func(n account.NewAccount) func(*testing.T, string) {
+			return func(t *testing.T, email string) {
+				n.Email = email
+				if err := e.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+					_, _, err := e.parts.Accounts.Create(ctx, tx, n)
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		sides := []struct {
+			name  string
+			ready func(*testing.T, string)
+		}{
+			{"unknown", func(*testing.T, string) {}},
+			{"known", func(t *testing.T, email string) { e.member(t, email) }},
+			{"unconfirmed", makes(account.NewAccount{Status: account.Unconfirmed})},
+			{"administrator", makes(account.NewAccount{Status: account.Unconfirmed, Administrator: true})},
+		}
+		for i, form := range []string{"/login", "/reset", "/login/link", "/register"} {
+			var first string
+			for j, s := range sides {
+				email := "person" + strconv.Itoa(i) + strconv.Itoa(j) + "@example.com"
+				s.ready(t, email)
+				b := e.browser(t)
+				asked := b.post(form, "email", email, "password", "not the password")
+				got := shape(asked)
+				if form != "/login" {
+					got += shape(b.get(asked.location)) + shape(b.post(asked.location, "code", "000000", "password", next))
+				}
+				if form == "/register" {
+					got += shape(b.post("/register/resend")) + shape(b.get("/register/check-mail?notice=sent"))
+				}
+				got = strings.ReplaceAll(got, email, strings.Repeat("x", len(email)))
+				if first == "" {
+					first = got
+				}
+				if got != first {
+					t.Errorf("%s: %s\n%s\n%s\n%s", form, sides[0].name, first, s.name, got)
+				}
 			}
 		}
 	})
@@ -532,4 +568,48 @@ func TestPasskeys_refusals(t *testing.T) {
 			t.Errorf("another site began a ceremony: %d", p.status)
 		}
 	})
+}
+
+// TestCaptcha: where a captcha provider stands in the place of the built-in calculation, its widget is on that page alone.
+func TestCaptcha(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
+		judge := &captchaJudge{}
+		backoff, err := ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", After: ratelimit.Quota{Count: 1, Per: 15 * time.Minute}, Verifier: judge})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := startWith(t, db, authtest.Options{Backoff: backoff}, nil)
+		e.member(t, alice)
+		b := e.browser(t)
+		b.post("/login", "email", alice, "password", "nonsense").shows(t, 401)
+		p := b.post("/login", "email", alice, "password", "nonsense")
+		p.shows(t, 429, `<div class="cf-turnstile" data-sitekey="site-key"></div>`, `src="https://challenges.cloudflare.com/turnstile/v0/api.js"`, `name="captcha" value="turnstile"`)
+		csp := p.header.Get("Content-Security-Policy")
+		for _, directive := range []string{"script-src https://challenges.cloudflare.com 'self'", "frame-src https://challenges.cloudflare.com", "default-src 'none'"} {
+			if !strings.Contains(csp, directive) {
+				t.Errorf("no %q in %s", directive, csp)
+			}
+		}
+		b.get("/login").hides(t, "cloudflare")
+		b.post("/login", "email", alice, "password", first, "captcha", "turnstile", "cf-turnstile-response", "the widget's token")
+		if judge.got.Load() != "the widget's token" {
+			t.Errorf("judged %q", judge.got.Load())
+		}
+	})
+}
+
+// captchaJudge asks for a captcha and takes every answer.
+type captchaJudge struct{ got atomic.Value }
+
+func (*captchaJudge) Issue(string, int) ratelimit.Challenge {
+	return ratelimit.Challenge{Kind: ratelimit.Captcha, Provider: "turnstile", SiteKey: "site-key"}
+}
+
+func (j *captchaJudge) Verify(_ context.Context, _ string, _ int, p ratelimit.Proof) (ratelimit.Ticket, error) {
+	if p.Solution == "" {
+		return ratelimit.Ticket{}, ratelimit.ErrProof
+	}
+	j.got.Store(p.Solution)
+	return ratelimit.NewTicket(ratelimit.Captcha, p.Solution, time.Now().Add(time.Minute)), nil
 }

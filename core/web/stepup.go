@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -21,17 +19,14 @@ func (p *Pages) mayStepUp(who session.Principal) bool {
 	return p.cfg.SecondFactors != nil && who.Kind == "user" && who.ImpersonatorID == uuid.Nil
 }
 
-// stepUpPath is where they do.
-func (p *Pages) stepUpPath(returnTo string, d demand) string {
+// stepUpPath is where they do. aal is what it must lead to; empty: any.
+func (p *Pages) stepUpPath(returnTo, aal string) string {
 	q := url.Values{}
 	if to, ok := p.returnTo.Safe(returnTo); ok {
 		q.Set("return_to", to)
 	}
-	if d.aal != "" {
-		q.Set("aal", d.aal)
-	}
-	if d.maxAge > 0 {
-		q.Set("max_age", strconv.Itoa(int(d.maxAge/time.Second)))
+	if aal != "" {
+		q.Set("aal", aal)
 	}
 	if len(q) == 0 {
 		return "/step-up"
@@ -70,7 +65,7 @@ func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who session.Pr
 	v := p.signedIn(p.view(r, "page.step_up.title"), who, "/step-up")
 	l := v.L.Language
 	v.Shape, v.Nav = "narrow", nil
-	v.Here = p.stepUpPath(returnTo, demand{aal: aal})
+	v.Here = p.stepUpPath(returnTo, aal)
 	body := challenge{
 		Lead: l.Text("page.step_up.lead_" + method), Others: otherWays(l, v.Here, methods, method),
 		Cancel: Link{Title: l.Text("page.step_up.other_account"), Path: "/login?" + url.Values{"switch": {"1"}, "return_to": {p.onward(returnTo)}}.Encode()},
@@ -115,9 +110,7 @@ func (p *Pages) stepUpForm(l *lang.Language, who session.Principal, method strin
 	}
 	f.Action = "/step-up"
 	if method == auth.MethodPassword {
-		// For password managers, which file a password under a name; the server ignores it.
-		name := field{Name: "username", Label: l.Text("page.field.email"), Type: "email", Value: who.Email, Autocomplete: "username", ReadOnly: true}
-		f.Fields = append([]field{name}, f.Fields...)
+		f.Fields = append([]field{whose(l, who.Email)}, f.Fields...)
 	}
 	return f
 }
@@ -176,7 +169,7 @@ func (p *Pages) stepUpMail(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cookie.StepUp.Set(w, flow)
-	see(w, p.stepUpPath(returnTo, demand{aal: r.PostForm.Get("aal")}))
+	see(w, p.stepUpPath(returnTo, r.PostForm.Get("aal")))
 }
 
 // asker is who a script speaks for; false means that the answer is given.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -33,7 +34,6 @@ type Config struct {
 	PasswordMinLength  int            // said beside the field; zero means 8
 	Usernames          auth.Usernames // as the flows have it
 	RememberMe         bool           // offer "stay signed in"
-	TrustDays          int            // for how many days a browser may be spared the second factor; zero: that is not offered
 
 	Texts    *lang.Catalogues // nil: those that are built in
 	Override fs.FS            // templates/… and assets/… in it replace those of the same name; nil means none
@@ -42,16 +42,13 @@ type Config struct {
 	Now    func() time.Time
 }
 
-// Pages serves the pages. Make it with New.
+// Pages serves the pages. Make it with New. Words, templates and assets can change while it does, see Use.
 type Pages struct {
-	cfg       Config
-	log       hclog.Logger
-	texts     *lang.Catalogues
-	languages map[string]*lang.Language
-	templates templates
-	assets    *assets
-	returnTo  ReturnTo
-	forms     string // form-action of the pages' Content-Security-Policy
+	cfg      Config
+	log      hclog.Logger
+	now      atomic.Pointer[skin]
+	returnTo ReturnTo
+	forms    string // form-action of the pages' Content-Security-Policy
 }
 
 // New reads the templates and assets; a mistake in an overriding one is an error here, not on a page.
@@ -74,21 +71,9 @@ func New(cfg Config) (*Pages, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
 	}
-	p := &Pages{cfg: cfg, log: cfg.Logger, returnTo: NewReturnTo(cfg.BaseURL, cfg.ReturnTo), texts: cfg.Texts, languages: map[string]*lang.Language{}}
-	var err error
-	if p.texts == nil {
-		if p.texts, err = lang.Load(nil); err != nil {
-			return nil, fmt.Errorf("web: %w", err)
-		}
-	}
-	for _, l := range p.texts.All() {
-		p.languages[l.Code()] = l
-	}
-	if p.assets, err = loadAssets(cfg.Override); err != nil {
-		return nil, fmt.Errorf("web: %w", err)
-	}
-	if p.templates, err = loadTemplates(cfg.Override, p.assets.url); err != nil {
-		return nil, fmt.Errorf("web: %w", err)
+	p := &Pages{cfg: cfg, log: cfg.Logger, returnTo: NewReturnTo(cfg.BaseURL, cfg.ReturnTo)}
+	if err := p.Use(cfg.Texts, cfg.Override); err != nil {
+		return nil, err
 	}
 	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
 	targets := p.returnTo.allowedOrigins()
@@ -119,5 +104,5 @@ func (p *Pages) Mount(r *mux.Router) {
 		on("/dev/mail/{id}", p.message, nil)
 		on("/dev/mail/{id}/html", p.messageHTML, nil)
 	}
-	r.PathPrefix("/assets/").Handler(p.assets).Methods(http.MethodGet, http.MethodHead)
+	r.PathPrefix("/assets/").HandlerFunc(p.serveAsset).Methods(http.MethodGet, http.MethodHead)
 }

@@ -12,10 +12,10 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest/virtual"
 )
 
 // chromium starts one real browser for all tabs of a test. Without one the test fails: it is part of the proof. flags are
@@ -45,8 +45,10 @@ func chromium(t *testing.T, flags ...chromedp.ExecAllocatorOption) context.Conte
 	return ctx
 }
 
-// step is one thing done in the browser.
-type step = chromedp.Action[chromedp.Void]
+// patient is how long a page may take on a machine that has much else to do.
+const patient = 40 * time.Second
+
+type step = virtual.Step
 
 // tab is a page in a browser profile of its own, with virtual authenticators instead of whatever the machine has.
 type tab struct {
@@ -55,7 +57,6 @@ type tab struct {
 
 	mu         sync.Mutex
 	complaints []string
-	dropped    []string // credentials that the Signal API removed
 }
 
 // newTab opens a tab. Exceptions and violations of the page's policy fail the test.
@@ -65,7 +66,7 @@ func newTab(t *testing.T, browser context.Context) *tab {
 	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(b.listen))
 	t.Cleanup(cancel)
 	b.ctx = ctx
-	b.do("open a tab", command(log.Enable, cdp.Empty{}), command(webauthn.Enable, webauthn.EnableParams{}))
+	b.do("open a tab", virtual.Command(log.Enable, cdp.Empty{}), virtual.Enable())
 	t.Cleanup(func() {
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -86,17 +87,7 @@ func (b *tab) listen(ev any) {
 		}
 	case *runtime.EventExceptionThrown:
 		b.complaints = append(b.complaints, ev.ExceptionDetails.Text)
-	case *webauthn.EventCredentialDeleted:
-		b.dropped = append(b.dropped, b64.EncodeToString(ev.CredentialID))
 	}
-}
-
-// command is a command of the DevTools protocol as a step.
-func command[P, R any](c cdp.Command[P, R], params P) step {
-	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, c, params)
-		return err
-	})
 }
 
 // do runs steps, and shows where they got stuck.
@@ -105,7 +96,7 @@ func (b *tab) do(what string, steps ...step) {
 	ctx := b.ctx
 	if chromedp.FromContext(ctx).Target != nil { // the first call's context is the tab's life
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 40*time.Second)
+		ctx, cancel = context.WithTimeout(ctx, 2*patient)
 		defer cancel()
 	}
 	if err := chromedp.Do(ctx, steps...); err != nil {
@@ -136,11 +127,6 @@ func open(url string) step        { return chromedp.Navigate(url) }
 func click(css string) step       { return chromedp.Click(chromedp.CSS(css)) }
 func typed(css, text string) step { return chromedp.SendKeys(chromedp.CSS(css), text) }
 
-// beforePages runs a script before those of every page from here on.
-func beforePages(js string) step {
-	return command(page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: js})
-}
-
 // arrive waits until the page's heading is the one wanted.
 func arrive(want string) step {
 	return until(`document.querySelector("h1")?.textContent.trim() === ` + strconv.Quote(want))
@@ -154,7 +140,7 @@ func alert(want string) step {
 // until waits for a condition across the loading of pages, during which there is nothing to ask.
 func until(condition string) step {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, patient)
 		defer cancel()
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
@@ -172,83 +158,8 @@ func until(condition string) step {
 	})
 }
 
-// virtual is an authenticator that the browser makes up.
-type virtual struct {
-	b  *tab
-	id webauthn.AuthenticatorID
-}
-
-// laptop verifies people, keeps passkeys and backs them up; usbKey does none of that.
-var (
-	laptop = webauthn.VirtualAuthenticatorOptions{
-		Protocol: webauthn.AuthenticatorProtocolCtap2, Ctap2version: webauthn.Ctap2versionCtap21, Transport: webauthn.AuthenticatorTransportInternal,
-		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
-		DefaultBackupEligibility: true, DefaultBackupState: true,
-	}
-	usbKey = webauthn.VirtualAuthenticatorOptions{
-		Protocol: webauthn.AuthenticatorProtocolCtap2, Ctap2version: webauthn.Ctap2versionCtap20, Transport: webauthn.AuthenticatorTransportUsb,
-		AutomaticPresenceSimulation: true,
-	}
-)
-
 // plug gives the tab an authenticator.
-func (b *tab) plug(o webauthn.VirtualAuthenticatorOptions) *virtual {
+func (b *tab) plug(o virtual.Options) *virtual.Authenticator {
 	b.t.Helper()
-	return &virtual{b, ask(b, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: &o}).AuthenticatorID}
-}
-
-// ask is a command whose answer matters.
-func ask[P, R any](b *tab, c cdp.Command[P, R], params P) (out R) {
-	b.t.Helper()
-	b.do("ask the browser", chromedp.Func(func(ctx context.Context, target *chromedp.Target) (err error) {
-		out, err = cdp.Call(ctx, target, c, params)
-		return err
-	}))
-	return out
-}
-
-func (v *virtual) unplug() {
-	v.b.t.Helper()
-	ask(v.b, webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: v.id})
-}
-
-// keeps gives what the authenticator keeps, private keys and all.
-func (v *virtual) keeps() []*webauthn.Credential {
-	v.b.t.Helper()
-	return ask(v.b, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: v.id}).Credentials
-}
-
-// forget deletes a passkey on the device.
-func (v *virtual) forget(c *webauthn.Credential) {
-	v.b.t.Helper()
-	ask(v.b, webauthn.RemoveCredential, webauthn.RemoveCredentialParams{AuthenticatorID: v.id, CredentialID: c.CredentialID})
-}
-
-// learn puts a passkey onto the device, such as one copied from another.
-func (v *virtual) learn(c webauthn.Credential) {
-	v.b.t.Helper()
-	// The generated parameters name an extension that few authenticators have, even where it is not used.
-	add := cdp.Command[map[string]any, cdp.Empty]{Method: webauthn.CommandAddCredential}
-	ask(v.b, add, map[string]any{"authenticatorId": v.id, "credential": map[string]any{
-		"credentialId": c.CredentialID, "isResidentCredential": c.IsResidentCredential, "rpId": c.RpID, "privateKey": c.PrivateKey, "userHandle": c.UserHandle,
-		"signCount": c.SignCount, "backupEligibility": c.BackupEligibility, "backupState": c.BackupState, "userName": c.UserName, "userDisplayName": c.UserDisplayName,
-	}})
-}
-
-// recognize says whether the person's finger is the right one from here on.
-func (v *virtual) recognize(yes bool) {
-	v.b.t.Helper()
-	ask(v.b, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: v.id, IsUserVerified: yes})
-}
-
-// touch says whether the person touches it at once from here on, or never.
-func (v *virtual) touch(yes bool) {
-	v.b.t.Helper()
-	ask(v.b, webauthn.SetAutomaticPresenceSimulation, webauthn.SetAutomaticPresenceSimulationParams{AuthenticatorID: v.id, Enabled: yes})
-}
-
-// spoil makes it answer wrongly.
-func (v *virtual) spoil(signature, uv, up bool) {
-	v.b.t.Helper()
-	ask(v.b, webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: v.id, IsBogusSignature: &signature, IsBadUV: &uv, IsBadUP: &up})
+	return virtual.Plug(b.do, o)
 }

@@ -44,6 +44,7 @@ type Hooks struct {
 // Provider is a running identity provider.
 type Provider struct {
 	URL          string // also its issuer
+	BaseURL      string // where Sigra is; to be changed before anything else is done
 	ClientID     string
 	ClientSecret string
 
@@ -69,7 +70,7 @@ type grant struct {
 
 // New starts a provider that ends with the test.
 func New(t testing.TB) *Provider {
-	p := &Provider{ClientID: "sigra-client", ClientSecret: "a client's secret/+ long enough for HS256", now: time.Now, user: Ada(), codes: map[string]grant{}, tokens: map[string]User{}, counts: map[string]int{}}
+	p := &Provider{BaseURL: BaseURL, ClientID: "sigra-client", ClientSecret: "a client's secret/+ long enough for HS256", now: time.Now, user: Ada(), codes: map[string]grant{}, tokens: map[string]User{}, counts: map[string]int{}}
 	p.key = RSAKey("rsa-1")
 	p.public = []Key{p.key}
 	p.server = httptest.NewServer(http.HandlerFunc(p.serve))
@@ -102,7 +103,7 @@ func (p *Provider) Config(name string) config.Provider {
 // Configs is Config in a list.
 func (p *Provider) Configs(name string) []config.Provider { return []config.Provider{p.Config(name)} }
 
-// BaseURL is where Sigra is, as far as this package's directories go.
+// BaseURL is where Sigra is, where a test has no server of it.
 const BaseURL = "https://id.sigra.example"
 
 // Directory makes a directory of providers whose connections end with the test.
@@ -113,7 +114,7 @@ func (p *Provider) Directory(t testing.TB, providers ...config.Provider) *federa
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	d, err := federation.NewDirectory(federation.DirectoryConfig{BaseURL: BaseURL, Providers: providers, Transport: transport})
+	d, err := federation.NewDirectory(federation.DirectoryConfig{BaseURL: p.BaseURL, Providers: providers, Transport: transport})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,7 @@ func (p *Provider) keys(w http.ResponseWriter) {
 func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if q.Get("client_id") != p.ClientID || q.Get("response_type") != "code" || q.Get("code_challenge_method") != "S256" || len(q.Get("code_challenge")) != 43 ||
-		q.Get("state") == "" || !strings.HasPrefix(q.Get("redirect_uri"), BaseURL+"/login/callback/") {
+		q.Get("state") == "" || !strings.HasPrefix(q.Get("redirect_uri"), p.BaseURL+"/login/callback/") {
 		http.Error(w, "this request is not right", http.StatusBadRequest)
 		return
 	}

@@ -207,5 +207,10 @@ func withDatabase(admin, name string) string {
 		panic("the url of the test Postgres can't be read")
 	}
 	u.Path = "/" + name
+	// Sigra gives a connection 5 s. On a loaded machine, with the race detector, the hashing of SCRAM alone takes longer when a pool
+	// opens all of its connections at once.
+	q := u.Query()
+	q.Set("connect_timeout", "60")
+	u.RawQuery = q.Encode()
 	return u.String()
 }
