@@ -18,7 +18,7 @@ func (p *parts) openAbuse() (err error) {
 	if p.failures, err = ratelimit.NewBackoff(rules); err != nil {
 		return err
 	}
-	p.pairs, err = ratelimit.NewPair(ratelimit.PairConfig{Quota: quota(p.cfg.RateLimit.SignInAccount)})
+	p.pairs, err = ratelimit.NewPair(ratelimit.PairConfig{Quota: quota(p.cfg.RateLimit.SignInAccount).Shared(usernames(p.cfg).Names())})
 	return err
 }
 
@@ -61,5 +61,5 @@ func (p *parts) abuse(cfg config.Abuse) (rules ratelimit.BackoffConfig, asked *c
 			Marks: p.keys, Difficulty: cfg.ProofOfWork.Difficulty, Max: cfg.ProofOfWork.MaxDifficulty, TTL: cfg.ProofOfWork.TTL,
 		})
 	}
-	return rules, asked, err
+	return rules.Shared(usernames(p.cfg).Names()), asked, err
 }

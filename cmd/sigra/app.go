@@ -76,7 +76,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.auth, OwnAccount: a.auth,
 			PasskeySignIns: a.auth, Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
-		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, RememberMe: cfg.Session.RememberMe > 0,
+		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
 	}
 	a.replaced = replacedBy(cfg)
@@ -118,7 +118,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 // services are what the API needs of the parts.
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
-		Auth: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, OwnFactors: p.auth, OwnAccount: p.auth, Logins: p.auth, Providers: p.federation, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
+		Auth: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, OwnFactors: p.auth, OwnAccount: p.auth, OwnMetadata: p.auth, UserMetadata: p.auth, Logins: p.auth, Providers: p.federation, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
 		Mail: mailAdmin{p}, Note: p.note,
 	}
 }
@@ -269,6 +269,7 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 	kept("Session settings", a.sessions.Configure(sessionSettings(next)))
 	kept("Passkey settings", a.reloadPasskeys(next))
 	kept("Abuse settings", a.reloadAbuse(next.Abuse))
+	kept("Rules for metadata", a.reloadMetadata(next.Metadata))
 	a.auth.TrustDevices(next.SecondFactor.TrustDevice)
 	if was, is := a.cfg.Passkey.RPID, next.Passkey.RPID; was != is && a.cfg.Server.BaseURL == next.Server.BaseURL {
 		diags = append(diags, config.Diagnostic{
@@ -300,6 +301,14 @@ func (a *app) reloadPasskeys(next *config.Config) error {
 	is.Passkey = next.Passkey
 	is.Passkey.RPID = a.cfg.Passkey.RPID
 	return a.passkeys.Configure(passkeySettings(&is))
+}
+
+func (a *app) reloadMetadata(next config.Metadata) error {
+	rules, err := metadataRules(next)
+	if err == nil {
+		a.metadata.SetRules(rules)
+	}
+	return err
 }
 
 func (a *app) renew() {

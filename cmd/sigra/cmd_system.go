@@ -37,10 +37,10 @@ func (c *cli) migrate(ctx context.Context, cfg *config.Config, statusOnly bool) 
 	defer func() { _ = db.Close() }()
 	var done []store.Migration
 	if !statusOnly {
-		if done, err = db.Migrate(ctx, schema()...); err != nil {
+		if done, err = db.Migrate(ctx, tables()...); err != nil {
 			return err
 		}
-	} else if done, err = db.Migrations(ctx, schema()...); err != nil {
+	} else if done, err = db.Migrations(ctx, tables()...); err != nil {
 		return err
 	}
 	type step struct {

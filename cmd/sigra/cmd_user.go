@@ -41,12 +41,13 @@ func (c *cli) userCommand() *cobra.Command {
 			r, err := cl.RevokeSessions(ctx, id)
 			return r, count(r.Sessions, "session", "sessions") + " ended.", err
 		}),
-		c.userDeleteCommand(),
+		c.userUsernameCommand(), c.userMetadataCommand(), c.userDeleteCommand(),
 	)
 }
 
 func (c *cli) userCreateCommand() *cobra.Command {
 	var admin bool
+	var username string
 	cmd := &cobra.Command{
 		Use: "create EMAIL", Short: "Make an account and print a one-time link to set its password", Args: args(cobra.ExactArgs(1)),
 		Long: "Make an account and print a one-time link to set its password. Nobody but the person ever knows the password: there is\n" +
@@ -57,7 +58,7 @@ func (c *cli) userCreateCommand() *cobra.Command {
 				return err
 			}
 			defer done()
-			in, err := client.CreateUser(cmd.Context(), control.NewUser{Email: a[0], Administrator: admin})
+			in, err := client.CreateUser(cmd.Context(), control.NewUser{Email: a[0], Username: username, Administrator: admin})
 			if errors.Is(err, &control.Error{Problem: httpapi.Problem{Code: "email_taken"}}) && !c.json {
 				return fmt.Errorf("%w\nTo make a new link for it: sigra user reset-link %s%s", err, printable(a[0]), configFlag(c.config))
 			}
@@ -74,6 +75,7 @@ func (c *cli) userCreateCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&admin, "admin", false, "make an administrator of this Sigra")
+	cmd.Flags().StringVar(&username, "username", "", "a username to sign in with, where sign_in { username } allows one")
 	return cmd
 }
 
@@ -96,10 +98,10 @@ func (c *cli) userListCommand() *cobra.Command {
 			}
 			var rows [][]string
 			for _, u := range page.Users {
-				rows = append(rows, []string{u.ID.String(), u.Email, string(u.Status), yes(u.Administrator, "admin"), stamp(u.LastSignInAt), stamp(u.CreatedAt)})
+				rows = append(rows, []string{u.ID.String(), u.Email, u.Username, string(u.Status), yes(u.Administrator, "admin"), stamp(u.LastSignInAt), stamp(u.CreatedAt)})
 			}
 			return c.show(page, func(w io.Writer) {
-				table(w, "No accounts.", []string{"ID", "EMAIL", "STATUS", "ROLE", "LAST SIGN-IN (UTC)", "CREATED (UTC)"}, rows)
+				table(w, "No accounts.", []string{"ID", "EMAIL", "USERNAME", "STATUS", "ROLE", "LAST SIGN-IN (UTC)", "CREATED (UTC)"}, rows)
 				if page.Next != "" {
 					_, _ = fmt.Fprintf(w, "There are more: --cursor %s\n", page.Next)
 				}
@@ -107,7 +109,7 @@ func (c *cli) userListCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVarP(&q.Query, "query", "q", "", "only addresses that contain this")
+	f.StringVarP(&q.Query, "query", "q", "", "only addresses and usernames that contain this")
 	f.StringVar(&q.Status, "status", "", "only these: unconfirmed, active, disabled or deleted")
 	f.BoolVar(&q.Administrator, "admin", false, "only administrators")
 	f.IntVarP(&q.Limit, "limit", "n", 0, "at most so many (default 50, at most 200)")
@@ -134,7 +136,7 @@ func (c *cli) userShowCommand() *cobra.Command {
 			}
 			return c.show(d, func(w io.Writer) {
 				u := d.User
-				facts(w, "id", u.ID.String(), "e-mail", u.Email, "status", string(u.Status), "role", yes(u.Administrator, "administrator"),
+				facts(w, "id", u.ID.String(), "e-mail", u.Email, "username", u.Username, "status", string(u.Status), "role", yes(u.Administrator, "administrator"),
 					"confirmed", utc(u.ConfirmedAt), "last sign-in", utc(u.LastSignInAt), "created", utc(u.CreatedAt), "deleted", utc(u.DeletedAt),
 					"sessions", strconv.Itoa(len(d.Sessions)))
 				if len(rows) > 0 {
@@ -150,24 +152,64 @@ func (c *cli) userShowCommand() *cobra.Command {
 func (c *cli) userChange(use, short string, change func(context.Context, *control.Client, uuid.UUID) (result any, said string, err error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: args(cobra.ExactArgs(1)),
-		Long: short + ". USER is the account's id or e-mail address.",
+		Long: short + ". USER is the account's id, e-mail address or username.",
 		RunE: func(cmd *cobra.Command, a []string) error {
-			client, done, err := c.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			d, err := client.FindUser(cmd.Context(), a[0])
-			if err != nil {
-				return err
-			}
-			res, said, err := change(cmd.Context(), client, d.User.ID)
-			if err != nil {
-				return err
-			}
-			return c.show(res, func(w io.Writer) { _, _ = fmt.Fprintln(w, said) })
+			return c.onUser(cmd, a[0], func(client *control.Client, u httpapi.User) error {
+				res, said, err := change(cmd.Context(), client, u.ID)
+				if err != nil {
+					return err
+				}
+				return c.show(res, func(w io.Writer) { _, _ = fmt.Fprintln(w, said) })
+			})
 		},
 	}
+}
+
+// onUser finds an account by id, address or username, and does something to it.
+func (c *cli) onUser(cmd *cobra.Command, name string, do func(client *control.Client, u httpapi.User) error) error {
+	client, done, err := c.connect(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	d, err := client.FindUser(cmd.Context(), name)
+	if err != nil {
+		return err
+	}
+	return do(client, d.User)
+}
+
+func (c *cli) userUsernameCommand() *cobra.Command {
+	var none bool
+	cmd := &cobra.Command{
+		Use: "username USER [USERNAME]", Short: "Give an account a username, or take it away", Args: args(cobra.RangeArgs(1, 2)),
+		Long: "Give an account a username, where sign_in { username } allows one. USER is the account's id, e-mail address or present\n" +
+			"username. Names that nobody may choose for themselves, such as admin, are allowed here.",
+		RunE: func(cmd *cobra.Command, a []string) error {
+			username := ""
+			if len(a) == 2 {
+				username = a[1]
+			}
+			if (username == "") != none {
+				return exitError{2, errors.New("say which username, or --none to take it away")}
+			}
+			return c.onUser(cmd, a[0], func(client *control.Client, u httpapi.User) error {
+				u, err := client.SetUsername(cmd.Context(), u.ID, username)
+				if err != nil {
+					return err
+				}
+				return c.show(u, func(w io.Writer) {
+					said := "Its username is " + printable(u.Username) + "."
+					if none {
+						said = "It has no username."
+					}
+					_, _ = fmt.Fprintln(w, said)
+				})
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&none, "none", false, "take the username away")
+	return cmd
 }
 
 func (c *cli) userDeleteCommand() *cobra.Command {

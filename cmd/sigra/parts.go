@@ -28,6 +28,8 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/metadata/schema"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -38,9 +40,9 @@ import (
 )
 
 // schema lists every package that owns tables.
-func schema() []store.Source {
+func tables() []store.Source {
 	return []store.Source{
-		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations,
+		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, metadata.Migrations,
 		password.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations, federation.Migrations,
 		totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations,
 	}
@@ -60,6 +62,7 @@ type parts struct {
 	events     *event.Store
 	relay      *relay.Relay
 	accounts   *account.Store
+	metadata   *metadata.Store
 	passwords  *password.Store
 	breaches   breachList // nil: passwords are not looked up
 	onetime    *onetime.Store
@@ -104,13 +107,13 @@ var errNotMigrated = errors.New("the database needs migrations and database.migr
 // migrate brings the schema up to date, or, where the configuration forbids it, checks that it is.
 func migrate(ctx context.Context, db *store.DB, cfg *config.Config, log hclog.Logger) error {
 	if cfg.Database.Migrate {
-		done, err := db.Migrate(ctx, schema()...)
+		done, err := db.Migrate(ctx, tables()...)
 		for _, m := range done {
 			log.Debug("migrated", "step", m.Name)
 		}
 		return err
 	}
-	all, err := db.Migrations(ctx, schema()...)
+	all, err := db.Migrations(ctx, tables()...)
 	if err != nil {
 		return err
 	}
@@ -179,6 +182,13 @@ func (p *parts) openSpine(context.Context) (err error) {
 func (p *parts) openDomain(context.Context) (err error) {
 	cfg := p.cfg
 	if p.accounts, err = account.New(account.Config{DB: p.db}); err != nil {
+		return err
+	}
+	rules, err := metadataRules(cfg.Metadata)
+	if err != nil {
+		return err
+	}
+	if p.metadata, err = metadata.New(metadata.Config{DB: p.db, Rules: rules}); err != nil {
 		return err
 	}
 	if p.breaches, err = openBreaches(cfg.Password.BreachCheck, p.log.Named("breach")); err != nil {
@@ -262,7 +272,7 @@ func (p *parts) openFlows(context.Context) (err error) {
 		return err
 	}
 	p.auth, err = auth.New(auth.Config{
-		DB: p.db, Accounts: p.accounts, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
+		DB: p.db, Accounts: p.accounts, Metadata: p.metadata, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
 		Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Audit: p.audit, Mail: p.mail, Letters: p.letters, Gates: p.gates,
 		Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails, Logger: p.log.Named("auth"), Settings: authSettings(cfg),
 	})
@@ -275,8 +285,32 @@ func authSettings(cfg *config.Config) auth.Settings {
 		DeferConfirmation: cfg.Registration.Confirmation == config.ConfirmationDeferred, ConfirmationTTL: cfg.Registration.ConfirmationTTL,
 		ResetTTL: cfg.SignIn.PasswordResetTTL, MagicLinks: cfg.SignIn.MagicLink, MagicLinkTTL: cfg.SignIn.MagicLinkTTL, EmailChangeTTL: cfg.SignIn.EmailChangeTTL,
 		SecondFactorTTL: cfg.SecondFactor.TTL, RequireSecondFactor: cfg.SecondFactor.Required, StepUpWindow: cfg.SecondFactor.StepUpWindow,
-		TrustFor: cfg.SecondFactor.TrustDevice, Suspicious: cfg.SignIn.Suspicious != config.SuspiciousOff, SuspiciousStepUp: cfg.SignIn.Suspicious == config.SuspiciousStepUp,
+		Usernames: usernames(cfg), TrustFor: cfg.SecondFactor.TrustDevice, Suspicious: cfg.SignIn.Suspicious != config.SuspiciousOff, SuspiciousStepUp: cfg.SignIn.Suspicious == config.SuspiciousStepUp,
 	}
+}
+
+func usernames(cfg *config.Config) auth.Usernames {
+	if cfg.SignIn.Username == config.UsernameOff {
+		return auth.NoUsernames
+	}
+	return auth.Usernames(cfg.SignIn.Username)
+}
+
+// metadataRules reads the schemas, which the configuration has found good.
+func metadataRules(cfg config.Metadata) (metadata.Rules, error) {
+	r := metadata.Rules{MaxBytes: int(cfg.MaxSize), Schemas: map[metadata.Scope]*schema.Schema{}}
+	for scope, s := range map[metadata.Scope]config.MetadataSchema{
+		metadata.Public: cfg.PublicSchema, metadata.Private: cfg.PrivateSchema, metadata.User: cfg.UserSchema,
+	} {
+		if s.Text == "" {
+			continue
+		}
+		var err error
+		if r.Schemas[scope], err = schema.Compile([]byte(s.Text)); err != nil {
+			return metadata.Rules{}, fmt.Errorf("metadata: %s %w", s.File, err)
+		}
+	}
+	return r, nil
 }
 
 func passkeySettings(cfg *config.Config) passkey.Settings {

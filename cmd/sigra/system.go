@@ -50,7 +50,7 @@ func (s *system) Status(ctx context.Context) (httpapi.Status, error) {
 
 // Migrations implements httpapi.System.
 func (s *system) Migrations(ctx context.Context) ([]store.Migration, error) {
-	return s.db.Migrations(ctx, schema()...)
+	return s.db.Migrations(ctx, tables()...)
 }
 
 // load reads the configuration file again.
@@ -131,6 +131,7 @@ func reloads(was, is *config.Config) []setting {
 		{"second_factor.trust_device", was.SecondFactor.TrustDevice, is.SecondFactor.TrustDevice},
 		{"passkey", passkey(was), passkey(is)},
 		{"abuse", was.Abuse, is.Abuse},
+		{"metadata", was.Metadata, is.Metadata},
 		{"provider", was.Providers, is.Providers},
 		{"messages", was.Messages, is.Messages},
 		{"pages", was.Pages, is.Pages},

@@ -36,6 +36,7 @@ func (s Status) Live() bool { return s == Active || s == Unconfirmed }
 type Account struct {
 	ID            uuid.UUID
 	Email         string // empty once deleted
+	Username      string // Username.Display; empty without one
 	Status        Status
 	Administrator bool
 	SecondFactor  bool      // after any first factor, a second one is asked

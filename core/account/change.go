@@ -117,11 +117,35 @@ func (s *Store) ChangeEmail(ctx context.Context, tx *store.Tx, id uuid.UUID, ema
 	return ErrEmailTaken
 }
 
-// Erase executes a deletion: the address goes, the id and the dates stay. It reports false when the account was
+// SetUsername gives an account that is not deleted a username, another one, or none (the zero Username). ErrUsernameTaken when
+// another account has it; a race with one that takes it meanwhile ends there too, and ends the transaction on Postgres.
+func (s *Store) SetUsername(ctx context.Context, tx *store.Tx, id uuid.UUID, u Username) error {
+	n, err := tx.Exec(ctx, `UPDATE account SET username = nullif($3, ''), username_key = nullif($4, ''), updated_at = $2 WHERE id = $1 AND status <> 'deleted'
+		AND NOT EXISTS (SELECT 1 FROM account b WHERE b.username_key = $4 AND b.status <> 'deleted' AND b.id <> $1)`, id, s.now(), u.Display, u.Key)
+	if store.IsUnique(err) {
+		return ErrUsernameTaken
+	}
+	if err != nil {
+		return fmt.Errorf("set username: %w", err)
+	}
+	if n == 1 {
+		return nil
+	}
+	a, err := s.GetIn(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	if a.Status == Deleted {
+		return errState(a.Status)
+	}
+	return ErrUsernameTaken
+}
+
+// Erase executes a deletion: address and username go, the id and the dates stay. It reports false when the account was
 // deleted already. What other packages keep of the person (credentials, sessions, links) the flow erases in the same
 // transaction.
 func (s *Store) Erase(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
-	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, administrator = $3, second_factor = $3, confirmed_at = NULL,
+	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, username = NULL, username_key = NULL, administrator = $3, second_factor = $3, confirmed_at = NULL,
 		last_sign_in_at = NULL, updated_at = $2, deleted_at = $2 WHERE id = $1 AND status <> 'deleted'`, id, s.now(), false)
 	if err != nil {
 		return false, fmt.Errorf("erase account: %w", err)

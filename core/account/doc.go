@@ -1,4 +1,4 @@
-// Package account owns who exists: one row per person, its e-mail address and its status.
+// Package account owns who exists: one row per person, its e-mail address, its username and its status.
 //
 //	         Create                      Activate
 //	(none) ──────────▶ unconfirmed ─────────────────▶ active ◀──┐
@@ -15,6 +15,9 @@
 //   - Addresses are stored in the one form ParseEmail gives, and mail goes to the stored form only, never to
 //     what somebody typed. That takes the sting out of look-alike and case-mapping attacks: an address that
 //     folds onto another account's reaches that account's mailbox.
+//   - A username belongs to at most one account that is not deleted, by another such index over the one form in which
+//     usernames are compared. It names the account to its owner and to others, and shows nothing of who somebody is: mail never
+//     goes anywhere by it.
 //   - Erase overwrites what says who it was and keeps the id, so that audit rows go on pointing at something.
 //
 // An unconfirmed account has no credential when confirmation is required: nobody has yet shown that the address

@@ -18,7 +18,7 @@ const (
 
 // Filter says which accounts to list. The zero value lists the newest live ones.
 type Filter struct {
-	Query         string // a part of the address, or an id
+	Query         string // a part of the address or the username, or an id
 	Status        Status // empty: every status but deleted
 	Administrator bool   // only administrators
 	Cursor        string // Page.Next of the page before
@@ -60,7 +60,7 @@ func (s *Store) List(ctx context.Context, f Filter) (Page, error) {
 	rows, err := s.db.Query(ctx, `SELECT `+columns+` FROM account
 		WHERE id < $1
 		  AND (($2 = '' AND status <> 'deleted') OR status = $2)
-		  AND ($3 = '' OR email LIKE $4 ESCAPE '!' OR id = $5)
+		  AND ($3 = '' OR email LIKE $4 ESCAPE '!' OR username_key LIKE $4 ESCAPE '!' OR id = $5)
 		  AND (administrator OR NOT $6)
 		ORDER BY id DESC LIMIT $7`,
 		before, string(f.Status), q, "%"+likeEscape.Replace(q)+"%", id, f.Administrator, f.Limit+1)

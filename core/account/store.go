@@ -42,14 +42,14 @@ func New(cfg Config) (*Store, error) {
 	return &Store{db: cfg.DB, now: func() time.Time { return now().UTC().Truncate(time.Microsecond) }}, nil
 }
 
-const columns = `id, coalesce(email, ''), status, administrator, second_factor, confirmed_at, last_sign_in_at, created_at, updated_at, deleted_at`
+const columns = `id, coalesce(email, ''), coalesce(username, ''), status, administrator, second_factor, confirmed_at, last_sign_in_at, created_at, updated_at, deleted_at`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(row scanner) (Account, error) {
 	var a Account
 	var confirmed, signedIn, deleted *time.Time
-	if err := row.Scan(&a.ID, &a.Email, &a.Status, &a.Administrator, &a.SecondFactor, &confirmed, &signedIn, &a.CreatedAt, &a.UpdatedAt, &deleted); err != nil {
+	if err := row.Scan(&a.ID, &a.Email, &a.Username, &a.Status, &a.Administrator, &a.SecondFactor, &confirmed, &signedIn, &a.CreatedAt, &a.UpdatedAt, &deleted); err != nil {
 		return Account{}, err
 	}
 	for _, t := range []struct {
@@ -116,6 +116,21 @@ func (s *Store) FindByEmail(ctx context.Context, email string) (Account, error) 
 // FindByEmailIn finds the live account with an address in the form of ParseEmail, inside a transaction.
 func (s *Store) FindByEmailIn(ctx context.Context, q store.Querier, email string) (Account, error) {
 	return found(scan(q.QueryRow(ctx, `SELECT `+columns+` FROM account WHERE email = $1 AND status <> 'deleted'`, email)))
+}
+
+// FindByUsername finds the live account with a username, which may be as a person typed it; ErrNotFound when there is
+// none, also for what is no username at all.
+func (s *Store) FindByUsername(ctx context.Context, username string) (Account, error) {
+	u, err := ParseUsername(username)
+	if err != nil {
+		return Account{}, ErrNotFound
+	}
+	return s.FindByUsernameIn(ctx, s.db, u.Key)
+}
+
+// FindByUsernameIn finds the live account with the key of a username, inside a transaction.
+func (s *Store) FindByUsernameIn(ctx context.Context, q store.Querier, key string) (Account, error) {
+	return found(scan(q.QueryRow(ctx, `SELECT `+columns+` FROM account WHERE username_key = $1 AND status <> 'deleted'`, key)))
 }
 
 // NewAccount is what an account begins as.

@@ -225,3 +225,91 @@ func TestCreate_clockBetweenMicroseconds(t *testing.T) {
 		}
 	})
 }
+
+func username(t *testing.T, s string) account.Username {
+	t.Helper()
+	u, err := account.ParseUsername(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// However many choose a name at once, in whatever case, one has it.
+func TestSetUsername_race(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB, s *account.Store) {
+		const many = 100
+		var ids []uuid.UUID
+		for i := range many {
+			ids = append(ids, create(t, db, s, account.NewAccount{Email: fmt.Sprintf("u%d@example.org", i), Status: account.Active}).ID)
+		}
+		names := []account.Username{username(t, "Straße"), username(t, "STRASSE"), username(t, "strasse")}
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		won := 0
+		for i, id := range ids {
+			wg.Go(func() {
+				err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return s.SetUsername(ctx, tx, id, names[i%len(names)]) })
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					won++
+				} else if !errors.Is(err, account.ErrUsernameTaken) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		var have int
+		if err := db.QueryRow(t.Context(), `SELECT count(*) FROM account WHERE username_key = 'strasse'`).Scan(&have); err != nil || won != 1 || have != 1 {
+			t.Fatalf("%d won, %d have it, %v; want one", won, have, err)
+		}
+	})
+}
+
+func TestSetUsername(t *testing.T) {
+	each(t, func(t *testing.T, db *store.DB, s *account.Store) {
+		ada := create(t, db, s, account.NewAccount{Email: "ada@example.org", Status: account.Active})
+		bob := create(t, db, s, account.NewAccount{Email: "bob@example.org", Status: account.Active})
+		set := func(id uuid.UUID, u account.Username) error {
+			return tx(t, db, func(ctx context.Context, tx *store.Tx) error { return s.SetUsername(ctx, tx, id, u) })
+		}
+		for i, c := range []struct {
+			id   uuid.UUID
+			name account.Username
+			want error
+		}{
+			{ada.ID, username(t, "Countess"), nil},
+			{bob.ID, username(t, "COUNTESS"), account.ErrUsernameTaken},
+			{ada.ID, username(t, "CountesS"), nil}, // another case of one's own
+			{bob.ID, account.Username{}, nil},      // two without one
+			{ada.ID, account.Username{}, nil},
+			{bob.ID, username(t, "countess"), nil}, // free again
+			{ada.ID, username(t, "ada"), nil},
+			{uuid.New(), username(t, "eve"), account.ErrNotFound},
+		} {
+			if err := set(c.id, c.name); !errors.Is(err, c.want) {
+				t.Fatalf("step %d: %v, want %v", i, err, c.want)
+			}
+		}
+		got, err := s.FindByUsername(t.Context(), " cOUNTess ")
+		if err != nil || got.ID != bob.ID || got.Username != "countess" {
+			t.Fatalf("found %+v, %v", got, err)
+		}
+		if p, err := s.List(t.Context(), account.Filter{Query: "OUNT"}); err != nil || len(p.Accounts) != 1 || p.Accounts[0].ID != bob.ID {
+			t.Fatalf("listed %+v, %v", p, err)
+		}
+		if err := tx(t, db, func(ctx context.Context, tx *store.Tx) error { _, err := s.Erase(ctx, tx, bob.ID); return err }); err != nil {
+			t.Fatal(err)
+		}
+		if gone, err := s.Get(t.Context(), bob.ID); err != nil || gone.Username != "" {
+			t.Fatalf("erased: %+v, %v", gone, err)
+		}
+		if err := set(bob.ID, username(t, "bob")); fault.KindOf(err) != fault.Conflict {
+			t.Fatalf("a name for a deleted account: %v", err)
+		}
+		if err := set(ada.ID, username(t, "countess")); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -69,6 +69,8 @@ var catalogue = []Action{
 	{"account.email_change.request", "account", "u", Success, "A new e-mail address was asked for.", nil, noHook, line},
 	{"account.email_change.failure", "account", "u", Failure, "A code to confirm a new e-mail address was refused.", keys("method"), noHook, noLine},
 	{"account.email_change.confirm", "account", "u", Success, "The e-mail address was changed.", keys("sessions_revoked"), hook, line},
+	{"account.username_change.success", "account", "u", Success, "The username was chosen, changed or taken away.", keys("via"), hook, line},
+	{"account.username_change.failure", "account", "u", Failure, "A username was refused: somebody else has it.", keys("via"), noHook, noLine},
 	{"account.email_change.undo", "account", "u", Success, "A change of the e-mail address was undone.", keys("sessions_revoked", "removed"), hook, line},
 	{"account.password_change.success", "account", "u", Success, "The password was changed.", keys("sessions_revoked", "forced", "breach_check"), hook, line},
 	{"account.password_change.failure", "account", "u", Failure, "A change of the password was refused.", keys("failures", "breach_check"), noHook, noLine},

@@ -18,6 +18,7 @@ import (
 // NewUser is an account that an administrator makes.
 type NewUser struct {
 	Email         string
+	Username      string // empty: none
 	Administrator bool
 	Mail          bool // also mail the link to the address
 }
@@ -29,6 +30,10 @@ func (s *Service) CreateUser(ctx context.Context, actor audit.Ref, n NewUser) (a
 	if err != nil {
 		return account.Account{}, "", err
 	}
+	u, err := s.given(n.Username)
+	if err != nil {
+		return account.Account{}, "", err
+	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var made bool
 		a, made, err = s.accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Unconfirmed, Administrator: n.Administrator})
@@ -37,6 +42,12 @@ func (s *Service) CreateUser(ctx context.Context, actor audit.Ref, n NewUser) (a
 		}
 		if !made {
 			return account.ErrEmailTaken
+		}
+		if u != (account.Username{}) {
+			if err := s.giveUsername(ctx, tx, actor, a.ID, u); err != nil {
+				return err
+			}
+			a.Username = u.Display
 		}
 		if err := s.record(ctx, tx, audit.Entry{
 			Action: "admin.user.create", Actor: actor, Targets: []audit.Ref{user(a.ID)}, Metadata: map[string]any{"administrator": n.Administrator},
@@ -205,6 +216,9 @@ func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, user
 	if _, err := s.logins.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
+	if err := s.metadata.Erase(ctx, tx, userID); err != nil {
+		return err
+	}
 	if err := s.onetime.Forget(ctx, tx, userID, ""); err != nil {
 		return err
 	}
@@ -218,6 +232,6 @@ func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, user
 	}
 	return s.record(ctx, tx, audit.Entry{
 		Action: "account.deletion_execute", Reason: reason, Actor: actor, Targets: []audit.Ref{user(userID)},
-		Metadata: map[string]any{"erased": []string{"email", "password", "factors", "devices", "logins", "sessions", "links"}, "sessions_revoked": n},
+		Metadata: map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "sessions", "links"}, "sessions_revoked": n},
 	})
 }

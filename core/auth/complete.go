@@ -25,6 +25,9 @@ type SignedIn struct {
 	Device     string   // what the browser is to keep in its device cookie, for its next sign-in; secret. Empty: it keeps what it has
 	Pending    *Pending // nil: signed in
 	Codes      []string // recovery codes, where the sign-in made the first ones; secret, shown once
+
+	// UsernameTaken says, of Confirm, that somebody else has the username by now that was chosen at sign-up. The account has none.
+	UsernameTaken bool
 }
 
 // proof is what a method hands to complete: that somebody has shown to be the holder of an account.

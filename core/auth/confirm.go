@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
@@ -41,7 +42,8 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	return s.complete(ctx, proof{
+	taken := false
+	p := proof{
 		account: a, method: "confirmation", amr: []string{amr}, device: c.Device,
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			if err := s.onetime.Spend(ctx, tx, g); err != nil {
@@ -66,13 +68,22 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 					return err
 				}
 			}
+			if taken, err = s.firstUsername(ctx, tx, a, u.Username); err != nil {
+				return err
+			}
 			return s.record(ctx, tx, audit.Entry{
 				Action: "auth.confirmation.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: amr,
 				Metadata: map[string]any{"method": method},
 			})
 		},
 		refused: func(ctx context.Context, r refusal) error { return s.confirmRefused(ctx, g, method, amr, r) },
-	})
+	}
+	in, err := s.complete(ctx, p)
+	if errors.Is(err, account.ErrUsernameTaken) { // in this moment, by another transaction, which ended this one
+		in, err = s.complete(ctx, p)
+	}
+	in.UsernameTaken = taken
+	return in, err
 }
 
 // LookConfirmation says which address a mailed link confirms, so that a page can be shown; nothing is used up.

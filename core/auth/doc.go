@@ -25,7 +25,8 @@
 //	   └──────────────┴───────────────┴──▶ refused: one transaction: the counted failure, auth.login.failure
 //
 //	method            identify            first factor
-//	SignIn            the address         the password
+//	SignIn            the address or      the password
+//	                  the username
 //	SignInPasskey     the passkey         the passkey, which verified its user: both factors in one
 //	SignInMagicLink   the mailed link     having it, or its code and the flow of the browser that asked, or that flow
 //	                  or the flow         once the link was approved elsewhere
@@ -56,6 +57,12 @@
 // reads, one place in the hash queue where there is a hash, the same statements in one transaction, and answers that
 // differ in nothing but random bytes. Limits count by address, known or not (ASVS 5.0 6.3.8). What differs is what the
 // mail says, and who gets it. A sign-in by passkey names nobody before it is done.
+//
+// Where accounts have usernames, what was typed says which of the two it is, known or not, and each is counted by itself. One
+// count for both would tell which address belongs to which name: fail by the one, and see whether the other is slowed. So
+// each gets half of what an account may fail (Usernames.Names), and who changes between them gets no more guesses (ASVS 5.0 6.3.1).
+// That a username is taken can't be kept from who chooses it; Register says so after its work and before it looks at the address.
+// A sign-up holds no name until it is confirmed, or a name's being free would tell that the address was known.
 //
 // # Nobody is signed up by a stranger
 //

@@ -335,6 +335,9 @@ func (s *Service) Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID)
 			return err
 		}
 		keys := []string{a.Email}
+		if u, err := account.ParseUsername(a.Username); err == nil {
+			keys = append(keys, usernameKey(u))
+		}
 		for _, d := range known {
 			keys = append(keys, keyOf("device", d.ID.String()))
 		}

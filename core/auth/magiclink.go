@@ -14,6 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
@@ -129,6 +130,9 @@ func (s *Service) reclaim(ctx context.Context, tx *store.Tx, a account.Account) 
 		return err
 	}
 	if _, err := s.logins.Erase(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	if err := s.metadata.Erase(ctx, tx, a.ID, metadata.User); err != nil {
 		return err
 	}
 	if err := s.devices.Erase(ctx, tx, a.ID); err != nil {

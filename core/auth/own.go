@@ -12,7 +12,9 @@ import (
 // Own is what somebody's account looks like to themselves: what they sign in with, and what they could add.
 type Own struct {
 	Email        string
-	Password     bool // there is one
+	Username     string    // empty: none
+	Usernames    Usernames // whether there may be one, or must
+	Password     bool      // there is one
 	Factors      Factors
 	SecondFactor bool     // one is asked for after every first factor
 	Required     bool     // of everybody, whether an account has one or not
@@ -30,7 +32,7 @@ func (s *Service) Own(ctx context.Context, p session.Principal) (Own, error) {
 	if err != nil {
 		return Own{}, err
 	}
-	out := Own{Email: a.Email, SecondFactor: a.SecondFactor, Required: s.set.RequireSecondFactor, PasskeyLimit: s.passkeys.MaxPerAccount()}
+	out := Own{Email: a.Email, Username: a.Username, Usernames: s.set.Usernames, SecondFactor: a.SecondFactor, Required: s.set.RequireSecondFactor, PasskeyLimit: s.passkeys.MaxPerAccount()}
 	if out.Factors, err = s.factorsOf(ctx, s.db, a.ID); err != nil {
 		return Own{}, err
 	}

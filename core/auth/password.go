@@ -48,7 +48,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	if !right {
 		return SignedIn{}, s.changeFailed(ctx, p, id)
 	}
-	screened, err := s.screen(ctx, next, a.Email)
+	screened, err := s.screen(ctx, next, a.Email, a.Username)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -113,8 +113,8 @@ func (s *Service) changeFailed(ctx context.Context, p session.Principal, id iden
 
 // screen applies the policy to a password that somebody wants to have, and asks whether it was seen in a breach. screened
 // adds to the metadata of the audit row what came of that.
-func (s *Service) screen(ctx context.Context, pw, email string) (screened func(map[string]any) map[string]any, err error) {
-	if err := s.passwords.Check(pw, email); err != nil {
+func (s *Service) screen(ctx context.Context, pw, email, username string) (screened func(map[string]any) map[string]any, err error) {
+	if err := s.passwords.Check(pw, email, username); err != nil {
 		return nil, err
 	}
 	sc, err := s.passwords.Screen(ctx, pw)
@@ -155,7 +155,7 @@ func (s *Service) AddPassword(ctx context.Context, p session.Principal, next str
 	if err != nil {
 		return err
 	}
-	screened, err := s.screen(ctx, next, a.Email)
+	screened, err := s.screen(ctx, next, a.Email, a.Username)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ import (
 // Registration is what somebody signs up with.
 type Registration struct {
 	Email, Password string
+	Username        string // as Settings.Usernames wants it
 	Device          string // the browser's device cookie
 }
 
@@ -40,7 +41,8 @@ type signUp struct {
 }
 
 // Register takes a sign-up. Known, unconfirmed and unknown addresses get the same answer for the same work; what
-// happened stands in the mail.
+// happened stands in the mail. Only a username that is taken is said (account.ErrUsernameTaken), after the work of a
+// sign-up and before the address is looked at.
 func (s *Service) Register(ctx context.Context, r Registration) (Registered, error) {
 	if s.set.RegistrationClosed {
 		return Registered{}, errClosed
@@ -49,7 +51,11 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err != nil {
 		return Registered{}, err
 	}
-	screened, err := s.screen(ctx, r.Password, email)
+	username, err := s.chosen(r.Username)
+	if err != nil {
+		return Registered{}, err
+	}
+	screened, err := s.screen(ctx, r.Password, email, username.Display)
 	if err != nil {
 		return Registered{}, err
 	}
@@ -63,7 +69,10 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err := s.askRegistration(ctx, email, "password", "pwd"); err != nil {
 		return Registered{}, err
 	}
-	flow, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Hash: hash}, screened)
+	if err := s.usernameFree(ctx, username); err != nil {
+		return Registered{}, err
+	}
+	flow, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Username: username.Display, Hash: hash}, screened)
 	if err != nil {
 		return Registered{}, err
 	}
@@ -123,9 +132,10 @@ func (s *Service) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[s
 
 // unconfirmed is what a sign-up keeps, sealed, until it is confirmed.
 type unconfirmed struct {
-	Email string             `json:"email"`
-	Hash  string             `json:"hash,omitempty"`  // becomes the account's password
-	Login *federation.Claims `json:"login,omitempty"` // becomes a login of the account
+	Email    string             `json:"email"`
+	Username string             `json:"username,omitempty"` // becomes the account's, if it is free still
+	Hash     string             `json:"hash,omitempty"`     // becomes the account's password
+	Login    *federation.Claims `json:"login,omitempty"`    // becomes a login of the account
 }
 
 func unconfirmedOf(g onetime.Grant) (u unconfirmed, err error) {

@@ -99,7 +99,7 @@ func (s *Service) SetPassword(ctx context.Context, n NewPassword) (SignedIn, err
 	if err != nil {
 		return SignedIn{}, err
 	}
-	screened, err := s.screen(ctx, n.Password, a.Email)
+	screened, err := s.screen(ctx, n.Password, a.Email, a.Username)
 	if err != nil {
 		return SignedIn{}, err
 	}

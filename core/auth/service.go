@@ -21,6 +21,7 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/request"
@@ -48,6 +49,8 @@ type Settings struct {
 	Suspicious          bool          // write down sign-ins from a new browser on a new network
 	SuspiciousStepUp    bool          // and ask for the second factor there, whatever browser is trusted
 	LinkTTL             time.Duration // 15 min, for a login elsewhere to wait for the account's own credential
+
+	Usernames Usernames // whether accounts have one beside their address
 }
 
 // withDefaults fills in what is zero.
@@ -90,6 +93,7 @@ type Limit interface {
 type Config struct {
 	DB        *store.DB
 	Accounts  *account.Store
+	Metadata  *metadata.Store
 	Passwords *password.Store
 	Onetime   *onetime.Store
 	Sessions  *session.Store
@@ -115,6 +119,7 @@ type Config struct {
 type Service struct {
 	db        *store.DB
 	accounts  *account.Store
+	metadata  *metadata.Store
 	passwords *password.Store
 	onetime   *onetime.Store
 	sessions  *session.Store
@@ -146,7 +151,7 @@ const (
 // New makes a Service.
 func New(cfg Config) (*Service, error) {
 	for part, missing := range map[string]bool{
-		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
+		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "metadata": cfg.Metadata == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
 		"sessions": cfg.Sessions == nil, "authenticator apps": cfg.TOTP == nil, "recovery codes": cfg.Codes == nil, "passkeys": cfg.Passkeys == nil,
 		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
 	} {
@@ -186,7 +191,7 @@ func New(cfg Config) (*Service, error) {
 	}
 	now := cfg.Now
 	s := &Service{
-		db: cfg.DB, accounts: cfg.Accounts, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, totp: cfg.TOTP, codes: cfg.Codes,
+		db: cfg.DB, accounts: cfg.Accounts, metadata: cfg.Metadata, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, totp: cfg.TOTP, codes: cfg.Codes,
 		passkeys: cfg.Passkeys, devices: cfg.Devices, logins: cfg.Logins, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
 		failures: cfg.Failures, pairs: cfg.Pairs, factors: cfg.Factors, mails: cfg.Mails, set: set, log: cfg.Logger,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },

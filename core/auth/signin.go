@@ -14,7 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Credentials are an address and a password.
+// Credentials are an address, or a username where there are some (Settings.Usernames), and a password.
 type Credentials struct {
 	Email, Password string
 	Remember        bool
@@ -29,7 +29,7 @@ var errCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "Th
 // maxTyped bounds what is counted by when an address is none at all.
 const maxTyped = 1024
 
-// identity is what an address led to: the same reads whether or not there is an account.
+// identity is what an address or a username led to: the same reads whether or not there is an account.
 type identity struct {
 	account account.Account // zero: there is none
 	hash    string          // empty: no password
@@ -38,15 +38,18 @@ type identity struct {
 }
 
 func (s *Service) identify(ctx context.Context, typed string) (identity, error) {
-	email, err := account.ParseEmail(typed)
-	if err != nil {
-		email = keyOf("typed", typed[:min(len(typed), maxTyped)])
+	find, id := s.accounts.FindByEmailIn, identity{}
+	name, err := account.ParseEmail(typed)
+	if id.key = name; s.isUsername(typed) {
+		find = s.accounts.FindByUsernameIn
+		var u account.Username
+		u, err = account.ParseUsername(typed)
+		name, id.key = u.Key, usernameKey(u)
 	}
-	id := identity{key: email}
 	if err != nil {
-		email = "" // nobody's
+		id.key, name = keyOf("typed", typed[:min(len(typed), maxTyped)]), "" // nobody's
 	}
-	id.account, err = s.accounts.FindByEmailIn(ctx, s.db, email)
+	id.account, err = find(ctx, s.db, name)
 	if err != nil && !account.IsNotFound(err) {
 		return identity{}, err
 	}
@@ -54,7 +57,7 @@ func (s *Service) identify(ctx context.Context, typed string) (identity, error) 
 	return id, err
 }
 
-// SignIn verifies an address and a password and begins a session, with a new token whatever the client had before.
+// SignIn verifies an address or a username, and a password, and begins a session, with a new token whatever the client had before.
 // Every failure is the same fault, except too many of them (RateLimited), a machine too busy to hash (Unavailable) and
 // a gate's refusal after the password proved right (Denied).
 func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {

@@ -48,6 +48,7 @@ func (d *decoder) check(c *Config) {
 	d.checkSession(c)
 	d.checkPassword(c)
 	d.checkPasskey(c)
+	d.checkMetadata(c)
 	d.checkAbuse(c)
 	d.checkTelemetry(c)
 	d.checkKeyring(c)

@@ -28,6 +28,7 @@ type Config struct {
 	Session      Session
 	Password     Password
 	Passkey      Passkey
+	Metadata     Metadata
 	RateLimit    RateLimit
 	Abuse        Abuse
 	Mail         Mail
@@ -92,8 +93,16 @@ const (
 	SuspiciousStepUp = "step_up" // and the second factor is asked for, whatever browser is trusted
 )
 
+// The values of SignIn.Username.
+const (
+	UsernameOff      = "off"      // accounts have an address and nothing else
+	UsernameOptional = "optional" // who likes has a username beside it, and signs in with either
+	UsernameRequired = "required" // sign-up asks for one
+)
+
 // SignIn is how people get in, and back in.
 type SignIn struct {
+	Username         string        // off, optional or required
 	MagicLink        bool          // sign-in by a mailed link or code
 	MagicLinkTTL     time.Duration // of the link and the code
 	PasswordResetTTL time.Duration // of the link and the code to set a new password
@@ -169,6 +178,18 @@ type Passkey struct {
 	// BlockOnRegression refuses a passkey whose counter did not rise, besides reporting it.
 	BlockOnRegression bool
 	AllowedAAGUIDs    []uuid.UUID // models that may be registered; none: all
+}
+
+// Metadata is what applications, administrators and people keep with an account.
+type Metadata struct {
+	MaxSize                                 int64 // bytes of one scope's object
+	PublicSchema, PrivateSchema, UserSchema MetadataSchema
+}
+
+// MetadataSchema is a JSON Schema for one scope. The zero value: none.
+type MetadataSchema struct {
+	File string
+	Text string // what is in it, read with the configuration
 }
 
 // RateLimit bounds how often something may be tried.

@@ -30,6 +30,7 @@ func Default() *Config {
 			CodeAttempts:    5,
 		},
 		SignIn: SignIn{
+			Username:         UsernameOff,
 			MagicLink:        true,
 			MagicLinkTTL:     10 * time.Minute, // ASVS 5.0 6.5.5
 			PasswordResetTTL: time.Hour,
@@ -61,6 +62,7 @@ func Default() *Config {
 			MaxPerAccount: 20,
 			CeremonyTTL:   5 * time.Minute, // WebAuthn L3 §15.1
 		},
+		Metadata: Metadata{MaxSize: 16 * kib},
 		RateLimit: RateLimit{
 			General:        Rate{1200, time.Minute},
 			SignIn:         Rate{30, time.Minute},

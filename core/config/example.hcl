@@ -81,6 +81,9 @@ registration {
 }
 
 sign_in {
+  # Whether accounts have a username beside their address, to sign in with either: "off", "optional", or "required" at sign-up.
+  username = "off"
+
   # Sign-in by a mailed link or code, and how long both are good for.
   magic_link     = true
   magic_link_ttl = "10m"
@@ -186,6 +189,16 @@ passkey {
   allowed_aaguids = []
 }
 
+metadata {
+  # What applications, administrators and people may keep with an account: in each of three scopes a JSON object of at most this size.
+  max_size = "16KiB"
+
+  # What the objects must be like, as JSON Schema.
+  # # public_schema  = "/etc/sigra/public.schema.json"  # the application writes it, its owner reads it
+  # # private_schema = "/etc/sigra/private.schema.json" # administrators only
+  # # user_schema    = "/etc/sigra/user.schema.json"    # the owner writes it
+}
+
 rate_limit {
   # Per IP address (per /64 for IPv6): all requests, attempts to sign in, sign-ups.
   general = "1200/1m"
@@ -278,7 +291,8 @@ events {
   retention = "30d"
   max_bytes = "64KiB"
 
-  # What an application shows to report events: Authorization: Bearer …  Without it only administrators can.
+  # What an application shows to report events, and to read and write accounts' public and user metadata: Authorization: Bearer …
+  # Without it only administrators can.
   # token = env("SIGRA_EVENTS_TOKEN") # openssl rand -hex 32
 }
 

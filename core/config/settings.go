@@ -34,6 +34,7 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("session", func(b *block) { readSession(b, &c.Session) })
 	b.nested("password", func(b *block) { readPassword(b, &c.Password) })
 	b.nested("passkey", func(b *block) { readPasskey(b, &c.Passkey) })
+	b.nested("metadata", func(b *block) { readMetadata(b, &c.Metadata) })
 	b.nested("rate_limit", func(b *block) { readRateLimit(b, &c.RateLimit) })
 	b.nested("abuse", func(b *block) { readAbuse(b, &c.Abuse) })
 	b.nested("mail", func(b *block) { readMail(b, &c.Mail) })
@@ -141,6 +142,7 @@ func readRegistration(b *block, r *Registration) {
 }
 
 func readSignIn(b *block, s *SignIn) {
+	b.choice("username", &s.Username, UsernameOff, UsernameOptional, UsernameRequired)
 	b.boolean("magic_link", &s.MagicLink)
 	b.duration("magic_link_ttl", &s.MagicLinkTTL, time.Minute, time.Hour, "")
 	b.duration("password_reset_ttl", &s.PasswordResetTTL, 5*time.Minute, day, "")

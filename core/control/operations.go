@@ -2,10 +2,12 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,17 +64,21 @@ func (c *Client) Users(ctx context.Context, q UserQuery) (httpapi.UserPage, erro
 	return call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", v, nil)
 }
 
-// FindUser finds an account by its id or its e-mail address.
-func (c *Client) FindUser(ctx context.Context, idOrEmail string) (httpapi.UserDetail, error) {
-	if id, err := uuid.Parse(idOrEmail); err == nil {
+// FindUser finds an account by its id, its e-mail address or its username.
+func (c *Client) FindUser(ctx context.Context, name string) (httpapi.UserDetail, error) {
+	if id, err := uuid.Parse(name); err == nil {
 		return c.User(ctx, id)
 	}
-	page, err := call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", url.Values{"email": {idOrEmail}}, nil)
+	by := "username"
+	if strings.Contains(name, "@") {
+		by = "email"
+	}
+	page, err := call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", url.Values{by: {name}}, nil)
 	if err != nil {
 		return httpapi.UserDetail{}, err
 	}
 	if len(page.Users) == 0 {
-		return httpapi.UserDetail{}, &Error{httpapi.Problem{Status: http.StatusNotFound, Code: "account_not_found", Detail: fmt.Sprintf("There is no account %q.", idOrEmail)}}
+		return httpapi.UserDetail{}, &Error{httpapi.Problem{Status: http.StatusNotFound, Code: "account_not_found", Detail: fmt.Sprintf("There is no account %q.", name)}}
 	}
 	return c.User(ctx, page.Users[0].ID)
 }
@@ -87,6 +93,7 @@ func (c *Client) User(ctx context.Context, id uuid.UUID) (httpapi.UserDetail, er
 // NewUser is an account to be made.
 type NewUser struct {
 	Email         string `json:"email"`
+	Username      string `json:"username,omitempty"`
 	Administrator bool   `json:"administrator,omitempty"`
 	Mail          bool   `json:"mail,omitempty"` // also mail the link
 }
@@ -114,6 +121,29 @@ func (c *Client) ResetFactors(ctx context.Context, id uuid.UUID) (httpapi.User, 
 // UnlockUser lifts the pauses that failures brought on an account.
 func (c *Client) UnlockUser(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
 	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/unlock"), nil, nil)
+}
+
+// SetUsername gives an account a username; an empty one takes it away.
+func (c *Client) SetUsername(ctx context.Context, id uuid.UUID, username string) (httpapi.User, error) {
+	if username == "" {
+		return call[httpapi.User](ctx, c, http.MethodDelete, userPath(id, "/username"), nil, nil)
+	}
+	return call[httpapi.User](ctx, c, http.MethodPut, userPath(id, "/username"), nil, map[string]string{"username": username})
+}
+
+// Metadata reads the object of a scope of an account.
+func (c *Client) Metadata(ctx context.Context, id uuid.UUID, scope string) (httpapi.Metadata, error) {
+	return call[httpapi.Metadata](ctx, c, http.MethodGet, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, nil)
+}
+
+// ReplaceMetadata replaces it as a whole, and MergeMetadata changes it by a merge patch (RFC 7396).
+func (c *Client) ReplaceMetadata(ctx context.Context, id uuid.UUID, scope string, object json.RawMessage) (httpapi.Metadata, error) {
+	return call[httpapi.Metadata](ctx, c, http.MethodPut, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, object)
+}
+
+// MergeMetadata is the other way.
+func (c *Client) MergeMetadata(ctx context.Context, id uuid.UUID, scope string, patch json.RawMessage) (httpapi.Metadata, error) {
+	return call[httpapi.Metadata](ctx, c, http.MethodPatch, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, patch)
 }
 
 // DeleteUser deletes an account. There is no way back.

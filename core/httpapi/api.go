@@ -26,7 +26,7 @@ type Config struct {
 	Sessions Resolver
 	Services
 
-	ApplicationKey secret.Text // of POST /v1/events; zero means only administrators and operators may publish
+	ApplicationKey secret.Text // of POST /v1/events and of metadata; zero means only administrators and operators may
 
 	Now    func() time.Time // nil means the clock
 	Logger hclog.Logger     // nil means none
@@ -81,6 +81,8 @@ func New(cfg Config) (*API, error) {
 	a.mountAccount()
 	a.mountOwnFactors()
 	a.mountOwnAccount()
+	a.mountProfile()
+	a.mountMetadata()
 	a.mountLogins()
 	a.mountEvents()
 	a.mountAudit()

@@ -21,8 +21,8 @@ const (
 )
 
 // readBody reads a request's whole body and makes sure that it is one JSON text which every parser reads alike.
-// A body that is not there is nil. How long it may take to arrive is core/server's to bound.
-func readBody(r *http.Request, limit int64) ([]byte, *Problem) {
+// A body that is not there is nil. With patch it may be a merge patch by its content type, too. How long it may take to arrive is core/server's to bound.
+func readBody(r *http.Request, limit int64, patch bool) ([]byte, *Problem) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
@@ -42,7 +42,7 @@ func readBody(r *http.Request, limit int64) ([]byte, *Problem) {
 	case len(body) == 0:
 		return nil, nil
 	}
-	if p := checkContentType(r.Header); p != nil {
+	if p := checkContentType(r.Header, patch); p != nil {
 		return nil, p
 	}
 	if p := checkJSON(body); p != nil {
@@ -51,7 +51,7 @@ func readBody(r *http.Request, limit int64) ([]byte, *Problem) {
 	return body, nil
 }
 
-func checkContentType(h http.Header) *Problem {
+func checkContentType(h http.Header, patch bool) *Problem {
 	refuse := func(detail string) *Problem {
 		return newProblem(http.StatusUnsupportedMediaType, "unsupported_media_type", detail)
 	}
@@ -62,7 +62,7 @@ func checkContentType(h http.Header) *Problem {
 		return refuse("Send one Content-Type header: application/json.")
 	}
 	mt, params, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || mt != "application/json" {
+	if err != nil || mt != "application/json" && (!patch || mt != mergePatch) {
 		return refuse("Send the body as application/json.")
 	}
 	if cs, ok := params["charset"]; ok && !strings.EqualFold(cs, "utf-8") {

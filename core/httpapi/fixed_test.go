@@ -105,6 +105,8 @@ func (fixed) SetPassword(_ context.Context, n auth.NewPassword) (auth.SignedIn, 
 	return fixedSignedIn(false), nil
 }
 
+func (fixed) SetUsername(context.Context, audit.Ref, uuid.UUID, string) error { return nil }
+
 func (fixed) CreateUser(_ context.Context, _ audit.Ref, n auth.NewUser) (account.Account, string, error) {
 	if n.Email == "ada@example.com" {
 		return account.Account{}, "", account.ErrEmailTaken

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/account"
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/httpapi"
@@ -24,12 +23,18 @@ var flowSources = append(authtest.Sources(), event.Migrations)
 // eachFlow runs a test on both databases with the real flows behind the API.
 func eachFlow(t *testing.T, f func(t *testing.T, e *env)) {
 	t.Helper()
+	eachFlowWith(t, authtest.Options{}, f)
+}
+
+func eachFlowWith(t *testing.T, o authtest.Options, f func(t *testing.T, e *env)) {
+	t.Helper()
+	o.Settings.BaseURL, o.Settings.MagicLinks = "http://localhost:8484", true
 	storetest.Each(t, flowSources, func(t *testing.T, db *store.DB) {
 		f(t, newEnv(t, db, func(e *env, cfg *httpapi.Config) {
-			parts := authtest.Open(t, db, authtest.Options{Settings: auth.Settings{BaseURL: "http://localhost:8484", MagicLinks: true}})
+			parts := authtest.Open(t, db, o)
 			service, queue := parts.Service, parts.Queue
 			e.flows = parts
-			cfg.Auth, cfg.SecondFactors, cfg.PasskeySignIns, cfg.MagicLinks, cfg.OwnFactors, cfg.OwnAccount = service, service, service, service, service, service
+			cfg.Auth, cfg.SecondFactors, cfg.PasskeySignIns, cfg.MagicLinks, cfg.OwnFactors, cfg.OwnAccount, cfg.OwnMetadata, cfg.UserMetadata = service, service, service, service, service, service, service, service
 			cfg.Users, cfg.Inbox = service, parts.Inbox
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan struct{})

@@ -33,6 +33,7 @@ type operation struct {
 	problems     map[int]string    // statuses particular to this operation, with when they come
 	maxBody      int64             // 0 means maxBody
 	repeatable   []string          // query parameters that may be given more than once
+	mergePatch   bool              // the body may also be application/merge-patch+json
 	body         *huma.RequestBody // said by hand, where the input has RawBody
 	needsBody    bool              // set by register
 	content      []string          // media types of success when it is not JSON
@@ -87,7 +88,7 @@ func (a *API) guard(op operation) func(huma.Context, func(huma.Context)) {
 			p.write(w, r)
 			return
 		}
-		body, p := readBody(r, limit)
+		body, p := readBody(r, limit, op.mergePatch)
 		if p != nil {
 			p.write(w, r)
 			return

@@ -34,6 +34,7 @@ type OwnFactors interface {
 // OwnAccount is what else people do to their own account; *auth.Service is one.
 type OwnAccount interface {
 	AddPassword(ctx context.Context, p session.Principal, next string) error
+	ChangeUsername(ctx context.Context, p session.Principal, username string) error
 	RequestEmailChange(ctx context.Context, p session.Principal, email string) (auth.Requested, error)
 	ConfirmEmailChange(ctx context.Context, current session.Principal, c auth.EmailChange) error
 	UndoEmailChange(ctx context.Context, token string) error

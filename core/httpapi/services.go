@@ -14,11 +14,13 @@ type Services struct {
 	MagicLinks     MagicLinks
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
+	OwnMetadata    OwnMetadata
 	Providers      Providers
 	Logins         Logins
 	Users          Users
 	Accounts       Accounts
 	UserSessions   UserSessions
+	UserMetadata   UserMetadata
 	Audit          AuditLog
 	Events         Events
 	Relay          Relay

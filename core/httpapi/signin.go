@@ -37,6 +37,7 @@ type SignedIn struct {
 	Token         string             `json:"token,omitempty" doc:"The session token, only where the request asked for it with \"token_delivery\": \"body\". It is shown once and is as good as a password."`
 	Device        string             `json:"device,omitempty" doc:"With the token in the body: send it with the next sign-in from here, so that this client is known. It lets nobody in."`
 	SecondFactor  *SecondFactorAsked `json:"second_factor,omitempty" doc:"With status 202: what is still to be shown, to POST /v1/login/second-factor. There is no session yet."`
+	UsernameTaken bool               `json:"username_taken,omitempty" doc:"Of a confirmation: somebody else has the username by now that was chosen at sign-up. The account has none; choose another one."`
 	RecoveryCodes []string           `json:"recovery_codes,omitempty" doc:"Where this sign-in added the account's first second factor: its recovery codes, shown this once."`
 }
 
@@ -85,6 +86,7 @@ type requestedOutput struct{ Body Requested }
 type registerInput struct {
 	Body struct {
 		Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The address to sign up." example:"ada@example.com"`
+		Username string `json:"username,omitempty" maxLength:"256" doc:"A username to be, as sign_in { username } wants it: 3 to 32 letters and digits of one script, with single dots, hyphens and underscores between them. The account gets it when the address is confirmed." example:"ada.lovelace"`
 		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be. Taken as it is, without trimming." example:"correct horse battery staple"`
 		Handover
 	} `nameHint:"Registration"`
@@ -104,7 +106,7 @@ type confirmInput struct {
 
 type loginInput struct {
 	Body struct {
-		Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The account's address." example:"ada@example.com"`
+		Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The account's address, or, where accounts have one, its username." example:"ada@example.com"`
 		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The account's password." example:"correct horse battery staple"`
 		Remember bool   `json:"remember,omitempty" doc:"Keep the session when the browser is closed."`
 		Link     string `json:"link,omitempty" maxLength:"512" doc:"The flow of a login at another provider, to link it with this sign-in."`
@@ -130,7 +132,8 @@ func (a *API) mountSignIn() {
 		summary: "Sign up",
 		description: "Answers alike whether or not the address has an account: with 202 and an opaque flow. The address gets a mail with a link and a code, or, " +
 			"if it has an account, a mail that says so. Nobody is signed in until the address is confirmed.",
-		ok: "Check your mail.",
+		ok:       "Check your mail.",
+		problems: map[int]string{http.StatusConflict: "username_taken: somebody has the username. It is said whoever the address is."},
 	}, a.register)
 	register(a, operation{
 		method: http.MethodPost, path: "/v1/confirm/resend", id: "resend-confirmation", tag: "sign-in", off: off, status: http.StatusAccepted,
@@ -179,7 +182,7 @@ func (a *API) mountSignIn() {
 }
 
 func (a *API) register(ctx context.Context, who asker, in *registerInput) (*registerOutput, error) {
-	res, err := a.cfg.Auth.Register(ctx, auth.Registration{Email: in.Body.Email, Password: in.Body.Password, Device: in.Body.device(who.r)})
+	res, err := a.cfg.Auth.Register(ctx, auth.Registration{Email: in.Body.Email, Username: in.Body.Username, Password: in.Body.Password, Device: in.Body.device(who.r)})
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +279,7 @@ func (a *API) deliver(who asker, in auth.SignedIn, how Delivery) *signedInOutput
 		}}
 	}
 	info := infoOf(in.Principal)
-	out := &signedInOutput{Status: http.StatusOK, Body: SignedIn{Session: &info, RecoveryCodes: in.Codes}}
+	out := &signedInOutput{Status: http.StatusOK, Body: SignedIn{Session: &info, RecoveryCodes: in.Codes, UsernameTaken: in.UsernameTaken}}
 	if how == byBody {
 		out.Body.Token, out.Body.Device = in.Token, in.Device
 		return out

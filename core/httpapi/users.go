@@ -23,12 +23,14 @@ type Users interface {
 	Delete(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	ResetFactors(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
+	SetUsername(ctx context.Context, actor audit.Ref, userID uuid.UUID, username string) error
 }
 
 // Accounts reads accounts; *account.Store is one.
 type Accounts interface {
 	Get(ctx context.Context, id uuid.UUID) (account.Account, error)
 	FindByEmail(ctx context.Context, email string) (account.Account, error)
+	FindByUsername(ctx context.Context, username string) (account.Account, error)
 	List(ctx context.Context, f account.Filter) (account.Page, error)
 }
 
@@ -42,6 +44,7 @@ type UserSessions interface {
 type User struct {
 	ID            uuid.UUID      `json:"id" format:"uuid" doc:"The account's id."`
 	Email         string         `json:"email,omitempty" doc:"The address; empty once deleted." example:"ada@example.com"`
+	Username      string         `json:"username,omitempty" doc:"The username; absent without one." example:"ada"`
 	Status        account.Status `json:"status" enum:"unconfirmed,active,disabled,deleted" doc:"What the account may do."`
 	Administrator bool           `json:"administrator" doc:"May administer this server."`
 	SecondFactor  bool           `json:"second_factor" doc:"A second factor is asked for after every first one."`
@@ -53,7 +56,7 @@ type User struct {
 }
 
 func userOf(a account.Account) User {
-	return User{ID: a.ID, Email: a.Email, Status: a.Status, Administrator: a.Administrator, SecondFactor: a.SecondFactor, ConfirmedAt: a.ConfirmedAt,
+	return User{ID: a.ID, Email: a.Email, Username: a.Username, Status: a.Status, Administrator: a.Administrator, SecondFactor: a.SecondFactor, ConfirmedAt: a.ConfirmedAt,
 		LastSignInAt: a.LastSignInAt, CreatedAt: a.CreatedAt, UpdatedAt: a.UpdatedAt, DeletedAt: a.DeletedAt}
 }
 
@@ -100,8 +103,9 @@ type userPath struct {
 }
 
 type listUsersInput struct {
-	Query         string `query:"query" maxLength:"320" doc:"A part of the address, or an id."`
+	Query         string `query:"query" maxLength:"320" doc:"A part of the address or the username, or an id."`
 	Email         string `query:"email" maxLength:"320" doc:"The one address wanted. The page has one account or none."`
+	Username      string `query:"username" maxLength:"320" doc:"The one username wanted. The page has one account or none."`
 	Status        string `query:"status" enum:"unconfirmed,active,disabled,deleted" doc:"Only accounts of this status. Without it, all but the deleted."`
 	Administrator bool   `query:"administrator" doc:"Only administrators."`
 	Cursor        string `query:"cursor" maxLength:"64" doc:"The next member of the page before."`
@@ -111,9 +115,15 @@ type listUsersInput struct {
 type createUserInput struct {
 	Body struct {
 		Email         string `json:"email" minLength:"1" maxLength:"320" doc:"The address." example:"ada@example.com"`
+		Username      string `json:"username,omitempty" maxLength:"256" doc:"A username, where sign_in { username } allows one. Names that nobody may choose are allowed here."`
 		Administrator bool   `json:"administrator,omitempty" doc:"May administer this server."`
 		Mail          bool   `json:"mail,omitempty" doc:"Also mail the link to the address."`
 	} `nameHint:"NewUser"`
+}
+
+type setUsernameInput struct {
+	ID   uuid.UUID `path:"user_id" format:"uuid" doc:"The account's id."`
+	Body NewUsername
 }
 
 func (a *API) mountUsers() {
@@ -129,7 +139,7 @@ func (a *API) mountUsers() {
 		method: http.MethodPost, path: "/v1/admin/users", id: "create-user", tag: "users", off: fixed, access: admin, status: http.StatusCreated,
 		summary:     "Make an account",
 		description: "Makes an account without a password and answers with the one-time link to set it. No administrator ever sets a user's password.",
-		ok:          "The account is made.", problems: map[int]string{http.StatusConflict: "A live account has the address."},
+		ok:          "The account is made.", problems: map[int]string{http.StatusConflict: "A live account has the address, or the username."},
 	}, a.createUser)
 	register(a, operation{
 		method: http.MethodGet, path: "/v1/admin/users/{user_id}", id: "get-user", tag: "users", off: off, access: admin,
@@ -170,6 +180,22 @@ func (a *API) mountUsers() {
 		return a.cfg.Users.Unlock(ctx, actor, id)
 	}))
 	register(a, operation{
+		method: http.MethodPut, path: "/v1/admin/users/{user_id}/username", id: "set-username", tag: "users", off: fixed, access: admin,
+		summary:     "Give an account a username, or another one",
+		description: "Where sign_in { username } allows one. Names that nobody may choose are allowed here.",
+		ok:          "The account as it is now.", problems: map[int]string{http.StatusNotFound: "There is no such account.", http.StatusConflict: "A live account has the username."},
+	}, func(ctx context.Context, who asker, in *setUsernameInput) (*userOutput, error) {
+		return a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
+			return a.cfg.Users.SetUsername(ctx, actor, id, in.Body.Username)
+		})(ctx, who, &userPath{ID: in.ID})
+	})
+	register(a, operation{
+		method: http.MethodDelete, path: "/v1/admin/users/{user_id}/username", id: "remove-user-username", tag: "users", off: fixed, access: admin,
+		summary: "Take an account's username away", description: "Its owner signs in with the address then.", ok: "The account as it is now.", problems: none404,
+	}, a.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
+		return a.cfg.Users.SetUsername(ctx, actor, id, "")
+	}))
+	register(a, operation{
 		method: http.MethodPost, path: "/v1/admin/users/{user_id}/reset-link", id: "create-reset-link", tag: "users", off: fixed, access: admin, status: http.StatusCreated,
 		summary: "Make a one-time link to set a password", description: "Earlier links of the account stop working. The password stays as it is until the link is used.",
 		ok: "The link.", problems: state,
@@ -182,8 +208,12 @@ func (a *API) mountUsers() {
 
 func (a *API) listUsers(ctx context.Context, _ asker, in *listUsersInput) (*struct{ Body UserPage }, error) {
 	out := &struct{ Body UserPage }{Body: UserPage{Users: []User{}}}
-	if in.Email != "" {
-		found, err := a.cfg.Accounts.FindByEmail(ctx, in.Email)
+	if in.Email != "" || in.Username != "" {
+		find, name := a.cfg.Accounts.FindByEmail, in.Email
+		if name == "" {
+			find, name = a.cfg.Accounts.FindByUsername, in.Username
+		}
+		found, err := find(ctx, name)
 		switch {
 		case err == nil:
 			out.Body.Users = append(out.Body.Users, userOf(found))
@@ -204,7 +234,7 @@ func (a *API) listUsers(ctx context.Context, _ asker, in *listUsersInput) (*stru
 }
 
 func (a *API) createUser(ctx context.Context, who asker, in *createUserInput) (*struct{ Body Invitation }, error) {
-	u, token, err := a.cfg.Users.CreateUser(ctx, who.actor(), auth.NewUser{Email: in.Body.Email, Administrator: in.Body.Administrator, Mail: in.Body.Mail})
+	u, token, err := a.cfg.Users.CreateUser(ctx, who.actor(), auth.NewUser{Email: in.Body.Email, Username: in.Body.Username, Administrator: in.Body.Administrator, Mail: in.Body.Mail})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,27 @@ type BackoffConfig struct {
 	Now      func() time.Time // nil: the system's
 }
 
+// Shared is the part of each of several names that one account can be reached by: whoever guesses by all of them in turn gets no
+// more guesses than cfg allows, and no sooner. The names can't share one count: that would tell which of them belong together.
+func (cfg BackoffConfig) Shared(names int) BackoffConfig {
+	cfg = cfg.distances()
+	cfg.After, cfg.Hard = cfg.After.Shared(names), cfg.Hard.Shared(names)
+	cfg.First *= time.Duration(names)
+	cfg.Longest *= time.Duration(names)
+	return cfg
+}
+
+// distances fills in what is zero.
+func (cfg BackoffConfig) distances() BackoffConfig {
+	if cfg.First == 0 {
+		cfg.First = time.Second
+	}
+	if cfg.Longest == 0 {
+		cfg.Longest = max(cfg.First, time.Minute)
+	}
+	return cfg
+}
+
 // Backoff slows down who fails, and asks for a proof, where Account would stop. It counts in the database, in the transaction of
 // the attempt. Keys are as Account's: what was typed, known or not. Safe for concurrent use.
 type Backoff struct {
@@ -84,12 +105,7 @@ func newRules(cfg BackoffConfig) (*rules, error) {
 	if cfg.After.Count > MaxAfter || cfg.Hard.Count > MaxHard {
 		return nil, fmt.Errorf("at most %d failures may change nothing, and %d at most stop everything", MaxAfter, MaxHard)
 	}
-	if cfg.First == 0 {
-		cfg.First = time.Second
-	}
-	if cfg.Longest == 0 {
-		cfg.Longest = max(cfg.First, time.Minute)
-	}
+	cfg = cfg.distances()
 	if cfg.First < time.Millisecond || cfg.Longest < cfg.First {
 		return nil, fmt.Errorf("attempts can't be %s apart at first and %s in the end", cfg.First, cfg.Longest)
 	}

@@ -711,3 +711,30 @@ func BenchmarkBackoff(b *testing.B) {
 		})
 	}
 }
+
+// What several names of one account get is together what one would, in guesses and in time.
+func TestBackoffConfig_shared(t *testing.T) {
+	t.Parallel()
+	cfg := ratelimit.BackoffConfig{After: ratelimit.Quota{Count: 5, Per: time.Minute}, Hard: ratelimit.Quota{Count: 50, Per: time.Hour}, First: 3 * time.Second}
+	got := cfg.Shared(2)
+	want := ratelimit.BackoffConfig{
+		After: ratelimit.Quota{Count: 2, Per: time.Minute}, Hard: ratelimit.Quota{Count: 25, Per: time.Hour}, First: 6 * time.Second, Longest: 2 * time.Minute,
+	}
+	if got.After != want.After || got.Hard != want.Hard || got.First != want.First || got.Longest != want.Longest {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	for in, want := range map[ratelimit.Quota]ratelimit.Quota{
+		{}:                              {},
+		{Count: 1, Per: time.Minute}:    {Count: 1, Per: 2 * time.Minute},
+		{Count: 2, Per: time.Minute}:    {Count: 1, Per: time.Minute},
+		{Count: 10, Per: time.Minute}:   {Count: 5, Per: time.Minute},
+		{Count: 1000, Per: time.Second}: {Count: 500, Per: time.Second},
+	} {
+		if got := in.Shared(2); got != want {
+			t.Errorf("%+v shared: %+v, want %+v", in, got, want)
+		}
+		if got := in.Shared(1); got != in {
+			t.Errorf("%+v alone: %+v", in, got)
+		}
+	}
+}

@@ -22,6 +22,15 @@ func (q Quota) check() error {
 	return nil
 }
 
+// Shared is the part of each of several names that one account can be reached by, so that all together get no more: at least
+// one, which is then one in a longer time.
+func (q Quota) Shared(names int) Quota {
+	if q.Count > 0 && q.Count < names {
+		return Quota{Count: 1, Per: q.Per * time.Duration(names) / time.Duration(q.Count)}
+	}
+	return Quota{Count: q.Count / names, Per: q.Per}
+}
+
 // step is by how much one attempt moves the moment at which the bucket is empty.
 func (q Quota) step() time.Duration { return q.Per / time.Duration(q.Count) }
 

@@ -22,6 +22,9 @@ func (p *Pages) mountAccount(on mounter) {
 	}
 	on("/account", p.account, nil)
 	on("/account/password", p.showPassword, p.changePassword)
+	if p.usernames() {
+		on("/account/username", p.showUsername, p.changeUsername)
+	}
 	on("/account/email", p.showEmail, p.changeEmail)
 	on("/account/email/sent", p.showEmailSent, p.emailSent)
 	on("/account/email/confirm", p.showEmailConfirm, p.emailConfirm)
@@ -213,6 +216,13 @@ func warn(l *lang.Language, own auth.Own) *warning {
 func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
 	add := l.Text("page.account.row.new")
 	rows := []ownRow{{Link: Link{Title: l.Text("page.account.email.title"), Path: "/account/email", Description: own.Email}}}
+	if p.usernames() {
+		row := ownRow{Link: Link{Title: l.Text("page.account.username.title"), Path: "/account/username", Description: own.Username}}
+		if own.Username == "" {
+			row.Description, row.Tag = l.Text("page.account.row.no_username"), add
+		}
+		rows = append(rows, row)
+	}
 	row := ownRow{Link: Link{Title: l.Text("page.account.row.password_title"), Path: "/account/password", Description: l.Text("page.account.row.password")}}
 	if !own.Password {
 		row.Description, row.Tag = l.Text("page.account.row.no_password"), add

@@ -74,7 +74,7 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 	in, err := p.cfg.Auth.Confirm(r.Context(), c)
 	if err == nil {
 		cookie.SignUp.Clear(w)
-		p.arrive(w, r, in, p.onward(remembered(r)))
+		p.arrive(w, r, in, p.confirmedTo(in, remembered(r)))
 		return
 	}
 	ft := fault.From(err)

@@ -107,6 +107,9 @@ func withoutLanguage(address string) string {
 // say is what a person is told of a fault: in their language where its code has a text, else its own message.
 func (p *Pages) say(l *lang.Language, f *fault.Error) string {
 	key := "fault." + f.Code
+	if key == "fault.invalid_credentials" && p.usernames() {
+		key = "fault.invalid_name_or_password"
+	}
 	if !l.Has(key) || f.Kind == fault.Denied && f.Code == "denied" && f.Message != fault.From(gate.Denied(gate.Answer{})).Message {
 		return f.Message // a gate's own words
 	}

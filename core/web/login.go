@@ -100,7 +100,7 @@ type signInPage struct {
 }
 
 func (p *Pages) loginForm(l *lang.Language, a attempt) *form {
-	email := emailField(l, a.Email)
+	email := p.signInName(l, a.Email)
 	if p.passkeysOffered() {
 		email.Autocomplete = "username webauthn" // the browser offers passkeys in the field (WebAuthn L3 §5.1.4, conditional mediation)
 	}

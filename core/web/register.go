@@ -23,10 +23,13 @@ func (p *Pages) newPassword(l *lang.Language, label string) field {
 	}
 }
 
-func (p *Pages) registerForm(l *lang.Language, email, returnTo string) *form {
-	return &form{Action: "/register", Submit: l.Text("page.register.submit"), Hidden: p.returnField(returnTo), Fields: []field{
-		emailField(l, email), p.newPassword(l, "page.field.password"),
-	}}
+func (p *Pages) registerForm(l *lang.Language, email, username, returnTo string) *form {
+	f := &form{Action: "/register", Submit: l.Text("page.register.submit"), Hidden: p.returnField(returnTo), Fields: []field{emailField(l, email)}}
+	if p.usernames() {
+		f.Fields = append(f.Fields, usernameField(l, username, p.cfg.Usernames == auth.RequiredUsernames))
+	}
+	f.Fields = append(f.Fields, p.newPassword(l, "page.field.password"))
+	return f
 }
 
 // registerPage is what the page shows beside its form.
@@ -49,7 +52,7 @@ func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	returnTo := r.URL.Query().Get("return_to")
-	f := p.registerForm(p.in(r), "", returnTo)
+	f := p.registerForm(p.in(r), "", "", returnTo)
 	f.focus()
 	p.render(w, r, http.StatusOK, "register", p.registerView(r, f, returnTo))
 }
@@ -66,14 +69,15 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
-	out, err := p.cfg.Auth.Register(r.Context(), auth.Registration{Email: email, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
+	username := strings.TrimSpace(r.PostForm.Get("username"))
+	out, err := p.cfg.Auth.Register(r.Context(), auth.Registration{Email: email, Username: username, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) {
 			p.Error(w, r, err)
 			return
 		}
-		f := p.registerForm(p.in(r), email, returnTo)
+		f := p.registerForm(p.in(r), email, username, returnTo)
 		p.refuse(p.in(r), f, ft)
 		p.render(w, r, statusOf(ft.Kind), "register", p.registerView(r, f, returnTo))
 		return
@@ -149,7 +153,7 @@ func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	cookie.SignUp.Clear(w)
-	p.arrive(w, r, in, p.onward(returnTo))
+	p.arrive(w, r, in, p.confirmedTo(in, returnTo))
 }
 
 // resend mails the link and the code once more. The sign-up goes on as another flow, with another cookie; for an address that has

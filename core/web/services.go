@@ -112,6 +112,7 @@ type OwnAccount interface {
 	Sure(ctx context.Context, p session.Principal) error
 	PasswordOf(ctx context.Context, p session.Principal) (has bool, err error)
 	AddPassword(ctx context.Context, p session.Principal, next string) error
+	ChangeUsername(ctx context.Context, p session.Principal, username string) error
 	RequestEmailChange(ctx context.Context, p session.Principal, email string) (auth.Requested, error)
 	LookEmailChange(ctx context.Context, token string, undo bool) (address string, err error)
 	ConfirmEmailChange(ctx context.Context, current session.Principal, c auth.EmailChange) error

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/session"
 )
@@ -30,8 +31,9 @@ type Config struct {
 	Plugins func(session.Principal) []Link // pages of plugins this person may open; nil means none
 
 	RegistrationClosed bool
-	PasswordMinLength  int  // said beside the field; zero means 8
-	RememberMe         bool // offer "stay signed in"
+	PasswordMinLength  int            // said beside the field; zero means 8
+	Usernames          auth.Usernames // as the flows have it
+	RememberMe         bool           // offer "stay signed in"
 
 	Texts    *lang.Catalogues // nil: those that are built in
 	Override fs.FS            // templates/… and assets/… in it replace those of the same name; nil means none

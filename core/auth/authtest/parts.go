@@ -19,6 +19,7 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/session"
@@ -28,7 +29,7 @@ import (
 // Sources are the migrations of everything that Open needs.
 func Sources() []store.Source {
 	return []store.Source{
-		keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, password.Migrations, onetime.Migrations, session.Migrations,
+		keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, metadata.Migrations, password.Migrations, onetime.Migrations, session.Migrations,
 		ratelimit.Migrations, mail.Migrations, totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, federation.Migrations,
 	}
 }
@@ -44,6 +45,7 @@ type Options struct {
 	Factors   ratelimit.Quota    // zero: 5 in 15 min
 	Mails     ratelimit.Quota    // zero: no limit
 	Passkeys  passkey.Settings   // RPID empty: from BaseURL
+	Metadata  metadata.Rules
 	Providers []config.Provider
 }
 
@@ -53,6 +55,7 @@ type Parts struct {
 	DB        *store.DB
 	Ring      *keyring.Ring
 	Accounts  *account.Store
+	Metadata  *metadata.Store
 	Passwords *password.Store
 	Onetime   *onetime.Store
 	Sessions  *session.Store
@@ -115,6 +118,8 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 	check(err)
 	p.Accounts, err = account.New(account.Config{DB: db, Now: o.Now})
 	check(err)
+	p.Metadata, err = metadata.New(metadata.Config{DB: db, Now: o.Now, Rules: o.Metadata})
+	check(err)
 	p.Passwords, err = password.New(o.Password)
 	check(err)
 	p.Onetime, err = onetime.New(onetime.Config{DB: db, Sealer: p.Ring, Now: o.Now})
@@ -144,11 +149,11 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 		return l
 	}
 	if o.Backoff == nil {
-		o.Backoff, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", Hard: o.Failures, Now: o.Now})
+		o.Backoff, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", Hard: o.Failures, Now: o.Now}.Shared(o.Settings.Usernames.Names()))
 		check(err)
 	}
 	p.Service, err = auth.New(auth.Config{
-		DB: db, Accounts: p.Accounts, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes, Passkeys: p.Passkeys,
+		DB: db, Accounts: p.Accounts, Metadata: p.Metadata, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes, Passkeys: p.Passkeys,
 		Devices: p.Devices, Logins: p.Logins, Audit: p.Audit, Mail: p.Queue, Gates: p.Gates,
 		Failures: o.Backoff, Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails),
 		Settings: o.Settings, Now: o.Now,
