@@ -16,6 +16,7 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -51,6 +52,7 @@ var configurations = map[string]options{
 	"policy":        {settings: auth.Settings{RequireSecondFactor: true}},
 	"deferred":      {settings: auth.Settings{DeferConfirmation: true}},
 	"closed":        {settings: auth.Settings{RegistrationClosed: true}},
+	"usernames":     {settings: auth.Settings{Usernames: auth.OptionalUsernames}},
 	"suspicious":    {settings: auth.Settings{Suspicious: true}},
 	"trusting":      {settings: auth.Settings{TrustFor: 30 * 24 * time.Hour}},
 	"blocks clones": {block: true},
@@ -150,6 +152,12 @@ func (w *world) bare(email string, h has) *person {
 	p := w.person(email, h)
 	w.tx(func(ctx context.Context, tx *store.Tx) error { return w.passwords.Erase(ctx, tx, p.id) })
 	return p
+}
+
+// nameOf is a username of the person with the address, and nobody else's.
+func nameOf(email string) string {
+	local, _, _ := strings.Cut(email, "@")
+	return local
 }
 
 // stale is a session of an hour ago.
@@ -811,6 +819,38 @@ var acts = []act{
 		who, id := p.fresh(), p.passkeyID(0)
 		return func() (string, error) { return done(w.DeletePasskey(w.ctx(), who, id)) }
 	}},
+
+	{method: "ChangeUsername", at: "usernames", rows: []string{"account.username_change.success"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+		return done(p.w.ChangeUsername(p.w.ctx(), who, nameOf(p.email)))
+	})},
+	{method: "ChangeUsername, to a taken one", at: "usernames", code: "username_taken", rows: []string{"account.username_change.failure/username_taken"}, ready: func(w *world, email string) deed {
+		w.ok(w.SetUsername(w.ctx(), operator, w.person("other-"+email, has{}).id, nameOf(email)))
+		who := w.person(email, has{}).fresh()
+		return func() (string, error) { return done(w.ChangeUsername(w.ctx(), who, nameOf(email))) }
+	}},
+	{method: "Register, with a taken username", at: "usernames", code: "username_taken", rows: []string{"auth.register.failure/username_taken"}, ready: func(w *world, email string) deed {
+		w.ok(w.SetUsername(w.ctx(), operator, w.person("other-"+email, has{}).id, nameOf(email)))
+		return func() (string, error) {
+			return only(w.Register(w.ctx(), auth.Registration{Email: email, Username: nameOf(email), Password: horse}))
+		}
+	}},
+	{method: "SetUsername", at: "usernames", rows: []string{"account.username_change.success"}, ready: func(w *world, email string) deed {
+		id := w.person(email, has{}).id
+		return func() (string, error) { return done(w.SetUsername(w.ctx(), operator, id, nameOf(email))) }
+	}},
+	{method: "Profile", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.Profile(p.w.ctx(), who)) })},
+	{method: "ChangeOwnMetadata", rows: []string{"account.update"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+		return only(p.w.ChangeOwnMetadata(p.w.ctx(), who, metadata.Change{Merge: []byte(`{"theme":"dark"}`)}))
+	})},
+	{method: "Metadata", ready: administered(func(w *world, id uuid.UUID) (string, error) {
+		return only(w.Service.Metadata(w.ctx(), id, metadata.Public))
+	})},
+	{method: "ChangeMetadata", rows: []string{"account.update"}, ready: administered(func(w *world, id uuid.UUID) (string, error) {
+		return only(w.ChangeMetadata(w.ctx(), operator, id, metadata.Change{Scope: metadata.Private, Replace: []byte(`{"risk":1}`)}))
+	})},
+	{method: "ChangeMetadata, to what is none", code: "invalid_metadata", ready: administered(func(w *world, id uuid.UUID) (string, error) {
+		return only(w.ChangeMetadata(w.ctx(), operator, id, metadata.Change{Scope: metadata.Private, Replace: []byte(`[]`)}))
+	})},
 
 	{method: "Devices", ready: member(has{known: true}, func(p *person, who session.Principal) (string, error) {
 		return only(p.w.Service.Devices(p.w.ctx(), who))

@@ -79,7 +79,7 @@ func (s *Service) usernameFree(ctx context.Context, u account.Username) error {
 	}
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return s.record(ctx, tx, audit.Entry{
-			Action: "auth.register.failure", Reason: "username_taken", Actor: anonymous, AuthMethod: "pwd", Metadata: map[string]any{"method": "password"},
+			Action: "auth.register.failure", Reason: "username_taken", Actor: anonymous, Targets: []audit.Ref{user(uuid.Nil)}, AuthMethod: "pwd", Metadata: map[string]any{"method": "password"},
 		})
 	})
 	if err != nil {
