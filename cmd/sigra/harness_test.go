@@ -20,6 +20,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,6 +58,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(goPluginCookie) != "" && os.Getenv(recorderEnv) != "" {
 		pluginsdk.Serve(&recorder{})
 		os.Exit(0)
+	}
+	// These tests mostly wait, for processes of their own and for browsers.
+	flag.Parse()
+	if err := flag.Set("test.parallel", strconv.Itoa(max(6, runtime.GOMAXPROCS(0)))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
 	}
 	os.Exit(m.Run())
 }

@@ -222,6 +222,7 @@ type load struct {
 	requests atomic.Int64
 	failed   atomic.Int64
 	failures []string
+	rest     time.Duration
 	stop     chan struct{}
 	wg       sync.WaitGroup
 }
@@ -237,9 +238,12 @@ func (in *instance) people(n int) []string {
 	return emails
 }
 
-// newLoad starts one worker per address. With strict unset, requests may fail (the server is being killed).
-func newLoad(in *instance, emails []string) *load {
-	l := &load{in: in, emails: emails, stop: make(chan struct{})}
+// newLoad starts one worker per address, who sign in and out again and again.
+func newLoad(in *instance, emails []string) *load { return newPacedLoad(in, emails, 0) }
+
+// newPacedLoad is newLoad with people who rest in between.
+func newPacedLoad(in *instance, emails []string, rest time.Duration) *load {
+	l := &load{in: in, emails: emails, rest: rest, stop: make(chan struct{})}
 	for _, email := range emails {
 		l.wg.Add(1)
 		go l.work(email)
@@ -253,7 +257,7 @@ func (l *load) work(email string) {
 		select {
 		case <-l.stop:
 			return
-		default:
+		case <-time.After(l.rest):
 		}
 		l.requests.Add(1)
 		s, err := l.in.signIn(email)
