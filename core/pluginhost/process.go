@@ -202,8 +202,14 @@ func (p *process) ID() string {
 	return strconv.Itoa(p.pid)
 }
 
-// Diagnose says what the plugin wrote before it failed to introduce itself.
-func (p *process) Diagnose(context.Context) string {
+// Diagnose says what the plugin wrote before it failed to introduce itself. Where that is because it ended, what it said last may still be in
+// the pipe.
+func (p *process) Diagnose(ctx context.Context) string {
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+	case <-time.After(3 * pipeGrace):
+	}
 	if tail := p.logs.tail(); len(tail) > 0 {
 		return "its last words: " + tail[len(tail)-1]
 	}

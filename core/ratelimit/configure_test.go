@@ -14,7 +14,7 @@ func TestBackoff_configure(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
 		c := newClock()
-		cfg := ratelimit.BackoffConfig{Name: "x", After: ratelimit.Quota{Count: 5, Per: time.Hour}, Now: c.now}
+		cfg := ratelimit.BackoffConfig{Name: "sign_in", After: ratelimit.Quota{Count: 5, Per: time.Hour}, Now: c.now}
 		b := newBackoff(t, c, cfg)
 		for range 3 {
 			if _, err := guess(db, b, "ada", ratelimit.Proof{}, false); err != nil {
@@ -28,7 +28,7 @@ func TestBackoff_configure(t *testing.T) {
 		if _, err := guess(db, b, "ada", ratelimit.Proof{}, true); err == nil {
 			t.Error("three failures change nothing where they should")
 		}
-		for name, bad := range map[string]ratelimit.BackoffConfig{"another name": {Name: "y"}, "too much": {Name: "x", After: ratelimit.Quota{Count: ratelimit.MaxAfter + 1, Per: time.Hour}}} {
+		for name, bad := range map[string]ratelimit.BackoffConfig{"another name": {Name: "y"}, "too much": {Name: "sign_in", After: ratelimit.Quota{Count: ratelimit.MaxAfter + 1, Per: time.Hour}}} {
 			if b.Configure(bad) == nil {
 				t.Errorf("%s was accepted", name)
 			}
