@@ -17,7 +17,7 @@ func TestReload_storm(t *testing.T) {
 		t.Log("TestSoak_reloadStorm runs it at full size")
 		return
 	}
-	reloadStorm(t, 8, 8)
+	reloadStorm(t, 8, 8, 500*time.Millisecond) // others test meanwhile
 }
 
 // TestSoak_reloadStorm is the same at full size.
@@ -26,10 +26,10 @@ func TestSoak_reloadStorm(t *testing.T) {
 		t.Log("make soak runs this at full size; TestReload_storm ran it small")
 		return
 	}
-	reloadStorm(t, 200, 50)
+	reloadStorm(t, 200, 50, 0)
 }
 
-func reloadStorm(t *testing.T, reloads, clients int) {
+func reloadStorm(t *testing.T, reloads, clients int, rest time.Duration) {
 	exe := buildSigra(t, "./testdata/hostile") // most of what it can be asked to do is to behave
 	onEach(t, func(t *testing.T, database string) {
 		// A place for everybody's hash: that too many at once are turned away is right, and not what this is about.
@@ -47,7 +47,7 @@ func reloadStorm(t *testing.T, reloads, clients int) {
 		other := block("passing", "")
 		changed := strings.Replace(steady, "\n}\n", "\n  env = [\"TZ\"]\n}\n", 1)
 		gate := strings.Replace(steady, "\n}\n", "\n  gate \"login\" {}\n}\n", 1) // which it can't answer
-		l := newLoad(in, emails)
+		l := newPacedLoad(in, emails, rest)
 		in.reloaded(t, s, steady, true)
 		in.awaitPlugin("steady")
 		// The plugin that is there all the time answers all the time, whichever of its processes it is.
