@@ -48,7 +48,7 @@ bench: ## whole-server benchmarks: ratios against a bare Go server and the datab
 
 soak: ## the heavy proofs at full size: hundreds of kills, long floods, thousands of timed answers
 	@$(TOOLS)
-	@.ci/with-postgres $(GO) test -race ./cmd/sigra -run '^TestSoak' -skip reloadStorm -soak -v -timeout 120m
+	@.ci/with-postgres $(GO) test -race ./cmd/sigra -run '^TestSoak|^TestPasskeys' -skip reloadStorm -soak -v -timeout 120m
 	@.ci/with-postgres $(GO) test ./cmd/sigra -run '^TestSoak_reloadStorm' -soak -v -timeout 60m # fifty people's hashes are too much with the race detector
 	@.ci/with-postgres $(GO) test ./core/auth -run '^TestEnumeration_timing$$' -soak -v -timeout 60m
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
@@ -46,6 +47,8 @@ func TestPasskeys(t *testing.T) {
 				scenes := slices.Concat(signInScenes, registerScenes, factorScenes, refusalScenes, lostScenes)
 				if name == "sqlite" {
 					scenes = append(scenes, browserScenes...)
+				} else if !*soak { // make soak plays them all; what they store is tested on both databases below
+					scenes = everyThird(scenes)
 				}
 				for _, c := range scenes {
 					t.Run(c.name, func(t *testing.T) {
@@ -72,6 +75,13 @@ func TestPasskeys(t *testing.T) {
 			})
 		})
 	}
+}
+
+func everyThird(scenes []passkeyScene) (out []passkeyScene) {
+	for i := 0; i < len(scenes); i += 3 {
+		out = append(out, scenes[i])
+	}
+	return out
 }
 
 // passkeyScene is what happens to one person.
@@ -297,6 +307,9 @@ func (s *scene) arrived(aal string, amr ...string) {
 func (s *scene) assured(aal string, amr ...string) {
 	s.t.Helper()
 	a := s.session()
+	for deadline := time.Now().Add(10 * time.Second); (a == nil || a.AAL != aal) && time.Now().Before(deadline); a = s.session() {
+		time.Sleep(50 * time.Millisecond) // the browser may not have stored the cookie yet
+	}
 	if a == nil || a.Email != s.email || a.AAL != aal {
 		s.t.Fatalf("the session is %+v, want %s at %s", a, s.email, aal)
 	}
