@@ -101,7 +101,7 @@ func TestHostile(t *testing.T) {
 		s.plugins = blocks.String()
 		in.configure(s)
 		in.start()
-		l := newPacedLoad(in, emails, time.Second) // the cases wait more than they do, and others test meanwhile
+		l := newPacedLoad(in, emails, 3*time.Second) // the cases wait more than they do, and others test meanwhile
 		t.Run("cases", func(t *testing.T) {
 			for _, c := range cases {
 				t.Run(c.name, func(t *testing.T) {
