@@ -27,5 +27,5 @@ const (
 
 	// Of2022 is one before WebAuthn Level 3.
 	Of2022 = `for (const n of ["parseCreationOptionsFromJSON", "parseRequestOptionsFromJSON", "getClientCapabilities", "signalUnknownCredential",
-		"signalAllAcceptedCredentials", "signalCurrentUserDetails"]) delete PublicKeyCredential[n]; delete PublicKeyCredential.prototype.toJSON;`
+		"signalAllAcceptedCredentials", "signalCurrentUserDetails", "isConditionalMediationAvailable"]) delete PublicKeyCredential[n]; delete PublicKeyCredential.prototype.toJSON;`
 )
