@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -238,10 +239,12 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 		return nil, diags
 	}
 	started := *next
-	started.Mail = a.cfg.Mail // only a restart changes what the settings say
+	started.Mail = a.cfg.Mail // only a restart changes what the settings say; what they will say then was looked at above
 	replaced := replacedBy(&started)
-	if words, diags = readWords(&started); diags.HasErrors() {
-		return nil, diags
+	if !reflect.DeepEqual(started.Mail, next.Mail) {
+		if words, diags = readWords(&started); diags.HasErrors() {
+			return nil, diags
+		}
 	}
 	override, diags := readPages(next, words.catalogues)
 	if diags.HasErrors() {

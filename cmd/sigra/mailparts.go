@@ -106,16 +106,9 @@ func wordsDiagnostics(err error, setting, dir string) (out config.Diagnostics) {
 	}
 	for _, err := range all {
 		d := config.Diagnostic{Severity: config.Error, Setting: setting, File: dir, Summary: setting + ": " + err.Error()}
-		var text *lang.Error
-		var template *mail.TemplateError
-		var page *web.FileError
-		switch {
-		case errors.As(err, &text):
-			d.File, d.Line, d.Summary = filepath.Join(dir, text.File), text.Line, text.Problem
-		case errors.As(err, &template):
-			d.File, d.Line, d.Summary = filepath.Join(dir, template.File), template.Line, template.Problem
-		case errors.As(err, &page):
-			d.File, d.Line, d.Summary = filepath.Join(dir, filepath.FromSlash(page.File)), page.Line, page.Problem
+		var mistake *lang.Error
+		if errors.As(err, &mistake) {
+			d.File, d.Line, d.Summary = filepath.Join(dir, filepath.FromSlash(mistake.File)), mistake.Line, mistake.Problem
 		}
 		if d.Line > 0 {
 			d.Column, d.EndLine, d.EndColumn = 1, d.Line, 1

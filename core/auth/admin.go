@@ -72,6 +72,15 @@ func (s *Service) CreateUser(ctx context.Context, actor audit.Ref, n NewUser) (a
 	return a, token, nil
 }
 
+// lock locks the row of an account for who administers it; a deleted one is none any more.
+func (s *Service) lock(ctx context.Context, tx *store.Tx, userID uuid.UUID) (account.Account, error) {
+	a, err := s.accounts.Lock(ctx, tx, userID)
+	if err == nil && a.Status == account.Deleted {
+		err = account.ErrNotFound
+	}
+	return a, err
+}
+
 // PasswordLink is the address to open for a token of CreateUser or ResetLink.
 func (s *Service) PasswordLink(token string) string {
 	return s.set.BaseURL + "/set-password?token=" + token
@@ -81,14 +90,11 @@ func (s *Service) PasswordLink(token string) string {
 // working; password and sessions go on until it is used.
 func (s *Service) ResetLink(ctx context.Context, actor audit.Ref, userID uuid.UUID) (token string, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, userID)
+		a, err := s.lock(ctx, tx, userID)
 		if err != nil {
 			return err
 		}
-		switch a.Status {
-		case account.Deleted:
-			return account.ErrNotFound
-		case account.Disabled:
+		if a.Status == account.Disabled {
 			return errDisabled
 		}
 		link, err := s.passwordLink(ctx, tx, actor, a)
@@ -193,12 +199,9 @@ func (s *Service) askDelete(ctx context.Context, actor audit.Ref, a account.Acco
 
 // erase removes a person, in the caller's transaction.
 func (s *Service) erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID uuid.UUID, reason string, notify bool) error {
-	a, err := s.accounts.Lock(ctx, tx, userID)
+	a, err := s.lock(ctx, tx, userID)
 	if err != nil {
 		return err
-	}
-	if a.Status == account.Deleted {
-		return account.ErrNotFound
 	}
 	n, err := s.sessions.RevokeAllIn(ctx, tx, userID, noSession)
 	if err != nil {

@@ -26,9 +26,6 @@ func (s *Service) FactorsOf(ctx context.Context, p session.Principal) (f Factors
 
 // BeginTOTP makes the secret of an authenticator app. It counts for nothing until ConfirmTOTP.
 func (s *Service) BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error) {
-	if err := s.Sure(ctx, p); err != nil {
-		return totp.Enrollment{}, err
-	}
 	var out totp.Enrollment
 	err := s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) (err error) {
 		out, err = s.startTOTP(ctx, tx, a, by(p))
@@ -49,9 +46,6 @@ func (s *Service) startTOTP(ctx context.Context, tx *store.Tx, a account.Account
 // ConfirmTOTP shows that the app has the secret. From then on a second factor is asked after every first one. The session, which has
 // shown both now, goes on with a new token at AAL2; the account's first second factor comes with recovery codes.
 func (s *Service) ConfirmTOTP(ctx context.Context, p session.Principal, code string) (SignedIn, error) {
-	if err := s.Sure(ctx, p); err != nil {
-		return SignedIn{}, err
-	}
 	if err := s.factors.Check(ctx, s.db, p.UserID.String()); err != nil {
 		return SignedIn{}, err
 	}
@@ -132,9 +126,6 @@ func (s *Service) enrolled(ctx context.Context, tx *store.Tx, a account.Account,
 
 // RemoveTOTP removes the authenticator app.
 func (s *Service) RemoveTOTP(ctx context.Context, p session.Principal) error {
-	if err := s.Sure(ctx, p); err != nil {
-		return err
-	}
 	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		was, err := s.totp.Remove(ctx, tx, a.ID)
 		if err != nil {
@@ -179,9 +170,6 @@ func (s *Service) factorRemoved(ctx context.Context, tx *store.Tx, a account.Acc
 // AskAfterPassword has a passkey asked for as the second factor after every first one, or no longer. An account with an
 // authenticator app is asked in any case.
 func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error) {
-	if err := s.Sure(ctx, p); err != nil {
-		return nil, err
-	}
 	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		codes = nil
 		f, err := s.factorsOf(ctx, tx, a.ID)
@@ -222,9 +210,6 @@ func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on 
 
 // RenewRecoveryCodes replaces all recovery codes; the new ones are shown this once.
 func (s *Service) RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error) {
-	if err := s.Sure(ctx, p); err != nil {
-		return nil, err
-	}
 	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		if !a.SecondFactor {
 			return fault.New(fault.Conflict, "no_second_factor", "Recovery codes stand in for a second factor, and this account has none.")
@@ -270,12 +255,9 @@ func (s *Service) showNew(ctx context.Context, a account.Account, f Factor, name
 // knows. Sessions and trusted browsers end; the person is told.
 func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid.UUID) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, userID)
+		a, err := s.lock(ctx, tx, userID)
 		if err != nil {
 			return err
-		}
-		if a.Status == account.Deleted {
-			return account.ErrNotFound
 		}
 		f, err := s.factorsOf(ctx, tx, a.ID)
 		if err != nil {
@@ -323,12 +305,9 @@ func (s *Service) eraseFactors(ctx context.Context, tx *store.Tx, accountID uuid
 // Unlock lifts the pauses that failures brought on an account.
 func (s *Service) Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, userID)
+		a, err := s.lock(ctx, tx, userID)
 		if err != nil {
 			return err
-		}
-		if a.Status == account.Deleted {
-			return account.ErrNotFound
 		}
 		known, err := s.devices.List(ctx, tx, a.ID)
 		if err != nil {

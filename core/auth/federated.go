@@ -154,10 +154,7 @@ func (s *Service) federated(ctx context.Context, c vouch, device string) (Federa
 			if err := still(ctx, tx, a); err != nil {
 				return err
 			}
-			if err := s.reclaim(ctx, tx, a); err != nil {
-				return err
-			}
-			if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
+			if err := s.ownerShown(ctx, tx, a); err != nil {
 				return err
 			}
 			return s.link(ctx, tx, a, c.Claims)
@@ -327,9 +324,6 @@ func (s *Service) link(ctx context.Context, tx *store.Tx, a account.Account, c f
 
 // LinkLogin binds a login elsewhere to the account of who is signed in and has shown it lately.
 func (s *Service) LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error {
-	if err := s.Sure(ctx, p); err != nil {
-		return err
-	}
 	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		switch d := federation.Decide(federation.Situation{
 			Purpose: federation.Link, SignedIn: federation.Standing(a.Status), SameAccount: true,
@@ -357,9 +351,6 @@ func (s *Service) Logins(ctx context.Context, p session.Principal) ([]federation
 
 // UnlinkLogin removes one, unless nothing would be left to sign in with.
 func (s *Service) UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error {
-	if err := s.Sure(ctx, p); err != nil {
-		return err
-	}
 	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		gone, err := s.logins.Unlink(ctx, tx, a.ID, id)
 		if err != nil {

@@ -98,14 +98,8 @@ func (s *Service) SignInMagicLink(ctx context.Context, m MagicLink) (SignedIn, e
 			if err := s.onetime.Spend(ctx, tx, g); err != nil {
 				return err
 			}
-			if a.Status == account.Unconfirmed {
-				// The mailbox is shown to be the person's. A password that a stranger chose at sign-up waits in a flow that ends here.
-				if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
-					return err
-				}
-				if err := s.reclaim(ctx, tx, a); err != nil {
-					return err
-				}
+			if err := s.ownerShown(ctx, tx, a); err != nil {
+				return err
 			}
 			return s.record(ctx, tx, audit.Entry{
 				Action: "auth.magic_link_verify.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: "otp",
@@ -116,6 +110,18 @@ func (s *Service) SignInMagicLink(ctx context.Context, m MagicLink) (SignedIn, e
 			return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.magicFailed(ctx, tx, g, method, r.reason) })
 		},
 	})
+}
+
+// ownerShown is for whoever has shown that an account's address is theirs: an account that was not confirmed is so now, and
+// without anything of a stranger's. A password that one chose at sign-up waits in a flow that ends here.
+func (s *Service) ownerShown(ctx context.Context, tx *store.Tx, a account.Account) error {
+	if a.Status != account.Unconfirmed {
+		return nil
+	}
+	if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	return s.reclaim(ctx, tx, a)
 }
 
 // reclaim takes away from an unconfirmed account what somebody who never had its mailbox may have put there.

@@ -69,12 +69,9 @@ func (s *Service) ChangeMetadata(ctx context.Context, actor audit.Ref, userID uu
 // changeMetadata changes an object and writes down which members, never their values. e begins the row.
 func (s *Service) changeMetadata(ctx context.Context, e audit.Entry, userID uuid.UUID, c metadata.Change) (out metadata.Object, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, userID)
+		a, err := s.lock(ctx, tx, userID)
 		if err != nil {
 			return err
-		}
-		if a.Status == account.Deleted {
-			return account.ErrNotFound
 		}
 		var changed []string
 		if out, changed, err = s.metadata.Apply(ctx, tx, a.ID, c); err != nil || len(changed) == 0 {

@@ -23,9 +23,6 @@ type Own struct {
 	PasskeyLimit int // how many there may be; 0: passkeys can't be added and used here
 }
 
-// AskedAfterPassword reports whether a passkey is asked for because its owner wants it, and not because of an app.
-func (o Own) AskedAfterPassword() bool { return o.SecondFactor && !o.Factors.TOTP }
-
 // Own gives it.
 func (s *Service) Own(ctx context.Context, p session.Principal) (Own, error) {
 	a, err := s.member(ctx, p)

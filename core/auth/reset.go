@@ -120,13 +120,8 @@ func (s *Service) SetPassword(ctx context.Context, n NewPassword) (SignedIn, err
 			if !a.Status.Live() {
 				return refusal{reason: "account_" + string(a.Status), err: errCredentials}
 			}
-			if a.Status == account.Unconfirmed { // who reads the mailbox has shown that it is theirs
-				if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
-					return err
-				}
-				if err := s.reclaim(ctx, tx, a); err != nil {
-					return err
-				}
+			if err := s.ownerShown(ctx, tx, a); err != nil {
+				return err
 			}
 			n, err := s.newPassword(ctx, tx, a, hash, noSession, audit.Entry{Actor: user(a.ID)})
 			if err != nil {

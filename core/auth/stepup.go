@@ -22,13 +22,20 @@ const stepUpPurpose onetime.Purpose = "step_up"
 
 // member is the account of who is signed in as themselves. Nobody changes credentials in somebody else's name.
 func (s *Service) member(ctx context.Context, p session.Principal) (account.Account, error) {
-	if p.Kind != "user" || p.UserID == noSession {
-		return account.Account{}, session.ErrUnauthenticated
-	}
-	if p.ImpersonatorID != noSession {
-		return account.Account{}, errImpersonated
+	if err := themselves(p); err != nil {
+		return account.Account{}, err
 	}
 	return s.accounts.Get(ctx, p.UserID)
+}
+
+func themselves(p session.Principal) error {
+	switch {
+	case p.Kind != "user" || p.UserID == noSession:
+		return session.ErrUnauthenticated
+	case p.ImpersonatorID != noSession:
+		return errImpersonated
+	}
+	return nil
 }
 
 // sure is member for what changes how somebody signs in: they must have shown who they are in the last minutes, with
@@ -41,9 +48,13 @@ func (s *Service) sure(ctx context.Context, p session.Principal) (account.Accoun
 	return a, err
 }
 
-// changeOwn is the transaction of such a change, with the account's row locked. What sure rests on may have ended since it was looked
-// at: a session that was revoked, or a password that was reset, must not be outlived by what was under way in it.
+// changeOwn is the transaction of such a change, with the account's row locked. A session that was revoked, or a password that was
+// reset, must not be outlived by what was under way, so what sure looks at is looked at in here. Sure before it is for flows with costly
+// work to do first.
 func (s *Service) changeOwn(ctx context.Context, p session.Principal, change func(context.Context, *store.Tx, account.Account) error) error {
+	if err := themselves(p); err != nil {
+		return err
+	}
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		a, err := s.accounts.Lock(ctx, tx, p.UserID)
 		if err != nil {

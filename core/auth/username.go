@@ -165,12 +165,9 @@ func (s *Service) SetUsername(ctx context.Context, actor audit.Ref, userID uuid.
 		return err
 	}
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, userID)
+		a, err := s.lock(ctx, tx, userID)
 		if err != nil {
 			return err
-		}
-		if a.Status == account.Deleted {
-			return account.ErrNotFound
 		}
 		if a.Username == u.Display {
 			return nil

@@ -16,7 +16,7 @@ const (
 	maxText = 4000
 )
 
-// Error is a mistake in a message file.
+// Error is a mistake in a file of an adopter's own: of messages here, of templates and assets where they are read.
 type Error struct {
 	File    string
 	Line    int // 0: the file as a whole

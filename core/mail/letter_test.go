@@ -289,19 +289,19 @@ func TestLetters_replacedTemplates(t *testing.T) {
 		t.Errorf("%s", m.Text)
 	}
 	for _, c := range []struct{ name, file, text, want string }{
-		{"a name that is none", "confirm_mail.txt", "x", "mail template confirm_mail.txt: there is no such template"},
-		{"an ending that is none", "confirm_email.md", "x", "mail template confirm_email.md: there is no such template"},
-		{"no template", "confirm_email.txt", "{{define \"body\"}}\n{{.Code}\n{{end}}", "mail template confirm_email.txt:2: "},
-		{"an unknown field", "confirm_email.txt", "{{define \"body\"}}{{.Code}}\n{{.Lnk}}{{end}}", "mail template confirm_email.txt:2: "},
-		{"an unknown field in HTML", "confirm_email.html", "{{define \"body\"}}\n\n{{.Lnk}}{{end}}", "mail template confirm_email.html:3: "},
+		{"a name that is none", "confirm_mail.txt", "x", "confirm_mail.txt: there is no such template"},
+		{"an ending that is none", "confirm_email.md", "x", "confirm_email.md: there is no such template"},
+		{"no template", "confirm_email.txt", "{{define \"body\"}}\n{{.Code}\n{{end}}", "confirm_email.txt:2: "},
+		{"an unknown field", "confirm_email.txt", "{{define \"body\"}}{{.Code}}\n{{.Lnk}}{{end}}", "confirm_email.txt:2: "},
+		{"an unknown field in HTML", "confirm_email.html", "{{define \"body\"}}\n\n{{.Lnk}}{{end}}", "confirm_email.html:3: "},
 		{"an unknown text", "confirm_email.txt", "{{define \"body\"}}{{.Own \"into\"}}{{end}}", "there is no text mail.notice.into"},
-		{"a text that is counted", "confirm_email.txt", "{{define \"body\"}}{{.Say \"language.hours\"}}{{end}}", "mail template confirm_email.txt:1: "},
-		{"no code", "confirm_email.txt", "{{define \"body\"}}{{.Link}}{{end}}", "mail template confirm_email.txt: the code is not in the message"},
-		{"no link", "confirm_email.html", "{{define \"body\"}}{{.Code}}{{end}}", "mail template confirm_email.html: the link is not in the message"},
+		{"a text that is counted", "confirm_email.txt", "{{define \"body\"}}{{.Say \"language.hours\"}}{{end}}", "confirm_email.txt:1: "},
+		{"no code", "confirm_email.txt", "{{define \"body\"}}{{.Link}}{{end}}", "confirm_email.txt: the code is not in the message"},
+		{"no link", "confirm_email.html", "{{define \"body\"}}{{.Code}}{{end}}", "confirm_email.html: the link is not in the message"},
 		{"outside of body", "confirm_email.html", "<html>{{.Code}} {{.Link}}</html>", "is never shown"},
 		{"a part that nothing uses", "confirm_email.html", "{{define \"boddy\"}}x{{end}}", `it defines "boddy", which nothing uses; the parts of the layout are body, button, code, details, link, notice`},
-		{"a context that can't be", "confirm_email.html", "{{define \"body\"}}<a href='{{if .Code}}x{{else}}'{{end}}>{{end}}", "mail template confirm_email.html:1: "},
-		{"a broken layout", "layout.html", "{{if}}", "mail template layout.html:1: "},
+		{"a context that can't be", "confirm_email.html", "{{define \"body\"}}<a href='{{if .Code}}x{{else}}'{{end}}>{{end}}", "confirm_email.html:1: "},
+		{"a broken layout", "layout.html", "{{if}}", "layout.html:1: "},
 		{"large", "layout.html", strings.Repeat("x", 100<<10+1), "larger than 100 KiB"},
 	} {
 		_, err := mail.NewLetters(mail.LettersConfig{Service: "S", Templates: files(map[string]string{c.file: c.text})})

@@ -82,7 +82,7 @@ func (l *Letters) try(d Letter) error {
 	for _, part := range []struct{ name, body string }{{".txt", m.Text}, {".html", m.HTML}} {
 		for what, v := range map[string]string{"link": d.Link, "code": d.Code} {
 			if !strings.Contains(part.body, v) {
-				return &TemplateError{File: d.Purpose + part.name, Problem: "the " + what + " is not in the message"}
+				return &lang.Error{File: d.Purpose + part.name, Problem: "the " + what + " is not in the message"}
 			}
 		}
 	}
@@ -113,12 +113,12 @@ func (l *Letters) Write(d Letter) (Message, error) {
 	m := Message{Purpose: d.Purpose, To: Address{Address: d.To}, Subject: v.Subject, Language: in.Code(), Variables: l.variables(d, in)}
 	var b bytes.Buffer
 	if err := t.text.Execute(&b, v); err != nil {
-		return Message{}, templateError(err)
+		return Message{}, lang.TemplateError("", err)
 	}
 	m.Text = wrap(b.String())
 	b.Reset()
 	if err := t.html.Execute(&b, v); err != nil {
-		return Message{}, templateError(err)
+		return Message{}, lang.TemplateError("", err)
 	}
 	m.HTML = b.String()
 	return m, nil

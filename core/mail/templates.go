@@ -5,13 +5,13 @@ import (
 	"fmt"
 	html "html/template"
 	"io/fs"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	text "text/template"
 	"text/template/parse"
+
+	"github.com/sigra-auth/sigra/core/lang"
 )
 
 //go:embed letters
@@ -47,11 +47,11 @@ func readTemplates(override fs.FS) (map[string]func() (written, error), error) {
 	layouts := sync.OnceValues(func() (written, error) {
 		t, err := text.New(textLayout).Option("missingkey=error").Parse(files[textLayout])
 		if err != nil {
-			return written{}, templateError(err)
+			return written{}, lang.TemplateError("", err)
 		}
 		h, err := html.New(htmlLayout).Option("missingkey=error").Parse(files[htmlLayout])
 		if err != nil {
-			return written{}, templateError(err)
+			return written{}, lang.TemplateError("", err)
 		}
 		return written{t, h}, nil
 	})
@@ -82,7 +82,7 @@ func readPurpose(purpose string, files map[string]string, layouts func() (writte
 	}
 	if src, ok := files[purpose+".txt"]; ok {
 		if _, err := w.text.New(purpose + ".txt").Parse(src); err != nil {
-			return w, templateError(err)
+			return w, lang.TemplateError("", err)
 		}
 		if err := checkParts(purpose+".txt", src, textParts); err != nil {
 			return w, err
@@ -90,7 +90,7 @@ func readPurpose(purpose string, files map[string]string, layouts func() (writte
 	}
 	if src, ok := files[purpose+".html"]; ok {
 		if _, err := w.html.New(purpose + ".html").Parse(src); err != nil {
-			return w, templateError(err)
+			return w, lang.TemplateError("", err)
 		}
 		if err := checkParts(purpose+".html", src, htmlParts); err != nil {
 			return w, err
@@ -103,35 +103,20 @@ func readPurpose(purpose string, files map[string]string, layouts func() (writte
 func checkParts(name, src string, parts []string) error {
 	file, err := text.New(name).Parse(src)
 	if err != nil {
-		return templateError(err)
+		return lang.TemplateError("", err)
 	}
 	parts = slices.DeleteFunc(slices.Sorted(slices.Values(parts)), func(p string) bool { return strings.Contains(p, ".") })
 	for _, t := range file.Templates() {
 		switch {
 		case t.Name() == name:
 			if !parse.IsEmptyTree(t.Root) {
-				return &TemplateError{File: name, Problem: `what stands outside of {{define "body"}} … {{end}} is never shown`}
+				return &lang.Error{File: name, Problem: `what stands outside of {{define "body"}} … {{end}} is never shown`}
 			}
 		case !slices.Contains(parts, t.Name()) && strings.Count(src, `"`+t.Name()+`"`) < 2:
-			return &TemplateError{File: name, Problem: fmt.Sprintf("it defines %q, which nothing uses; the parts of the layout are %s", t.Name(), strings.Join(parts, ", "))}
+			return &lang.Error{File: name, Problem: fmt.Sprintf("it defines %q, which nothing uses; the parts of the layout are %s", t.Name(), strings.Join(parts, ", "))}
 		}
 	}
 	return nil
-}
-
-// TemplateError is a mistake in a template.
-type TemplateError struct {
-	File    string
-	Line    int // 0: the file as a whole
-	Problem string
-}
-
-func (e *TemplateError) Error() string {
-	at := e.File
-	if e.Line > 0 {
-		at += ":" + strconv.Itoa(e.Line)
-	}
-	return "mail template " + at + ": " + e.Problem
 }
 
 // templateFiles are the sources by name, replaced ones among them.
@@ -146,7 +131,7 @@ func templateFiles(override fs.FS) (map[string]string, error) {
 	known := func(name string) error {
 		base := strings.TrimSuffix(strings.TrimSuffix(name, ".html"), ".txt")
 		if base == name || base != "layout" && !slices.Contains(Purposes(), base) {
-			return &TemplateError{File: name, Problem: "there is no such template; the names are layout.html, layout.txt and, with either ending, " + strings.Join(Purposes(), ", ")}
+			return &lang.Error{File: name, Problem: "there is no such template; the names are layout.html, layout.txt and, with either ending, " + strings.Join(Purposes(), ", ")}
 		}
 		return nil
 	}
@@ -173,22 +158,9 @@ func addFiles(files map[string]string, from fs.FS, check func(name string) error
 			return fmt.Errorf("mail templates: %w", err)
 		}
 		if len(b) > maxTemplate {
-			return &TemplateError{File: e.Name(), Problem: "the file is larger than 100 KiB"}
+			return &lang.Error{File: e.Name(), Problem: "the file is larger than 100 KiB"}
 		}
 		files[e.Name()] = string(b)
 	}
 	return nil
-}
-
-var templatePlace = regexp.MustCompile(`^(?:html/)?template: ?([a-z_]+\.(?:html|txt)):(\d+)(?::\d+)?:? *`)
-
-// templateError finds the place in what the library says.
-func templateError(err error) error {
-	s := err.Error()
-	m := templatePlace.FindStringSubmatch(s)
-	if m == nil {
-		return fmt.Errorf("mail template: %w", err)
-	}
-	n, _ := strconv.Atoi(m[2]) // digits
-	return &TemplateError{File: m[1], Line: n, Problem: s[len(m[0]):]}
 }

@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/sigra-auth/sigra/core/lang"
 )
 
 //go:embed templates assets
@@ -52,7 +54,7 @@ func loadAssets(override fs.FS) (*assets, error) {
 			}
 			kind, ok := mediaTypes[path.Ext(name)]
 			if !ok {
-				return &FileError{File: name, Problem: "assets are style sheets, images, fonts and scripts"}
+				return &lang.Error{File: name, Problem: "assets are style sheets, images, fonts and scripts"}
 			}
 			body, err := fs.ReadFile(from, name)
 			if err != nil {

@@ -7,9 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	texttemplate "text/template"
 	"text/template/parse"
@@ -65,34 +63,6 @@ func (p *Pages) Use(texts *lang.Catalogues, override fs.FS) error {
 	return err
 }
 
-// FileError is a mistake in a file of an overriding folder.
-type FileError struct {
-	File    string // below the folder
-	Line    int    // 0: the file as a whole
-	Problem string
-}
-
-func (e *FileError) Error() string {
-	at := e.File
-	if e.Line > 0 {
-		at += ":" + strconv.Itoa(e.Line)
-	}
-	return at + ": " + e.Problem
-}
-
-var templatePlace = regexp.MustCompile(`^(?:html/)?template: ?([a-z-]+\.html):(\d+)(?::\d+)?:? *`)
-
-// templateError finds the place in what the library says.
-func templateError(err error) error {
-	s := err.Error()
-	m := templatePlace.FindStringSubmatch(s)
-	if m == nil {
-		return fmt.Errorf("templates: %w", err)
-	}
-	line, _ := strconv.Atoi(m[2]) // digits
-	return &FileError{File: "templates/" + m[1], Line: line, Problem: s[len(m[0]):]}
-}
-
 // maxTemplate bounds a file.
 const maxTemplate = 100 << 10
 
@@ -130,14 +100,14 @@ func sources(override fs.FS) (map[string]string, error) {
 		}
 		if _, known := out[f.Name()]; !known || f.IsDir() {
 			names := strings.Join(sortedKeys(out), ", ")
-			return nil, &FileError{File: name, Problem: "there is no such template; the names are " + names}
+			return nil, &lang.Error{File: name, Problem: "there is no such template; the names are " + names}
 		}
 		b, err := fs.ReadFile(override, name)
 		if err != nil {
 			return nil, err
 		}
 		if len(b) > maxTemplate {
-			return nil, &FileError{File: name, Problem: "the file is larger than 100 KiB"}
+			return nil, &lang.Error{File: name, Problem: "the file is larger than 100 KiB"}
 		}
 		out[f.Name()] = string(b)
 	}
@@ -155,10 +125,10 @@ func strays(override fs.FS) error {
 			continue
 		}
 		if path.Ext(f.Name()) == ".html" {
-			return &FileError{File: f.Name(), Problem: "templates belong into templates/"}
+			return &lang.Error{File: f.Name(), Problem: "templates belong into templates/"}
 		}
 		if _, asset := mediaTypes[path.Ext(f.Name())]; asset {
-			return &FileError{File: f.Name(), Problem: "style sheets, images, fonts and scripts belong into assets/"}
+			return &lang.Error{File: f.Name(), Problem: "style sheets, images, fonts and scripts belong into assets/"}
 		}
 	}
 	return nil
@@ -172,7 +142,7 @@ func loadTemplates(override fs.FS, a *assets) (templates, error) {
 	base := template.New("").Option("missingkey=error").Funcs(template.FuncMap{"asset": a.url})
 	for _, name := range shared {
 		if _, err := base.New(name).Parse(files[name]); err != nil {
-			return nil, templateError(err)
+			return nil, lang.TemplateError("templates/", err)
 		}
 	}
 	out := templates{}
@@ -185,7 +155,7 @@ func loadTemplates(override fs.FS, a *assets) (templates, error) {
 			return nil, err
 		}
 		if _, err := t.New(name).Parse(files[name]); err != nil {
-			return nil, templateError(err)
+			return nil, lang.TemplateError("templates/", err)
 		}
 		if err := whole(name, files[name]); err != nil {
 			return nil, err
@@ -201,13 +171,13 @@ func whole(name, text string) error {
 	tree := parse.New(name)
 	tree.Mode = parse.SkipFuncCheck
 	if _, err := tree.Parse(text, "", "", trees); err != nil {
-		return templateError(err)
+		return lang.TemplateError("templates/", err)
 	}
 	if trees["main"] == nil {
-		return &FileError{File: "templates/" + name, Problem: `it does not define the page: {{define "main"}} … {{end}}`}
+		return &lang.Error{File: "templates/" + name, Problem: `it does not define the page: {{define "main"}} … {{end}}`}
 	}
 	if own := trees[name]; own != nil && !parse.IsEmptyTree(own.Root) {
-		return &FileError{File: "templates/" + name, Line: strings.Count(text[:firstText(own.Root)], "\n") + 1, Problem: `what stands outside of {{define "main"}} … {{end}} is never shown`}
+		return &lang.Error{File: "templates/" + name, Line: strings.Count(text[:firstText(own.Root)], "\n") + 1, Problem: `what stands outside of {{define "main"}} … {{end}} is never shown`}
 	}
 	return nil
 }
@@ -238,7 +208,7 @@ func (s *skin) try() error {
 				continue // pages don't come without what their template always asks for
 			}
 			if err != nil {
-				return templateError(err)
+				return lang.TemplateError("templates/", err)
 			}
 		}
 	}
