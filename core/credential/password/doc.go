@@ -17,10 +17,8 @@
 // that needs more memory than the configured ones takes several places, so memory in use by hashing never
 // exceeds places × configured cost, unless one hash alone needs more than that, and then it runs alone.
 //
-// The argon2 library takes no buffer, so each hash leaves its 19 MiB as garbage, and the collector runs about once per
-// hash. That is no loss: the object is one and has no pointers, and letting garbage pile up instead (GOGC=2000) made a hash
-// about a tenth dearer, because fresh memory has to be mapped and zeroed (BenchmarkHash). Up to as much again as is in use may
-// await collection; that is the collector's share, bounded by GOGC and GOMEMLIMIT, and measured by TestFlood.
+// The memory is kept for the next hash and returned to the system when none came for a while (core/credential/password/argon2id);
+// only a foreign argon2 hash leaves its own as garbage, once.
 //
 // Unknown users. Verify with an empty hash takes a place, hashes with the configured parameters and never matches: no
 // difference in time or load tells who has an account.

@@ -7,9 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/crypto/argon2"
-	"golang.org/x/text/unicode/norm"
-
 	"github.com/sigra-auth/sigra/core/credential/password/foreign"
 )
 
@@ -116,11 +113,4 @@ func decode(s string, least, most int) ([]byte, error) {
 // String writes the PHC string.
 func (h Hash) String() string {
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", h.MemoryKiB, h.Time, h.Parallelism, b64.EncodeToString(h.salt), b64.EncodeToString(h.tag))
-}
-
-// derive runs argon2id. The caller holds the places for it.
-func (h Hash) derive(password string) []byte {
-	pw := []byte(norm.NFC.String(password)) // RFC 8265 §4.2.2
-	defer clear(pw)
-	return argon2.IDKey(pw, h.salt, h.Time, h.MemoryKiB, h.Parallelism, uint32(len(h.tag)))
 }

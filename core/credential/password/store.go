@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/credential/password/argon2id"
 	"github.com/sigra-auth/sigra/core/credential/password/foreign"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -50,6 +51,7 @@ type Store struct {
 	limits               Limits
 	breaches             Breaches
 	admission            *admission
+	memory               argon2id.Memory
 	minLength, maxLength int
 	serviceName          string
 	hooks                Hooks
@@ -127,7 +129,7 @@ func (s *Store) Hash(ctx context.Context, password string) (string, error) {
 		return "", s.tooLong()
 	}
 	h := Hash{Params: s.params, salt: random(saltSize), tag: make([]byte, tagSize)}
-	if err := s.run(ctx, s.cost, func() { h.tag = h.derive(password) }); err != nil {
+	if err := s.run(ctx, s.cost, func() { h.tag = s.derive(h, password) }); err != nil {
 		return "", err
 	}
 	return h.String(), nil

@@ -6,6 +6,8 @@ import (
 	"math"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/sigra-auth/sigra/core/credential/password/foreign"
 	"github.com/sigra-auth/sigra/core/fault"
 )
@@ -58,7 +60,7 @@ func (s *Store) read(text string) (check, error) {
 func (s *Store) own(h Hash) check {
 	return check{
 		cost:  h.cost(),
-		match: func(password string) bool { return subtle.ConstantTimeCompare(h.derive(password), h.tag) == 1 },
+		match: func(password string) bool { return subtle.ConstantTimeCompare(s.derive(h, password), h.tag) == 1 },
 		stale: func(string) bool { return h.Params != s.params || len(h.salt) < saltSize || len(h.tag) != tagSize },
 	}
 }
@@ -72,7 +74,7 @@ func (s *Store) foreign(h foreign.Hash) check {
 		cost: cost,
 		match: func(password string) bool {
 			if s.limits.Check(h.Cost(len(password))) != nil {
-				s.dummy.derive(password)
+				s.derive(s.dummy, password)
 				return false // so long that the hash would cost more than it may
 			}
 			match := h.Verify([]byte(password))
@@ -80,7 +82,7 @@ func (s *Store) foreign(h foreign.Hash) check {
 				// argon2id's time goes with its memory.
 				d := s.dummy
 				d.MemoryKiB = max(uint32(rest*float64(d.MemoryKiB)), 8*uint32(d.Parallelism))
-				d.derive(password)
+				s.derive(d, password)
 			}
 			return match
 		},
@@ -112,6 +114,13 @@ func (s *Store) Verify(ctx context.Context, hash, password string) (match, stale
 	}
 	match = match && hash != "" && bad == nil
 	return match, match && c.stale(password), bad
+}
+
+// derive runs argon2id. The caller holds the places for it.
+func (s *Store) derive(h Hash, password string) []byte {
+	pw := []byte(norm.NFC.String(password)) // RFC 8265 §4.2.2
+	defer clear(pw)
+	return s.memory.Key(pw, h.salt, h.Time, h.MemoryKiB, h.Parallelism, len(h.tag))
 }
 
 // run computes a hash in its turn, with as many places as its memory takes.

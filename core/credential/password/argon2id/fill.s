@@ -1,0 +1,1 @@
+// Empty: a Go function without a body, which fill.go has, is only allowed beside an assembly file.
