@@ -77,8 +77,10 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 			if err := p.change(ctx, tx, a); err != nil {
 				return err
 			}
-			if a, err = s.accounts.GetIn(ctx, tx, a.ID); err != nil { // the change may have activated it
-				return err
+			if a.Status == account.Unconfirmed { // and may be confirmed now, without what a stranger put there
+				if a, err = s.accounts.GetIn(ctx, tx, a.ID); err != nil {
+					return err
+				}
 			}
 		}
 		if !s.maySignIn(a.Status) {
