@@ -402,7 +402,7 @@ func (a *app) runTelemetry(ctx context.Context) error {
 	}
 }
 
-func telemetryRecord(r audit.Row) telemetry.Record {
+func telemetryRecord(r *audit.Row) telemetry.Record {
 	rec := telemetry.Record{
 		ID: r.ID.String(), OccurredAt: r.OccurredAt, Action: r.Action, Category: r.Category, Outcome: string(r.Outcome), Reason: r.Reason,
 		ActorType: r.Actor.Type, ActorID: r.Actor.ID, RequestID: r.RequestID, AuthMethod: r.AuthMethod,

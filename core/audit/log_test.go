@@ -118,7 +118,7 @@ func TestRecord_everyField(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("got (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff(want, <-tapped); diff != "" {
+		if diff := cmp.Diff(want, *<-tapped); diff != "" {
 			t.Errorf("tapped (-want +got):\n%s", diff)
 		}
 		if id.Version() != 7 || want.Position.IsZero() {

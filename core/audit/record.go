@@ -132,7 +132,7 @@ func (l *Log) write(ctx context.Context, tx *store.Tx, w *written) (uuid.UUID, e
 		}
 	}
 	tx.AfterCommit(func() {
-		l.tap.publish(*r)
+		l.tap.publish(r)
 		l.cl.Committed(r.Position)
 	})
 	return r.ID, nil

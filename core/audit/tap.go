@@ -18,7 +18,7 @@ type Tap struct {
 
 type subscriber struct {
 	name string
-	ch   chan Row
+	ch   chan *Row
 	sent atomic.Uint64
 	lost atomic.Uint64
 }
@@ -34,8 +34,8 @@ func NewTap() *Tap { return &Tap{subs: map[*subscriber]struct{}{}} }
 
 // Subscribe returns a channel of committed rows that holds up to buffer of them, and a function that ends the
 // subscription and closes the channel. Rows are shared: they must not be changed.
-func (t *Tap) Subscribe(name string, buffer int) (rows <-chan Row, cancel func()) {
-	s := &subscriber{name: name, ch: make(chan Row, max(buffer, 1))}
+func (t *Tap) Subscribe(name string, buffer int) (rows <-chan *Row, cancel func()) {
+	s := &subscriber{name: name, ch: make(chan *Row, max(buffer, 1))}
 	t.mu.Lock()
 	t.subs[s] = struct{}{}
 	t.mu.Unlock()
@@ -60,7 +60,7 @@ func (t *Tap) Status() []TapStatus {
 	return out
 }
 
-func (t *Tap) publish(r Row) {
+func (t *Tap) publish(r *Row) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for s := range t.subs {
