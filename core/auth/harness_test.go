@@ -79,6 +79,7 @@ type options struct {
 	clock    *atomic.Int64      // nil: its own
 	still    time.Time          // where the clock stands; zero: it runs
 	backoff  *ratelimit.Backoff // instead of failures
+	beat     time.Duration      // of answers about an address; zero: none
 }
 
 func newWorld(t testing.TB, db *store.DB, o options) *world {
@@ -90,7 +91,7 @@ func newWorld(t testing.TB, db *store.DB, o options) *world {
 	o.settings.BaseURL, o.settings.MagicLinks = base, true
 	w.Parts = authtest.Open(t, db, authtest.Options{
 		Settings: o.settings, Now: w.now, Root: o.root, Password: password.Config{Params: o.params, Places: o.places},
-		Failures: o.failures, Backoff: o.backoff, Factors: o.factors, Mails: o.mails, Passkeys: passkey.Settings{RPID: "auth.example.test", Origin: base, BlockOnRegression: o.block},
+		Beat: o.beat, Failures: o.failures, Backoff: o.backoff, Factors: o.factors, Mails: o.mails, Passkeys: passkey.Settings{RPID: "auth.example.test", Origin: base, BlockOnRegression: o.block},
 	})
 	w.accounts, w.passwords, w.sessions, w.audit, w.inbox, w.queue = w.Accounts, w.Passwords, w.Sessions, w.Audit, w.Inbox, w.Queue
 	w.gates, w.root = w.Gates, w.Root

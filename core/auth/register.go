@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -47,6 +48,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if s.set.RegistrationClosed {
 		return Registered{}, errClosed
 	}
+	defer s.onBeat(ctx, time.Now())
 	email, err := account.ParseEmail(r.Email)
 	if err != nil {
 		return Registered{}, err
@@ -148,6 +150,7 @@ func unconfirmedOf(g onetime.Grant) (u unconfirmed, err error) {
 // ResendConfirmation mails a new link and code for the sign-up of a flow, which goes on as another flow; the old one's
 // link and code are void. It answers alike for an address that has an account already, which is told so once more.
 func (s *Service) ResendConfirmation(ctx context.Context, flow string) (Requested, error) {
+	defer s.onBeat(ctx, time.Now())
 	var out onetime.Issued
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		g, err := s.onetime.LookFlow(ctx, tx, confirmPurpose, flow)

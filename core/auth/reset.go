@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -72,6 +73,7 @@ func (s *Service) request(ctx context.Context, typed string, m mailed, link func
 
 // RequestReset mails a link and a code to set a new password with.
 func (s *Service) RequestReset(ctx context.Context, email string) (Requested, error) {
+	defer s.onBeat(ctx, time.Now())
 	return s.request(ctx, email, mailed{
 		action: "auth.password_reset_request", meta: map[string]any{"method": "link", "channel": "mail"},
 		request: onetime.Request{Purpose: passwordPurpose, TTL: s.set.ResetTTL, Flow: true},

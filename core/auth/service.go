@@ -112,6 +112,7 @@ type Config struct {
 	Mails     Limit              // mails that strangers can have sent to one address; nil: no limit
 	Settings  Settings
 	Now       func() time.Time // nil means the clock
+	Beat      time.Duration    // when answers about an address leave; zero: beat, negative: at once
 	Logger    hclog.Logger     // nil means silent
 }
 
@@ -139,6 +140,7 @@ type Service struct {
 	set       Settings
 	trustFor  atomic.Int64 // time.Duration; Settings.TrustFor to begin with
 	now       func() time.Time
+	beat      time.Duration
 	log       hclog.Logger
 }
 
@@ -189,11 +191,14 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
+	if cfg.Beat == 0 {
+		cfg.Beat = beat
+	}
 	now := cfg.Now
 	s := &Service{
 		db: cfg.DB, accounts: cfg.Accounts, metadata: cfg.Metadata, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, totp: cfg.TOTP, codes: cfg.Codes,
 		passkeys: cfg.Passkeys, devices: cfg.Devices, logins: cfg.Logins, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
-		failures: cfg.Failures, pairs: cfg.Pairs, factors: cfg.Factors, mails: cfg.Mails, set: set, log: cfg.Logger,
+		failures: cfg.Failures, pairs: cfg.Pairs, factors: cfg.Factors, mails: cfg.Mails, set: set, beat: cfg.Beat, log: cfg.Logger,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}
 	s.TrustDevices(set.TrustFor)

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
@@ -61,6 +62,15 @@ func (s *Service) identify(ctx context.Context, typed string) (identity, error) 
 // Every failure is the same fault, except too many of them (RateLimited), a machine too busy to hash (Unavailable) and
 // a gate's refusal after the password proved right (Denied).
 func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
+	asked := time.Now()
+	in, err := s.signIn(ctx, c)
+	if errors.Is(err, errCredentials) {
+		s.onBeat(ctx, asked)
+	}
+	return in, err
+}
+
+func (s *Service) signIn(ctx context.Context, c Credentials) (SignedIn, error) {
 	leave, err := s.passwords.Announce()
 	if err != nil {
 		return SignedIn{}, err // before any read: a flood must not reach the database

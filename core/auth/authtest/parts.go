@@ -46,6 +46,7 @@ type Options struct {
 	Mails     ratelimit.Quota    // zero: no limit
 	Passkeys  passkey.Settings   // RPID empty: from BaseURL
 	Metadata  metadata.Rules
+	Beat      time.Duration // of answers about an address; zero: none
 	Providers []config.Provider
 }
 
@@ -107,6 +108,9 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 			*q = ratelimit.Quota{Count: 5, Per: 15 * time.Minute}
 		}
 	}
+	if o.Beat == 0 {
+		o.Beat = -1
+	}
 	if o.Passkeys.RPID == "" {
 		o.Passkeys.RPID, o.Passkeys.Origin = base.Hostname(), o.Settings.BaseURL
 	}
@@ -156,7 +160,7 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 		DB: db, Accounts: p.Accounts, Metadata: p.Metadata, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes, Passkeys: p.Passkeys,
 		Devices: p.Devices, Logins: p.Logins, Audit: p.Audit, Mail: p.Queue, Gates: p.Gates,
 		Failures: o.Backoff, Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails),
-		Settings: o.Settings, Now: o.Now,
+		Settings: o.Settings, Now: o.Now, Beat: o.Beat,
 	})
 	check(err)
 	return p
