@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beat is how far apart the moments are at which an answer about an address may leave.
-const beat = 20 * time.Millisecond
+// beatOf is how far apart the moments are at which an answer about an address may leave: long enough for nearly every one to be
+// ready for the first, because what is hidden is only when within a beat it was. hash is how long hashing a password takes.
+func beatOf(hash time.Duration) time.Duration { return max(50*time.Millisecond, 5*hash/2) }
 
 // onBeat waits until a multiple of the beat has passed since a question was asked. The work is the same for every address, but
-// a row that is there takes a little longer to read than one that is not; on the beat nobody sees by how little.
-// (ASVS 5.0 6.3.8.)
+// a row that is there takes a little longer to read than one that is not, and a row that is made longer than one that is
+// left alone. (ASVS 5.0 6.3.8.)
 //
 //	defer s.onBeat(ctx, time.Now())
 func (s *Service) onBeat(ctx context.Context, asked time.Time) {
@@ -22,7 +23,7 @@ func (s *Service) onBeat(ctx context.Context, asked time.Time) {
 	leave := asked.Add((time.Since(asked)/s.beat + 1) * s.beat)
 	// Timers of the runtime go off whole milliseconds after they were set: one alone would pass on, in what is beyond
 	// the millisecond, just what is to be hidden. The kernel's clock is exact, but holds a thread, so it has the rest only.
-	const exact = 2 * time.Millisecond
+	const exact = 1200 * time.Microsecond
 	if d := time.Until(leave) - exact; d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
@@ -31,6 +32,13 @@ func (s *Service) onBeat(ctx context.Context, asked time.Time) {
 		case <-ctx.Done():
 			return
 		}
+	}
+	select {
+	case s.exact <- struct{}{}:
+		defer func() { <-s.exact }()
+	default: // so many at a time hide each other
+		time.Sleep(time.Until(leave))
+		return
 	}
 	for d := time.Until(leave); d > 0; d = time.Until(leave) { // again when a signal came between
 		rest := unix.NsecToTimeval(int64(d + time.Microsecond - 1))

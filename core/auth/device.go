@@ -17,9 +17,9 @@ import (
 
 // deviceKey is what failures are counted by in a browser that the account has been used from: apart from all others, so
 // that strangers who guess at an address can't keep its owner out, and the owner's browser can't be used to guess
-// without end (ASVS 5.0 6.1.1; OWASP, device cookies).
+// without end (ASVS 5.0 6.1.1; OWASP, device cookies). Nobody's browsers are looked for like anybody's.
 func (s *Service) deviceKey(ctx context.Context, a account.Account, token string) (string, bool, error) {
-	if token == "" || a.ID == uuid.Nil {
+	if token == "" {
 		return "", false, nil
 	}
 	seen, err := s.devices.Look(ctx, s.db, a.ID, token)

@@ -49,6 +49,7 @@ func (s *Service) RequestEmailChange(ctx context.Context, p session.Principal, t
 	if email == a.Email {
 		return Requested{}, errSameEmail
 	}
+	defer s.onBeat(ctx, time.Now())
 	was := a.Email
 	b, err := json.Marshal(newAddress{From: was, To: email, At: s.now()})
 	if err != nil {

@@ -48,7 +48,6 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if s.set.RegistrationClosed {
 		return Registered{}, errClosed
 	}
-	defer s.onBeat(ctx, time.Now())
 	email, err := account.ParseEmail(r.Email)
 	if err != nil {
 		return Registered{}, err
@@ -98,6 +97,7 @@ func (s *Service) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[s
 	if err != nil {
 		return flow, up, err
 	}
+	defer s.onBeat(ctx, time.Now())
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if err := s.mails.Fail(ctx, tx, u.Email); err != nil {
 			return err

@@ -35,6 +35,7 @@ func (s *Service) request(ctx context.Context, typed string, m mailed, link func
 	if err != nil {
 		return Requested{}, err
 	}
+	defer s.onBeat(ctx, time.Now())
 	var out onetime.Issued
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.mails.Fail(ctx, tx, email); err != nil {
@@ -73,7 +74,6 @@ func (s *Service) request(ctx context.Context, typed string, m mailed, link func
 
 // RequestReset mails a link and a code to set a new password with.
 func (s *Service) RequestReset(ctx context.Context, email string) (Requested, error) {
-	defer s.onBeat(ctx, time.Now())
 	return s.request(ctx, email, mailed{
 		action: "auth.password_reset_request", meta: map[string]any{"method": "link", "channel": "mail"},
 		request: onetime.Request{Purpose: passwordPurpose, TTL: s.set.ResetTTL, Flow: true},

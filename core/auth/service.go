@@ -112,7 +112,7 @@ type Config struct {
 	Mails     Limit              // mails that strangers can have sent to one address; nil: no limit
 	Settings  Settings
 	Now       func() time.Time // nil means the clock
-	Beat      time.Duration    // when answers about an address leave; zero: beat, negative: at once
+	Beat      time.Duration    // answers about an address leave at multiples of it; zero: follows the cost of a hash, negative: at once
 	Logger    hclog.Logger     // nil means silent
 }
 
@@ -141,6 +141,7 @@ type Service struct {
 	trustFor  atomic.Int64 // time.Duration; Settings.TrustFor to begin with
 	now       func() time.Time
 	beat      time.Duration
+	exact     chan struct{} // who waits for the beat on a thread
 	log       hclog.Logger
 }
 
@@ -192,13 +193,13 @@ func New(cfg Config) (*Service, error) {
 		cfg.Logger = hclog.NewNullLogger()
 	}
 	if cfg.Beat == 0 {
-		cfg.Beat = beat
+		cfg.Beat = beatOf(cfg.Passwords.Typical())
 	}
 	now := cfg.Now
 	s := &Service{
 		db: cfg.DB, accounts: cfg.Accounts, metadata: cfg.Metadata, passwords: cfg.Passwords, onetime: cfg.Onetime, sessions: cfg.Sessions, totp: cfg.TOTP, codes: cfg.Codes,
 		passkeys: cfg.Passkeys, devices: cfg.Devices, logins: cfg.Logins, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
-		failures: cfg.Failures, pairs: cfg.Pairs, factors: cfg.Factors, mails: cfg.Mails, set: set, beat: cfg.Beat, log: cfg.Logger,
+		failures: cfg.Failures, pairs: cfg.Pairs, factors: cfg.Factors, mails: cfg.Mails, set: set, beat: cfg.Beat, exact: make(chan struct{}, 16), log: cfg.Logger,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}
 	s.TrustDevices(set.TrustFor)

@@ -61,20 +61,20 @@ func (s *Service) identify(ctx context.Context, typed string) (identity, error) 
 // SignIn verifies an address or a username, and a password, and begins a session, with a new token whatever the client had before.
 // Every failure is the same fault, except too many of them (RateLimited), a machine too busy to hash (Unavailable) and
 // a gate's refusal after the password proved right (Denied).
-func (s *Service) SignIn(ctx context.Context, c Credentials) (SignedIn, error) {
-	asked := time.Now()
-	in, err := s.signIn(ctx, c)
-	if errors.Is(err, errCredentials) {
-		s.onBeat(ctx, asked)
+func (s *Service) SignIn(ctx context.Context, c Credentials) (in SignedIn, err error) {
+	if err := s.passwords.Fits(c.Password); err != nil {
+		return SignedIn{}, err
 	}
-	return in, err
-}
-
-func (s *Service) signIn(ctx context.Context, c Credentials) (SignedIn, error) {
+	asked := time.Now()
 	leave, err := s.passwords.Announce()
 	if err != nil {
 		return SignedIn{}, err // before any read: a flood must not reach the database
 	}
+	defer func() {
+		if err != nil {
+			s.onBeat(ctx, asked)
+		}
+	}()
 	defer leave()
 	id, err := s.identify(ctx, c.Email)
 	if err != nil {

@@ -16,9 +16,10 @@
 // happens before its reads. A caller who gives up leaves the line at once. A stored hash
 // that needs more memory than the configured ones takes several places, so memory in use by hashing never
 // exceeds places × configured cost, unless one hash alone needs more than that, and then it runs alone.
+// Hashes of other systems that need less than that have it beside what is kept for ours: at most as much again.
 //
 // The memory is kept for the next hash and returned to the system when none came for a while (core/credential/password/argon2id);
-// only a foreign argon2 hash leaves its own as garbage, once.
+// scrypt, and argon2 of other systems, leave theirs as garbage. The kept memory is mapped, so GOMEMLIMIT does not count it.
 //
 // Unknown users. Verify with an empty hash takes a place, hashes with the configured parameters and never matches: no
 // difference in time or load tells who has an account.

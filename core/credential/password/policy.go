@@ -88,6 +88,14 @@ func label(domain string) string {
 // fold makes texts alike that people take for the same word.
 func fold(s string) string { return cases.Fold().String(norm.NFKC.String(s)) }
 
+// Fits refuses a password that is longer than any may be. A flow asks before it reads anything, because nothing is hashed of such a one.
+func (s *Store) Fits(password string) error {
+	if len(password) > s.maxLength {
+		return s.tooLong()
+	}
+	return nil
+}
+
 func (s *Store) tooLong() error {
 	return reject("password_too_long", "The password may have at most %d bytes.", s.maxLength)
 }

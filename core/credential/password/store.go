@@ -51,7 +51,7 @@ type Store struct {
 	limits               Limits
 	breaches             Breaches
 	admission            *admission
-	memory               argon2id.Memory
+	memory               *argon2id.Memory
 	minLength, maxLength int
 	serviceName          string
 	hooks                Hooks
@@ -91,7 +91,7 @@ func New(cfg Config) (*Store, error) {
 	now := cfg.Now
 	s := &Store{
 		params: cfg.Params, cost: cfg.Params.cost(), limits: cfg.Limits, breaches: cfg.Breaches,
-		admission: newAdmission(cfg.Places, cfg.QueueTimeout, typical(cfg.Params)), minLength: cfg.MinLength, maxLength: cfg.MaxLength,
+		admission: newAdmission(cfg.Places, cfg.QueueTimeout, typical(cfg.Params)), memory: argon2id.New(cfg.Params.MemoryKiB), minLength: cfg.MinLength, maxLength: cfg.MaxLength,
 		serviceName: cfg.ServiceName, hooks: cfg.Hooks,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}
@@ -99,6 +99,9 @@ func New(cfg Config) (*Store, error) {
 	s.dummy = Hash{Params: cfg.Params, salt: random(saltSize), tag: random(tagSize)}
 	return s, nil
 }
+
+// Typical is about how long a hash of the configured cost takes on an ordinary processor: 20 ms for the default.
+func (s *Store) Typical() time.Duration { return typical(s.params) }
 
 // typical guesses how long a hash takes, before there was one: 20 ms for the default.
 func typical(p Params) time.Duration {
@@ -125,8 +128,8 @@ func (s *Store) Announce() (leave func(), err error) { return s.admission.announ
 
 // Hash makes the hash to keep of a password that Check has passed.
 func (s *Store) Hash(ctx context.Context, password string) (string, error) {
-	if len(password) > s.maxLength {
-		return "", s.tooLong()
+	if err := s.Fits(password); err != nil {
+		return "", err
 	}
 	h := Hash{Params: s.params, salt: random(saltSize), tag: make([]byte, tagSize)}
 	if err := s.run(ctx, s.cost, func() { h.tag = s.derive(h, password) }); err != nil {

@@ -97,8 +97,8 @@ func (s *Store) foreign(h foreign.Hash) check {
 // It fails when no place was to be had (fault.Unavailable), when the context ended, or when the hash can't be verified within
 // the limits (ErrHash); before the last it hashes all the same.
 func (s *Store) Verify(ctx context.Context, hash, password string) (match, stale bool, err error) {
-	if len(password) > s.maxLength {
-		return false, false, s.tooLong() // whoever it is: the answer depends on what was sent only
+	if err := s.Fits(password); err != nil {
+		return false, false, err // whoever it is: the answer depends on what was sent only
 	}
 	c, bad := s.own(s.dummy), error(nil)
 	if hash != "" {
@@ -140,6 +140,9 @@ func (s *Store) run(ctx context.Context, cost foreign.Cost, compute func()) erro
 	start := time.Now()
 	if s.hooks.Waited != nil {
 		s.hooks.Waited(start.Sub(queued))
+	}
+	if cost.Memory > s.cost.Memory {
+		s.memory.Release() // its places are those of several others, whose memory it may not have beside its own
 	}
 	compute()
 	if s.hooks.Hashed != nil {

@@ -16,8 +16,8 @@ func (m *Memory) Key(password, salt []byte, time, memoryKiB uint32, lanes uint8,
 	}
 	blocks := memoryKiB / (slices * p) * (slices * p) // §3.2 step 2
 	r := m.take(int(blocks))
-	defer m.give(r)
-	b := r.blocks
+	defer m.give(r, int(blocks))
+	b := r.blocks[:blocks]
 
 	var first [blake2b.Size + 8]byte
 	start(first[:0], password, salt, time, memoryKiB, p, uint32(size))

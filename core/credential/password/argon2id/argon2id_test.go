@@ -7,14 +7,16 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/sys/unix"
 )
 
 // The fill is linked to by name, so this is what shows that it is still the right one: the library's own keys.
 func TestKey(t *testing.T) {
 	t.Parallel()
-	var m Memory
+	m := New(1024)
 	defer m.Release()
 	random := rand.New(rand.NewPCG(1, 2))
 	some := func(n int) []byte {
@@ -43,7 +45,7 @@ func TestKey(t *testing.T) {
 // What the reference implementation says: echo -n "correct horse" | argon2 somesaltsomesalt -id -t T -k M -p P -r
 func TestKey_asReference(t *testing.T) {
 	t.Parallel()
-	var m Memory
+	m := New(1024)
 	defer m.Release()
 	for _, c := range []struct {
 		time, memory uint32
@@ -64,13 +66,13 @@ func TestKey_asReference(t *testing.T) {
 
 // A region that was used is as good as a fresh one, also for several at once and for other sizes between.
 func TestMemory(t *testing.T) {
-	var m Memory
+	m := New(256)
 	salt := make([]byte, 16)
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
 			for i := range 40 {
-				password, memory := fmt.Appendf(nil, "%d %d", w, i), []uint32{256, 256, 256, 64}[i%4]
+				password, memory := fmt.Appendf(nil, "%d %d", w, i), []uint32{256, 250, 64, 300}[i%4]
 				if !bytes.Equal(m.Key(password, salt, 1, memory, 1, 32), argon2.IDKey(password, salt, 1, memory, 1, 32)) {
 					t.Errorf("another key for %s in %d KiB", password, memory)
 				}
@@ -78,8 +80,23 @@ func TestMemory(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	if n := m.kept(t); n > 8 {
+		t.Errorf("%d free regions after 8 at once", n)
+	}
+	m.Key(salt, salt, 1, 16, 1, 32)
+	if n := m.kept(t); n < 1 {
+		t.Error("the region of the last hash is not kept")
+	}
+	m.Release()
+	if n := m.kept(t); n != 0 {
+		t.Errorf("%d regions left", n)
+	}
+}
+
+// kept counts the free regions and holds that they are wiped.
+func (m *Memory) kept(t *testing.T) int {
 	m.mu.Lock()
-	free := len(m.free)
+	defer m.mu.Unlock()
 	for _, r := range m.free {
 		for i := range r.blocks {
 			if r.blocks[i] != (block{}) {
@@ -87,18 +104,40 @@ func TestMemory(t *testing.T) {
 			}
 		}
 	}
-	m.mu.Unlock()
-	if free < 1 || free > 8 {
-		t.Errorf("%d free regions after 8 at once", free)
+	return len(m.free)
+}
+
+func TestMemory_idle(t *testing.T) {
+	t.Parallel()
+	m := New(64)
+	m.idle = time.Millisecond
+	for range 3 {
+		m.Key(nil, nil, 1, 64, 1, 32)
+		for range 5000 {
+			if m.kept(t) == 0 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if n := m.kept(t); n != 0 {
+			t.Fatalf("%d regions are kept for nobody", n)
+		}
 	}
-	m.Release()
-	if len(m.free) != 0 {
-		t.Errorf("%d regions left", len(m.free))
+}
+
+// Where nothing can be mapped the heap is used.
+func TestMemory_unmapped(t *testing.T) {
+	t.Parallel()
+	m := New(64)
+	m.mmap = func(int, int64, int, int, int) ([]byte, error) { return nil, unix.ENOMEM }
+	for _, memory := range []uint32{64, 128} {
+		if !bytes.Equal(m.Key(nil, make([]byte, 16), 2, memory, 1, 32), argon2.IDKey(nil, make([]byte, 16), 2, memory, 1, 32)) {
+			t.Errorf("another key in %d KiB", memory)
+		}
 	}
-	if n := testing.AllocsPerRun(10, func() { m.Key(salt, salt, 1, 256, 1, 32) }); n > 30 {
-		t.Errorf("%.0f allocations", n)
+	if n := m.kept(t); n != 0 {
+		t.Errorf("%d regions of the heap are kept", n)
 	}
-	m.Release()
 }
 
 func TestKey_panics(t *testing.T) {
@@ -113,7 +152,7 @@ func TestKey_panics(t *testing.T) {
 					t.Errorf("%v is taken", c)
 				}
 			}()
-			new(Memory).Key(nil, nil, c.time, c.memory, c.lanes, 32)
+			New(64).Key(nil, nil, c.time, c.memory, c.lanes, 32)
 		}()
 	}
 }
@@ -128,7 +167,7 @@ func BenchmarkKey(b *testing.B) {
 	})
 	b.Run("kept", func(b *testing.B) {
 		b.ReportAllocs()
-		var m Memory
+		m := New(19456)
 		defer m.Release()
 		for b.Loop() {
 			m.Key(password, salt, 2, 19456, 1, 32)

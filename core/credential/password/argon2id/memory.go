@@ -8,15 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idle is how long regions are kept without being used.
-const idle = 30 * time.Second
-
-// Memory keeps regions to hash in. All that are free have the same size, that of the last one given back: those of another size
-// make room first. The zero value is ready; it is safe for concurrent use and must not be copied.
+// Memory keeps regions to hash in: as many as were used at a time lately, each for one hash of up to the size it was made
+// for. Safe for concurrent use.
 type Memory struct {
+	blocks int           // of a region that is kept
+	idle   time.Duration // how long free ones are kept after the last one was used
+	mmap   func(fd int, offset int64, length, prot, flags int) ([]byte, error)
+
 	mu   sync.Mutex
 	free []region
-	gone *time.Timer // unmaps the free ones
+	gone *time.Timer // calls Release
 }
 
 // region is memory for one hash.
@@ -25,17 +26,30 @@ type region struct {
 	mapped []byte // what to unmap; nil when it is on the heap
 }
 
-// take gives a zeroed region of so many blocks.
+// New makes a Memory for hashes of up to memoryKiB; those that need more get a region of their own each time.
+func New(memoryKiB uint32) *Memory {
+	return &Memory{blocks: int(memoryKiB), idle: 30 * time.Second, mmap: unix.Mmap}
+}
+
+// take gives a zeroed region of at least so many blocks.
 func (m *Memory) take(blocks int) region {
+	if blocks > m.blocks {
+		m.Release() // makes room: the places of this one hash are those of several others
+		return m.make(blocks)
+	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n := len(m.free); n > 0 && len(m.free[0].blocks) == blocks {
-		r := m.free[n-1]
-		m.free = m.free[:n-1]
+	if n := len(m.free) - 1; n >= 0 {
+		r := m.free[n]
+		m.free[n], m.free = region{}, m.free[:n]
+		m.mu.Unlock()
 		return r
 	}
-	m.drop()
-	mapped, err := unix.Mmap(-1, 0, blocks*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	m.mu.Unlock()
+	return m.make(m.blocks)
+}
+
+func (m *Memory) make(blocks int) region {
+	mapped, err := m.mmap(-1, 0, blocks*blockSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil { // a limit on mappings, say; the heap has another
 		return region{blocks: make([]block, blocks)}
 	}
@@ -43,37 +57,34 @@ func (m *Memory) take(blocks int) region {
 	return region{unsafe.Slice((*block)(unsafe.Pointer(&mapped[0])), blocks), mapped}
 }
 
-// give takes a region back and wipes it.
-func (m *Memory) give(r region) {
-	clear(r.blocks)
-	if r.mapped == nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.free) > 0 && len(m.free[0].blocks) != len(r.blocks) {
-		m.drop()
-	}
-	m.free = append(m.free, r)
-	if m.gone == nil {
-		m.gone = time.AfterFunc(idle, m.Release)
-	} else {
-		m.gone.Reset(idle)
+// give takes a region back of which so many blocks were used, and wipes them.
+func (m *Memory) give(r region, used int) {
+	clear(r.blocks[:used])
+	switch {
+	case r.mapped == nil:
+	case len(r.blocks) != m.blocks:
+		unmap(r)
+	default:
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.free = append(m.free, r)
+		if m.gone == nil {
+			m.gone = time.AfterFunc(m.idle, m.Release)
+		} else {
+			m.gone.Reset(m.idle)
+		}
 	}
 }
 
 // Release returns what is free to the system.
 func (m *Memory) Release() {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.drop()
+	free := m.free
+	m.free = nil
+	m.mu.Unlock()
+	for _, r := range free {
+		unmap(r)
+	}
 }
 
-// drop unmaps the free regions; called with the lock held.
-func (m *Memory) drop() {
-	for _, r := range m.free {
-		_ = unix.Munmap(r.mapped) // it was mapped here and nobody has it
-	}
-	clear(m.free)
-	m.free = m.free[:0]
-}
+func unmap(r region) { _ = unix.Munmap(r.mapped) } // it was mapped here, and nobody has it
