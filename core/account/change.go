@@ -15,8 +15,11 @@ import (
 // account may do, or gives it a session, begins with it: so "is it still active, is this still its password" asked
 // after it stays true until the commit, on both databases and all nodes.
 func (s *Store) Lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (Account, error) {
-	// A write that changes nothing is the row lock that both dialects understand.
-	return found(scan(tx.QueryRow(ctx, `UPDATE account SET status = status WHERE id = $1 RETURNING `+columns, id)))
+	query := `SELECT ` + columns + ` FROM account WHERE id = $1`
+	if tx.Dialect() == store.Postgres { // on SQLite a transaction has the whole database for itself
+		query += ` FOR NO KEY UPDATE`
+	}
+	return found(scan(tx.QueryRow(ctx, query, id)))
 }
 
 // SignedIn is Lock that also notes the time of a sign-in.
