@@ -112,24 +112,31 @@ var insertSQL = `INSERT INTO audit_log (era, ` + columns + `)
 VALUES (` + commitlog.EraSQL(table) + `, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 RETURNING era, tx, seq`
 
+// A statement over a network is a round trip, and every act has an audit row: Postgres writes it and its targets with one.
+var insertWithTargetsSQL = `WITH target AS (INSERT INTO audit_target (target_id, target_type, occurred_at, id)
+	SELECT t.id, t.type, $2, $1 FROM unnest($21::text[], $22::text[]) AS t (id, type) ON CONFLICT DO NOTHING)
+` + insertSQL
+
 const insertTargetSQL = `INSERT INTO audit_target (target_id, target_type, occurred_at, id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
 
 func (l *Log) write(ctx context.Context, tx *store.Tx, w *written) (uuid.UUID, error) {
 	r := &w.Row
-	err := tx.QueryRow(ctx, insertSQL, r.ID, r.OccurredAt, r.Action, r.Category, r.CRUD, string(r.Outcome), r.Reason,
+	query, args := insertSQL, []any{
+		r.ID, r.OccurredAt, r.Action, r.Category, r.CRUD, string(r.Outcome), r.Reason,
 		r.Actor.Type, r.Actor.ID, r.Actor.Display, nullJSON(w.impersonator), nullJSON(w.targets), nullID(r.OrganizationID), nullID(r.SessionID),
-		r.RequestID, r.CorrelationID, r.IP, r.UserAgent, r.AuthMethod, nullJSON(w.metadata)).
-		Scan(&r.Position.Era, &r.Position.Tx, &r.Position.Seq)
+		r.RequestID, r.CorrelationID, r.IP, r.UserAgent, r.AuthMethod, nullJSON(w.metadata),
+	}
+	ids, types := indexed(r.Targets)
+	together := tx.Dialect() == store.Postgres && len(ids) > 0
+	if together {
+		query, args = insertWithTargetsSQL, append(args, ids, types)
+	}
+	err := tx.QueryRow(ctx, query, args...).Scan(&r.Position.Era, &r.Position.Tx, &r.Position.Seq)
+	for i := 0; !together && err == nil && i < len(ids); i++ {
+		_, err = tx.Exec(ctx, insertTargetSQL, ids[i], types[i], r.OccurredAt, r.ID)
+	}
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("record audit row %s: %w", r.Action, err)
-	}
-	for _, t := range r.Targets {
-		if t.ID == "" {
-			continue
-		}
-		if _, err := tx.Exec(ctx, insertTargetSQL, t.ID, t.Type, r.OccurredAt, r.ID); err != nil {
-			return uuid.Nil, fmt.Errorf("record audit row %s: %w", r.Action, err)
-		}
 	}
 	tx.AfterCommit(func() {
 		l.tap.publish(r)
@@ -195,4 +202,14 @@ func (l *Log) row(ctx context.Context, a Action, e Entry) (*written, *problem) {
 	var p *problem
 	w.metadata, w.Metadata, p = metadata(a, e.Metadata)
 	return w, p
+}
+
+// indexed are the targets by which a row is found.
+func indexed(targets []Ref) (ids, types []string) {
+	for _, t := range targets {
+		if t.ID != "" {
+			ids, types = append(ids, t.ID), append(types, t.Type)
+		}
+	}
+	return ids, types
 }
