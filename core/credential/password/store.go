@@ -25,7 +25,7 @@ var Migrations embed.FS
 type Hooks struct {
 	Waited  func(time.Duration) // in line
 	Hashed  func(time.Duration) // one hash, without the wait
-	Refused func()              // nobody was served in time
+	Refused func()              // somebody was turned away
 	// Screened is told what came of asking whether a password was breached.
 	Screened func(Outcome)
 }
@@ -124,7 +124,19 @@ func (s *Store) Load() Load { return s.admission.load() }
 
 // Announce is for a flow that reads before it hashes: it refuses with fault.Unavailable, before those reads, whoever could
 // not be served in time anyway. Call leave when the flow is over; calling it twice is allowed.
-func (s *Store) Announce() (leave func(), err error) { return s.admission.announce() }
+func (s *Store) Announce() (leave func(), err error) {
+	leave, err = s.admission.announce()
+	if err != nil {
+		s.refused()
+	}
+	return leave, err
+}
+
+func (s *Store) refused() {
+	if s.hooks.Refused != nil {
+		s.hooks.Refused()
+	}
+}
 
 // Hash makes the hash to keep of a password that Check has passed.
 func (s *Store) Hash(ctx context.Context, password string) (string, error) {

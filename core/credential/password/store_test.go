@@ -280,3 +280,18 @@ func BenchmarkHash(b *testing.B) {
 		}
 	}
 }
+
+// Who is turned away is counted, also before anything is read.
+func TestAnnounce_countsWhoIsTurnedAway(t *testing.T) {
+	t.Parallel()
+	refused := 0
+	s := newStore(t, password.Config{Params: cheap, Places: 1, QueueTimeout: 1, Hooks: password.Hooks{Refused: func() { refused++ }}})
+	leave, err := s.Announce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	if _, err := s.Announce(); fault.KindOf(err) != fault.Unavailable || refused != 1 {
+		t.Errorf("%v, %d counted", err, refused)
+	}
+}

@@ -131,8 +131,8 @@ func (s *Store) run(ctx context.Context, cost foreign.Cost, compute func()) erro
 		work:   max(1, cost.Work/s.cost.Work),
 	})
 	if err != nil {
-		if s.hooks.Refused != nil && fault.KindOf(err) == fault.Unavailable {
-			s.hooks.Refused()
+		if fault.KindOf(err) == fault.Unavailable {
+			s.refused()
 		}
 		return err
 	}
