@@ -25,7 +25,7 @@ var floors = [][]string{
 	{"event"},
 	{"relay"},
 	{"account", "metadata"},
-	{"credential/password", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "device", "apitoken", "federation", "ratelimit"},
+	{"credential/password", "credential/password/argon2id", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "device", "apitoken", "federation", "ratelimit"},
 	{"gate", "mail", "mail/smtp", "webhook", "ratelimit/captcha"},
 	{"auth"},
 	{"pluginhost"},
