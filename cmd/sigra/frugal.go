@@ -32,7 +32,7 @@ func (f *frugal) refused() {
 	if f.calm != nil {
 		return
 	}
-	if f.was = debug.SetGCPercent(frugalPercent); f.was >= 0 && f.was <= frugalPercent { // somebody asked for less by GOGC
+	if f.was = debug.SetGCPercent(frugalPercent); f.was <= frugalPercent { // by GOGC: less than this, or off for the sake of GOMEMLIMIT
 		debug.SetGCPercent(f.was)
 	}
 	f.calm = time.AfterFunc(frugalFor, f.look)

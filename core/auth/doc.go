@@ -53,13 +53,14 @@
 //
 // # Nobody learns who has an account
 //
-// Register, SignIn, RequestReset, RequestMagicLink, ResendConfirmation and RequestEmailChange do the same work for every address: the same
+// Register, SignIn, RequestReset, RequestMagicLink and ResendConfirmation do the same work for every address: the same
 // reads, one place in the hash queue where there is a hash, the same statements in one transaction, and answers that
 // differ in nothing but random bytes. Limits count by address, known or not (ASVS 5.0 6.3.8). What differs is what the
 // mail says, and who gets it. A row that is there takes some microseconds longer to read than one that is not, so these answers leave
 // on a beat (beat.go): at multiples of 50 ms after the question, or more where a hash costs more. That blurs what is left of a
 // difference to how often the work of one address ends before a stroke and that of another behind it. A sign-in that succeeds
-// tells nothing and waits for none. A sign-in by passkey names nobody before it is done.
+// tells nothing and waits for none. RequestEmailChange answers alike and on the beat, too, and mails another letter to an address
+// that is taken. A sign-in by passkey names nobody before it is done.
 //
 // Where accounts have usernames, what was typed says which of the two it is, known or not, and each is counted by itself. One
 // count for both would tell which address belongs to which name: fail by the one, and see whether the other is slowed. So

@@ -207,9 +207,6 @@ func TestStore_keepsHashes(t *testing.T) {
 // A flood of fifty times what can be served: memory stays bounded, the rest is refused with a Retry-After, and whoever is
 // served is served right.
 func TestFlood(t *testing.T) {
-	if testing.Short() {
-		t.Skip("hashes for seconds")
-	}
 	const places = 2
 	var refused atomic.Int64
 	s := newStore(t, password.Config{Places: places, QueueTimeout: 500 * time.Millisecond, Hooks: password.Hooks{Refused: func() { refused.Add(1) }}})

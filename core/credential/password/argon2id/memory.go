@@ -34,7 +34,6 @@ func New(memoryKiB uint32) *Memory {
 // take gives a zeroed region of at least so many blocks.
 func (m *Memory) take(blocks int) region {
 	if blocks > m.blocks {
-		m.Release() // makes room: the places of this one hash are those of several others
 		return m.make(blocks)
 	}
 	m.mu.Lock()
