@@ -24,9 +24,9 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/server"
-	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/telemetry"
 	"github.com/sigra-auth/sigra/core/web"
@@ -78,7 +78,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			PasskeySignIns: a.auth, Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
 		},
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
-		Plugins: func(p session.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
+		Plugins: func(p principal.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
 	}
 	a.replaced = replacedBy(cfg)
 	var diags config.Diagnostics
@@ -172,7 +172,7 @@ func corePaths(pages *web.Pages) []string {
 }
 
 // links are the plugin pages somebody may open, for the navigation.
-func (a *app) links(p session.Principal) []web.Link {
+func (a *app) links(p principal.Principal) []web.Link {
 	var out []web.Link
 	for _, l := range a.host.Links(p) {
 		out = append(out, web.Link{Title: l.Title, Path: l.Path})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/web"
@@ -17,9 +18,9 @@ type callers struct {
 }
 
 // Caller implements pluginhost.Callers.
-func (c callers) Caller(r *http.Request) (session.Principal, bool, error) {
+func (c callers) Caller(r *http.Request) (principal.Principal, bool, error) {
 	if op := request.From(r.Context()).Operator; op != "" {
-		return session.Principal{Kind: httpapi.OperatorKind, Display: op, Administrator: true}, false, nil
+		return principal.Principal{Kind: principal.Operator, Display: op, Administrator: true}, false, nil
 	}
 	// A plugin may have credentials of its own in this header (an OAuth access token): only what Sigra knows as a
 	// session is Sigra's, and is taken away.
@@ -29,9 +30,9 @@ func (c callers) Caller(r *http.Request) (session.Principal, bool, error) {
 	case err == nil:
 		return p, bearer, nil
 	case fault.KindOf(err) == fault.Unauthenticated:
-		return session.Principal{}, false, nil
+		return principal.Principal{}, false, nil
 	}
-	return session.Principal{}, false, err
+	return principal.Principal{}, false, err
 }
 
 // SignIn implements pluginhost.Callers.

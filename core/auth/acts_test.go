@@ -17,8 +17,8 @@ import (
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
-	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -91,7 +91,7 @@ func (s *stage) prepare(t *testing.T, i int, a act) (*world, deed) {
 			case deniedDomain:
 				return gate.Answer{Decision: gate.Deny, Reason: "not_today", By: "plugin.test"}, nil
 			case stepUpDomain:
-				return gate.Answer{Decision: gate.StepUp, RequiredAAL: session.AAL2, By: "plugin.test"}, nil
+				return gate.Answer{Decision: gate.StepUp, RequiredAAL: principal.AAL2, By: "plugin.test"}, nil
 			}
 			return gate.Answer{}, nil
 		})
@@ -161,13 +161,13 @@ func nameOf(email string) string {
 }
 
 // stale is a session of an hour ago.
-func (p *person) stale() session.Principal {
+func (p *person) stale() principal.Principal {
 	p.w.t.Helper()
-	return p.session(session.AAL1, time.Hour, "fed").Principal
+	return p.session(principal.AAL1, time.Hour, "fed").Principal
 }
 
 // beginsTOTP begins to add an app and gives it.
-func (p *person) beginsTOTP(who session.Principal) *app {
+func (p *person) beginsTOTP(who principal.Principal) *app {
 	p.w.t.Helper()
 	e, err := p.w.BeginTOTP(p.w.ctx(), who)
 	if err != nil {
@@ -177,7 +177,7 @@ func (p *person) beginsTOTP(who session.Principal) *app {
 }
 
 // newPasskey is what a new authenticator answers to a registration.
-func (p *person) newPasskey(who session.Principal) auth.Factor {
+func (p *person) newPasskey(who principal.Principal) auth.Factor {
 	w := p.w
 	w.t.Helper()
 	c, err := w.BeginPasskey(w.ctx(), who, false)
@@ -470,7 +470,7 @@ var acts = []act{
 		return func() (string, error) { return signed(w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: "nothing"})) }
 	}},
 	{method: "SignOut", rows: []string{"auth.logout"}, ready: func(w *world, email string) deed {
-		token := w.person(email, has{}).session(session.AAL1, 0).Token
+		token := w.person(email, has{}).session(principal.AAL1, 0).Token
 		return func() (string, error) { return done(w.SignOut(w.ctx(), token)) }
 	}},
 	{method: "SignOut, nobody", code: "unauthenticated", ready: func(w *world, _ string) deed {
@@ -617,28 +617,28 @@ var acts = []act{
 	{method: "SetPassword, of nothing", code: "invalid_or_expired", ready: resets(has{}, func(w *world, flow, token, digits string) (string, error) {
 		return signed(w.SetPassword(w.ctx(), auth.NewPassword{Token: flow, Password: staple}))
 	})},
-	{method: "ChangePassword", rows: []string{"account.password_change.success"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "ChangePassword", rows: []string{"account.password_change.success"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return signed(p.w.ChangePassword(p.w.ctx(), who, horse, staple))
 	})},
-	{method: "ChangePassword, a wrong one", code: "wrong_password", rows: []string{"account.password_change.failure/wrong_password"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "ChangePassword, a wrong one", code: "wrong_password", rows: []string{"account.password_change.failure/wrong_password"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return signed(p.w.ChangePassword(p.w.ctx(), who, staple, unicorn))
 	})},
-	{method: "ChangePassword, the failure that fills the bucket", at: "one failure", code: "wrong_password", rows: []string{"account.password_change.failure/wrong_password", "security.lockout/too_many_failures"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "ChangePassword, the failure that fills the bucket", at: "one failure", code: "wrong_password", rows: []string{"account.password_change.failure/wrong_password", "security.lockout/too_many_failures"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return signed(p.w.ChangePassword(p.w.ctx(), who, staple, unicorn))
 	})},
-	{method: "ChangePassword, to a bad one", code: "password_too_short", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "ChangePassword, to a bad one", code: "password_too_short", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return signed(p.w.ChangePassword(p.w.ctx(), who, horse, "short"))
 	})},
 	{method: "AddPassword", rows: []string{"account.password_change.success"}, ready: func(w *world, email string) deed {
 		who := w.bare(email, has{}).fresh()
 		return func() (string, error) { return done(w.AddPassword(w.ctx(), who, staple)) }
 	}},
-	{method: "AddPassword, to one", code: "has_password", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "AddPassword, to one", code: "has_password", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.AddPassword(p.w.ctx(), who, staple))
 	})},
-	{method: "PasswordOf", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.PasswordOf(p.w.ctx(), who)) })},
+	{method: "PasswordOf", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return only(p.w.PasswordOf(p.w.ctx(), who)) })},
 
-	{method: "RequestEmailChange", rows: []string{"account.email_change.request"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "RequestEmailChange", rows: []string{"account.email_change.request"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.RequestEmailChange(p.w.ctx(), who, "new-"+p.email))
 	})},
 	{method: "RequestEmailChange, to a taken one", rows: []string{"account.email_change.request"}, ready: func(w *world, email string) deed {
@@ -646,36 +646,36 @@ var acts = []act{
 		who := w.person(email, has{}).fresh()
 		return func() (string, error) { return only(w.RequestEmailChange(w.ctx(), who, "new-"+email)) }
 	}},
-	{method: "RequestEmailChange, to the same", code: "same_email", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "RequestEmailChange, to the same", code: "same_email", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.RequestEmailChange(p.w.ctx(), who, p.email))
 	})},
 	{method: "LookEmailChange", ready: moves(func(w *world, flow, token, digits string) (string, error) {
 		return only(w.LookEmailChange(w.ctx(), token, false))
 	})},
 	{method: "ConfirmEmailChange, by the link", rows: []string{"account.email_change.confirm"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
 	})},
 	{method: "ConfirmEmailChange, by the code", before: attempts, rows: []string{"account.email_change.confirm"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Flow: flow, Code: digits}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Flow: flow, Code: digits}))
 	})},
 	{method: "ConfirmEmailChange, a wrong code", code: "wrong_code", rows: []string{"account.email_change.failure/wrong_code"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Flow: flow, Code: wrongCode(digits)}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Flow: flow, Code: wrongCode(digits)}))
 	})},
 	{method: "ConfirmEmailChange, in another browser", code: "sign_in_first", ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token}))
 	})},
 	{method: "ConfirmEmailChange, somebody's unconfirmed sign-up goes", rows: []string{"account.deletion_execute/address_proved", "account.email_change.confirm"}, ready: func(w *world, email string) deed {
 		flow, token, _ := w.asksEmailChange(w.person(email, has{}))
 		w.register("new-"+email, horse)
 		return func() (string, error) {
-			return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
+			return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
 		}
 	}},
 	{method: "ConfirmEmailChange, taken meanwhile", code: "invalid_or_expired", ready: func(w *world, email string) deed {
 		flow, token, _ := w.asksEmailChange(w.person(email, has{}))
 		w.person("new-"+email, has{})
 		return func() (string, error) {
-			return done(w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
+			return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
 		}
 	}},
 	{method: "UndoEmailChange", rows: []string{"account.email_change.undo"}, ready: func(w *world, email string) deed {
@@ -688,13 +688,17 @@ var acts = []act{
 		return func() (string, error) { return done(w.UndoEmailChange(w.ctx(), "nothing")) }
 	}},
 
-	{method: "StepUpMethods", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.StepUpMethods(p.w.ctx(), who)) })},
-	{method: "StepUpPasskey", ready: member(has{passkey: true}, func(p *person, who session.Principal) (string, error) { return only(p.w.StepUpPasskey(p.w.ctx(), who)) })},
+	{method: "StepUpMethods", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
+		return only(p.w.StepUpMethods(p.w.ctx(), who))
+	})},
+	{method: "StepUpPasskey", ready: member(has{passkey: true}, func(p *person, who principal.Principal) (string, error) {
+		return only(p.w.StepUpPasskey(p.w.ctx(), who))
+	})},
 	{method: "StepUpMail", rows: []string{"auth.step_up_request"}, ready: func(w *world, email string) deed {
 		who := w.bare(email, has{}).stale()
 		return func() (string, error) { return only(w.StepUpMail(w.ctx(), who)) }
 	}},
-	{method: "StepUpMail, with a password at hand", code: "unknown_method", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.StepUpMail(p.w.ctx(), who)) })},
+	{method: "StepUpMail, with a password at hand", code: "unknown_method", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return only(p.w.StepUpMail(p.w.ctx(), who)) })},
 	{method: "StepUp, with the password", rows: []string{"auth.step_up.success"}, ready: stepping(has{}, auth.MethodPassword, nil)},
 	{method: "StepUp, with an app", rows: []string{"auth.step_up.success"}, ready: stepping(has{totp: true}, auth.MethodTOTP, nil)},
 	{method: "StepUp, with a recovery code", rows: []string{"auth.step_up.success", "mfa.recovery_code.used"}, ready: stepping(has{totp: true}, auth.MethodRecoveryCode, nil)},
@@ -711,20 +715,22 @@ var acts = []act{
 	{method: "StepUp, what the account does not have", code: "unknown_method", ready: stepping(has{}, auth.MethodPassword, func(f *auth.Factor) { f.Method = auth.MethodTOTP })},
 	{method: "StepUp, the failure that fills the bucket", at: "one failure", code: "wrong_factor", rows: []string{"auth.step_up.failure/wrong_code", "security.lockout/too_many_failures"}, ready: stepping(has{totp: true}, auth.MethodTOTP, func(f *auth.Factor) { f.Code = "nonsense" })},
 	{method: "StepUp, denied by a gate", domain: deniedDomain, code: "not_today", rows: []string{"auth.step_up.failure/gate_denied"}, ready: stepping(has{}, auth.MethodPassword, nil)},
-	{method: "Sure", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return done(p.w.Sure(p.w.ctx(), who)) })},
+	{method: "Sure", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return done(p.w.Sure(p.w.ctx(), who)) })},
 	{method: "Sure, no more", code: "step_up_required", ready: func(w *world, email string) deed {
 		who := w.person(email, has{}).stale()
 		return func() (string, error) { return done(w.Sure(w.ctx(), who)) }
 	}},
 
-	{method: "FactorsOf", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "FactorsOf", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		_, _, err := p.w.FactorsOf(p.w.ctx(), who)
 		return "", err
 	})},
-	{method: "Own", ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) { return only(p.w.Own(p.w.ctx(), who)) })},
-	{method: "Authenticator", ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) { return only(p.w.Authenticator(p.w.ctx(), who)) })},
-	{method: "BeginTOTP", rows: []string{"mfa.enrollment.start"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.BeginTOTP(p.w.ctx(), who)) })},
-	{method: "BeginTOTP, a second one", code: "totp_enrolled", ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) { return only(p.w.BeginTOTP(p.w.ctx(), who)) })},
+	{method: "Own", ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) { return only(p.w.Own(p.w.ctx(), who)) })},
+	{method: "Authenticator", ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) {
+		return only(p.w.Authenticator(p.w.ctx(), who))
+	})},
+	{method: "BeginTOTP", rows: []string{"mfa.enrollment.start"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return only(p.w.BeginTOTP(p.w.ctx(), who)) })},
+	{method: "BeginTOTP, a second one", code: "totp_enrolled", ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) { return only(p.w.BeginTOTP(p.w.ctx(), who)) })},
 	{method: "ConfirmTOTP", rows: []string{"auth.step_up.success", "mfa.enrollment.complete"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
 		who := p.fresh()
@@ -749,39 +755,39 @@ var acts = []act{
 		p.beginsTOTP(who)
 		return func() (string, error) { return done(w.CancelTOTP(w.ctx(), who)) }
 	}},
-	{method: "CancelTOTP, none", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return done(p.w.CancelTOTP(p.w.ctx(), who)) })},
-	{method: "RemoveTOTP", rows: []string{"mfa.disable"}, ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) { return done(p.w.RemoveTOTP(p.w.ctx(), who)) })},
-	{method: "RemoveTOTP, browsers were trusted", at: "trusting", rows: []string{"mfa.disable", "trusted_device.revoke"}, ready: member(has{totp: true, trusted: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "CancelTOTP, none", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return done(p.w.CancelTOTP(p.w.ctx(), who)) })},
+	{method: "RemoveTOTP", rows: []string{"mfa.disable"}, ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) { return done(p.w.RemoveTOTP(p.w.ctx(), who)) })},
+	{method: "RemoveTOTP, browsers were trusted", at: "trusting", rows: []string{"mfa.disable", "trusted_device.revoke"}, ready: member(has{totp: true, trusted: true}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.RemoveTOTP(p.w.ctx(), who))
 	})},
-	{method: "RemoveTOTP, none", code: "totp_not_found", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return done(p.w.RemoveTOTP(p.w.ctx(), who)) })},
-	{method: "RemoveTOTP, the last factor", at: "policy", code: "second_factor_required", ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) { return done(p.w.RemoveTOTP(p.w.ctx(), who)) })},
-	{method: "AskAfterPassword, on", rows: []string{"mfa.enrollment.complete"}, ready: member(has{passkey: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "RemoveTOTP, none", code: "totp_not_found", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return done(p.w.RemoveTOTP(p.w.ctx(), who)) })},
+	{method: "RemoveTOTP, the last factor", at: "policy", code: "second_factor_required", ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) { return done(p.w.RemoveTOTP(p.w.ctx(), who)) })},
+	{method: "AskAfterPassword, on", rows: []string{"mfa.enrollment.complete"}, ready: member(has{passkey: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.AskAfterPassword(p.w.ctx(), who, true))
 	})},
-	{method: "AskAfterPassword, off", rows: []string{"mfa.disable"}, ready: member(has{passkey: true, asks: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "AskAfterPassword, off", rows: []string{"mfa.disable"}, ready: member(has{passkey: true, asks: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.AskAfterPassword(p.w.ctx(), who, false))
 	})},
-	{method: "AskAfterPassword, as it is", ready: member(has{passkey: true, asks: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "AskAfterPassword, as it is", ready: member(has{passkey: true, asks: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.AskAfterPassword(p.w.ctx(), who, true))
 	})},
-	{method: "AskAfterPassword, without a passkey", code: "passkey_needed", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "AskAfterPassword, without a passkey", code: "passkey_needed", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.AskAfterPassword(p.w.ctx(), who, true))
 	})},
-	{method: "RenewRecoveryCodes", rows: []string{"mfa.recovery_code.regenerate"}, ready: member(has{totp: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "RenewRecoveryCodes", rows: []string{"mfa.recovery_code.regenerate"}, ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.RenewRecoveryCodes(p.w.ctx(), who))
 	})},
-	{method: "RenewRecoveryCodes, for nothing", code: "no_second_factor", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "RenewRecoveryCodes, for nothing", code: "no_second_factor", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.RenewRecoveryCodes(p.w.ctx(), who))
 	})},
 
-	{method: "Passkeys", ready: member(has{passkey: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "Passkeys", ready: member(has{passkey: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.Service.Passkeys(p.w.ctx(), who))
 	})},
-	{method: "PasskeySignals", ready: member(has{passkey: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "PasskeySignals", ready: member(has{passkey: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.PasskeySignals(p.w.ctx(), who))
 	})},
-	{method: "BeginPasskey", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "BeginPasskey", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.BeginPasskey(p.w.ctx(), who, false))
 	})},
 	{method: "AddPasskey", rows: []string{"passkey.register.success"}, ready: func(w *world, email string) deed {
@@ -790,7 +796,7 @@ var acts = []act{
 		f := p.newPasskey(who)
 		return func() (string, error) { return done(w.AddPasskey(w.ctx(), who, f, "mine")) }
 	}},
-	{method: "AddPasskey, nonsense", code: "passkey_refused", rows: []string{"passkey.register.failure/ceremony_unknown"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "AddPasskey, nonsense", code: "passkey_refused", rows: []string{"passkey.register.failure/ceremony_unknown"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.AddPasskey(p.w.ctx(), who, auth.Factor{Ceremony: "nonsense"}, ""))
 	})},
 	{method: "AddPasskey, once more", code: "passkey_refused", rows: []string{"passkey.register.failure/ceremony_spent"}, ready: func(w *world, email string) deed {
@@ -805,7 +811,7 @@ var acts = []act{
 		who, id := p.fresh(), p.passkeyID(0)
 		return func() (string, error) { return done(w.RenamePasskey(w.ctx(), who, id, "mine")) }
 	}},
-	{method: "RenamePasskey, nobody's", code: "passkey_not_found", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "RenamePasskey, nobody's", code: "passkey_not_found", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.RenamePasskey(p.w.ctx(), who, uuid.New(), "mine"))
 	})},
 	{method: "DeletePasskey", rows: []string{"passkey.delete"}, ready: func(w *world, email string) deed {
@@ -820,7 +826,7 @@ var acts = []act{
 		return func() (string, error) { return done(w.DeletePasskey(w.ctx(), who, id)) }
 	}},
 
-	{method: "ChangeUsername", at: "usernames", rows: []string{"account.username_change.success"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "ChangeUsername", at: "usernames", rows: []string{"account.username_change.success"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.ChangeUsername(p.w.ctx(), who, nameOf(p.email)))
 	})},
 	{method: "ChangeUsername, to a taken one", at: "usernames", code: "username_taken", rows: []string{"account.username_change.failure/username_taken"}, ready: func(w *world, email string) deed {
@@ -838,8 +844,8 @@ var acts = []act{
 		id := w.person(email, has{}).id
 		return func() (string, error) { return done(w.SetUsername(w.ctx(), operator, id, nameOf(email))) }
 	}},
-	{method: "Profile", ready: member(has{}, func(p *person, who session.Principal) (string, error) { return only(p.w.Profile(p.w.ctx(), who)) })},
-	{method: "ChangeOwnMetadata", rows: []string{"account.update"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "Profile", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return only(p.w.Profile(p.w.ctx(), who)) })},
+	{method: "ChangeOwnMetadata", rows: []string{"account.update"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.ChangeOwnMetadata(p.w.ctx(), who, metadata.Change{Merge: []byte(`{"theme":"dark"}`)}))
 	})},
 	{method: "Metadata", ready: administered(func(w *world, id uuid.UUID) (string, error) {
@@ -852,10 +858,10 @@ var acts = []act{
 		return only(w.ChangeMetadata(w.ctx(), operator, id, metadata.Change{Scope: metadata.Private, Replace: []byte(`[]`)}))
 	})},
 
-	{method: "Devices", ready: member(has{known: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "Devices", ready: member(has{known: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.Service.Devices(p.w.ctx(), who))
 	})},
-	{method: "ThisDevice", ready: member(has{known: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "ThisDevice", ready: member(has{known: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.ThisDevice(p.w.ctx(), who, p.browser))
 	})},
 	{method: "TrustDevices", ready: func(w *world, _ string) deed {
@@ -871,7 +877,7 @@ var acts = []act{
 		w.ok(err)
 		return func() (string, error) { return done(w.ForgetDevice(w.ctx(), who, id)) }
 	}},
-	{method: "ForgetDevice, nobody's", code: "device_not_found", ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "ForgetDevice, nobody's", code: "device_not_found", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.ForgetDevice(p.w.ctx(), who, uuid.New()))
 	})},
 
@@ -918,14 +924,14 @@ var acts = []act{
 		w.ok(err)
 		return func() (string, error) { return only(w.LookLink(w.ctx(), held.Link.Flow)) }
 	}},
-	{method: "LinkLogin", rows: []string{"oauth.link.success"}, ready: member(has{}, func(p *person, who session.Principal) (string, error) {
+	{method: "LinkLogin", rows: []string{"oauth.link.success"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.LinkLogin(p.w.ctx(), who, claimed(p.email)))
 	})},
 	{method: "LinkLogin, somebody else's", code: "identity_linked_elsewhere", ready: func(w *world, email string) deed {
 		c, who := w.person("other-"+email, has{login: true}).claims, w.person(email, has{}).fresh()
 		return func() (string, error) { return done(w.LinkLogin(w.ctx(), who, c)) }
 	}},
-	{method: "Logins", ready: member(has{login: true}, func(p *person, who session.Principal) (string, error) {
+	{method: "Logins", ready: member(has{login: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.Service.Logins(p.w.ctx(), who))
 	})},
 	{method: "UnlinkLogin", rows: []string{"oauth.unlink.success"}, ready: func(w *world, email string) deed {
@@ -1060,7 +1066,7 @@ func moves(f func(w *world, flow, token, digits string) (string, error)) func(*w
 }
 
 // member is for who is signed in and may change everything.
-func member(h has, f func(p *person, who session.Principal) (string, error)) func(*world, string) deed {
+func member(h has, f func(p *person, who principal.Principal) (string, error)) func(*world, string) deed {
 	return func(w *world, email string) deed {
 		p := w.person(email, h)
 		who := p.fresh()

@@ -11,7 +11,7 @@ import (
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -187,7 +187,7 @@ func (s *Service) askDelete(ctx context.Context, actor audit.Ref, a account.Acco
 	if !s.gates.Configured(gate.UserDelete) {
 		return nil
 	}
-	by := &session.Principal{Kind: actor.Type, Display: actor.Display}
+	by := &principal.Principal{Kind: principal.Kind(actor.Type), Display: actor.Display}
 	if id, err := uuid.Parse(actor.ID); err == nil {
 		by.UserID = id
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 func TestCreateUser_setPassword(t *testing.T) {
@@ -167,7 +167,7 @@ func TestGates(t *testing.T) {
 		if !w.resolves(in.Token) {
 			t.Error("a refused deletion did something")
 		}
-		answer = gate.Answer{Decision: gate.StepUp, RequiredAAL: session.AAL2, By: "plugin.test"}
+		answer = gate.Answer{Decision: gate.StepUp, RequiredAAL: principal.AAL2, By: "plugin.test"}
 		if _, err := w.signIn("ada@example.org", horse); code(err) != "second_factor_missing" {
 			t.Errorf("a step-up that can't be given let somebody in: %v", err)
 		}

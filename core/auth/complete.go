@@ -12,6 +12,7 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -20,7 +21,7 @@ import (
 // question for a second factor.
 type SignedIn struct {
 	Token      string // secret: it exists nowhere else. Empty while Pending
-	Principal  session.Principal
+	Principal  principal.Principal
 	Persistent bool     // "remember me": the cookie should outlive the browser
 	Device     string   // what the browser is to keep in its device cookie, for its next sign-in; secret. Empty: it keeps what it has
 	Pending    *Pending // nil: signed in
@@ -94,9 +95,9 @@ func (s *Service) complete(ctx context.Context, p proof) (SignedIn, error) {
 			out, err = s.suspend(ctx, tx, a, p, n)
 			return err
 		}
-		g := session.Grant{Account: a, AAL: session.AAL1, AMR: p.amr, Persistent: p.persistent, Federated: p.federated}
+		g := session.Grant{Account: a, AAL: principal.AAL1, AMR: p.amr, Persistent: p.persistent, Federated: p.federated}
 		if p.twoFactors {
-			g.AAL = session.AAL2
+			g.AAL = principal.AAL2
 		}
 		out, err = s.begin(ctx, tx, a, p, g, n.trusted)
 		return err
@@ -258,12 +259,12 @@ func (s *Service) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, e
 	if !s.gates.Configured(gate.Login) {
 		return nil, nil
 	}
-	who := &session.Principal{
-		Kind: "user", UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
-		AAL: session.AAL1, AMR: p.amr, AuthTime: s.now(),
+	who := &principal.Principal{
+		Kind: principal.User, UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
+		AAL: principal.AAL1, AMR: p.amr, AuthTime: s.now(),
 	}
 	if p.twoFactors {
-		who.AAL = session.AAL2
+		who.AAL = principal.AAL2
 	}
 	ans, err := s.ask(ctx, gate.Ask{
 		Question: gate.Login, Principal: who, Subject: user(p.account.ID),

@@ -10,8 +10,8 @@ import (
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -82,7 +82,7 @@ func (s *Service) distrust(ctx context.Context, tx *store.Tx, a account.Account,
 }
 
 // Devices lists the browsers that somebody has used.
-func (s *Service) Devices(ctx context.Context, p session.Principal) ([]device.Device, error) {
+func (s *Service) Devices(ctx context.Context, p principal.Principal) ([]device.Device, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return nil, err
@@ -91,7 +91,7 @@ func (s *Service) Devices(ctx context.Context, p session.Principal) ([]device.De
 }
 
 // ForgetDevice makes a browser an unknown one: its next sign-in is asked for a second factor and told of by mail.
-func (s *Service) ForgetDevice(ctx context.Context, p session.Principal, id uuid.UUID) error {
+func (s *Service) ForgetDevice(ctx context.Context, p principal.Principal, id uuid.UUID) error {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return err

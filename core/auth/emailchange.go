@@ -15,6 +15,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -37,7 +38,7 @@ type newAddress struct {
 
 // RequestEmailChange mails a link and a code to a new address, and a notice to the present one. Nothing changes before the new
 // mailbox has answered. Whether another account has the address shows in nothing but the mail that gets there.
-func (s *Service) RequestEmailChange(ctx context.Context, p session.Principal, typed string) (Requested, error) {
+func (s *Service) RequestEmailChange(ctx context.Context, p principal.Principal, typed string) (Requested, error) {
 	a, err := s.sure(ctx, p)
 	if err != nil {
 		return Requested{}, err
@@ -102,7 +103,7 @@ type EmailChange struct{ Token, Flow, Code string }
 // that is signed in (sign_in_first in any other: an address may have been typed wrong, and whoever has that mailbox must not get the
 // account by opening what came there). Every session ends but the one of current (the zero one: none is kept); the old address is
 // told and gets a link to undo it.
-func (s *Service) ConfirmEmailChange(ctx context.Context, current session.Principal, c EmailChange) error {
+func (s *Service) ConfirmEmailChange(ctx context.Context, current principal.Principal, c EmailChange) error {
 	g, err := s.emailChangeBy(ctx, current, c)
 	if err != nil {
 		return err
@@ -144,7 +145,7 @@ func (s *Service) ConfirmEmailChange(ctx context.Context, current session.Princi
 }
 
 // emailChangeBy finds the change that somebody has a part of. Nothing is spent yet; a code counts as tried.
-func (s *Service) emailChangeBy(ctx context.Context, current session.Principal, c EmailChange) (onetime.Grant, error) {
+func (s *Service) emailChangeBy(ctx context.Context, current principal.Principal, c EmailChange) (onetime.Grant, error) {
 	if c.Token == "" {
 		return s.guess(ctx, emailPurpose, c.Flow, c.Code, func(ctx context.Context, tx *store.Tx, g onetime.Grant) error {
 			return s.record(ctx, tx, audit.Entry{

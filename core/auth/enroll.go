@@ -10,12 +10,12 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
 // FactorsOf says what an account has; Required that a second factor is asked after every first one.
-func (s *Service) FactorsOf(ctx context.Context, p session.Principal) (f Factors, required bool, err error) {
+func (s *Service) FactorsOf(ctx context.Context, p principal.Principal) (f Factors, required bool, err error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return f, false, err
@@ -25,7 +25,7 @@ func (s *Service) FactorsOf(ctx context.Context, p session.Principal) (f Factors
 }
 
 // BeginTOTP makes the secret of an authenticator app. It counts for nothing until ConfirmTOTP.
-func (s *Service) BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error) {
+func (s *Service) BeginTOTP(ctx context.Context, p principal.Principal) (totp.Enrollment, error) {
 	var out totp.Enrollment
 	err := s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) (err error) {
 		out, err = s.startTOTP(ctx, tx, a, by(p))
@@ -45,7 +45,7 @@ func (s *Service) startTOTP(ctx context.Context, tx *store.Tx, a account.Account
 
 // ConfirmTOTP shows that the app has the secret. From then on a second factor is asked after every first one. The session, which has
 // shown both now, goes on with a new token at AAL2; the account's first second factor comes with recovery codes.
-func (s *Service) ConfirmTOTP(ctx context.Context, p session.Principal, code string) (SignedIn, error) {
+func (s *Service) ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (SignedIn, error) {
 	if err := s.factors.Check(ctx, s.db, p.UserID.String()); err != nil {
 		return SignedIn{}, err
 	}
@@ -83,7 +83,7 @@ func (s *Service) ConfirmTOTP(ctx context.Context, p session.Principal, code str
 }
 
 // CancelTOTP forgets a secret that was never confirmed.
-func (s *Service) CancelTOTP(ctx context.Context, p session.Principal) error {
+func (s *Service) CancelTOTP(ctx context.Context, p principal.Principal) error {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (s *Service) enrolled(ctx context.Context, tx *store.Tx, a account.Account,
 }
 
 // RemoveTOTP removes the authenticator app.
-func (s *Service) RemoveTOTP(ctx context.Context, p session.Principal) error {
+func (s *Service) RemoveTOTP(ctx context.Context, p principal.Principal) error {
 	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		was, err := s.totp.Remove(ctx, tx, a.ID)
 		if err != nil {
@@ -169,7 +169,7 @@ func (s *Service) factorRemoved(ctx context.Context, tx *store.Tx, a account.Acc
 
 // AskAfterPassword has a passkey asked for as the second factor after every first one, or no longer. An account with an
 // authenticator app is asked in any case.
-func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error) {
+func (s *Service) AskAfterPassword(ctx context.Context, p principal.Principal, on bool) (codes []string, err error) {
 	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		codes = nil
 		f, err := s.factorsOf(ctx, tx, a.ID)
@@ -209,7 +209,7 @@ func (s *Service) AskAfterPassword(ctx context.Context, p session.Principal, on 
 }
 
 // RenewRecoveryCodes replaces all recovery codes; the new ones are shown this once.
-func (s *Service) RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error) {
+func (s *Service) RenewRecoveryCodes(ctx context.Context, p principal.Principal) (codes []string, err error) {
 	err = s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		if !a.SecondFactor {
 			return fault.New(fault.Conflict, "no_second_factor", "Recovery codes stand in for a second factor, and this account has none.")

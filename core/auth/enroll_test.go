@@ -9,13 +9,13 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 func TestTOTP_addCancelRemove(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{})
-		who := ada.session(session.AAL1, 0).Principal
+		who := ada.session(principal.AAL1, 0).Principal
 		if _, err := w.ConfirmTOTP(w.ctx(), who, "123456"); fault.KindOf(err) == fault.Internal || err == nil {
 			t.Errorf("confirmed before it was begun: %v", err)
 		}
@@ -58,7 +58,7 @@ func TestTOTP_addCancelRemove(t *testing.T) {
 			t.Errorf("mails %v", got)
 		}
 		// The session has shown both factors and goes on with a new token.
-		if now, err := w.sessions.Resolve(w.ctx(), in.Token); err != nil || now.AAL != session.AAL2 || !slices.Equal(now.AMR, in.Principal.AMR) || now.SessionID != who.SessionID {
+		if now, err := w.sessions.Resolve(w.ctx(), in.Token); err != nil || now.AAL != principal.AAL2 || !slices.Equal(now.AMR, in.Principal.AMR) || now.SessionID != who.SessionID {
 			t.Errorf("the session is %+v, %v", now, err)
 		}
 		if _, err := w.BeginTOTP(w.ctx(), in.Principal); fault.KindOf(err) != fault.Conflict {
@@ -89,7 +89,7 @@ func TestTOTP_addCancelRemove(t *testing.T) {
 func TestTOTP_wrongCodesAreCounted(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{})
-		who := ada.session(session.AAL1, 0).Principal
+		who := ada.session(principal.AAL1, 0).Principal
 		e, err := w.BeginTOTP(w.ctx(), who)
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +117,7 @@ func TestRecoveryCodes(t *testing.T) {
 		for i, at := range []int{7, 0, 9} {
 			mark := since(t)
 			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: auth.Factor{Method: auth.MethodRecoveryCode, Code: " " + strings.ToLower(codes[at])}})
-			if err != nil || in.Principal.AAL != session.AAL2 || in.Codes != nil {
+			if err != nil || in.Principal.AAL != principal.AAL2 || in.Codes != nil {
 				t.Fatalf("code %d: %+v, %v", at, in, err)
 			}
 			l := w.letters(mark)
@@ -242,7 +242,7 @@ func TestPolicy_lastFactorStays(t *testing.T) {
 func TestResetFactors(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{totp: true, passkey: true, login: true, trusted: true})
-		in := ada.session(session.AAL2, 0)
+		in := ada.session(principal.AAL2, 0)
 		at := since(t)
 		rows := w.wantRows(func() {
 			if err := w.ResetFactors(w.ctx(), operator, ada.id); err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -323,7 +324,7 @@ func (s *Service) link(ctx context.Context, tx *store.Tx, a account.Account, c f
 }
 
 // LinkLogin binds a login elsewhere to the account of who is signed in and has shown it lately.
-func (s *Service) LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error {
+func (s *Service) LinkLogin(ctx context.Context, p principal.Principal, c federation.Claims) error {
 	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		switch d := federation.Decide(federation.Situation{
 			Purpose: federation.Link, SignedIn: federation.Standing(a.Status), SameAccount: true,
@@ -341,7 +342,7 @@ func (s *Service) LinkLogin(ctx context.Context, p session.Principal, c federati
 var errConfirmFirst = fault.New(fault.Conflict, "confirm_first", "Confirm your e-mail address first.")
 
 // Logins lists the logins elsewhere of who is signed in.
-func (s *Service) Logins(ctx context.Context, p session.Principal) ([]federation.Identity, error) {
+func (s *Service) Logins(ctx context.Context, p principal.Principal) ([]federation.Identity, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return nil, err
@@ -350,7 +351,7 @@ func (s *Service) Logins(ctx context.Context, p session.Principal) ([]federation
 }
 
 // UnlinkLogin removes one, unless nothing would be left to sign in with.
-func (s *Service) UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error {
+func (s *Service) UnlinkLogin(ctx context.Context, p principal.Principal, id uuid.UUID) error {
 	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		gone, err := s.logins.Unlink(ctx, tx, a.ID, id)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -214,7 +214,7 @@ func TestLogins_ofOnesOwn(t *testing.T) {
 		if err := w.LinkLogin(w.ctx(), bob.fresh(), g); code(err) != "identity_linked_elsewhere" {
 			t.Errorf("somebody else's: %v", err)
 		}
-		if out, err := w.SignInFederated(w.ctx(), g, false, ""); err != nil || out.SignedIn.Principal.UserID != ada.id || out.SignedIn.Principal.AAL != session.AAL1 || !slices.Equal(out.SignedIn.Principal.AMR, []string{"fed"}) {
+		if out, err := w.SignInFederated(w.ctx(), g, false, ""); err != nil || out.SignedIn.Principal.UserID != ada.id || out.SignedIn.Principal.AAL != principal.AAL1 || !slices.Equal(out.SignedIn.Principal.AMR, []string{"fed"}) {
 			t.Errorf("%+v %v", out, err)
 		}
 		if err := w.UnlinkLogin(w.ctx(), bob.fresh(), ada.loginID()); code(err) == "ok" {

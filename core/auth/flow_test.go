@@ -13,8 +13,8 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
-	"github.com/sigra-auth/sigra/core/session"
 )
 
 func TestRegister_thenCodeThenSignIn(t *testing.T) {
@@ -32,7 +32,7 @@ func TestRegister_thenCodeThenSignIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		p, err := w.sessions.Resolve(w.ctx(), in.Token)
-		if err != nil || p.Email != "ada@example.org" || p.AAL != session.AAL1 || p.SessionID != in.Principal.SessionID || p.UserID != in.Principal.UserID {
+		if err != nil || p.Email != "ada@example.org" || p.AAL != principal.AAL1 || p.SessionID != in.Principal.SessionID || p.UserID != in.Principal.UserID {
 			t.Fatalf("%+v, %v", p, err)
 		}
 		if _, err := w.Confirm(w.ctx(), auth.Confirmation{Flow: r.Flow, Code: digits}); code(err) != "invalid_or_expired" {
@@ -363,7 +363,7 @@ func TestChangePassword(t *testing.T) {
 		if i < 0 {
 			t.Fatal("nobody was told")
 		}
-		for _, p := range []session.Principal{{}, {Kind: "operator"}, {Kind: "user", UserID: uuid.New()}} {
+		for _, p := range []principal.Principal{{}, {Kind: principal.Operator}, {Kind: principal.User, UserID: uuid.New()}} {
 			if _, err := w.ChangePassword(w.ctx(), p, horse, staple); err == nil {
 				t.Errorf("%+v changed a password", p)
 			}

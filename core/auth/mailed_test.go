@@ -11,7 +11,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // slug makes the local part of an address out of a sentence.
@@ -25,7 +25,7 @@ func TestMagicLink(t *testing.T) {
 			t.Helper()
 			rows := w.wantRows(func() {
 				in, err := at()
-				if err != nil || in.Token == "" || in.Principal.AAL != session.AAL1 || !slices.Equal(in.Principal.AMR, []string{"otp"}) {
+				if err != nil || in.Token == "" || in.Principal.AAL != principal.AAL1 || !slices.Equal(in.Principal.AMR, []string{"otp"}) {
 					t.Errorf("%s: %+v %v", want, in, err)
 				}
 			}, "auth.magic_link_verify.success", "auth.login.success")
@@ -120,7 +120,7 @@ func TestMagicLink(t *testing.T) {
 		if err != nil || in.Pending == nil || in.Token != "" {
 			t.Fatalf("%+v %v", in, err)
 		}
-		if in, err = app.finish(in.Pending.Flow, auth.MethodTOTP); err != nil || in.Principal.AAL != session.AAL2 || !in.Persistent {
+		if in, err = app.finish(in.Pending.Flow, auth.MethodTOTP); err != nil || in.Principal.AAL != principal.AAL2 || !in.Persistent {
 			t.Errorf("%+v %v", in, err)
 		}
 	})
@@ -181,7 +181,7 @@ func TestReset(t *testing.T) {
 			return r.Flow, token, digits
 		}
 		ada := w.person("ada@example.org", has{trusted: true})
-		before := ada.session(session.AAL1, 0)
+		before := ada.session(principal.AAL1, 0)
 		_, token, _ := ask(ada.email)
 		if email, err := w.LookPassword(w.ctx(), token); err != nil || email != ada.email {
 			t.Errorf("the link is for %q (%v)", email, err)
@@ -197,7 +197,7 @@ func TestReset(t *testing.T) {
 		at := since(t)
 		w.wantRows(func() {
 			in, err := w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: staple})
-			if err != nil || in.Token == "" || in.Principal.AAL != session.AAL1 {
+			if err != nil || in.Token == "" || in.Principal.AAL != principal.AAL1 {
 				t.Fatalf("%+v %v", in, err)
 			}
 		}, "auth.password_reset.success", "auth.login.success", "trusted_device.revoke")
@@ -244,7 +244,7 @@ func TestReset(t *testing.T) {
 		if err != nil || in.Pending == nil || in.Token != "" || w.sessionsOf(app.id) != 0 {
 			t.Fatalf("%+v %v", in, err)
 		}
-		if in, err = app.finish(in.Pending.Flow, auth.MethodTOTP); err != nil || in.Principal.AAL != session.AAL2 {
+		if in, err = app.finish(in.Pending.Flow, auth.MethodTOTP); err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Errorf("%+v %v", in, err)
 		}
 		// A disabled account is helped no more than one that is not there.
@@ -320,7 +320,7 @@ func TestPasskey_ofOnesOwn(t *testing.T) {
 			t.Errorf("mails %v", m)
 		}
 		in, err := ada.passkeySignIn("")
-		if err != nil || in.Principal.AAL != session.AAL2 {
+		if err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Fatalf("%+v %v", in, err)
 		}
 		if c, err := w.BeginPasskey(w.ctx(), ada.fresh(), false); err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -88,7 +88,7 @@ func (m *matrix) run(t *testing.T, i, j int, f first, s state) {
 			a.change(t, s.change)
 			noise = w.actions(at)
 		}
-		return gate.Answer{Decision: s.gate, Reason: "not_today", By: "plugin.test", RequiredAAL: session.AAL2}
+		return gate.Answer{Decision: s.gate, Reason: "not_today", By: "plugin.test", RequiredAAL: principal.AAL2}
 	})
 	want := model(f, s)
 	at := since(t)
@@ -190,7 +190,7 @@ func (p *person) change(t *testing.T, c change) {
 	t.Helper()
 	w := p.w
 	var err error
-	owner := func() session.Principal { return p.session(session.AAL2, 0, "test").Principal }
+	owner := func() principal.Principal { return p.session(principal.AAL2, 0, "test").Principal }
 	switch c {
 	case disabled:
 		err = w.Disable(w.ctx(), operator, p.id)

@@ -8,6 +8,7 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -19,7 +20,7 @@ type Profile struct {
 }
 
 // Profile gives it.
-func (s *Service) Profile(ctx context.Context, p session.Principal) (out Profile, err error) {
+func (s *Service) Profile(ctx context.Context, p principal.Principal) (out Profile, err error) {
 	if out.Account, err = s.reader(ctx, p); err != nil {
 		return Profile{}, err
 	}
@@ -32,15 +33,15 @@ func (s *Service) Profile(ctx context.Context, p session.Principal) (out Profile
 
 // reader is the account of who is signed in, in whoever's name: what is shown to an administrator who acts as somebody is what
 // that person would see.
-func (s *Service) reader(ctx context.Context, p session.Principal) (account.Account, error) {
-	if p.Kind != "user" || p.UserID == noSession {
+func (s *Service) reader(ctx context.Context, p principal.Principal) (account.Account, error) {
+	if p.Kind != principal.User || p.UserID == noSession {
 		return account.Account{}, session.ErrUnauthenticated
 	}
 	return s.accounts.Get(ctx, p.UserID)
 }
 
 // ChangeOwnMetadata changes what people keep with their own account.
-func (s *Service) ChangeOwnMetadata(ctx context.Context, p session.Principal, c metadata.Change) (metadata.Object, error) {
+func (s *Service) ChangeOwnMetadata(ctx context.Context, p principal.Principal, c metadata.Change) (metadata.Object, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return metadata.Object{}, err

@@ -5,7 +5,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/gate"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // What must come of every way to sign in, written from the package comment and from nothing else, so that it can be wrong in
@@ -209,9 +209,9 @@ func model(f first, s state) outcome {
 	asked := steppedUp || suspicious || s.policy || h.totp || h.asks
 	switch {
 	case f.both: // a passkey that verified its user: both factors in one
-		return begun(s, used, out, session.AAL2, f.amr, "mfa")
+		return begun(s, used, out, principal.AAL2, f.amr, "mfa")
 	case !asked:
-		return begun(s, used, out, session.AAL1, f.amr)
+		return begun(s, used, out, principal.AAL1, f.amr)
 	case len(second) == 0 && steppedUp: // "except for a gate, which is refused"
 		return refused("second_factor_missing", append(made, "auth.login.failure/gate_step_up")...)
 	case len(second) == 0: // "Who must show one and has none adds it in the middle of the sign-in"
@@ -219,7 +219,7 @@ func model(f first, s state) outcome {
 		return out
 	case h.trusted && !s.stranger && !steppedUp && !suspicious:
 		out.spared = true
-		return begun(s, used, out, session.AAL1, f.amr)
+		return begun(s, used, out, principal.AAL1, f.amr)
 	case len(shown) == 0 && steppedUp:
 		return refused("second_factor_missing", append(made, "auth.login.failure/gate_step_up")...)
 	case len(shown) == 0:
@@ -263,5 +263,5 @@ func modelFinish(f first, s state, asked outcome, method string) outcome {
 		factor = "swk"
 	}
 	used := (s.known || s.trusted) && !f.owner && !f.made
-	return begun(s, used, out, session.AAL2, f.amr, factor, "mfa")
+	return begun(s, used, out, principal.AAL2, f.amr, factor, "mfa")
 }

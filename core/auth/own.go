@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/credential/totp"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Own is what somebody's account looks like to themselves: what they sign in with, and what they could add.
@@ -24,7 +24,7 @@ type Own struct {
 }
 
 // Own gives it.
-func (s *Service) Own(ctx context.Context, p session.Principal) (Own, error) {
+func (s *Service) Own(ctx context.Context, p principal.Principal) (Own, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return Own{}, err
@@ -56,7 +56,7 @@ func (s *Service) Own(ctx context.Context, p session.Principal) (Own, error) {
 
 // Sure says whether somebody has shown lately enough who they are to change how they sign in: nil, or a fault with the
 // code step_up_required, so that a page can ask before it shows a form that would be refused.
-func (s *Service) Sure(ctx context.Context, p session.Principal) error {
+func (s *Service) Sure(ctx context.Context, p principal.Principal) error {
 	_, err := s.sure(ctx, p)
 	return err
 }
@@ -69,7 +69,7 @@ type Authenticator struct {
 }
 
 // Authenticator gives it. The secret is shown only to who has lately shown who they are; to others nothing waits.
-func (s *Service) Authenticator(ctx context.Context, p session.Principal) (out Authenticator, err error) {
+func (s *Service) Authenticator(ctx context.Context, p principal.Principal) (out Authenticator, err error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return out, err
@@ -82,7 +82,7 @@ func (s *Service) Authenticator(ctx context.Context, p session.Principal) (out A
 }
 
 // ThisDevice says which of somebody's browsers has the token; the nil id when none has.
-func (s *Service) ThisDevice(ctx context.Context, p session.Principal, token string) (uuid.UUID, error) {
+func (s *Service) ThisDevice(ctx context.Context, p principal.Principal, token string) (uuid.UUID, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return uuid.Nil, err
@@ -93,7 +93,7 @@ func (s *Service) ThisDevice(ctx context.Context, p session.Principal, token str
 
 // PasswordOf says whether somebody has a password. It refuses, as changing or adding it would, who must show anew who they
 // are first: the present password is proof enough where there is no second factor.
-func (s *Service) PasswordOf(ctx context.Context, p session.Principal) (has bool, err error) {
+func (s *Service) PasswordOf(ctx context.Context, p principal.Principal) (has bool, err error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return false, err

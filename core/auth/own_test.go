@@ -12,7 +12,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -112,7 +112,7 @@ func TestOwn(t *testing.T) {
 		isCoded(t, err, "impersonated")
 		_, err = w.Authenticator(w.ctx(), p)
 		isCoded(t, err, "impersonated")
-		_, err = w.Own(w.ctx(), session.Principal{})
+		_, err = w.Own(w.ctx(), principal.Principal{})
 		isCoded(t, err, "unauthenticated")
 	})
 }

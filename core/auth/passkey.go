@@ -10,7 +10,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -37,7 +37,7 @@ func (s *Service) ways(ctx context.Context, tx *store.Tx, accountID uuid.UUID) (
 }
 
 // Passkeys lists somebody's own.
-func (s *Service) Passkeys(ctx context.Context, p session.Principal) ([]passkey.Passkey, error) {
+func (s *Service) Passkeys(ctx context.Context, p principal.Principal) ([]passkey.Passkey, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return nil, err
@@ -46,7 +46,7 @@ func (s *Service) Passkeys(ctx context.Context, p session.Principal) ([]passkey.
 }
 
 // PasskeySignals is what a page of somebody's own tells their browser of their passkeys (WebAuthn L3 §5.1.10).
-func (s *Service) PasskeySignals(ctx context.Context, p session.Principal) (passkey.Signals, error) {
+func (s *Service) PasskeySignals(ctx context.Context, p principal.Principal) (passkey.Signals, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return passkey.Signals{}, err
@@ -55,7 +55,7 @@ func (s *Service) PasskeySignals(ctx context.Context, p session.Principal) (pass
 }
 
 // BeginPasskey begins to add one. Conditional asks the browser to make it without a question, right after a sign-in with a password.
-func (s *Service) BeginPasskey(ctx context.Context, p session.Principal, conditional bool) (c passkey.Ceremony, err error) {
+func (s *Service) BeginPasskey(ctx context.Context, p principal.Principal, conditional bool) (c passkey.Ceremony, err error) {
 	a, err := s.sure(ctx, p)
 	if err != nil {
 		return c, err
@@ -68,7 +68,7 @@ func (s *Service) BeginPasskey(ctx context.Context, p session.Principal, conditi
 }
 
 // AddPasskey ends it.
-func (s *Service) AddPasskey(ctx context.Context, p session.Principal, f Factor, name string) error {
+func (s *Service) AddPasskey(ctx context.Context, p principal.Principal, f Factor, name string) error {
 	a, err := s.sure(ctx, p)
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (s *Service) addPasskey(ctx context.Context, tx *store.Tx, a account.Accoun
 }
 
 // RenamePasskey gives one of somebody's own another name.
-func (s *Service) RenamePasskey(ctx context.Context, p session.Principal, id uuid.UUID, name string) error {
+func (s *Service) RenamePasskey(ctx context.Context, p principal.Principal, id uuid.UUID, name string) error {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return err
@@ -135,7 +135,7 @@ func (s *Service) RenamePasskey(ctx context.Context, p session.Principal, id uui
 }
 
 // DeletePasskey removes one, unless nothing would be left to sign in with.
-func (s *Service) DeletePasskey(ctx context.Context, p session.Principal, id uuid.UUID) error {
+func (s *Service) DeletePasskey(ctx context.Context, p principal.Principal, id uuid.UUID) error {
 	return s.changeOwn(ctx, p, func(ctx context.Context, tx *store.Tx, a account.Account) error {
 		gone, err := s.passkeys.Delete(ctx, tx, a.ID, id)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -25,7 +26,7 @@ var (
 
 // ChangePassword replaces the password of who is signed in, who must know the current one (ASVS 5.0 6.2.3). Every other
 // session ends and this one goes on with a new token (ASVS 5.0 7.4.3, 7.2.4). The person is told by mail.
-func (s *Service) ChangePassword(ctx context.Context, p session.Principal, current, next string) (SignedIn, error) {
+func (s *Service) ChangePassword(ctx context.Context, p principal.Principal, current, next string) (SignedIn, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return SignedIn{}, err
@@ -95,7 +96,7 @@ func (s *Service) ChangePassword(ctx context.Context, p session.Principal, curre
 	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent}, nil
 }
 
-func (s *Service) changeFailed(ctx context.Context, p session.Principal, id identity) error {
+func (s *Service) changeFailed(ctx context.Context, p principal.Principal, id identity) error {
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.countFactor(ctx, tx, id.account, id.key); err != nil {
 			return err
@@ -150,7 +151,7 @@ func (s *Service) newPassword(ctx context.Context, tx *store.Tx, a account.Accou
 }
 
 // AddPassword gives a password to an account that has none, for who has lately shown who they are.
-func (s *Service) AddPassword(ctx context.Context, p session.Principal, next string) error {
+func (s *Service) AddPassword(ctx context.Context, p principal.Principal, next string) error {
 	a, err := s.sure(ctx, p)
 	if err != nil {
 		return err

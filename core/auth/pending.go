@@ -14,6 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -219,7 +220,7 @@ func (s *Service) finish(ctx context.Context, tx *store.Tx, a account.Account, g
 	}
 	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, meta: w.Meta}
 	out, err := s.begin(ctx, tx, a, p, session.Grant{
-		Account: a, AAL: session.AAL2, AMR: with(with(w.AMR, sh.amr...), "mfa"), Persistent: w.Persistent, Federated: w.Federated,
+		Account: a, AAL: principal.AAL2, AMR: with(with(w.AMR, sh.amr...), "mfa"), Persistent: w.Persistent, Federated: w.Federated,
 	}, false)
 	if err != nil || !f.Trust || s.TrustFor() <= 0 {
 		out.Codes = codes

@@ -9,7 +9,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 func TestPending_wrongThenRight(t *testing.T) {
@@ -63,7 +63,7 @@ func TestPending_wrongThenRight(t *testing.T) {
 		}
 		w.advance(3*time.Minute + time.Second) // one has leaked out, and the sign-in still waits
 		in, err := ada.finish(flow, auth.MethodTOTP)
-		if err != nil || in.Principal.AAL != session.AAL2 {
+		if err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Fatalf("%+v, %v", in, err)
 		}
 		// The right one has emptied the bucket.
@@ -210,27 +210,29 @@ func TestPending_onlyWhatIsAsked(t *testing.T) {
 // Whatever changes how the account is signed in to ends every sign-in that waits.
 func TestPending_endsWithACredential(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		for name, f := range map[string]func(p *person, who session.Principal) error{
-			"password changed": func(p *person, who session.Principal) error {
+		for name, f := range map[string]func(p *person, who principal.Principal) error{
+			"password changed": func(p *person, who principal.Principal) error {
 				_, err := w.ChangePassword(w.ctx(), who, horse, staple)
 				return err
 			},
-			"password reset": func(p *person, _ session.Principal) error {
+			"password reset": func(p *person, _ principal.Principal) error {
 				token, err := w.ResetLink(w.ctx(), operator, p.id)
 				if err == nil {
 					_, err = w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: staple})
 				}
 				return err
 			},
-			"app removed":     func(_ *person, who session.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
-			"passkey deleted": func(p *person, who session.Principal) error { return w.DeletePasskey(w.ctx(), who, p.passkeyID(0)) },
-			"passkey added":   func(p *person, who session.Principal) error { return p.addsPasskey(who, passkeytest.New(t, base), "") },
-			"login unlinked":  func(p *person, who session.Principal) error { return w.UnlinkLogin(w.ctx(), who, p.loginID()) },
-			"factors reset":   func(p *person, _ session.Principal) error { return w.ResetFactors(w.ctx(), operator, p.id) },
-			"disabled":        func(p *person, _ session.Principal) error { return w.Disable(w.ctx(), operator, p.id) },
-			"deleted":         func(p *person, _ session.Principal) error { return w.Delete(w.ctx(), operator, p.id) },
-			"address changed": func(p *person, who session.Principal) error { return p.changesEmail(who, "new-"+p.email) },
-			"asked for no longer": func(p *person, who session.Principal) error {
+			"app removed":     func(_ *person, who principal.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
+			"passkey deleted": func(p *person, who principal.Principal) error { return w.DeletePasskey(w.ctx(), who, p.passkeyID(0)) },
+			"passkey added": func(p *person, who principal.Principal) error {
+				return p.addsPasskey(who, passkeytest.New(t, base), "")
+			},
+			"login unlinked":  func(p *person, who principal.Principal) error { return w.UnlinkLogin(w.ctx(), who, p.loginID()) },
+			"factors reset":   func(p *person, _ principal.Principal) error { return w.ResetFactors(w.ctx(), operator, p.id) },
+			"disabled":        func(p *person, _ principal.Principal) error { return w.Disable(w.ctx(), operator, p.id) },
+			"deleted":         func(p *person, _ principal.Principal) error { return w.Delete(w.ctx(), operator, p.id) },
+			"address changed": func(p *person, who principal.Principal) error { return p.changesEmail(who, "new-"+p.email) },
+			"asked for no longer": func(p *person, who principal.Principal) error {
 				if err := w.RemoveTOTP(w.ctx(), who); err != nil {
 					return err
 				}
@@ -280,7 +282,7 @@ func TestPending_enroll(t *testing.T) {
 			t.Errorf("not confirmed, and there: %+v, %v", f, err)
 		}
 		done, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: right}})
-		if err != nil || len(done.Codes) != 10 || done.Principal.AAL != session.AAL2 || !done.Persistent {
+		if err != nil || len(done.Codes) != 10 || done.Principal.AAL != principal.AAL2 || !done.Persistent {
 			t.Fatalf("%+v, %v", done, err)
 		}
 		if got, want := strings.Join(w.actions(at), " "), "auth.login.success mfa.challenge.failure/wrong_code mfa.challenge.success mfa.enrollment.complete mfa.enrollment.start"; got != want {
@@ -314,7 +316,7 @@ func TestPending_enroll(t *testing.T) {
 			t.Errorf("a spoilt answer: %v", err)
 		}
 		done, err = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: p.Flow, Factor: f, Name: "My phone"})
-		if err != nil || len(done.Codes) != 10 || done.Principal.AAL != session.AAL2 {
+		if err != nil || len(done.Codes) != 10 || done.Principal.AAL != principal.AAL2 {
 			t.Fatalf("%+v, %v", done, err)
 		}
 		if list, err := w.Service.Passkeys(w.ctx(), done.Principal); err != nil || len(list) != 1 || list[0].Name != "My phone" {

@@ -21,6 +21,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -240,9 +241,9 @@ func (p *person) session(aal string, ago time.Duration, amr ...string) auth.Sign
 }
 
 // fresh is a session that may change everything.
-func (p *person) fresh() session.Principal {
+func (p *person) fresh() principal.Principal {
 	p.w.t.Helper()
-	return p.session(session.AAL2, 0, "pwd", "otp", "mfa").Principal
+	return p.session(principal.AAL2, 0, "pwd", "otp", "mfa").Principal
 }
 
 // signIn shows the password in the person's browser.
@@ -430,7 +431,7 @@ func (p *person) loginID() uuid.UUID {
 }
 
 // addsPasskey adds one through the flows.
-func (p *person) addsPasskey(who session.Principal, d *passkeytest.Authenticator, name string) error {
+func (p *person) addsPasskey(who principal.Principal, d *passkeytest.Authenticator, name string) error {
 	w := p.w
 	w.t.Helper()
 	c, err := w.BeginPasskey(w.ctx(), who, false)
@@ -441,7 +442,7 @@ func (p *person) addsPasskey(who session.Principal, d *passkeytest.Authenticator
 }
 
 // changesEmail goes all the way.
-func (p *person) changesEmail(who session.Principal, to string) error {
+func (p *person) changesEmail(who principal.Principal, to string) error {
 	w := p.w
 	w.t.Helper()
 	at := since(w.t)

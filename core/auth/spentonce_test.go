@@ -18,8 +18,8 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/federation/federationtest"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
-	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -383,7 +383,7 @@ var singles = []single{
 		return but("invalid_credentials", func(w *world, _ int) error { return wrong(w, proof) })
 	}, []string{"proof_of_work_invalid", "too_many_attempts"}, "auth.login.failure/wrong_password", 0},
 	{"session that is signed out of", func(n *nodes, email string) func(*world, int) error {
-		token := n.person(email, has{}).session(session.AAL1, 0).Token
+		token := n.person(email, has{}).session(principal.AAL1, 0).Token
 		return func(w *world, _ int) error { return w.SignOut(w.ctx(), token) }
 	}, []string{"unauthenticated"}, "auth.logout", -1},
 }
@@ -418,7 +418,7 @@ func finishes(f func(i int) auth.SecondFactor) func(*world, int) error {
 }
 
 func changesEmail(c auth.EmailChange) func(*world, int) error {
-	return func(w *world, _ int) error { return w.ConfirmEmailChange(w.ctx(), session.Principal{}, c) }
+	return func(w *world, _ int) error { return w.ConfirmEmailChange(w.ctx(), principal.Principal{}, c) }
 }
 
 // inEveryFlow shows one and the same factor in as many sign-ins as there are requests.
@@ -434,7 +434,7 @@ func (p *person) inEveryFlow(method string) func(*world, int) error {
 
 func (p *person) stepsUp(method string) func(*world, int) error {
 	p.w.t.Helper()
-	who := p.session(session.AAL1, time.Hour, "fed").Principal
+	who := p.session(principal.AAL1, time.Hour, "fed").Principal
 	f := p.stepUp(who, method)
 	return func(w *world, _ int) error { _, err := w.StepUp(w.ctx(), who, f); return err }
 }

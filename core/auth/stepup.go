@@ -13,6 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -21,16 +22,16 @@ import (
 const stepUpPurpose onetime.Purpose = "step_up"
 
 // member is the account of who is signed in as themselves. Nobody changes credentials in somebody else's name.
-func (s *Service) member(ctx context.Context, p session.Principal) (account.Account, error) {
+func (s *Service) member(ctx context.Context, p principal.Principal) (account.Account, error) {
 	if err := themselves(p); err != nil {
 		return account.Account{}, err
 	}
 	return s.accounts.Get(ctx, p.UserID)
 }
 
-func themselves(p session.Principal) error {
+func themselves(p principal.Principal) error {
 	switch {
-	case p.Kind != "user" || p.UserID == noSession:
+	case p.Kind != principal.User || p.UserID == noSession:
 		return session.ErrUnauthenticated
 	case p.ImpersonatorID != noSession:
 		return errImpersonated
@@ -40,7 +41,7 @@ func themselves(p session.Principal) error {
 
 // sure is member for what changes how somebody signs in: they must have shown who they are in the last minutes, with
 // a second factor where the account has one (ASVS 5.0 7.5.1).
-func (s *Service) sure(ctx context.Context, p session.Principal) (account.Account, error) {
+func (s *Service) sure(ctx context.Context, p principal.Principal) (account.Account, error) {
 	a, err := s.member(ctx, p)
 	if err == nil && !s.fresh(p, a) {
 		err = errIsFactor
@@ -51,7 +52,7 @@ func (s *Service) sure(ctx context.Context, p session.Principal) (account.Accoun
 // changeOwn is the transaction of such a change, with the account's row locked. A session that was revoked, or a password that was
 // reset, must not be outlived by what was under way, so what sure looks at is looked at in here. Sure before it is for flows with costly
 // work to do first.
-func (s *Service) changeOwn(ctx context.Context, p session.Principal, change func(context.Context, *store.Tx, account.Account) error) error {
+func (s *Service) changeOwn(ctx context.Context, p principal.Principal, change func(context.Context, *store.Tx, account.Account) error) error {
 	if err := themselves(p); err != nil {
 		return err
 	}
@@ -74,18 +75,18 @@ func (s *Service) changeOwn(ctx context.Context, p session.Principal, change fun
 	})
 }
 
-func (s *Service) fresh(p session.Principal, a account.Account) bool {
-	return s.now().Sub(p.AuthTime) <= s.set.StepUpWindow && (!a.SecondFactor || p.AAL == session.AAL2)
+func (s *Service) fresh(p principal.Principal, a account.Account) bool {
+	return s.now().Sub(p.AuthTime) <= s.set.StepUpWindow && (!a.SecondFactor || p.AAL == principal.AAL2)
 }
 
 // by is the beginning of an audit row of what somebody does to their own account.
-func by(p session.Principal) audit.Entry {
+func by(p principal.Principal) audit.Entry {
 	return audit.Entry{Actor: user(p.UserID), SessionID: p.SessionID}
 }
 
 // StepUpMethods says how somebody who is signed in can show anew who they are, the usual way first: with a second
 // factor where the account has one, else with what it has, and with a mailed code only where it has nothing.
-func (s *Service) StepUpMethods(ctx context.Context, p session.Principal) ([]string, error) {
+func (s *Service) StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func (s *Service) StepUpMethods(ctx context.Context, p session.Principal) ([]str
 	return s.stepUpMethods(ctx, p, a)
 }
 
-func (s *Service) stepUpMethods(ctx context.Context, p session.Principal, a account.Account) ([]string, error) {
+func (s *Service) stepUpMethods(ctx context.Context, p principal.Principal, a account.Account) ([]string, error) {
 	f, err := s.factorsOf(ctx, s.db, a.ID)
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (s *Service) stepUpMethods(ctx context.Context, p session.Principal, a acco
 }
 
 // StepUpPasskey begins the ceremony with which a passkey shows who somebody is.
-func (s *Service) StepUpPasskey(ctx context.Context, p session.Principal) (c passkey.Ceremony, err error) {
+func (s *Service) StepUpPasskey(ctx context.Context, p principal.Principal) (c passkey.Ceremony, err error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return c, err
@@ -130,7 +131,7 @@ func (s *Service) StepUpPasskey(ctx context.Context, p session.Principal) (c pas
 }
 
 // StepUpMail sends a code to the account's address, for who has nothing else to show.
-func (s *Service) StepUpMail(ctx context.Context, p session.Principal) (flow string, err error) {
+func (s *Service) StepUpMail(ctx context.Context, p principal.Principal) (flow string, err error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return "", err
@@ -163,7 +164,7 @@ func (s *Service) StepUpMail(ctx context.Context, p session.Principal) (flow str
 
 // StepUp takes what somebody who is signed in shows, and renews their session: a new token, the moment as its
 // auth_time and, where it was a second factor, the higher assurance.
-func (s *Service) StepUp(ctx context.Context, p session.Principal, f Factor) (SignedIn, error) {
+func (s *Service) StepUp(ctx context.Context, p principal.Principal, f Factor) (SignedIn, error) {
 	a, err := s.member(ctx, p)
 	if err != nil {
 		return SignedIn{}, err
@@ -229,13 +230,13 @@ func (s *Service) StepUp(ctx context.Context, p session.Principal, f Factor) (Si
 }
 
 // raise renews the session after a factor proved right.
-func (s *Service) raise(ctx context.Context, tx *store.Tx, p session.Principal, a account.Account, sh shown) (session.Issued, error) {
+func (s *Service) raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh shown) (session.Issued, error) {
 	if err := s.factors.Reset(ctx, tx, a.ID.String()); err != nil {
 		return session.Issued{}, err
 	}
 	p.AuthTime, p.AMR = s.now(), with(p.AMR, sh.amr...)
 	if second := a.SecondFactor || sh.alone; second {
-		p.AAL, p.AMR = session.AAL2, with(p.AMR, "mfa")
+		p.AAL, p.AMR = principal.AAL2, with(p.AMR, "mfa")
 	}
 	out, err := s.sessions.Rotate(ctx, tx, p)
 	if err != nil {
@@ -247,7 +248,7 @@ func (s *Service) raise(ctx context.Context, tx *store.Tx, p session.Principal, 
 	return out, s.record(ctx, tx, e)
 }
 
-func (s *Service) stepUpRefused(ctx context.Context, tx *store.Tx, p session.Principal, sh shown, r refusal) error {
+func (s *Service) stepUpRefused(ctx context.Context, tx *store.Tx, p principal.Principal, sh shown, r refusal) error {
 	e := by(p)
 	e.Action, e.Reason, e.Targets, e.AuthMethod = "auth.step_up.failure", r.reason, []audit.Ref{user(p.UserID)}, sh.amr[0]
 	e.Metadata = map[string]any{"method": sh.method}
@@ -301,7 +302,7 @@ func (s *Service) showPassword(ctx context.Context, a account.Account, given str
 var errOwnPassword = fault.New(fault.Unauthenticated, "wrong_password", "That is not your password.").At("password")
 
 // askStepUp asks the gates. A refusal comes back apart from errors: it is written down where the factor is spent.
-func (s *Service) askStepUp(ctx context.Context, p session.Principal, a account.Account, sh shown) (*refusal, error) {
+func (s *Service) askStepUp(ctx context.Context, p principal.Principal, a account.Account, sh shown) (*refusal, error) {
 	if !s.gates.Configured(gate.SessionStepUp) {
 		return nil, nil
 	}

@@ -14,12 +14,12 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
 // stepUp makes what a method takes, where a session is to be renewed.
-func (p *person) stepUp(who session.Principal, method string) auth.Factor {
+func (p *person) stepUp(who principal.Principal, method string) auth.Factor {
 	w := p.w
 	w.t.Helper()
 	switch method {
@@ -58,17 +58,17 @@ func TestStepUp_everyMethod(t *testing.T) {
 			aal     string
 			amr     []string
 		}{
-			{plain, []string{"password"}, "password", session.AAL1, []string{"fed", "pwd"}},
-			{key, []string{"password", "passkey"}, "password", session.AAL1, []string{"fed", "pwd"}},
-			{key, []string{"password", "passkey"}, "passkey", session.AAL2, []string{"fed", "swk", "mfa"}},
-			{app, []string{"totp", "passkey", "recovery_code"}, "totp", session.AAL2, []string{"fed", "otp", "mfa"}},
-			{app, []string{"totp", "passkey", "recovery_code"}, "passkey", session.AAL2, []string{"fed", "swk", "mfa"}},
-			{app, []string{"totp", "passkey", "recovery_code"}, "recovery_code", session.AAL2, []string{"fed", "otp", "mfa"}},
-			{asks, []string{"passkey", "recovery_code"}, "passkey", session.AAL2, []string{"fed", "swk", "mfa"}},
-			{bare, []string{"mail"}, "mail", session.AAL1, []string{"fed", "otp"}},
+			{plain, []string{"password"}, "password", principal.AAL1, []string{"fed", "pwd"}},
+			{key, []string{"password", "passkey"}, "password", principal.AAL1, []string{"fed", "pwd"}},
+			{key, []string{"password", "passkey"}, "passkey", principal.AAL2, []string{"fed", "swk", "mfa"}},
+			{app, []string{"totp", "passkey", "recovery_code"}, "totp", principal.AAL2, []string{"fed", "otp", "mfa"}},
+			{app, []string{"totp", "passkey", "recovery_code"}, "passkey", principal.AAL2, []string{"fed", "swk", "mfa"}},
+			{app, []string{"totp", "passkey", "recovery_code"}, "recovery_code", principal.AAL2, []string{"fed", "otp", "mfa"}},
+			{asks, []string{"passkey", "recovery_code"}, "passkey", principal.AAL2, []string{"fed", "swk", "mfa"}},
+			{bare, []string{"mail"}, "mail", principal.AAL1, []string{"fed", "otp"}},
 		} {
 			name := c.p.email + " with " + c.method
-			old := c.p.session(session.AAL1, time.Hour, "fed")
+			old := c.p.session(principal.AAL1, time.Hour, "fed")
 			methods, err := w.StepUpMethods(w.ctx(), old.Principal)
 			if err != nil || !slices.Equal(methods, c.methods) {
 				t.Errorf("%s: offered %v, %v", name, methods, err)
@@ -113,31 +113,34 @@ func TestStepUp_everyMethod(t *testing.T) {
 // What changes how somebody signs in asks for a proof of the last five minutes, and of two factors where there are two.
 func TestStepUp_window(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		careful := map[string]func(p *person, who session.Principal) error{
-			"add an app": func(_ *person, who session.Principal) error { _, err := w.BeginTOTP(w.ctx(), who); return err },
-			"confirm an app": func(_ *person, who session.Principal) error {
+		careful := map[string]func(p *person, who principal.Principal) error{
+			"add an app": func(_ *person, who principal.Principal) error { _, err := w.BeginTOTP(w.ctx(), who); return err },
+			"confirm an app": func(_ *person, who principal.Principal) error {
 				_, err := w.ConfirmTOTP(w.ctx(), who, "000000")
 				return err
 			},
-			"remove the app": func(_ *person, who session.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
-			"ask": func(p *person, who session.Principal) error {
+			"remove the app": func(_ *person, who principal.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
+			"ask": func(p *person, who principal.Principal) error {
 				_, err := w.AskAfterPassword(w.ctx(), who, p.app != nil)
 				return err
 			},
-			"renew the codes": func(_ *person, who session.Principal) error { _, err := w.RenewRecoveryCodes(w.ctx(), who); return err },
-			"begin a passkey": func(_ *person, who session.Principal) error {
+			"renew the codes": func(_ *person, who principal.Principal) error {
+				_, err := w.RenewRecoveryCodes(w.ctx(), who)
+				return err
+			},
+			"begin a passkey": func(_ *person, who principal.Principal) error {
 				_, err := w.BeginPasskey(w.ctx(), who, false)
 				return err
 			},
-			"add a passkey":    func(_ *person, who session.Principal) error { return w.AddPasskey(w.ctx(), who, auth.Factor{}, "") },
-			"delete a passkey": func(p *person, who session.Principal) error { return w.DeletePasskey(w.ctx(), who, uuid.New()) },
-			"change the e-mail": func(_ *person, who session.Principal) error {
+			"add a passkey":    func(_ *person, who principal.Principal) error { return w.AddPasskey(w.ctx(), who, auth.Factor{}, "") },
+			"delete a passkey": func(p *person, who principal.Principal) error { return w.DeletePasskey(w.ctx(), who, uuid.New()) },
+			"change the e-mail": func(_ *person, who principal.Principal) error {
 				_, err := w.RequestEmailChange(w.ctx(), who, "x@example.org")
 				return err
 			},
-			"add a password": func(_ *person, who session.Principal) error { return w.AddPassword(w.ctx(), who, staple) },
-			"link a login":   func(p *person, who session.Principal) error { return w.LinkLogin(w.ctx(), who, p.claims) },
-			"unlink a login": func(_ *person, who session.Principal) error { return w.UnlinkLogin(w.ctx(), who, uuid.New()) },
+			"add a password": func(_ *person, who principal.Principal) error { return w.AddPassword(w.ctx(), who, staple) },
+			"link a login":   func(p *person, who principal.Principal) error { return w.LinkLogin(w.ctx(), who, p.claims) },
+			"unlink a login": func(_ *person, who principal.Principal) error { return w.UnlinkLogin(w.ctx(), who, uuid.New()) },
 		}
 		for name, f := range careful {
 			address := strings.ReplaceAll(name, " ", "-") + "@example.org"
@@ -148,19 +151,19 @@ func TestStepUp_window(t *testing.T) {
 				ago time.Duration
 				ok  bool
 			}{
-				{plain, session.AAL1, 0, true},
-				{plain, session.AAL1, 5*time.Minute - 10*time.Second, true},
-				{plain, session.AAL1, 5*time.Minute + time.Second, false},
-				{plain, session.AAL2, time.Hour, false},
-				{app, session.AAL1, 0, false}, // one of two factors
-				{app, session.AAL2, 5*time.Minute - 10*time.Second, true},
-				{app, session.AAL2, 5*time.Minute + time.Second, false},
+				{plain, principal.AAL1, 0, true},
+				{plain, principal.AAL1, 5*time.Minute - 10*time.Second, true},
+				{plain, principal.AAL1, 5*time.Minute + time.Second, false},
+				{plain, principal.AAL2, time.Hour, false},
+				{app, principal.AAL1, 0, false}, // one of two factors
+				{app, principal.AAL2, 5*time.Minute - 10*time.Second, true},
+				{app, principal.AAL2, 5*time.Minute + time.Second, false},
 			} {
 				if err := f(c.p, c.p.session(c.aal, c.ago).Principal); (code(err) == "step_up_required") == c.ok {
 					t.Errorf("%s, %s at %s shown %s ago: %v", name, c.p.email, c.aal, c.ago, err)
 				}
 			}
-			if err := f(plain, session.Principal{}); fault.KindOf(err) != fault.Unauthenticated {
+			if err := f(plain, principal.Principal{}); fault.KindOf(err) != fault.Unauthenticated {
 				t.Errorf("%s by nobody: %v", name, err)
 			}
 			acting := plain.fresh()
@@ -170,11 +173,11 @@ func TestStepUp_window(t *testing.T) {
 		}
 		app := w.person("app@example.org", has{totp: true, passkey: true})
 		// A changed password needs the old one, and the second factor too.
-		if _, err := w.ChangePassword(w.ctx(), app.session(session.AAL1, 0).Principal, horse, staple); code(err) != "step_up_required" {
+		if _, err := w.ChangePassword(w.ctx(), app.session(principal.AAL1, 0).Principal, horse, staple); code(err) != "step_up_required" {
 			t.Errorf("change the password with one factor: %v", err)
 		}
 		// What harms nobody does not.
-		stale := app.session(session.AAL1, time.Hour).Principal
+		stale := app.session(principal.AAL1, time.Hour).Principal
 		if err := w.RenamePasskey(w.ctx(), stale, app.passkeyID(0), "mine"); err != nil {
 			t.Error(err)
 		}
@@ -192,7 +195,7 @@ func TestStepUp_window(t *testing.T) {
 func TestStepUp_wrong(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		ada, bob := w.person("ada@example.org", has{totp: true}), w.person("bob@example.org", has{passkey: true})
-		old := ada.session(session.AAL1, time.Hour)
+		old := ada.session(principal.AAL1, time.Hour)
 		at := since(t)
 		flow := ada.pending().Flow
 		// Sign-ins and step-ups are guessed from one bucket.
@@ -232,7 +235,7 @@ func TestStepUp_wrong(t *testing.T) {
 		}
 
 		// One factor's account: its password and its passkey, each in its ways to be wrong.
-		who := bob.session(session.AAL1, time.Hour).Principal
+		who := bob.session(principal.AAL1, time.Hour).Principal
 		for name, f := range map[string]auth.Factor{
 			"another password": {Method: auth.MethodPassword, Password: staple}, "no password": {Method: auth.MethodPassword},
 		} {
@@ -246,14 +249,14 @@ func TestStepUp_wrong(t *testing.T) {
 		}
 		bob.device.UV = true
 		f := bob.stepUp(who, auth.MethodPasskey)
-		if _, err := w.StepUp(w.ctx(), ada.session(session.AAL1, 0).Principal, f); code(err) != "unknown_method" {
+		if _, err := w.StepUp(w.ctx(), ada.session(principal.AAL1, 0).Principal, f); code(err) != "unknown_method" {
 			t.Errorf("Bob's passkey for Ada: %v", err)
 		}
 		if _, err := w.StepUp(w.ctx(), who, f); err != nil {
 			t.Error(err)
 		}
 		// A session that ended meanwhile is not revived.
-		gone := bob.session(session.AAL1, 0)
+		gone := bob.session(principal.AAL1, 0)
 		if err := w.RevokeSessions(w.ctx(), operator, bob.id); err != nil {
 			t.Fatal(err)
 		}
@@ -271,14 +274,14 @@ func TestStepUp_mail(t *testing.T) {
 			return p
 		}
 		ada, bob := bare("ada@example.org"), bare("bob@example.org")
-		who := ada.session(session.AAL1, time.Hour).Principal
+		who := ada.session(principal.AAL1, time.Hour).Principal
 		f := ada.stepUp(who, auth.MethodMail)
 		wrong := f
 		wrong.Code = wrongCode(f.Code)
 		if _, err := w.StepUp(w.ctx(), who, wrong); code(err) != "wrong_factor" {
 			t.Errorf("another code: %v", err)
 		}
-		if _, err := w.StepUp(w.ctx(), bob.session(session.AAL1, 0).Principal, f); code(err) != "wrong_factor" {
+		if _, err := w.StepUp(w.ctx(), bob.session(principal.AAL1, 0).Principal, f); code(err) != "wrong_factor" {
 			t.Errorf("Ada's code for Bob: %v", err)
 		}
 		if _, err := w.StepUp(w.ctx(), who, f); err != nil {
@@ -304,7 +307,7 @@ func TestStepUp_notByTheSameFactor(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{passkey: true, asks: true, unproved: true, trusted: true})
 		in, err := ada.passkeySignIn("")
-		if err != nil || in.Principal.AAL != session.AAL1 {
+		if err != nil || in.Principal.AAL != principal.AAL1 {
 			t.Fatalf("%+v, %v", in, err)
 		}
 		if got, err := w.StepUpMethods(w.ctx(), in.Principal); err != nil || !slices.Equal(got, []string{"recovery_code"}) {
@@ -315,10 +318,10 @@ func TestStepUp_notByTheSameFactor(t *testing.T) {
 		}
 		// Beside the password it is a second factor, and is relied upon from then on.
 		ada.browser = ""
-		if in, err = ada.finish(ada.pending().Flow, auth.MethodPasskey); err != nil || in.Principal.AAL != session.AAL2 {
+		if in, err = ada.finish(ada.pending().Flow, auth.MethodPasskey); err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Fatalf("%+v, %v", in, err)
 		}
-		if in, err = ada.passkeySignIn(""); err != nil || in.Principal.AAL != session.AAL2 {
+		if in, err = ada.passkeySignIn(""); err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Errorf("%+v, %v", in, err)
 		}
 	})
@@ -327,7 +330,7 @@ func TestStepUp_notByTheSameFactor(t *testing.T) {
 func TestStepUp_gate(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{totp: true})
-		old := ada.session(session.AAL1, time.Hour)
+		old := ada.session(principal.AAL1, time.Hour)
 		var asked []gate.Ask
 		answer := gate.Answer{Decision: gate.Deny, Reason: "not_today", By: "plugin.test"}
 		w.gates.Set(map[gate.Question][]gate.Gate{gate.SessionStepUp: {gateFunc(func(_ context.Context, a gate.Ask) (gate.Answer, error) {

@@ -7,7 +7,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // moves changes the person's address all the way, and gives the undo link that the address from before got in the end.
@@ -21,7 +21,7 @@ func (p *person) moves(to string) (undo string) {
 	}
 	token, _ := w.secrets(at, mail.EmailChangeConfirm)
 	at = since(w.t)
-	if err := w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Token: token, Flow: asked.Flow}); err != nil {
+	if err := w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: asked.Flow}); err != nil {
 		w.t.Fatal(err)
 	}
 	undo, _ = w.secrets(at, mail.EmailChanged)

@@ -10,7 +10,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // spared says whether the person's browser is asked for the password only.
@@ -20,7 +20,7 @@ func (p *person) spared() bool {
 	if err != nil {
 		p.w.t.Fatal(err)
 	}
-	if in.Pending == nil && in.Principal.AAL != session.AAL1 {
+	if in.Pending == nil && in.Principal.AAL != principal.AAL1 {
 		p.w.t.Errorf("spared the second factor, and yet at %s", in.Principal.AAL)
 	}
 	return in.Pending == nil
@@ -32,7 +32,7 @@ func TestTrust_thirtyDays(t *testing.T) {
 		before := ada.browser
 		rows := w.wantRows(func() {
 			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: ada.show(auth.MethodTOTP, ""), Trust: true, Device: ada.browser})
-			if err != nil || in.Device == "" || in.Device == before || in.Principal.AAL != session.AAL2 {
+			if err != nil || in.Device == "" || in.Device == before || in.Principal.AAL != principal.AAL2 {
 				t.Fatalf("%+v, %v", in, err)
 			}
 			ada.browser = in.Device
@@ -75,13 +75,13 @@ func TestTrust_thirtyDays(t *testing.T) {
 // The trust in every browser ends with every change of a credential, and of one when it is forgotten.
 func TestTrust_ends(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		for name, f := range map[string]func(p *person, who session.Principal) error{
-			"password changed": func(p *person, who session.Principal) error {
+		for name, f := range map[string]func(p *person, who principal.Principal) error{
+			"password changed": func(p *person, who principal.Principal) error {
 				_, err := w.ChangePassword(w.ctx(), who, horse, staple)
 				p.pw = staple
 				return err
 			},
-			"password reset": func(p *person, _ session.Principal) error {
+			"password reset": func(p *person, _ principal.Principal) error {
 				token, err := w.ResetLink(w.ctx(), operator, p.id)
 				if err == nil {
 					_, err = w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: staple})
@@ -89,15 +89,17 @@ func TestTrust_ends(t *testing.T) {
 				p.pw = staple
 				return err
 			},
-			"app removed":     func(_ *person, who session.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
-			"passkey added":   func(p *person, who session.Principal) error { return p.addsPasskey(who, passkeytest.New(t, base), "") },
-			"passkey deleted": func(p *person, who session.Principal) error { return w.DeletePasskey(w.ctx(), who, p.passkeyID(1)) },
-			"address changed": func(p *person, who session.Principal) error {
+			"app removed": func(_ *person, who principal.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
+			"passkey added": func(p *person, who principal.Principal) error {
+				return p.addsPasskey(who, passkeytest.New(t, base), "")
+			},
+			"passkey deleted": func(p *person, who principal.Principal) error { return w.DeletePasskey(w.ctx(), who, p.passkeyID(1)) },
+			"address changed": func(p *person, who principal.Principal) error {
 				err := p.changesEmail(who, "new-"+p.email)
 				p.email = "new-" + p.email
 				return err
 			},
-			"forgotten": func(p *person, who session.Principal) error {
+			"forgotten": func(p *person, who principal.Principal) error {
 				list, err := w.Service.Devices(w.ctx(), who)
 				if err == nil {
 					err = w.ForgetDevice(w.ctx(), who, list[0].ID)

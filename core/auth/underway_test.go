@@ -12,56 +12,61 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
 // What somebody was doing in a session when it ended comes to nothing: who has to leave must not have left a key of their own.
 func TestUnderWay_endsWithItsSession(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		changes := map[string]func(p *person, who session.Principal) error{
-			"begin an app": func(_ *person, who session.Principal) error { _, err := w.BeginTOTP(w.ctx(), who); return err },
-			"confirm an app": func(_ *person, who session.Principal) error {
+		changes := map[string]func(p *person, who principal.Principal) error{
+			"begin an app": func(_ *person, who principal.Principal) error { _, err := w.BeginTOTP(w.ctx(), who); return err },
+			"confirm an app": func(_ *person, who principal.Principal) error {
 				_, err := w.ConfirmTOTP(w.ctx(), who, "000000")
 				return err
 			},
-			"remove the app": func(_ *person, who session.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
-			"ask no more": func(_ *person, who session.Principal) error {
+			"remove the app": func(_ *person, who principal.Principal) error { return w.RemoveTOTP(w.ctx(), who) },
+			"ask no more": func(_ *person, who principal.Principal) error {
 				_, err := w.AskAfterPassword(w.ctx(), who, false)
 				return err
 			},
-			"renew the codes":  func(_ *person, who session.Principal) error { _, err := w.RenewRecoveryCodes(w.ctx(), who); return err },
-			"add a passkey":    func(p *person, who session.Principal) error { return p.addsPasskey(who, passkeytest.New(t, base), "") },
-			"delete a passkey": func(p *person, who session.Principal) error { return w.DeletePasskey(w.ctx(), who, p.passkeyID(0)) },
-			"change the e-mail": func(p *person, who session.Principal) error {
+			"renew the codes": func(_ *person, who principal.Principal) error {
+				_, err := w.RenewRecoveryCodes(w.ctx(), who)
+				return err
+			},
+			"add a passkey": func(p *person, who principal.Principal) error {
+				return p.addsPasskey(who, passkeytest.New(t, base), "")
+			},
+			"delete a passkey": func(p *person, who principal.Principal) error { return w.DeletePasskey(w.ctx(), who, p.passkeyID(0)) },
+			"change the e-mail": func(p *person, who principal.Principal) error {
 				_, err := w.RequestEmailChange(w.ctx(), who, "next-"+p.email)
 				return err
 			},
-			"change the password": func(_ *person, who session.Principal) error {
+			"change the password": func(_ *person, who principal.Principal) error {
 				_, err := w.ChangePassword(w.ctx(), who, horse, staple)
 				return err
 			},
-			"add a password": func(_ *person, who session.Principal) error { return w.AddPassword(w.ctx(), who, staple) },
-			"link a login": func(p *person, who session.Principal) error {
+			"add a password": func(_ *person, who principal.Principal) error { return w.AddPassword(w.ctx(), who, staple) },
+			"link a login": func(p *person, who principal.Principal) error {
 				c := p.claims
 				c.Subject += "-2"
 				return w.LinkLogin(w.ctx(), who, c)
 			},
-			"unlink a login": func(p *person, who session.Principal) error { return w.UnlinkLogin(w.ctx(), who, p.loginID()) },
+			"unlink a login": func(p *person, who principal.Principal) error { return w.UnlinkLogin(w.ctx(), who, p.loginID()) },
 		}
-		ends := map[string]func(p *person, who session.Principal) error{
-			"revoked": func(p *person, who session.Principal) error {
+		ends := map[string]func(p *person, who principal.Principal) error{
+			"revoked": func(p *person, who principal.Principal) error {
 				return w.sessions.Revoke(w.ctx(), operator, p.id, who.SessionID)
 			},
-			"reset": func(p *person, _ session.Principal) error {
+			"reset": func(p *person, _ principal.Principal) error {
 				token, err := w.ResetLink(w.ctx(), operator, p.id)
 				if err == nil {
 					_, err = w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: unicorn})
 				}
 				return err
 			},
-			"disabled": func(p *person, _ session.Principal) error { return w.Disable(w.ctx(), operator, p.id) },
-			"deleted":  func(p *person, _ session.Principal) error { return w.Delete(w.ctx(), operator, p.id) },
+			"disabled": func(p *person, _ principal.Principal) error { return w.Disable(w.ctx(), operator, p.id) },
+			"deleted":  func(p *person, _ principal.Principal) error { return w.Delete(w.ctx(), operator, p.id) },
 		}
 		for what, change := range changes {
 			for how, end := range ends {
@@ -161,13 +166,13 @@ func TestEmailChange_linkElsewhere(t *testing.T) {
 		acting := p.fresh()
 		acting.ImpersonatorID = uuid.New()
 		for name, in := range map[string]struct {
-			who session.Principal
+			who principal.Principal
 			c   auth.EmailChange
 		}{
-			"the link alone":          {session.Principal{}, auth.EmailChange{Token: token}},
+			"the link alone":          {principal.Principal{}, auth.EmailChange{Token: token}},
 			"somebody else signed in": {other.fresh(), auth.EmailChange{Token: token}},
 			"in their name":           {acting, auth.EmailChange{Token: token}},
-			"with another flow":       {session.Principal{}, auth.EmailChange{Token: token, Flow: token}},
+			"with another flow":       {principal.Principal{}, auth.EmailChange{Token: token, Flow: token}},
 		} {
 			w.wantRows(func() {
 				if err := w.ConfirmEmailChange(w.ctx(), in.who, in.c); code(err) != "sign_in_first" {
@@ -176,7 +181,7 @@ func TestEmailChange_linkElsewhere(t *testing.T) {
 			})
 		}
 		w.wantRows(func() {
-			if err := w.ConfirmEmailChange(w.ctx(), session.Principal{}, auth.EmailChange{Flow: asked.Flow, Code: wrongCode(digits)}); code(err) != "wrong_code" {
+			if err := w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Flow: asked.Flow, Code: wrongCode(digits)}); code(err) != "wrong_code" {
 				t.Error(err)
 			}
 		}, "account.email_change.failure/wrong_code")

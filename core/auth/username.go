@@ -10,7 +10,7 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -113,7 +113,7 @@ func (s *Service) firstUsername(ctx context.Context, tx *store.Tx, a account.Acc
 
 // ChangeUsername gives the account of who is signed in another username, or none where that is allowed. They must have lately
 // shown who they are. account.ErrUsernameTaken when somebody has it, which counts, so that nobody asks for names without end.
-func (s *Service) ChangeUsername(ctx context.Context, p session.Principal, typed string) error {
+func (s *Service) ChangeUsername(ctx context.Context, p principal.Principal, typed string) error {
 	a, err := s.sure(ctx, p)
 	if err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Question names what is about to happen.
@@ -30,10 +30,10 @@ var Questions = []Question{Registration, Login, SessionStepUp, MemberAdd, Member
 // Ask is one question about one action.
 type Ask struct {
 	Question  Question
-	Principal *session.Principal // who acts; nil at registration
-	Subject   audit.Ref          // what is acted on
-	Context   map[string]any     // e-mail domain, organization, method …
-	AttemptID string             // one action; a repeated question for it is answered alike
+	Principal *principal.Principal // who acts; nil at registration
+	Subject   audit.Ref            // what is acted on
+	Context   map[string]any       // e-mail domain, organization, method …
+	AttemptID string               // one action; a repeated question for it is answered alike
 }
 
 // Decision is how a gate answers.

@@ -94,7 +94,7 @@ func (a *API) mountAudit() {
 		method: http.MethodGet, path: "/v1/account/activity", id: "list-activity", tag: "account", off: off, access: user,
 		summary: "List one's own activity", description: "The audit rows of which the signed-in user is the actor, newest first.", ok: "A page of rows.",
 	}, func(ctx context.Context, who asker, in *Paging) (*struct{ Body AuditPage }, error) {
-		return a.auditPage(ctx, audit.Filter{ActorType: who.principal.Kind, ActorID: who.principal.UserID.String()}, *in)
+		return a.auditPage(ctx, audit.Filter{ActorType: string(who.principal.Kind), ActorID: who.principal.UserID.String()}, *in)
 	})
 	register(a, operation{
 		method: http.MethodGet, path: "/v1/audit/export", id: "export-audit", tag: "audit", off: off, access: admin,

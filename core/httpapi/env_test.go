@@ -15,6 +15,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/session"
@@ -132,7 +133,7 @@ func (e *env) signIn(email string, administrator bool) signed {
 		if s.Account, _, err = e.accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Active, Administrator: administrator}); err != nil {
 			return err
 		}
-		s.Issued, err = e.sessions.Issue(ctx, tx, session.Grant{Account: s.Account, AAL: session.AAL1, AMR: []string{"pwd"}})
+		s.Issued, err = e.sessions.Issue(ctx, tx, session.Grant{Account: s.Account, AAL: principal.AAL1, AMR: []string{"pwd"}})
 		return err
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/keyring"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -31,8 +31,8 @@ var (
 var fixedTime = time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
 
 func fixedSignedIn(persistent bool) auth.SignedIn {
-	return auth.SignedIn{Token: "tok-1", Persistent: persistent, Principal: session.Principal{
-		Kind: "user", UserID: uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b11"), SessionID: uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b12"),
+	return auth.SignedIn{Token: "tok-1", Persistent: persistent, Principal: principal.Principal{
+		Kind: principal.User, UserID: uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b11"), SessionID: uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b12"),
 		Email: "ada@example.com", Display: "ada@example.com", AAL: "aal1", AMR: []string{"pwd"},
 		AuthTime: fixedTime, CreatedAt: fixedTime, ExpiresAt: fixedTime.Add(24 * time.Hour),
 	}}
@@ -83,7 +83,7 @@ func (fixed) SignOut(_ context.Context, token string) error {
 	return nil
 }
 
-func (fixed) ChangePassword(_ context.Context, _ session.Principal, current, _ string) (auth.SignedIn, error) {
+func (fixed) ChangePassword(_ context.Context, _ principal.Principal, current, _ string) (auth.SignedIn, error) {
 	if current == "wrong" {
 		return auth.SignedIn{}, fault.New(fault.Denied, "wrong_password", "The current password is wrong.").At("current_password")
 	}

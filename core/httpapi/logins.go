@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/federation"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Providers are the other services that people can sign in with; *federation.Service is one.
@@ -18,8 +18,8 @@ type Providers interface {
 
 // Logins are an account's logins at other providers; *auth.Service is one.
 type Logins interface {
-	Logins(ctx context.Context, p session.Principal) ([]federation.Identity, error)
-	UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error
+	Logins(ctx context.Context, p principal.Principal) ([]federation.Identity, error)
+	UnlinkLogin(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
 // Provider is another service that people can sign in with.

@@ -16,13 +16,13 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/metadata"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // OwnMetadata is what people keep with their own account; *auth.Service is one.
 type OwnMetadata interface {
-	Profile(ctx context.Context, p session.Principal) (auth.Profile, error)
-	ChangeOwnMetadata(ctx context.Context, p session.Principal, c metadata.Change) (metadata.Object, error)
+	Profile(ctx context.Context, p principal.Principal) (auth.Profile, error)
+	ChangeOwnMetadata(ctx context.Context, p principal.Principal, c metadata.Change) (metadata.Object, error)
 }
 
 // UserMetadata is what administrators and the application keep with accounts; *auth.Service is one.

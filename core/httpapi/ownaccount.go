@@ -12,34 +12,34 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // OwnFactors is what people do to their own factors; *auth.Service is one.
 type OwnFactors interface {
-	FactorsOf(ctx context.Context, p session.Principal) (f auth.Factors, required bool, err error)
-	BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error)
-	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (auth.SignedIn, error)
-	CancelTOTP(ctx context.Context, p session.Principal) error
-	RemoveTOTP(ctx context.Context, p session.Principal) error
-	RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error)
-	AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error)
-	Passkeys(ctx context.Context, p session.Principal) ([]passkey.Passkey, error)
-	BeginPasskey(ctx context.Context, p session.Principal, conditional bool) (passkey.Ceremony, error)
-	AddPasskey(ctx context.Context, p session.Principal, f auth.Factor, name string) error
-	RenamePasskey(ctx context.Context, p session.Principal, id uuid.UUID, name string) error
-	DeletePasskey(ctx context.Context, p session.Principal, id uuid.UUID) error
+	FactorsOf(ctx context.Context, p principal.Principal) (f auth.Factors, required bool, err error)
+	BeginTOTP(ctx context.Context, p principal.Principal) (totp.Enrollment, error)
+	ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (auth.SignedIn, error)
+	CancelTOTP(ctx context.Context, p principal.Principal) error
+	RemoveTOTP(ctx context.Context, p principal.Principal) error
+	RenewRecoveryCodes(ctx context.Context, p principal.Principal) (codes []string, err error)
+	AskAfterPassword(ctx context.Context, p principal.Principal, on bool) (codes []string, err error)
+	Passkeys(ctx context.Context, p principal.Principal) ([]passkey.Passkey, error)
+	BeginPasskey(ctx context.Context, p principal.Principal, conditional bool) (passkey.Ceremony, error)
+	AddPasskey(ctx context.Context, p principal.Principal, f auth.Factor, name string) error
+	RenamePasskey(ctx context.Context, p principal.Principal, id uuid.UUID, name string) error
+	DeletePasskey(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
 // OwnAccount is what else people do to their own account; *auth.Service is one.
 type OwnAccount interface {
-	AddPassword(ctx context.Context, p session.Principal, next string) error
-	ChangeUsername(ctx context.Context, p session.Principal, username string) error
-	RequestEmailChange(ctx context.Context, p session.Principal, email string) (auth.Requested, error)
-	ConfirmEmailChange(ctx context.Context, current session.Principal, c auth.EmailChange) error
+	AddPassword(ctx context.Context, p principal.Principal, next string) error
+	ChangeUsername(ctx context.Context, p principal.Principal, username string) error
+	RequestEmailChange(ctx context.Context, p principal.Principal, email string) (auth.Requested, error)
+	ConfirmEmailChange(ctx context.Context, current principal.Principal, c auth.EmailChange) error
 	UndoEmailChange(ctx context.Context, token string) error
-	Devices(ctx context.Context, p session.Principal) ([]device.Device, error)
-	ForgetDevice(ctx context.Context, p session.Principal, id uuid.UUID) error
+	Devices(ctx context.Context, p principal.Principal) ([]device.Device, error)
+	ForgetDevice(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
 // Factors is what an account can show beside its password.

@@ -10,19 +10,16 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 )
 
 // Resolver answers a session check.
 type Resolver interface {
 	// Resolve gives the principal of a session token. A token that is unknown, expired or revoked is a fault of kind
 	// Unauthenticated.
-	Resolve(ctx context.Context, token string) (session.Principal, error)
+	Resolve(ctx context.Context, token string) (principal.Principal, error)
 }
-
-// OperatorKind is the kind of principal that the control socket's callers are.
-const OperatorKind = "operator"
 
 // Faults of a request whose sender is not known or not allowed.
 var (
@@ -52,20 +49,20 @@ func Token(r *http.Request) (string, error) {
 
 // Authenticate tells who sent a request, by its bearer token or its cookie. A request without either is a fault of
 // kind Unauthenticated.
-func Authenticate(sessions Resolver, r *http.Request) (session.Principal, error) {
+func Authenticate(sessions Resolver, r *http.Request) (principal.Principal, error) {
 	token, err := Token(r)
 	if err != nil {
-		return session.Principal{}, err
+		return principal.Principal{}, err
 	}
 	if token == "" {
-		return session.Principal{}, errNoCredentials
+		return principal.Principal{}, errNoCredentials
 	}
 	return sessions.Resolve(r.Context(), token)
 }
 
 // asker is who a request comes from, resolved once per request and handed down by its context.
 type asker struct {
-	principal   session.Principal
+	principal   principal.Principal
 	application bool // proved by an application key
 	r           *http.Request
 	w           http.ResponseWriter // for cookies; the answer itself goes through huma
@@ -83,19 +80,19 @@ func askerFrom(ctx context.Context) asker {
 func isOperator(ctx context.Context) bool { return request.From(ctx).Operator != "" }
 
 // operator is the principal of whoever asks over the control socket.
-func operator(ctx context.Context) session.Principal {
-	return session.Principal{Kind: OperatorKind, Display: request.From(ctx).Operator, Administrator: true}
+func operator(ctx context.Context) principal.Principal {
+	return principal.Principal{Kind: principal.Operator, Display: request.From(ctx).Operator, Administrator: true}
 }
 
 // actor is who a change is recorded as.
 func (who asker) actor() audit.Ref {
 	switch {
-	case who.principal.Kind == OperatorKind:
-		return audit.Ref{Type: OperatorKind, ID: who.principal.Display}
+	case who.principal.Kind == principal.Operator:
+		return audit.Ref{Type: string(principal.Operator), ID: who.principal.Display}
 	case who.application:
 		return audit.Ref{Type: "application"}
 	}
-	return audit.Ref{Type: who.principal.Kind, ID: who.principal.UserID.String()}
+	return audit.Ref{Type: string(who.principal.Kind), ID: who.principal.UserID.String()}
 }
 
 // access says who may use an operation.

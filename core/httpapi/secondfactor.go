@@ -8,7 +8,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/totp"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // SecondFactors is what ends a sign-in that waits, and what renews a session; *auth.Service is one.
@@ -17,10 +17,10 @@ type SecondFactors interface {
 	PendingPasskey(ctx context.Context, flow string) (passkey.Ceremony, error)
 	PendingTOTP(ctx context.Context, flow string) (totp.Enrollment, error)
 	FinishSignIn(ctx context.Context, f auth.SecondFactor) (auth.SignedIn, error)
-	StepUpMethods(ctx context.Context, p session.Principal) ([]string, error)
-	StepUpPasskey(ctx context.Context, p session.Principal) (passkey.Ceremony, error)
-	StepUpMail(ctx context.Context, p session.Principal) (flow string, err error)
-	StepUp(ctx context.Context, p session.Principal, f auth.Factor) (auth.SignedIn, error)
+	StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error)
+	StepUpPasskey(ctx context.Context, p principal.Principal) (passkey.Ceremony, error)
+	StepUpMail(ctx context.Context, p principal.Principal) (flow string, err error)
+	StepUp(ctx context.Context, p principal.Principal, f auth.Factor) (auth.SignedIn, error)
 }
 
 // PasskeySignIns is signing in with a passkey; *auth.Service is one.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // SessionInfo is a principal as a client sees it.
@@ -28,9 +28,9 @@ type SessionInfo struct {
 	ExpiresAt      time.Time `json:"expires_at,omitzero" doc:"When the session ends whatever happens."`
 }
 
-func infoOf(p session.Principal) SessionInfo {
+func infoOf(p principal.Principal) SessionInfo {
 	return SessionInfo{
-		Kind: p.Kind, UserID: p.UserID, SessionID: p.SessionID, OrganizationID: p.OrganizationID, ImpersonatorID: p.ImpersonatorID,
+		Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, OrganizationID: p.OrganizationID, ImpersonatorID: p.ImpersonatorID,
 		Email: p.Email, Display: p.Display, Administrator: p.Administrator, AAL: p.AAL, AMR: p.AMR,
 		AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
 	}
@@ -61,7 +61,7 @@ func (a *API) getSession(w http.ResponseWriter, r *http.Request) {
 		a.queryRefused(w, r)
 		return
 	}
-	var p session.Principal
+	var p principal.Principal
 	if isOperator(r.Context()) {
 		p = operator(r.Context())
 	} else {
@@ -86,9 +86,9 @@ var (
 )
 
 // appendSession writes what encoding/json writes for infoOf(p), with a newline.
-func appendSession(b []byte, p session.Principal) []byte {
+func appendSession(b []byte, p principal.Principal) []byte {
 	b = append(b, `{"kind":`...)
-	b = appendText(b, p.Kind)
+	b = appendText(b, string(p.Kind))
 	id := func(name string, v uuid.UUID) {
 		if v != uuid.Nil {
 			b = append(b, ',', '"')

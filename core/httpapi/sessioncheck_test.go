@@ -18,7 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -26,14 +26,14 @@ import (
 // nobody knows no token.
 type nobody struct{}
 
-func (nobody) Resolve(context.Context, string) (session.Principal, error) {
-	return session.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
+func (nobody) Resolve(context.Context, string) (principal.Principal, error) {
+	return principal.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
 }
 
 // somebody is whoever it is for every token.
-type somebody struct{ session.Principal }
+type somebody struct{ principal.Principal }
 
-func (s somebody) Resolve(context.Context, string) (session.Principal, error) {
+func (s somebody) Resolve(context.Context, string) (principal.Principal, error) {
 	return s.Principal, nil
 }
 
@@ -81,8 +81,8 @@ func TestSession_encoding(t *testing.T) {
 			}
 			return time.UnixMicro(us).UTC()
 		})
-		p := session.Principal{
-			Kind: rapid.String().Draw(t, "kind"), UserID: id.Draw(t, "user"), SessionID: id.Draw(t, "session"),
+		p := principal.Principal{
+			Kind: principal.Kind(rapid.String().Draw(t, "kind")), UserID: id.Draw(t, "user"), SessionID: id.Draw(t, "session"),
 			OrganizationID: id.Draw(t, "org"), ImpersonatorID: id.Draw(t, "imp"), Email: rapid.String().Draw(t, "email"),
 			Display: rapid.String().Draw(t, "display"), Administrator: rapid.Bool().Draw(t, "admin"), AAL: rapid.String().Draw(t, "aal"),
 			AMR: rapid.SliceOf(rapid.String()).Draw(t, "amr"), AuthTime: when.Draw(t, "auth"), CreatedAt: when.Draw(t, "created"), ExpiresAt: when.Draw(t, "expires"),
@@ -93,7 +93,7 @@ func TestSession_encoding(t *testing.T) {
 		w := httptest.NewRecorder()
 		api.Handler().ServeHTTP(w, r)
 		want, err := json.Marshal(httpapi.SessionInfo{
-			Kind: p.Kind, UserID: p.UserID, SessionID: p.SessionID, OrganizationID: p.OrganizationID, ImpersonatorID: p.ImpersonatorID, Email: p.Email,
+			Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, OrganizationID: p.OrganizationID, ImpersonatorID: p.ImpersonatorID, Email: p.Email,
 			Display: p.Display, Administrator: p.Administrator, AAL: p.AAL, AMR: p.AMR, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
 		})
 		if err != nil {
@@ -115,8 +115,8 @@ func (d *discard) WriteHeader(int)             {}
 // BenchmarkSessionCheck compares the session check as mounted with the same through huma and with a handler on nothing
 // but net/http, without a lookup and with the real one.
 func BenchmarkSessionCheck(b *testing.B) {
-	p := session.Principal{
-		Kind: "user", UserID: uuid.New(), SessionID: uuid.New(), Email: "ada@example.com", Display: "ada@example.com", AAL: "aal1", AMR: []string{"pwd"},
+	p := principal.Principal{
+		Kind: principal.User, UserID: uuid.New(), SessionID: uuid.New(), Email: "ada@example.com", Display: "ada@example.com", AAL: "aal1", AMR: []string{"pwd"},
 		AuthTime: fixedTime, CreatedAt: fixedTime, ExpiresAt: fixedTime,
 	}
 	compare := func(b *testing.B, sessions httpapi.Resolver, token string) {
@@ -139,7 +139,7 @@ func BenchmarkSessionCheck(b *testing.B) {
 				return
 			}
 			w.Header().Set("Content-Type", "application/json")
-			_ = json.NewEncoder(w).Encode(httpapi.SessionInfo{Kind: p.Kind, UserID: p.UserID, SessionID: p.SessionID, Email: p.Email, Display: p.Display,
+			_ = json.NewEncoder(w).Encode(httpapi.SessionInfo{Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, Email: p.Email, Display: p.Display,
 				AAL: p.AAL, AMR: p.AMR, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt})
 		}))
 		run("sigra", must2(httpapi.New(httpapi.Config{Sessions: sessions}))(b).Handler())
@@ -152,7 +152,7 @@ func BenchmarkSessionCheck(b *testing.B) {
 			if err != nil {
 				return nil, err
 			}
-			return &struct{ Body httpapi.SessionInfo }{httpapi.SessionInfo{Kind: p.Kind, UserID: p.UserID, SessionID: p.SessionID, Email: p.Email, Display: p.Display,
+			return &struct{ Body httpapi.SessionInfo }{httpapi.SessionInfo{Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, Email: p.Email, Display: p.Display,
 				AAL: p.AAL, AMR: p.AMR, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt}}, nil
 		})
 		run("huma", router)

@@ -8,7 +8,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Auth is the flows of signing up, in and out; *auth.Service is one, and all the interfaces beside this one.
@@ -18,7 +18,7 @@ type Auth interface {
 	Confirm(ctx context.Context, c auth.Confirmation) (auth.SignedIn, error)
 	SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error)
 	SignOut(ctx context.Context, token string) error
-	ChangePassword(ctx context.Context, p session.Principal, current, next string) (auth.SignedIn, error)
+	ChangePassword(ctx context.Context, p principal.Principal, current, next string) (auth.SignedIn, error)
 	SetPassword(ctx context.Context, n auth.NewPassword) (auth.SignedIn, error)
 	RequestReset(ctx context.Context, email string) (auth.Requested, error)
 }

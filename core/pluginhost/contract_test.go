@@ -23,8 +23,8 @@ import (
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/relay"
-	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/pluginsdk"
 )
 
@@ -163,7 +163,7 @@ func TestContract_theFirstPluginStillWorks(t *testing.T) {
 	if got := f.LoginMethods(ctx, "example.com", uuid.Nil, "/"); len(got) != 1 || got[0].Label != "Sign in with example.com" {
 		t.Errorf("ways to sign in: %+v", got)
 	}
-	if got := f.Claims(ctx, session.Principal{}, "session_jwt"); got.Values["v1plugin"]["plan"] != "gold" || got.MaxAge != time.Minute {
+	if got := f.Claims(ctx, principal.Principal{}, "session_jwt"); got.Values["v1plugin"]["plan"] != "gold" || got.MaxAge != time.Minute {
 		t.Errorf("claims: %+v", got)
 	}
 	code, body, _ := f.do("POST", "/v1plugin/x?y=z", strings.NewReader("hello"), "Test-Who", "user")

@@ -12,8 +12,8 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -73,12 +73,12 @@ func refFrom(r *pluginv1.Ref) audit.Ref {
 	return audit.Ref{Type: r.GetType(), ID: r.GetId(), Role: r.GetRole(), Display: r.GetDisplay()}
 }
 
-func principalTo(p *session.Principal) *pluginv1.Principal {
+func principalTo(p *principal.Principal) *pluginv1.Principal {
 	if p == nil || p.Kind == "" {
 		return nil
 	}
 	return &pluginv1.Principal{
-		Kind: p.Kind, UserId: idText(p.UserID), OrganizationId: idText(p.OrganizationID), SessionId: idText(p.SessionID),
+		Kind: string(p.Kind), UserId: idText(p.UserID), OrganizationId: idText(p.OrganizationID), SessionId: idText(p.SessionID),
 		ImpersonatorId: idText(p.ImpersonatorID), Email: p.Email, Display: p.Display, Administrator: p.Administrator,
 		Aal: p.AAL, Amr: p.AMR, AuthTime: timeTo(p.AuthTime),
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/pluginhost"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -127,7 +127,7 @@ func TestClaims_staleWhenAPluginFails(t *testing.T) {
 	t.Parallel()
 	f := newHost(t, "asker_all asker_none")
 	ctx := context.Background()
-	who := session.Principal{Kind: "user", UserID: uuid.New()}
+	who := principal.Principal{Kind: principal.User, UserID: uuid.New()}
 	if c := f.Claims(ctx, who, "app"); len(c.Values) != 0 || len(c.Stale) != 0 {
 		t.Errorf("without plugins: %+v", c)
 	}

@@ -27,7 +27,7 @@ import (
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/pluginhost"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -84,11 +84,11 @@ func (tr *trail) count(action string) (n int) {
 // callers tells people by a header, as a test may.
 type callers struct{}
 
-func (callers) Caller(r *http.Request) (session.Principal, bool, error) {
-	var p session.Principal
+func (callers) Caller(r *http.Request) (principal.Principal, bool, error) {
+	var p principal.Principal
 	switch who := r.Header.Get("Test-Who"); who {
 	case "user", "admin":
-		p = session.Principal{Kind: "user", UserID: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), Email: "ada@example.com", Administrator: who == "admin", AAL: "aal1"}
+		p = principal.Principal{Kind: principal.User, UserID: uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057"), Email: "ada@example.com", Administrator: who == "admin", AAL: "aal1"}
 	}
 	return p, strings.HasPrefix(r.Header.Get("Authorization"), "Bearer sigra"), nil
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -57,8 +57,8 @@ func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
 		case pluginv1.AskResponse_ANSWER_STEP_UP:
 			out.Decision = gate.StepUp
 			out.RequiredAAL = resp.GetRequiredAal()
-			if out.RequiredAAL != session.AAL1 {
-				out.RequiredAAL = session.AAL2
+			if out.RequiredAAL != principal.AAL1 {
+				out.RequiredAAL = principal.AAL2
 			}
 		default:
 			return g.p.fail(g.p.seams[pluginv1.Gate_ServiceDesc.ServiceName], codes.Internal, "it gave no answer to "+string(a.Question))
@@ -242,7 +242,7 @@ type Claims struct {
 }
 
 // Claims asks every plugin that adds claims, all at once.
-func (h *Host) Claims(ctx context.Context, who session.Principal, audience string) Claims {
+func (h *Host) Claims(ctx context.Context, who principal.Principal, audience string) Claims {
 	var asked []*plugin
 	for _, p := range h.all() {
 		if p.offers(pluginv1.Claims_ServiceDesc.ServiceName) {

@@ -19,7 +19,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -77,7 +77,7 @@ type Config struct {
 type Callers interface {
 	// Caller resolves the request's credentials. Nobody is the zero principal and no error; bearer says that the
 	// Authorization header is Sigra's own, so that no plugin sees it.
-	Caller(r *http.Request) (p session.Principal, bearer bool, err error)
+	Caller(r *http.Request) (p principal.Principal, bearer bool, err error)
 	// SignIn is where to send a browser whose person must sign in to see the page at r; empty when there is none.
 	SignIn(r *http.Request) string
 }

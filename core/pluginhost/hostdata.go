@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
@@ -167,7 +167,7 @@ func (s pagesService) SignIn(_ context.Context, r *hostv1.SignInRequest) (*hostv
 }
 
 // principalFrom is only for showing a page: nothing is decided by what a plugin says of a principal.
-func principalFrom(p *pluginv1.Principal) (*session.Principal, error) {
+func principalFrom(p *pluginv1.Principal) (*principal.Principal, error) {
 	if p == nil {
 		return nil, nil
 	}
@@ -179,5 +179,5 @@ func principalFrom(p *pluginv1.Principal) (*session.Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session.Principal{Kind: p.GetKind(), UserID: user, SessionID: sess, Email: p.GetEmail(), Display: p.GetDisplay(), Administrator: p.GetAdministrator(), AAL: p.GetAal(), AMR: p.GetAmr()}, nil
+	return &principal.Principal{Kind: principal.Kind(p.GetKind()), UserID: user, SessionID: sess, Email: p.GetEmail(), Display: p.GetDisplay(), Administrator: p.GetAdministrator(), AAL: p.GetAal(), AMR: p.GetAmr()}, nil
 }

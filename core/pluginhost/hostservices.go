@@ -14,8 +14,8 @@ import (
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
@@ -28,7 +28,7 @@ type Events interface {
 
 // Finder is what a Sessions may also be: it resolves a session by its id. ErrNotFound kinds mean that it no longer stands.
 type Finder interface {
-	Find(ctx context.Context, id uuid.UUID) (session.Principal, error)
+	Find(ctx context.Context, id uuid.UUID) (principal.Principal, error)
 }
 
 // Federated completes sign-ins that a plugin has verified.
@@ -53,7 +53,7 @@ type Mint struct {
 // Pages lends the shared layout; core/web is one.
 type Pages interface {
 	// Render wraps a body, which the plugin vouches for as safe HTML, in the layout. path is the page's own.
-	Render(ctx context.Context, title, bodyHTML string, who *session.Principal, path string) (string, error)
+	Render(ctx context.Context, title, bodyHTML string, who *principal.Principal, path string) (string, error)
 	// SignIn is where to send a browser whose person must sign in, anew or better. A returnTo that leads elsewhere is
 	// left out.
 	SignIn(returnTo string, maxAge time.Duration, requiredAAL string, fresh bool) string
@@ -137,7 +137,7 @@ func (s identityService) ResolveSession(ctx context.Context, r *hostv1.ResolveSe
 }
 
 // find gives the principal of a session that stands, or nil.
-func (s *hostServices) find(ctx context.Context, text string) (*session.Principal, error) {
+func (s *hostServices) find(ctx context.Context, text string) (*principal.Principal, error) {
 	finder, ok := s.h.cfg.Sessions.(Finder)
 	if !ok {
 		return nil, missing("sessions by their id")

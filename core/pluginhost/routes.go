@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -76,7 +76,7 @@ func (h *Host) Route(p string) (http.Handler, bool) {
 }
 
 // Links are the plugins' pages for the navigation of somebody.
-func (h *Host) Links(who session.Principal) []Link {
+func (h *Host) Links(who principal.Principal) []Link {
 	var out []Link
 	for _, r := range h.routes.Load().routes {
 		switch {
@@ -118,7 +118,7 @@ func (rh *routeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rh.fail(w, r, errUpgrade)
 		return
 	}
-	var who session.Principal
+	var who principal.Principal
 	bearer := false
 	if rh.h.cfg.Callers != nil {
 		var err error
@@ -188,7 +188,7 @@ type exchange struct {
 	wrote  bool        // writing to the client failed: it is gone
 }
 
-func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who session.Principal, bearer bool) {
+func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who principal.Principal, bearer bool) {
 	p := rh.r.p
 	// A place among the calls in flight is waited for shortly, whatever the request's own deadline.
 	waiting, enough := context.WithTimeout(r.Context(), time.Second)
@@ -235,7 +235,7 @@ func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who sessio
 }
 
 // run carries the exchange. While the answer comes in, the request's body goes out on a goroutine of its own.
-func (x *exchange) run(ctx context.Context, in *instance, who session.Principal, bearer bool) (err error) {
+func (x *exchange) run(ctx context.Context, in *instance, who principal.Principal, bearer bool) (err error) {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	x.stream, err = pluginv1.NewRoutesClient(in.conn).Serve(ctx)

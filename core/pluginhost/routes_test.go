@@ -15,7 +15,7 @@ import (
 	"testing"
 
 	"github.com/sigra-auth/sigra/core/pluginhost"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -169,7 +169,7 @@ func TestRoutes_whoGetsThrough(t *testing.T) {
 			t.Errorf("%s %s %v: %d %s, want %d", c.method, c.path, c.headers, code, body, c.want)
 		}
 	}
-	if links := f.Links(session.Principal{}); len(links) != 1 || links[0].Path != "/routed" || links[0].Title != "Test" {
+	if links := f.Links(principal.Principal{}); len(links) != 1 || links[0].Path != "/routed" || links[0].Title != "Test" {
 		t.Errorf("links %v", links)
 	}
 }

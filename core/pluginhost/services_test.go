@@ -27,6 +27,7 @@ import (
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -78,7 +79,7 @@ func (f *federation) RevokeFederated(_ context.Context, plugin, index, _ string)
 
 type layout struct{}
 
-func (layout) Render(_ context.Context, title, body string, who *session.Principal, path string) (string, error) {
+func (layout) Render(_ context.Context, title, body string, who *principal.Principal, path string) (string, error) {
 	return fmt.Sprintf("<title>%s</title>%s|%v|%s", title, body, who != nil, path), nil
 }
 
@@ -120,7 +121,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 		if w.ada, _, err = accounts.Create(ctx, tx, account.NewAccount{Email: "ada@example.com", Status: account.Active}); err != nil {
 			return err
 		}
-		w.live, err = w.sessions.Issue(ctx, tx, session.Grant{Account: w.ada, AAL: session.AAL1, AMR: []string{"pwd"}})
+		w.live, err = w.sessions.Issue(ctx, tx, session.Grant{Account: w.ada, AAL: principal.AAL1, AMR: []string{"pwd"}})
 		return err
 	}))
 	running, stop := context.WithCancel(ctx)

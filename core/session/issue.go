@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -29,7 +30,7 @@ type Grant struct {
 // Issued is a session with its token, which exists nowhere else.
 type Issued struct {
 	Token      string // secret
-	Principal  Principal
+	Principal  principal.Principal
 	Persistent bool
 }
 
@@ -49,10 +50,11 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, g Grant) (Issued, error
 		g.AuthTime = now
 	}
 	token, hash := newToken()
-	p := Principal{
-		Kind: "user", UserID: g.Account.ID, SessionID: id, OrganizationID: g.OrganizationID, ImpersonatorID: g.ImpersonatorID,
+	p := principal.Principal{
+		Kind: principal.User, UserID: g.Account.ID, SessionID: id, OrganizationID: g.OrganizationID, ImpersonatorID: g.ImpersonatorID,
 		Email: g.Account.Email, Display: g.Account.Email, Administrator: g.Account.Administrator,
 		AAL: g.AAL, AMR: g.AMR, AuthTime: g.AuthTime.UTC().Truncate(time.Microsecond), CreatedAt: now, ExpiresAt: now.Add(life),
+		TokenHash: hash,
 	}
 	if err := s.insert(ctx, tx, p, hash, g); err != nil {
 		return Issued{}, err
@@ -60,7 +62,7 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, g Grant) (Issued, error
 	return Issued{Token: token, Principal: p, Persistent: g.Persistent}, nil
 }
 
-func (s *Store) insert(ctx context.Context, tx *store.Tx, p Principal, hash []byte, g Grant) error {
+func (s *Store) insert(ctx context.Context, tx *store.Tx, p principal.Principal, hash []byte, g Grant) error {
 	info := request.From(ctx)
 	_, err := tx.Exec(ctx, `INSERT INTO session (id, token_hash, account_id, organization_id, impersonator_id, aal, amr, persistent,
 			auth_time, created_at, last_seen_at, expires_at, ip, user_agent, federated)
@@ -76,9 +78,9 @@ func (s *Store) insert(ctx context.Context, tx *store.Tx, p Principal, hash []by
 // Rotate gives a session a new token and the assurance that p says (AAL, AMR, AuthTime), in the caller's transaction: the
 // old token stops working when it commits. The session keeps its id and its absolute end. There is a new token at
 // every rise of assurance (ASVS 5.0 7.2.4). ErrGone when there is no such session any more.
-func (s *Store) Rotate(ctx context.Context, tx *store.Tx, p Principal) (Issued, error) {
+func (s *Store) Rotate(ctx context.Context, tx *store.Tx, p principal.Principal) (Issued, error) {
 	token, hash := newToken()
-	p.AuthTime = p.AuthTime.UTC().Truncate(time.Microsecond)
+	p.AuthTime, p.TokenHash = p.AuthTime.UTC().Truncate(time.Microsecond), hash
 	var persistent bool
 	err := tx.QueryRow(ctx, `UPDATE session SET token_hash = $3, auth_time = $4, last_seen_at = $5, aal = $6, amr = $7
 		WHERE id = $1 AND account_id = $2 RETURNING persistent`,

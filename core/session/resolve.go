@@ -11,6 +11,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -24,31 +25,31 @@ var ErrGone = fault.New(fault.NotFound, "session_not_found", "There is no such s
 
 const (
 	resolveColumns = `SELECT s.id, s.account_id, s.organization_id, s.impersonator_id, s.aal, s.amr, s.persistent,
-	s.auth_time, s.created_at, s.last_seen_at, s.expires_at, a.status, coalesce(a.email, ''), a.administrator
+	s.auth_time, s.created_at, s.last_seen_at, s.expires_at, a.status, coalesce(a.email, ''), a.administrator, s.token_hash
 	FROM session s JOIN account a ON a.id = s.account_id`
 	resolveQuery = resolveColumns + ` WHERE s.token_hash = $1`
 	findQuery    = resolveColumns + ` WHERE s.id = $1`
 )
 
 // Resolve says who presents a token: one indexed read. ErrUnauthenticated when nobody does.
-func (s *Store) Resolve(ctx context.Context, token string) (Principal, error) {
+func (s *Store) Resolve(ctx context.Context, token string) (principal.Principal, error) {
 	p, _, err := s.resolve(ctx, s.db, token)
 	return p, err
 }
 
-func (s *Store) resolve(ctx context.Context, q store.Querier, token string) (Principal, bool, error) {
+func (s *Store) resolve(ctx context.Context, q store.Querier, token string) (principal.Principal, bool, error) {
 	hash, ok := hashToken(token)
 	if !ok {
-		return Principal{}, false, ErrUnauthenticated
+		return principal.Principal{}, false, ErrUnauthenticated
 	}
 	p, persistent, seen, err := s.scan(q.QueryRow(ctx, resolveQuery, hash))
 	if err != nil {
-		return Principal{}, false, err
+		return principal.Principal{}, false, err
 	}
 	set, now := s.settings.Load(), s.now()
 	if idle := now.Sub(seen); idle >= set.ActivityInterval {
 		if s.idle(p.SessionID, persistent, seen, now) {
-			return Principal{}, false, ErrUnauthenticated
+			return principal.Principal{}, false, ErrUnauthenticated
 		}
 		s.activity.note(p.SessionID, now, request.From(ctx))
 	}
@@ -57,15 +58,15 @@ func (s *Store) resolve(ctx context.Context, q store.Querier, token string) (Pri
 
 // Find gives the principal of a live session by its id, for those who were told the id and not the token: a plugin
 // that asks whether a session still stands. ErrGone when it does not. It counts as no activity of the session's person.
-func (s *Store) Find(ctx context.Context, id uuid.UUID) (Principal, error) {
+func (s *Store) Find(ctx context.Context, id uuid.UUID) (principal.Principal, error) {
 	return s.FindIn(ctx, s.db, id)
 }
 
 // FindIn is Find by a transaction's own view, for what must not outlive the session that asked for it.
-func (s *Store) FindIn(ctx context.Context, q store.Querier, id uuid.UUID) (Principal, error) {
+func (s *Store) FindIn(ctx context.Context, q store.Querier, id uuid.UUID) (principal.Principal, error) {
 	p, persistent, seen, err := s.scan(q.QueryRow(ctx, findQuery, id))
 	if errors.Is(err, ErrUnauthenticated) || err == nil && s.idle(id, persistent, seen, s.now()) {
-		return Principal{}, ErrGone
+		return principal.Principal{}, ErrGone
 	}
 	return p, err
 }
@@ -77,21 +78,21 @@ func (s *Store) idle(id uuid.UUID, persistent bool, seen, now time.Time) bool {
 }
 
 // scan reads a row of resolveColumns. ErrUnauthenticated when there is none, its account is not live or its time is over.
-func (s *Store) scan(row store.Row) (p Principal, persistent bool, seen time.Time, err error) {
+func (s *Store) scan(row store.Row) (p principal.Principal, persistent bool, seen time.Time, err error) {
 	var (
 		org, imp *uuid.UUID
 		amr      string
 		status   account.Status
 	)
 	err = row.Scan(&p.SessionID, &p.UserID, &org, &imp, &p.AAL, &amr, &persistent,
-		&p.AuthTime, &p.CreatedAt, &seen, &p.ExpiresAt, &status, &p.Email, &p.Administrator)
+		&p.AuthTime, &p.CreatedAt, &seen, &p.ExpiresAt, &status, &p.Email, &p.Administrator, &p.TokenHash)
 	switch {
 	case errors.Is(err, store.ErrNoRows):
-		return Principal{}, false, seen, ErrUnauthenticated
+		return principal.Principal{}, false, seen, ErrUnauthenticated
 	case err != nil:
-		return Principal{}, false, seen, fmt.Errorf("resolve session: %w", err)
+		return principal.Principal{}, false, seen, fmt.Errorf("resolve session: %w", err)
 	case !status.Live() || !s.now().Before(p.ExpiresAt):
-		return Principal{}, false, seen, ErrUnauthenticated
+		return principal.Principal{}, false, seen, ErrUnauthenticated
 	}
 	if org != nil {
 		p.OrganizationID = *org

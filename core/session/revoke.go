@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -53,15 +54,15 @@ func (s *Store) RevokeAllIn(ctx context.Context, tx *store.Tx, userID, keep uuid
 }
 
 // RevokeFederatedIn ends the sessions that rest on a login elsewhere, as a part of a larger action, and says whose they were.
-func (s *Store) RevokeFederatedIn(ctx context.Context, tx *store.Tx, handle string) ([]Principal, error) {
+func (s *Store) RevokeFederatedIn(ctx context.Context, tx *store.Tx, handle string) ([]principal.Principal, error) {
 	rows, err := tx.Query(ctx, `DELETE FROM session WHERE federated = $1 RETURNING id, account_id`, handle)
 	if err != nil {
 		return nil, fmt.Errorf("revoke federated sessions: %w", err)
 	}
 	defer rows.Close()
-	var out []Principal
+	var out []principal.Principal
 	for rows.Next() {
-		p := Principal{Kind: "user"}
+		p := principal.Principal{Kind: principal.User}
 		if err := rows.Scan(&p.SessionID, &p.UserID); err != nil {
 			return nil, fmt.Errorf("revoke federated sessions: %w", err)
 		}
@@ -72,18 +73,18 @@ func (s *Store) RevokeFederatedIn(ctx context.Context, tx *store.Tx, handle stri
 
 // EndIn ends the session that a token stands for, as a part of signing out, and says whose it was.
 // ErrUnauthenticated when it stands for none; an idle or expired one is deleted all the same.
-func (s *Store) EndIn(ctx context.Context, tx *store.Tx, token string) (Principal, error) {
+func (s *Store) EndIn(ctx context.Context, tx *store.Tx, token string) (principal.Principal, error) {
 	hash, ok := hashToken(token)
 	if !ok {
-		return Principal{}, ErrUnauthenticated
+		return principal.Principal{}, ErrUnauthenticated
 	}
-	p := Principal{Kind: "user"}
+	p := principal.Principal{Kind: principal.User}
 	err := tx.QueryRow(ctx, `DELETE FROM session WHERE token_hash = $1 RETURNING id, account_id`, hash).Scan(&p.SessionID, &p.UserID)
 	if errors.Is(err, store.ErrNoRows) {
-		return Principal{}, ErrUnauthenticated
+		return principal.Principal{}, ErrUnauthenticated
 	}
 	if err != nil {
-		return Principal{}, fmt.Errorf("end session: %w", err)
+		return principal.Principal{}, fmt.Errorf("end session: %w", err)
 	}
 	return p, nil
 }

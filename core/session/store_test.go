@@ -18,6 +18,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -91,7 +92,7 @@ func (w *world) issue(g session.Grant) (out session.Issued) {
 		g.Account = w.ada
 	}
 	if g.AAL == "" {
-		g.AAL, g.AMR = session.AAL1, []string{"pwd"}
+		g.AAL, g.AMR = principal.AAL1, []string{"pwd"}
 	}
 	w.tx(func(ctx context.Context, tx *store.Tx) (err error) { out, err = w.Issue(ctx, tx, g); return err })
 	return out
@@ -109,7 +110,7 @@ func (w *world) resolves(token string) bool {
 func TestResolve_givesWhatWasIssued(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		org, imp := uuid.New(), uuid.New()
-		in := w.issue(session.Grant{AAL: session.AAL2, AMR: []string{"pwd", "otp"}, OrganizationID: org, ImpersonatorID: imp, Persistent: true})
+		in := w.issue(session.Grant{AAL: principal.AAL2, AMR: []string{"pwd", "otp"}, OrganizationID: org, ImpersonatorID: imp, Persistent: true})
 		p, err := w.Resolve(t.Context(), in.Token)
 		if err != nil || fmt.Sprintf("%+v", p) != fmt.Sprintf("%+v", in.Principal) {
 			t.Fatalf("issued   %+v\nresolved %+v\n%v", in.Principal, p, err)
@@ -283,14 +284,14 @@ func TestRotate(t *testing.T) {
 		var out session.Issued
 		w.tx(func(ctx context.Context, tx *store.Tx) (err error) {
 			p := in.Principal
-			p.AAL, p.AMR, p.AuthTime = session.AAL2, []string{"pwd", "otp", "mfa"}, w.now()
+			p.AAL, p.AMR, p.AuthTime = principal.AAL2, []string{"pwd", "otp", "mfa"}, w.now()
 			out, err = w.Rotate(ctx, tx, p)
 			return err
 		})
 		if w.resolves(in.Token) || !w.resolves(out.Token) || !out.Persistent || out.Principal.SessionID != in.Principal.SessionID || out.Principal.ExpiresAt != in.Principal.ExpiresAt {
 			t.Fatalf("%+v", out)
 		}
-		if p, err := w.Resolve(t.Context(), out.Token); err != nil || p.AAL != session.AAL2 || strings.Join(p.AMR, " ") != "pwd otp mfa" {
+		if p, err := w.Resolve(t.Context(), out.Token); err != nil || p.AAL != principal.AAL2 || strings.Join(p.AMR, " ") != "pwd otp mfa" {
 			t.Fatalf("after the rise: %+v %v", p, err)
 		}
 		if err := w.Revoke(t.Context(), audit.Ref{Type: "user", ID: w.ada.ID.String()}, w.ada.ID, in.Principal.SessionID); err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // fewCodes is how many recovery codes are few enough to say so.
@@ -44,7 +44,7 @@ func (p *Pages) mountAccount(on mounter) {
 }
 
 // sure is member for what only somebody may do who has just shown who they are: others are asked to, and come back.
-func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (session.Principal, bool) {
+func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (principal.Principal, bool) {
 	who, ok := p.member(w, r)
 	if !ok {
 		return who, false
@@ -79,7 +79,7 @@ func comesBack(w http.ResponseWriter, ft *fault.Error) bool {
 }
 
 // taken reads the form that somebody who is signed in has sent.
-func (p *Pages) taken(w http.ResponseWriter, r *http.Request) (session.Principal, bool) {
+func (p *Pages) taken(w http.ResponseWriter, r *http.Request) (principal.Principal, bool) {
 	who, ok := p.member(w, r)
 	if !ok {
 		return who, false
@@ -92,7 +92,7 @@ func (p *Pages) taken(w http.ResponseWriter, r *http.Request) (session.Principal
 }
 
 // ownView starts a page of the account.
-func (p *Pages) ownView(r *http.Request, who session.Principal, title string, args ...any) view {
+func (p *Pages) ownView(r *http.Request, who principal.Principal, title string, args ...any) view {
 	v := p.signedIn(p.view(r, title, args...), who, "/account")
 	if key := "page.account.notice." + strings.ReplaceAll(r.URL.Query().Get("notice"), "-", "_"); r.Method == http.MethodGet && v.L.Has(key) {
 		v.Notice = v.L.Language.Text(key)
@@ -275,7 +275,7 @@ func seenAt(l *lang.Language, own auth.Own) group {
 }
 
 // methods names how the session was proved (RFC 8176), and how strongly.
-func methods(l *lang.Language, who session.Principal) string {
+func methods(l *lang.Language, who principal.Principal) string {
 	var names []string
 	for _, m := range who.AMR {
 		switch m {
@@ -291,7 +291,7 @@ func methods(l *lang.Language, who session.Principal) string {
 	if len(names) == 0 {
 		names = []string{l.Text("page.method.none")}
 	}
-	if who.AAL == session.AAL2 {
+	if who.AAL == principal.AAL2 {
 		names = append(names, l.Text("page.method.two_factors"))
 	}
 	return strings.Join(names, " · ")

@@ -8,7 +8,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 func emailChangeForm(l *lang.Language, typed string) *form {
@@ -20,7 +20,7 @@ func emailChangeForm(l *lang.Language, typed string) *form {
 	return f
 }
 
-func (p *Pages) askEmail(w http.ResponseWriter, r *http.Request, status int, who session.Principal, f *form) {
+func (p *Pages) askEmail(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, f *form) {
 	v := p.ownView(r, who, "page.account.email.title")
 	l := v.L.Language
 	p.ask(w, r, status, v, f, asking{Back: p.accountLink(l), Lead: l.Text("page.account.email.lead", "email", who.Email)})
@@ -61,7 +61,7 @@ func emailCodeForm(l *lang.Language) *form {
 	return f
 }
 
-func (p *Pages) askEmailCode(w http.ResponseWriter, r *http.Request, status int, who session.Principal, f *form) {
+func (p *Pages) askEmailCode(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, f *form) {
 	v := p.ownView(r, who, "page.account.email.sent.title")
 	l := v.L.Language
 	p.ask(w, r, status, v, f, asking{

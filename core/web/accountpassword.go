@@ -6,11 +6,11 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // passwordForm changes the password, or adds one where there is none.
-func (p *Pages) passwordForm(l *lang.Language, who session.Principal, has bool) *form {
+func (p *Pages) passwordForm(l *lang.Language, who principal.Principal, has bool) *form {
 	// For password managers, which file a password under a name; the server ignores it.
 	account := field{Name: "username", Label: l.Text("page.account.password.account"), Type: "text", Value: who.Email, Autocomplete: "username", ReadOnly: true}
 	f := &form{Action: "/account/password", Submit: l.Text("page.account.password.add.submit"), Fields: []field{account, p.newPassword(l, "page.account.password.add.field")}}
@@ -25,7 +25,7 @@ func (p *Pages) passwordForm(l *lang.Language, who session.Principal, has bool) 
 	return f
 }
 
-func (p *Pages) askPassword(w http.ResponseWriter, r *http.Request, status int, who session.Principal, has bool, f *form) {
+func (p *Pages) askPassword(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, has bool, f *form) {
 	key := "page.account.password."
 	if !has {
 		key += "add."

@@ -9,7 +9,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // appPage is what the page of the authenticator app shows.
@@ -57,7 +57,7 @@ func appBeginForm(l *lang.Language) *form {
 }
 
 // appView shows how things stand; refused is what was wrong with the form that was sent before, or nil.
-func (p *Pages) appView(w http.ResponseWriter, r *http.Request, who session.Principal, refused *fault.Error) {
+func (p *Pages) appView(w http.ResponseWriter, r *http.Request, who principal.Principal, refused *fault.Error) {
 	app, err := p.cfg.OwnFactors.Authenticator(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
@@ -104,7 +104,7 @@ func (p *Pages) beginAuthenticator(w http.ResponseWriter, r *http.Request) {
 }
 
 // appStep goes on to the next page, or says what is wrong.
-func (p *Pages) appStep(w http.ResponseWriter, r *http.Request, who session.Principal, err error, next string) {
+func (p *Pages) appStep(w http.ResponseWriter, r *http.Request, who principal.Principal, err error, next string) {
 	ft := fault.From(err)
 	switch {
 	case err == nil:
@@ -152,7 +152,7 @@ func (p *Pages) showRemoveAuthenticator(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
-func (p *Pages) askRemove(w http.ResponseWriter, r *http.Request, who session.Principal, own auth.Own) {
+func (p *Pages) askRemove(w http.ResponseWriter, r *http.Request, who principal.Principal, own auth.Own) {
 	v := p.ownView(r, who, "page.account.authenticator.remove.title")
 	l := v.L.Language
 	after := l.Text("page.account.authenticator.remove.last")
@@ -185,7 +185,7 @@ func (p *Pages) removeAuthenticator(w http.ResponseWriter, r *http.Request) {
 
 // lastOne explains why the last way in, or the last second factor where everybody needs one, stays; it reports
 // whether that is what err says.
-func (p *Pages) lastOne(w http.ResponseWriter, r *http.Request, who session.Principal, err error, back Link) bool {
+func (p *Pages) lastOne(w http.ResponseWriter, r *http.Request, who principal.Principal, err error, back Link) bool {
 	ft := fault.From(err)
 	app := Link{Path: "/account/authenticator"}
 	passkey := Link{Path: "/account/passkeys/new"}

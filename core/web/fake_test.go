@@ -6,7 +6,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/web"
 )
 
@@ -47,8 +47,8 @@ func (a noAuth) SetPassword(context.Context, auth.NewPassword) (auth.SignedIn, e
 
 type noSessions struct{}
 
-func (noSessions) Resolve(context.Context, string) (session.Principal, error) {
-	return session.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
+func (noSessions) Resolve(context.Context, string) (principal.Principal, error) {
+	return principal.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
 }
 
 // noOwnFactors and noOwnAccount are there so that the account's pages are; nobody gets to call them.

@@ -12,8 +12,8 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
-	"github.com/sigra-auth/sigra/core/session"
 )
 
 func (p *Pages) mountSignIn(on mounter) {
@@ -60,7 +60,7 @@ func (p *Pages) home(w http.ResponseWriter, r *http.Request) {
 // demand is what a page wants of a sign-in beyond that there is one.
 type demand struct {
 	maxAge time.Duration // the proof may be this old; zero: any age
-	aal    string        // session.AAL2; empty: any
+	aal    string        // principal.AAL2; empty: any
 	fresh  bool          // prove it now
 }
 
@@ -69,13 +69,13 @@ func demandOf(q url.Values) demand {
 	if n, err := strconv.Atoi(q.Get("max_age")); err == nil && n >= 0 && n < 1<<31 {
 		d.maxAge = max(time.Duration(n)*time.Second, time.Second)
 	}
-	if q.Get("aal") == session.AAL2 {
-		d.aal = session.AAL2
+	if q.Get("aal") == principal.AAL2 {
+		d.aal = principal.AAL2
 	}
 	return d
 }
 
-func (d demand) met(who session.Principal, now time.Time) bool {
+func (d demand) met(who principal.Principal, now time.Time) bool {
 	return !d.fresh && (d.maxAge == 0 || now.Sub(who.AuthTime) <= d.maxAge) && (d.aal == "" || d.aal == who.AAL)
 }
 

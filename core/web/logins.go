@@ -11,7 +11,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Providers is the way to other providers; *federation.Service is one.
@@ -70,7 +70,7 @@ func (p *Pages) providerTitles(names []string) []string {
 	return out
 }
 
-func (p *Pages) linkedLogins(r *http.Request, who session.Principal) ([]linkedLogin, error) {
+func (p *Pages) linkedLogins(r *http.Request, who principal.Principal) ([]linkedLogin, error) {
 	list, err := p.cfg.Logins.Logins(r.Context(), who)
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (p *Pages) logins(w http.ResponseWriter, r *http.Request) {
 }
 
 // linkedLogin finds the one that an address names; false means that the answer is given.
-func (p *Pages) linkedLogin(w http.ResponseWriter, r *http.Request, who session.Principal) (linkedLogin, bool) {
+func (p *Pages) linkedLogin(w http.ResponseWriter, r *http.Request, who principal.Principal) (linkedLogin, bool) {
 	list, err := p.linkedLogins(r, who)
 	i := slices.IndexFunc(list, func(x linkedLogin) bool { return x.ID == mux.Vars(r)["id"] })
 	if err == nil && i < 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/server"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -77,7 +78,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 			Logins: e.auth, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
 		},
 		Now: o.Now,
-		Plugins: func(session.Principal) []web.Link {
+		Plugins: func(principal.Principal) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
@@ -59,7 +60,7 @@ func (p *Pages) mountPasskeys(on mounter) {
 
 // mayMakePasskey reports whether the browser may be asked to make a passkey by itself, because the person has just signed in
 // with a password (WebAuthn L3 §5.1.3, conditional creation).
-func (p *Pages) mayMakePasskey(who session.Principal, own auth.Own) bool {
+func (p *Pages) mayMakePasskey(who principal.Principal, own auth.Own) bool {
 	return own.Factors.Passkeys < own.PasskeyLimit && slices.Contains(who.AMR, "pwd") &&
 		p.cfg.Now().Sub(who.AuthTime) < justNow
 }
@@ -154,7 +155,7 @@ func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request) {
 }
 
 // answeredBy reads what the script of somebody who is signed in has sent; false means that the answer is given.
-func (p *Pages) answeredBy(w http.ResponseWriter, r *http.Request) (who session.Principal, a answered, ok bool) {
+func (p *Pages) answeredBy(w http.ResponseWriter, r *http.Request) (who principal.Principal, a answered, ok bool) {
 	who, ok, err := p.visitor(w, r)
 	if err == nil && !ok {
 		err = session.ErrUnauthenticated
@@ -190,7 +191,7 @@ func (p *Pages) ownScriptFailed(w http.ResponseWriter, r *http.Request, err erro
 }
 
 // signals are what the person's password managers should know, as the script takes it; empty when there is nothing.
-func (p *Pages) signals(r *http.Request, who session.Principal) (string, error) {
+func (p *Pages) signals(r *http.Request, who principal.Principal) (string, error) {
 	s, err := p.cfg.OwnFactors.PasskeySignals(r.Context(), who)
 	if err != nil || s.Accepted == nil {
 		return "", err
@@ -253,7 +254,7 @@ func (p *Pages) askAfterPassword(w http.ResponseWriter, r *http.Request) {
 }
 
 // ownPasskey finds the one that an address names; false means that the answer is given.
-func (p *Pages) ownPasskey(w http.ResponseWriter, r *http.Request, who session.Principal) (passkey.Passkey, bool) {
+func (p *Pages) ownPasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) (passkey.Passkey, bool) {
 	list, err := p.cfg.OwnFactors.Passkeys(r.Context(), who)
 	i := slices.IndexFunc(list, func(k passkey.Passkey) bool { return k.ID.String() == mux.Vars(r)["id"] })
 	if err == nil && i < 0 {
@@ -283,7 +284,7 @@ func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request) {
 }
 
 // onePasskey shows one; refused is what was wrong with the name that was typed, or nil.
-func (p *Pages) onePasskey(w http.ResponseWriter, r *http.Request, who session.Principal, k passkey.Passkey, refused *fault.Error) {
+func (p *Pages) onePasskey(w http.ResponseWriter, r *http.Request, who principal.Principal, k passkey.Passkey, refused *fault.Error) {
 	v := p.ownView(r, who, "page.account.passkeys.title")
 	l := v.L.Language
 	text := func(key string) string { return l.Text("page.account.passkeys." + key) }

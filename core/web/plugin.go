@@ -7,13 +7,13 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 )
 
 // Render puts a plugin's content into the shared layout. The plugin vouches for bodyHTML; what it could do wrong is
 // bounded by the Content-Security-Policy of its answer. A nil principal renders the page of somebody signed out.
-func (p *Pages) Render(ctx context.Context, title, bodyHTML string, who *session.Principal, path string) (string, error) {
+func (p *Pages) Render(ctx context.Context, title, bodyHTML string, who *principal.Principal, path string) (string, error) {
 	v := p.blank(p.texted(request.From(ctx).Language))
 	v.Title, v.Here, v.Shape = title, path, "wide"
 	if who != nil && who.Kind != "" {
@@ -34,7 +34,7 @@ func (p *Pages) SignIn(returnTo string, maxAge time.Duration, requiredAAL string
 	if maxAge > 0 {
 		q.Set("max_age", strconv.Itoa(int(maxAge/time.Second)))
 	}
-	if requiredAAL != "" && requiredAAL != session.AAL1 {
+	if requiredAAL != "" && requiredAAL != principal.AAL1 {
 		q.Set("aal", requiredAAL)
 	}
 	if fresh {

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // codesPage says how many codes are left.
@@ -72,7 +72,7 @@ func (p *Pages) renewCodes(w http.ResponseWriter, r *http.Request) {
 
 // showCodes answers a form with new codes: nowhere else are they in clear, so there is no address to see them at again.
 // notice is a key, or empty; next is where to go on.
-func (p *Pages) showCodes(w http.ResponseWriter, r *http.Request, who session.Principal, codes []string, notice, next string) {
+func (p *Pages) showCodes(w http.ResponseWriter, r *http.Request, who principal.Principal, codes []string, notice, next string) {
 	v := p.ownView(r, who, "page.account.codes.shown.title")
 	l := v.L.Language
 	if notice != "" {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
 )
 
 // templates are the pages by name, each parsed together with the layout and the parts.
@@ -31,7 +31,7 @@ type view struct {
 	Title     string
 	Service   string
 	Shape     string // "narrow" for the sign-in family, "wide" for the account and plugins
-	Principal *session.Principal
+	Principal *principal.Principal
 	Nav       []navLink
 	Notice    string // good news above the content
 	Dev       bool   // mails go to the inbox page
@@ -65,12 +65,12 @@ func (p *Pages) blank(l *lang.Language) view {
 }
 
 // signedIn makes it a page of somebody's account.
-func (p *Pages) signedIn(v view, who session.Principal, at string) view {
+func (p *Pages) signedIn(v view, who principal.Principal, at string) view {
 	v.Shape, v.Principal, v.Nav = "wide", &who, p.nav(v.L.Language, who, at)
 	return v
 }
 
-func (p *Pages) nav(l *lang.Language, who session.Principal, at string) []navLink {
+func (p *Pages) nav(l *lang.Language, who principal.Principal, at string) []navLink {
 	links := []Link{{Title: l.Text("page.layout.account"), Path: "/account"}}
 	if p.cfg.Plugins != nil {
 		links = append(links, p.cfg.Plugins(who)...)

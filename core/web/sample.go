@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // bodies are what the templates get as their pages' Body. Those that adopters replace are tried on samples of them.
@@ -14,7 +14,7 @@ var bodies = map[string]any{
 	"account": overview{}, "account-form": asking{}, "authenticator": appPage{}, "challenge": challenge{}, "check-mail": checkMailPage{}, "confirm": confirmPage{},
 	"dev-inbox": []letter{}, "dev-message": letter{}, "devices": devicesPage{}, "error": trouble{}, "expired": over{}, "leaving": leaving{}, "link": backToLogin{},
 	"link-approved": nil, "link-open": magicOpenPage{}, "link-sent": magicSentPage{}, "link-status": magicStatusPage{}, "login": signInPage{}, "logins": loginsPage{},
-	"logout": session.Principal{}, "passkey": passkeyPage{}, "passkey-new": newPasskey{}, "passkeys": passkeysPage{}, "plugin": template.HTML(""), "provider-failed": providerTrouble{},
+	"logout": principal.Principal{}, "passkey": passkeyPage{}, "passkey-new": newPasskey{}, "passkeys": passkeysPage{}, "plugin": template.HTML(""), "provider-failed": providerTrouble{},
 	"recovery-codes": codesPage{}, "recovery-codes-shown": newCodes{}, "register": registerPage{}, "reset": backToLogin{}, "reset-sent": resetSentPage{}, "set-password": nil,
 }
 

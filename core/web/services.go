@@ -12,7 +12,7 @@ import (
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Services are the flows and stores that the pages call. *auth.Service is every one of the interfaces but Sessions, Federation, Signals and Inbox;
@@ -39,7 +39,7 @@ type Auth interface {
 	Confirm(ctx context.Context, c auth.Confirmation) (auth.SignedIn, error)
 	SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error)
 	SignOut(ctx context.Context, token string) error
-	ChangePassword(ctx context.Context, p session.Principal, current, next string) (auth.SignedIn, error)
+	ChangePassword(ctx context.Context, p principal.Principal, current, next string) (auth.SignedIn, error)
 	LookPassword(ctx context.Context, token string) (email string, err error)
 	SetPassword(ctx context.Context, n auth.NewPassword) (auth.SignedIn, error)
 	RequestReset(ctx context.Context, email string) (auth.Requested, error)
@@ -48,7 +48,7 @@ type Auth interface {
 // Sessions answers who a token belongs to.
 type Sessions interface {
 	// Resolve gives the principal, or a fault of kind Unauthenticated.
-	Resolve(ctx context.Context, token string) (session.Principal, error)
+	Resolve(ctx context.Context, token string) (principal.Principal, error)
 }
 
 // SecondFactors ends a sign-in that waits, and renews a session.
@@ -58,10 +58,10 @@ type SecondFactors interface {
 	PendingTOTP(ctx context.Context, flow string) (totp.Enrollment, error)
 	WaitingTOTP(ctx context.Context, flow string) (e totp.Enrollment, waits bool, err error)
 	FinishSignIn(ctx context.Context, f auth.SecondFactor) (auth.SignedIn, error)
-	StepUpMethods(ctx context.Context, p session.Principal) ([]string, error)
-	StepUpPasskey(ctx context.Context, p session.Principal) (passkey.Ceremony, error)
-	StepUpMail(ctx context.Context, p session.Principal) (flow string, err error)
-	StepUp(ctx context.Context, p session.Principal, f auth.Factor) (auth.SignedIn, error)
+	StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error)
+	StepUpPasskey(ctx context.Context, p principal.Principal) (passkey.Ceremony, error)
+	StepUpMail(ctx context.Context, p principal.Principal) (flow string, err error)
+	StepUp(ctx context.Context, p principal.Principal, f auth.Factor) (auth.SignedIn, error)
 	TrustFor() time.Duration // how long a browser may be spared it; 0: that is not offered
 }
 
@@ -90,36 +90,36 @@ type MagicLinks interface {
 
 // OwnFactors is what people do to their own factors.
 type OwnFactors interface {
-	FactorsOf(ctx context.Context, p session.Principal) (f auth.Factors, required bool, err error)
-	Authenticator(ctx context.Context, p session.Principal) (auth.Authenticator, error)
-	BeginTOTP(ctx context.Context, p session.Principal) (totp.Enrollment, error)
-	ConfirmTOTP(ctx context.Context, p session.Principal, code string) (auth.SignedIn, error)
-	CancelTOTP(ctx context.Context, p session.Principal) error
-	RemoveTOTP(ctx context.Context, p session.Principal) error
-	RenewRecoveryCodes(ctx context.Context, p session.Principal) (codes []string, err error)
-	AskAfterPassword(ctx context.Context, p session.Principal, on bool) (codes []string, err error)
-	Passkeys(ctx context.Context, p session.Principal) ([]passkey.Passkey, error)
-	PasskeySignals(ctx context.Context, p session.Principal) (passkey.Signals, error)
-	BeginPasskey(ctx context.Context, p session.Principal, conditional bool) (passkey.Ceremony, error)
-	AddPasskey(ctx context.Context, p session.Principal, f auth.Factor, name string) error
-	RenamePasskey(ctx context.Context, p session.Principal, id uuid.UUID, name string) error
-	DeletePasskey(ctx context.Context, p session.Principal, id uuid.UUID) error
+	FactorsOf(ctx context.Context, p principal.Principal) (f auth.Factors, required bool, err error)
+	Authenticator(ctx context.Context, p principal.Principal) (auth.Authenticator, error)
+	BeginTOTP(ctx context.Context, p principal.Principal) (totp.Enrollment, error)
+	ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (auth.SignedIn, error)
+	CancelTOTP(ctx context.Context, p principal.Principal) error
+	RemoveTOTP(ctx context.Context, p principal.Principal) error
+	RenewRecoveryCodes(ctx context.Context, p principal.Principal) (codes []string, err error)
+	AskAfterPassword(ctx context.Context, p principal.Principal, on bool) (codes []string, err error)
+	Passkeys(ctx context.Context, p principal.Principal) ([]passkey.Passkey, error)
+	PasskeySignals(ctx context.Context, p principal.Principal) (passkey.Signals, error)
+	BeginPasskey(ctx context.Context, p principal.Principal, conditional bool) (passkey.Ceremony, error)
+	AddPasskey(ctx context.Context, p principal.Principal, f auth.Factor, name string) error
+	RenamePasskey(ctx context.Context, p principal.Principal, id uuid.UUID, name string) error
+	DeletePasskey(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
 // OwnAccount is what else people do to their own account.
 type OwnAccount interface {
-	Own(ctx context.Context, p session.Principal) (auth.Own, error)
-	Sure(ctx context.Context, p session.Principal) error
-	PasswordOf(ctx context.Context, p session.Principal) (has bool, err error)
-	AddPassword(ctx context.Context, p session.Principal, next string) error
-	ChangeUsername(ctx context.Context, p session.Principal, username string) error
-	RequestEmailChange(ctx context.Context, p session.Principal, email string) (auth.Requested, error)
+	Own(ctx context.Context, p principal.Principal) (auth.Own, error)
+	Sure(ctx context.Context, p principal.Principal) error
+	PasswordOf(ctx context.Context, p principal.Principal) (has bool, err error)
+	AddPassword(ctx context.Context, p principal.Principal, next string) error
+	ChangeUsername(ctx context.Context, p principal.Principal, username string) error
+	RequestEmailChange(ctx context.Context, p principal.Principal, email string) (auth.Requested, error)
 	LookEmailChange(ctx context.Context, token string, undo bool) (address string, err error)
-	ConfirmEmailChange(ctx context.Context, current session.Principal, c auth.EmailChange) error
+	ConfirmEmailChange(ctx context.Context, current principal.Principal, c auth.EmailChange) error
 	UndoEmailChange(ctx context.Context, token string) error
-	Devices(ctx context.Context, p session.Principal) ([]device.Device, error)
-	ThisDevice(ctx context.Context, p session.Principal, token string) (uuid.UUID, error)
-	ForgetDevice(ctx context.Context, p session.Principal, id uuid.UUID) error
+	Devices(ctx context.Context, p principal.Principal) ([]device.Device, error)
+	ThisDevice(ctx context.Context, p principal.Principal, token string) (uuid.UUID, error)
+	ForgetDevice(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
 // Logins is signing in at other providers, and the links of an account to them.
@@ -128,9 +128,9 @@ type Logins interface {
 	SignInMinted(ctx context.Context, flow, device string) (out auth.Federated, returnTo string, err error)
 	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
 	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
-	LinkLogin(ctx context.Context, p session.Principal, c federation.Claims) error
-	Logins(ctx context.Context, p session.Principal) ([]federation.Identity, error)
-	UnlinkLogin(ctx context.Context, p session.Principal, id uuid.UUID) error
+	LinkLogin(ctx context.Context, p principal.Principal, c federation.Claims) error
+	Logins(ctx context.Context, p principal.Principal) ([]federation.Identity, error)
+	UnlinkLogin(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
 // Inbox is the development mailbox.

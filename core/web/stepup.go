@@ -11,12 +11,12 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // mayStepUp reports whether somebody who is signed in can show anew who they are.
-func (p *Pages) mayStepUp(who session.Principal) bool {
-	return p.cfg.SecondFactors != nil && who.Kind == "user" && who.ImpersonatorID == uuid.Nil
+func (p *Pages) mayStepUp(who principal.Principal) bool {
+	return p.cfg.SecondFactors != nil && who.Kind == principal.User && who.ImpersonatorID == uuid.Nil
 }
 
 // stepUpPath is where they do. aal is what it must lead to; empty: any.
@@ -49,13 +49,13 @@ func (p *Pages) showStepUp(w http.ResponseWriter, r *http.Request) {
 }
 
 // askStepUp shows the page; refused is what was wrong with what was shown before, or nil.
-func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who session.Principal, asked, returnTo, aal string, refused *fault.Error) {
+func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who principal.Principal, asked, returnTo, aal string, refused *fault.Error) {
 	methods, err := p.cfg.SecondFactors.StepUpMethods(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
 	}
-	if aal == session.AAL2 {
+	if aal == principal.AAL2 {
 		if methods = second(methods); len(methods) == 0 {
 			p.needsFactor(w, r, who)
 			return
@@ -100,7 +100,7 @@ func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who session.Pr
 	p.render(w, r, status, "challenge", v)
 }
 
-func (p *Pages) stepUpForm(l *lang.Language, who session.Principal, method string, mailed bool) *form {
+func (p *Pages) stepUpForm(l *lang.Language, who principal.Principal, method string, mailed bool) *form {
 	if method == auth.MethodMail && !mailed {
 		return &form{Action: "/step-up/mail", Submit: l.Text("page.step_up.send")}
 	}
@@ -116,7 +116,7 @@ func (p *Pages) stepUpForm(l *lang.Language, who session.Principal, method strin
 }
 
 // needsFactor says that a page asks for a second factor, which this account has not got.
-func (p *Pages) needsFactor(w http.ResponseWriter, r *http.Request, who session.Principal) {
+func (p *Pages) needsFactor(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	v := p.signedIn(p.view(r, "page.step_up.needed_title"), who, "/step-up")
 	l := v.L.Language
 	v.Body = over{l.Text("page.step_up.needed"), "/account", l.Text("page.step_up.to_account")}
@@ -173,9 +173,9 @@ func (p *Pages) stepUpMail(w http.ResponseWriter, r *http.Request) {
 }
 
 // asker is who a script speaks for; false means that the answer is given.
-func (p *Pages) asker(w http.ResponseWriter, r *http.Request) (session.Principal, answered, bool) {
+func (p *Pages) asker(w http.ResponseWriter, r *http.Request) (principal.Principal, answered, bool) {
 	a, err := readAnswer(w, r)
-	var who session.Principal
+	var who principal.Principal
 	if err == nil {
 		who, err = p.cfg.Sessions.Resolve(r.Context(), cookie.SessionToken(r))
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // usernames reports whether accounts may have one.
@@ -51,7 +51,7 @@ func (p *Pages) usernameForm(l *lang.Language, typed, present string) *form {
 	return f
 }
 
-func (p *Pages) askUsername(w http.ResponseWriter, r *http.Request, status int, who session.Principal, typed string, ft *fault.Error) {
+func (p *Pages) askUsername(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, typed string, ft *fault.Error) {
 	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)

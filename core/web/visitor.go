@@ -9,14 +9,14 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // visitor says who a request's session cookie belongs to. A cookie that is good for nothing is taken back.
-func (p *Pages) visitor(w http.ResponseWriter, r *http.Request) (session.Principal, bool, error) {
+func (p *Pages) visitor(w http.ResponseWriter, r *http.Request) (principal.Principal, bool, error) {
 	token := cookie.SessionToken(r)
 	if token == "" {
-		return session.Principal{}, false, nil
+		return principal.Principal{}, false, nil
 	}
 	who, err := p.cfg.Sessions.Resolve(r.Context(), token)
 	switch {
@@ -24,13 +24,13 @@ func (p *Pages) visitor(w http.ResponseWriter, r *http.Request) (session.Princip
 		return who, true, nil
 	case fault.KindOf(err) == fault.Unauthenticated:
 		cookie.ClearSession(w)
-		return session.Principal{}, false, nil
+		return principal.Principal{}, false, nil
 	}
-	return session.Principal{}, false, err
+	return principal.Principal{}, false, err
 }
 
 // member lets only signed-in people through; others are sent to sign in and come back.
-func (p *Pages) member(w http.ResponseWriter, r *http.Request) (session.Principal, bool) {
+func (p *Pages) member(w http.ResponseWriter, r *http.Request) (principal.Principal, bool) {
 	who, ok, err := p.visitor(w, r)
 	switch {
 	case err != nil:

@@ -15,7 +15,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Link is an entry of the navigation, and of the account page, which also shows the description.
@@ -28,7 +28,7 @@ type Config struct {
 	ReturnTo    []string // origins, besides Sigra's own, to send people back to after signing in
 
 	Services
-	Plugins func(session.Principal) []Link // pages of plugins this person may open; nil means none
+	Plugins func(principal.Principal) []Link // pages of plugins this person may open; nil means none
 
 	RegistrationClosed bool
 	PasswordMinLength  int            // said beside the field; zero means 8

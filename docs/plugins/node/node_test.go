@@ -15,7 +15,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/pluginhost"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -23,8 +23,8 @@ import (
 // callers knows nobody: everybody is a stranger.
 type callers struct{}
 
-func (callers) Caller(*http.Request) (session.Principal, bool, error) {
-	return session.Principal{}, false, nil
+func (callers) Caller(*http.Request) (principal.Principal, bool, error) {
+	return principal.Principal{}, false, nil
 }
 func (callers) SignIn(*http.Request) string { return "" }
 
