@@ -31,6 +31,7 @@ import (
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/metadata/schema"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/ratelimit/captcha"
@@ -44,7 +45,7 @@ func tables() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, metadata.Migrations,
 		password.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations, federation.Migrations,
-		totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations,
+		totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, org.Migrations,
 	}
 }
 

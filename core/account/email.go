@@ -46,7 +46,7 @@ func ParseEmail(s string) (string, error) {
 	if !ok {
 		return "", errEmail
 	}
-	domain, ok := parseDomain(s[at+1:])
+	domain, ok := ParseDomain(s[at+1:])
 	if !ok || len(local)+1+len(domain) > MaxEmail {
 		return "", errEmail
 	}
@@ -82,7 +82,8 @@ func parseLocal(s string) (string, bool) {
 	return out, len(out) <= maxLocal
 }
 
-func parseDomain(s string) (string, bool) {
+// ParseDomain gives the ASCII form of a domain in lower case, or false for what is none that mail goes to.
+func ParseDomain(s string) (string, bool) {
 	a, err := idna.Lookup.ToASCII(s)
 	if err != nil || a == "" || len(a) > 253 {
 		return "", false

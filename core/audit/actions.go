@@ -54,6 +54,7 @@ var catalogue = []Action{
 	{"session.revoke", "session", "d", Success, "A session was ended from elsewhere.", keys("cause", "plugin"), hook, line},
 	{"session.revoke_all", "session", "d", Success, "All sessions of an account, or all others, were ended.", keys("cause", "count", "except_current"), hook, line},
 	{"session.refresh_reuse", "session", "d", Failure, "A spent refresh credential was used again: its family was ended.", keys("count"), hook, line},
+	{"session.organization_switch", "session", "u", Success, "Another organization, or none, became the active one of a session.", nil, noHook, line},
 	{"trusted_device.add", "device", "c", Success, "A device was trusted to skip the second factor.", keys("days"), hook, line},
 	{"trusted_device.revoke", "device", "d", Success, "A device is no longer trusted.", keys("cause", "count"), hook, line},
 
@@ -86,15 +87,18 @@ var catalogue = []Action{
 	{"service_account.revoke", "token", "d", Success, "A service account was revoked.", keys("cause"), hook, line},
 
 	// organizations
-	{"organization.create", "organization", "c", Success, "An organization was made.", keys("fields"), hook, line},
+	{"organization.create", "organization", "c", Success, "An organization was made.", nil, hook, line},
 	{"organization.update", "organization", "u", Success, "An organization was changed.", keys("fields"), hook, line},
 	{"organization.delete", "organization", "d", Success, "An organization was deleted.", keys("members"), hook, line},
-	{"membership.create", "organization", "c", Success, "Somebody joined an organization.", keys("membership_role", "via", "gate"), hook, line},
-	{"membership.update", "organization", "u", Success, "A membership was changed.", keys("membership_role", "previous_role"), hook, line},
+	{"organization.domain_add", "organization", "c", Success, "An organization claimed a domain.", keys("domain"), hook, line},
+	{"organization.domain_verify", "organization", "u", Success, "An organization proved that a domain is its own.", keys("domain"), hook, line},
+	{"organization.domain_remove", "organization", "d", Success, "An organization gave a domain up.", keys("domain"), hook, line},
+	{"membership.create", "organization", "c", Success, "Somebody joined an organization.", keys("membership_role", "kind", "owner", "via", "invitation_id", "gate"), hook, line},
+	{"membership.update", "organization", "u", Success, "A membership was changed.", keys("membership_role", "previous_role", "kind", "owner", "status"), hook, line},
 	{"membership.delete", "organization", "d", Success, "Somebody left an organization.", keys("membership_role", "cause"), hook, line},
 	{"membership.refused", "organization", "c", Failure, "A gate refused a membership.", keys("via", "gate"), noHook, noLine},
-	{"invitation.create", "organization", "c", Success, "Somebody was invited to an organization.", keys("membership_role", "expires_at"), hook, line},
-	{"invitation.accept", "organization", "u", Success, "An invitation was accepted.", keys("membership_role", "via"), hook, line},
+	{"invitation.create", "organization", "c", Success, "Somebody was invited to an organization.", keys("membership_role", "kind", "expires_at", "resent"), hook, line},
+	{"invitation.accept", "organization", "u", Success, "An invitation was accepted.", keys("membership_role"), hook, line},
 	{"invitation.revoke", "organization", "d", Success, "An invitation was taken back.", keys("cause"), hook, line},
 
 	// impersonation
