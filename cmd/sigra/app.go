@@ -143,7 +143,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 	}
 	return pluginhost.New(pluginhost.Config{
 		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version,
-		Bundled: bundledNames, Adopt: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
+		Bundled: bundledNames, ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
 		CorePaths: corePaths(pages), Callers: callers{a.sessions, pages},
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
 		Gates:    a.gates, Relay: a.relay, Mail: a.mail,

@@ -410,13 +410,30 @@ func (in *instance) must(status int, method, path, token string, body any) reply
 
 // operator is a client on the control socket.
 func (in *instance) operator() *http.Client {
-	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	socket := filepath.Join(in.data, "run", "control.sock")
+	return &http.Client{Timeout: 20 * time.Second, Transport: keyed{socket, &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
-			return d.DialContext(ctx, "unix", filepath.Join(in.data, "run", "control.sock"))
+			return d.DialContext(ctx, "unix", socket)
 		},
-	}}
+	}}}
+}
+
+// keyed shows the control key.
+type keyed struct {
+	socket string
+	*http.Transport
+}
+
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	key, err := os.ReadFile(k.socket + ".key")
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Sigra-Control-Key", string(key))
+	return k.Transport.RoundTrip(r)
 }
 
 // control makes one request on the control socket.

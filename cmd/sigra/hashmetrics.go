@@ -12,7 +12,7 @@ import (
 // memory while people are turned away.
 func hashMetrics(reg prometheus.Registerer) password.Hooks {
 	if reg == nil {
-		return password.Hooks{Refused: saving.refused}
+		return password.Hooks{Refused: collector.refused}
 	}
 	waited := prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "sigra_password_hash_wait_seconds", Help: "How long a password waited for its turn to be hashed.",
@@ -36,7 +36,7 @@ func hashMetrics(reg prometheus.Registerer) password.Hooks {
 		Hashed: func(d time.Duration) { hashed.Observe(d.Seconds()) },
 		Refused: func() {
 			refused.Inc()
-			saving.refused()
+			collector.refused()
 		},
 		Screened: func(o password.Outcome) { screened.WithLabelValues(string(o)).Inc() },
 	}

@@ -28,6 +28,7 @@ var floors = [][]string{
 	{"credential/password", "credential/password/argon2id", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "device", "apitoken", "federation", "ratelimit"},
 	{"gate", "mail", "mail/smtp", "webhook", "ratelimit/captcha"},
 	{"auth"},
+	{"pluginhost/process"},
 	{"pluginhost"},
 	{"httpapi", "web", "cookie", "control"},
 	{"server"},

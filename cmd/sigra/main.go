@@ -49,11 +49,11 @@ func run(ctx context.Context, args []string, std stdio) int {
 	var exit exitError
 	if errors.As(err, &exit) {
 		if exit.err != nil {
-			std.complain(exit.err, asJSON)
+			std.printError(exit.err, asJSON)
 		}
 		return exit.status
 	}
-	std.complain(err, asJSON)
+	std.printError(err, asJSON)
 	return 1
 }
 

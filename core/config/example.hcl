@@ -410,7 +410,6 @@ plugin "threadline" {}
 #   limits {
 #     memory     = "128MiB" # it is killed above that, and started again
 #     open_files = 256
-#     cpu        = 0.5 # of one processor
 #   }
 #
 #   # Who its process runs as, if Sigra runs as root. Left out: root.

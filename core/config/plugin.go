@@ -70,9 +70,8 @@ type PluginEvents struct {
 
 // PluginLimits bound what the plugin's process may use. Zero values set no bound.
 type PluginLimits struct {
-	Memory    int64   // bytes resident, of the process and its children
-	OpenFiles int     // descriptors of each of its processes
-	CPU       float64 // of one processor: 0.5 is half of it
+	Memory    int64 // bytes resident, of the process and its children
+	OpenFiles int   // descriptors of each of its processes
 }
 
 // has reports whether a setting stands in the block.

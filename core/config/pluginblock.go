@@ -162,7 +162,6 @@ func (b *block) rawConfig(p *Plugin) {
 func readPluginLimits(b *block, l *PluginLimits) {
 	b.size("memory", &l.Memory, 32*mib, 1024*gib)
 	b.number("open_files", &l.OpenFiles, 32, 1<<20, "")
-	b.fraction("cpu", &l.CPU, 0.05, 1024)
 }
 
 func readPluginEvents(b *block, e *PluginEvents) {

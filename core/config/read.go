@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -157,33 +156,6 @@ func (b *block) number(name string, dst *int, lo, hi int, zero string) {
 		b.wrong(name, x, at, problem{is: fmt.Sprintf("must be at most %d", hi), want: want})
 	default:
 		*dst = int(n)
-	}
-}
-
-// fraction reads a number that need not be whole.
-func (b *block) fraction(name string, dst *float64, lo, hi float64) {
-	v, at, ok := b.value(name, "number")
-	if !ok {
-		return
-	}
-	x := b.expr(name)
-	want := fmt.Sprintf("A number from %g to %g, without quotes, such as 0.5.", lo, hi)
-	var f float64
-	if _, fromOutside := derived(x); fromOutside && v.Type() == cty.String {
-		n, err := strconv.ParseFloat(v.AsString(), 64)
-		ok, f = err == nil, n
-	} else if ok = v.Type() == cty.Number; ok {
-		f, _ = v.AsBigFloat().Float64()
-	}
-	switch {
-	case !ok:
-		b.wrong(name, x, at, problem{is: "must be a number", want: want})
-	case !(f >= lo): // not a number is not
-		b.wrong(name, x, at, problem{is: fmt.Sprintf("must be at least %g", lo), want: want})
-	case f > hi:
-		b.wrong(name, x, at, problem{is: fmt.Sprintf("must be at most %g", hi), want: want})
-	default:
-		*dst = f
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -28,12 +29,35 @@ type Client struct {
 	socket string // empty when in this process
 }
 
+// keyHeader carries the control key: core/server's ControlKeyHeader.
+const keyHeader = "Sigra-Control-Key"
+
+// keyed adds the control key that the server wrote beside its socket. It is read anew each time: another server may
+// have started meanwhile.
+type keyed struct {
+	socket string
+	*http.Transport
+}
+
+// RoundTrip implements http.RoundTripper.
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	key, err := os.ReadFile(k.socket + ".key")
+	switch {
+	case err == nil:
+		r = r.Clone(r.Context())
+		r.Header.Set(keyHeader, string(key))
+	case !errors.Is(err, fs.ErrNotExist): // where there is no key there is no server, as the socket will say
+		return nil, err
+	}
+	return k.Transport.RoundTrip(r)
+}
+
 // Dial makes a client of the server behind a control socket. Nothing is opened before the first call.
 func Dial(socket string) *Client {
 	var d net.Dialer
 	return &Client{socket: socket, http: &http.Client{
 		CheckRedirect: noRedirect,
-		Transport: &http.Transport{
+		Transport: keyed{socket, &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 				ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 				defer cancel()
@@ -42,7 +66,7 @@ func Dial(socket string) *Client {
 			DisableCompression: true,
 			MaxIdleConns:       2,
 			IdleConnTimeout:    10 * time.Second,
-		},
+		}},
 	}}
 }
 

@@ -162,9 +162,9 @@ func (d Letter) check() error {
 	return nil
 }
 
-// tame makes what came from outside fit for a mail that carries our name: one short line in which nothing looks like a link, so that
+// sanitize makes what came from outside fit for a mail that carries our name: one short line in which nothing looks like a link, so that
 // a stranger can't have us deliver one by what their browser or passkey is called.
-func tame(s string) string {
+func sanitize(s string) string {
 	var out []rune
 	runes := []rune(oneLine(s))
 	for i, r := range runes {
@@ -191,12 +191,12 @@ func oneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || unicode.IsSpace(r) }), " ")
 }
 
-// address is an IP address in its usual form, or tamed text where it is none.
+// address is an IP address in its usual form, or sanitized text where it is none.
 func address(s string) string {
 	if a, err := netip.ParseAddr(s); err == nil {
 		return a.Unmap().WithZone("").String()
 	}
-	return tame(s)
+	return sanitize(s)
 }
 
 // Sample is a letter with something in every field, for previews and for trying templates out. Base is where its link leads.

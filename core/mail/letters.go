@@ -25,11 +25,11 @@ type LettersConfig struct {
 // Letters writes messages in all languages there are. Safe for concurrent use.
 type Letters struct {
 	service string
-	now     atomic.Pointer[stationery]
+	now     atomic.Pointer[templateSet]
 }
 
-// stationery is what messages are written with.
-type stationery struct {
+// templateSet is what messages are written with.
+type templateSet struct {
 	catalogues *lang.Catalogues
 	templates  map[string]func() (written, error)
 }
@@ -43,7 +43,7 @@ func NewLetters(cfg LettersConfig) (*Letters, error) {
 	if !line(cfg.Service) || cfg.Service == "" {
 		return nil, errors.New("mail: the service's name is empty, has a line break or a control character, or is not UTF-8")
 	}
-	l, s := &Letters{service: cfg.Service}, &stationery{catalogues: cfg.Catalogues}
+	l, s := &Letters{service: cfg.Service}, &templateSet{catalogues: cfg.Catalogues}
 	var err error
 	if s.catalogues == nil {
 		if s.catalogues, err = lang.Load(nil); err != nil {
@@ -97,7 +97,7 @@ func (l *Letters) Write(d Letter) (Message, error) {
 	if err := d.check(); err != nil {
 		return Message{}, err
 	}
-	d.Device, d.Name, d.Provider, d.Address, d.IP = tame(d.Device), tame(d.Name), tame(d.Provider), oneLine(d.Address), address(d.IP)
+	d.Device, d.Name, d.Provider, d.Address, d.IP = sanitize(d.Device), sanitize(d.Name), sanitize(d.Provider), oneLine(d.Address), address(d.IP)
 	s := l.now.Load()
 	t, err := s.templates[d.Purpose]()
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -66,7 +67,7 @@ func (h *Host) checkBlocks(blocks []config.Plugin) config.Diagnostics {
 		if b.External() && b.SHA256 == "" && !b.InsecureUnpinned {
 			diags = append(diags, errorAt(b, b.At("source"), "Unpinned plugin", "An external plugin needs sha256, or insecure_unpinned = true while it is being developed."))
 		}
-		if _, err := identityOf(b); err != nil {
+		if err := process.CheckUser(b); err != nil {
 			diags = append(diags, errorAt(b, b.At("user"), "Plugin can't run as this user", printable(err.Error())+"."))
 		}
 		g, more := parseGrants(b)
@@ -257,12 +258,12 @@ func (r *reload) fileChanged(in *instance, b config.Plugin) bool {
 	if !b.External() || b.SHA256 != "" || b.Reattach != "" {
 		return false
 	}
-	exe, err := r.h.verifier.open(b.Source, "")
+	program, err := r.h.processes.Open(b)
 	if err != nil {
 		return true // prepare says what is wrong with it
 	}
-	defer exe.close()
-	return exe.stamp != in.stamp
+	defer program.Close()
+	return !program.Same(in.program)
 }
 
 // prepare starts new processes, all at once, and holds what they say against the blocks.
@@ -331,7 +332,7 @@ func verifyFailed(err error) bool {
 
 func (r *reload) where(c *change) hcl.Range {
 	if verifyFailed(c.err) {
-		if _, mismatch := c.err.(*startError).err.(*mismatchError); mismatch { //nolint:errorlint // see verifyFailed
+		if _, mismatch := c.err.(*startError).err.(*process.MismatchError); mismatch { //nolint:errorlint // see verifyFailed
 			return c.b.At("sha256")
 		}
 		return c.b.At("source")
@@ -379,7 +380,7 @@ func (r *reload) undo(ctx context.Context) {
 			wg.Go(func() {
 				if diags, err := c.p.configure(context.WithoutCancel(ctx), c.in, c.p.getBlock(), c.before); err != nil || diags.HasErrors() {
 					c.p.log.Error("earlier settings not taken back, the plugin is restarted", "error", err)
-					c.in.slay()
+					c.in.kill()
 				}
 			})
 		}

@@ -2,37 +2,19 @@ package pluginhost
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os/exec"
 	"strings"
-	"syscall"
 
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
 // crashed says how a process ended, with its last words.
 func (p *plugin) crashed(in *instance) error {
-	how := "it ended"
-	var xe *exec.ExitError
-	switch {
-	case in.sentenced() != nil:
-		how = in.sentenced().Error()
-	case errors.As(in.proc.err, &xe):
-		if ws, ok := xe.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-			how = "killed by signal " + ws.Signal().String()
-		} else {
-			how = fmt.Sprintf("it ended with status %d", xe.ExitCode())
-		}
-	case in.proc.err != nil:
-		how = in.proc.err.Error()
-	}
-	return p.note(in, errors.New(how))
+	return p.note(in, in.proc.Ended())
 }
 
 // note keeps the crash report.
 func (p *plugin) note(in *instance, err error) error {
-	p.noteTail(in.logs.tail(), err)
+	p.noteTail(in.logs.Tail(), err)
 	return err
 }
 
@@ -84,24 +66,10 @@ func (p *plugin) healthy() {
 	}
 }
 
-// sentenced is why the host killed the process, if it did so for what it used.
-func (in *instance) sentenced() error {
-	in.mu.Lock()
-	p := in.proc
-	in.mu.Unlock()
-	if p == nil {
-		return nil
+// measure puts what a plugin uses into the metrics.
+func (p *plugin) measure(in *instance) {
+	if u, ok := in.proc.Usage(); ok {
+		p.host.metrics.memory.WithLabelValues(p.name).Set(float64(u.Memory))
+		p.host.metrics.cpu.WithLabelValues(p.name).Set(u.CPU.Seconds())
 	}
-	if s := p.sentence.Load(); s != nil {
-		return errors.New(s.text)
-	}
-	return nil
-}
-
-// orSentence is err, unless the host killed the process: then that is why.
-func (in *instance) orSentence(err error) error {
-	if s := in.sentenced(); s != nil {
-		return s
-	}
-	return err
 }

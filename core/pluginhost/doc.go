@@ -1,9 +1,9 @@
 // Package pluginhost runs plugins: child processes that speak the contract in pluginsdk/proto, one per plugin block.
 //
-// It owns everything between a plugin block and the core: which executable is meant and whether it may run (verify),
-// the process and its surroundings (process, folder, environ, stderr), its life (supervise), what it is told
+// It owns what is between a plugin block and the core: the life of each plugin (supervise), what it is told
 // (settings, storage), what it may ask (grants and the host services), and one facade per seam, so that the core
-// never sees a protobuf type and never waits on a plugin longer than it decided to.
+// never sees a protobuf type and never waits on a plugin longer than it decided to. The program file and the child process
+// are core/pluginhost/process's.
 //
 //	                         ┌──────────── failed ◀─────────────┐  exit, three health misses,
 //	                         │ back-off     │                    │  a start that did not succeed
@@ -20,9 +20,6 @@
 // A reload (Apply) checks everything first: new processes are started and described, settings decoded and put to the
 // plugins, and only then is anything changed for the core, all at once. A changed executable, grant or environment
 // starts the new process before the old one is drained, so no request in flight is lost.
-//
-// A block can bound what the process uses (limits) and say who it runs as (account). What a plugin leaves behind, in its
-// group or out of it, ends with it (kin); what a killed host left behind ends when the next one starts (folder).
 //
 // What the package refuses: to trust a plugin. Its log lines are bounded and parsed tolerantly, its answers are
 // limited in size, every call has a deadline, a bound on calls in flight and a breaker; its HTTP answers can't touch

@@ -2,7 +2,6 @@ package pluginhost
 
 import (
 	"context"
-	"os/exec"
 	"time"
 
 	"github.com/sigra-auth/sigra/core/config"
@@ -21,20 +20,6 @@ func (h *Host) Hasten(health, backoff, idle time.Duration) {
 // SetContracts makes the host speak other versions of the contract.
 func (h *Host) SetContracts(versions ...string) { h.contracts = versions }
 
-// OpenAndSwap opens and hashes path, lets swap do what it wants, and runs what was opened.
-func OpenAndSwap(path, pin string, swap func()) (string, error) {
-	e, err := (&verifier{}).open(path, pin)
-	if err != nil {
-		return "", err
-	}
-	defer e.close()
-	swap()
-	cmd := &exec.Cmd{Args: []string{path}}
-	execDescriptor(cmd, e)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
 // Inside calls f with a call to the plugin in flight, for benchmarks of the bare connection.
 func (h *Host) Inside(name string, f func(ctx context.Context, health func() error) error) error {
 	p := h.lookup(name)
@@ -47,8 +32,6 @@ func (h *Host) Inside(name string, f func(ctx context.Context, health func() err
 }
 
 var (
-	ParseLogLine   = parseLogLine
-	NewStderrLog   = newStderrLog
 	CoreCookie     = coreCookie
 	WithoutCookies = withoutCoreCookies
 	Policies       = policies
@@ -56,11 +39,7 @@ var (
 	CleanPath      = cleanPath
 	CheckPath      = checkPath
 	IsIdentity     = isIdentity
-	Environ        = environ
 )
-
-func (l *stderrLog) Read(b interface{ Read([]byte) (int, error) }) { l.read(b) }
-func (l *stderrLog) Tail() []string                                { return l.tail() }
 
 // KV is the plugins' small state, by itself.
 type KV struct{ s *kvStore }

@@ -334,14 +334,14 @@ func hostOnly(dir, plugin string) {
 	if _, err := db.Migrate(context.Background(), sources...); err != nil {
 		panic(err)
 	}
-	h, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, Bundled: []string{plugin}, Command: self, Adopt: plugin == "adopting"})
+	h, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, Bundled: []string{plugin}, Command: self, ReapOrphans: plugin == "reaping"})
 	if err != nil {
 		panic(err)
 	}
 	h.Apply(context.Background(), []config.Plugin{{Name: plugin, Enabled: true}})
 	h.Settle(context.Background())
 	pid := h.Status()[0].PID
-	if plugin == "adopting" {
+	if plugin == "reaping" {
 		_ = h.Close(context.Background())
 	}
 	fmt.Println(pid)

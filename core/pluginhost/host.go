@@ -19,6 +19,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -36,12 +37,12 @@ type Config struct {
 	Bundled []string
 	// Command says how to run a bundled plugin; nil means this very program with "plugin-serve NAME".
 	Command func(name string) (path string, args []string)
-	// Adopt lets the host kill what plugins left behind in hiding. It must not be set where the program starts other
-	// processes than plugins: see kin.
-	Adopt      bool
-	Logger     hclog.Logger // nil means silent
-	Registerer prometheus.Registerer
-	Now        func() time.Time
+	// ReapOrphans lets the host kill what plugins left behind in hiding. It must not be set where the program starts other
+	// processes than plugins.
+	ReapOrphans bool
+	Logger      hclog.Logger // nil means silent
+	Registerer  prometheus.Registerer
+	Now         func() time.Time
 
 	// CorePaths are paths that no plugin may serve at, below or above: "/v1", "/login".
 	CorePaths []string
@@ -121,20 +122,18 @@ type Outbox interface {
 
 // Host runs the plugins of one Sigra. Safe for concurrent use.
 type Host struct {
-	cfg      Config
-	log      hclog.Logger
-	now      func() time.Time
-	metrics  *metrics
-	folders  *folders
-	verifier verifier
-	kin      kin
-	kv       *kvStore
-	refusals *refusals
+	cfg       Config
+	log       hclog.Logger
+	now       func() time.Time
+	metrics   *metrics
+	processes *process.Launcher
+	kv        *kvStore
+	refusals  *refusals
 
 	timing    timing
 	contracts []string // see contracts
-	// attaching counts how often a plugin under a debugger was attached to.
-	attaching atomic.Uint32
+	// attachments counts how often a plugin under a debugger was attached to.
+	attachments atomic.Uint32
 
 	applying sync.Mutex // one Apply, Restart or Purge at a time
 	wiring   sync.Mutex // one rebuild at a time
@@ -171,33 +170,20 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pluginhost metrics: %w", err)
 	}
-	f, err := newFolders(cfg.DataDir)
+	launcher, err := process.New(process.Config{
+		DataDir: cfg.DataDir, Command: cfg.Command, ReapOrphans: cfg.ReapOrphans, Logger: cfg.Logger,
+		Killed: func(plugin, reason string) { m.killed.WithLabelValues(plugin, reason).Inc() },
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("pluginhost: %w", err)
 	}
-	h := &Host{cfg: cfg, log: cfg.Logger, now: cfg.Now, metrics: m, folders: f, plugins: map[string]*plugin{}}
+	h := &Host{cfg: cfg, log: cfg.Logger, now: cfg.Now, metrics: m, processes: launcher, plugins: map[string]*plugin{}}
 	h.timing, h.contracts = defaultTiming(), contracts()
 	h.kv = &kvStore{db: cfg.DB, now: cfg.Now}
 	h.refusals = &refusals{now: cfg.Now, seen: map[refusalKey]*refusal{}}
-	if cfg.Adopt {
-		taken, err := h.kin.adopt()
-		if err != nil {
-			return nil, fmt.Errorf("pluginhost: %w", err)
-		}
-		if !taken {
-			h.log.Info("orphans of plugins that hide where they came from are not ended here: this process may have other children")
-		}
-	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routeTable{})
 	return h, nil
-}
-
-func (h *Host) command(name string) (string, []string) {
-	if h.cfg.Command != nil {
-		return h.cfg.Command(name)
-	}
-	return selfPath, []string{"sigra", "plugin-serve", name}
 }
 
 func (h *Host) bundled(name string) bool { return slices.Contains(h.cfg.Bundled, name) }

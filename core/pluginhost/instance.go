@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,11 +12,11 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	goplugin "github.com/hashicorp/go-plugin"
-	"github.com/hashicorp/go-plugin/runner"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	"github.com/sigra-auth/sigra/pluginsdk"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
@@ -39,8 +38,8 @@ const (
 // of go-plugin all serve once.
 type instance struct {
 	name     string // of the block
-	proc     *process
-	logs     *stderrLog
+	proc     *process.Process
+	logs     *process.Log
 	client   *goplugin.Client
 	conn     *grpc.ClientConn
 	plugin   pluginv1.PluginClient
@@ -48,13 +47,9 @@ type instance struct {
 	granted  atomic.Pointer[grants] // nil: nothing yet; set after manifest, which host services may read then
 	settings []byte                 // what it was configured with
 	hostSrv  *grpc.Server
-	folder   string
-	folders  *folders
-	stamp    stamp     // of the program file, when external
-	sum      string    // its sha256
-	brokerID uint32    // under which the host's services are offered
-	contract string    // the version of the contract that it speaks with us
-	attached *debuggee // set: it runs by itself, and is never ended by us
+	program  *process.Program // what was started; its file is closed
+	brokerID uint32           // under which the host's services are offered
+	contract string           // the version of the contract that it speaks with us
 	started  time.Time
 
 	mu       sync.Mutex
@@ -108,7 +103,7 @@ func (in *instance) grants() grants {
 	return grants{}
 }
 
-func (in *instance) gone() <-chan struct{} { return in.proc.exited }
+func (in *instance) gone() <-chan struct{} { return in.proc.Exited() }
 
 // startError is a start that failed because of what the plugin did; its text is for operators.
 type startError struct {
@@ -120,66 +115,38 @@ func (e *startError) Error() string { return e.op + ": " + e.err.Error() }
 func (e *startError) Unwrap() error { return e.err }
 
 // launch starts a process for the block and takes it as far as its manifest. On error nothing is left behind.
-func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, logs *stderrLog, verified func()) (_ *instance, err error) {
+func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, logs *process.Log, verified func()) (_ *instance, err error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	in := &instance{name: b.Name, logs: logs, folders: h.folders, started: h.now(), brokerID: 1}
-	var exe *executable
-	if b.External() {
-		if exe, err = h.verifier.open(b.Source, b.SHA256); err != nil {
-			return nil, &startError{"verify", namePin(b, err)}
-		}
-		defer exe.close() // the child has its own by then
-		in.stamp, in.sum = exe.stamp, exe.sum
-	}
-	if b.Reattach != "" {
-		if in.attached, err = readDebuggee(b.Reattach); err != nil {
-			return nil, &startError{"attach", err}
-		}
-	}
-	as, err := identityOf(b)
-	if err != nil {
+	in := &instance{name: b.Name, logs: logs, started: h.now(), brokerID: 1}
+	if in.program, err = h.processes.Open(b); err != nil {
 		return nil, &startError{"verify", err}
 	}
-	if !limitsHeld && b.Limits != (config.PluginLimits{}) {
-		log.Warn("limits are not held on this system")
+	defer in.program.Close() // the child has its own by then
+	if err := process.CheckUser(b); err != nil {
+		return nil, &startError{"verify", err}
 	}
 	verified()
-	if in.folder, err = h.folders.make(b.Name, as); err != nil {
-		return nil, fmt.Errorf("make a socket folder: %w", err)
+	if b.Reattach != "" {
+		if in.proc, err = h.processes.Attach(b, logs); err != nil {
+			return nil, &startError{"attach", err}
+		}
+		in.brokerID = h.attachedBrokerID()
+	} else if in.proc, err = h.processes.New(b, in.program, logs); err != nil {
+		return nil, err
 	}
 	cfg := &goplugin.ClientConfig{
 		HandshakeConfig:  pluginsdk.Handshake(),
 		Plugins:          goplugin.PluginSet{pluginsdk.PluginKey: &dispenser{}},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC},
-		AutoMTLS:         true,
-		SkipHostEnv:      true,
 		StartTimeout:     startTimeout,
-		UnixSocketConfig: &goplugin.UnixSocketConfig{TempDir: in.folder, Group: as.group()},
 		Logger:           quiet(log),
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 			grpc.WithStreamInterceptor(deafBroker),
 		},
-		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
-			cmd.Env = environ(cmd.Env, b.Env, nil)
-			if exe != nil {
-				cmd.Args = []string{exe.path}
-			} else {
-				cmd.Path, cmd.Args = h.command(b.Name)
-			}
-			p := newProcess(cmd, exe, in.folder, logs)
-			p.limits, p.as, p.kin = b.Limits, as, &h.kin
-			p.killed = func(why string) { h.metrics.killed.WithLabelValues(b.Name, why).Inc() }
-			in.mu.Lock()
-			in.proc = p
-			in.mu.Unlock()
-			return p, nil
-		},
 	}
-	if in.attached != nil {
-		in.attachBy(cfg, h.attaching.Add(1))
-	}
+	in.proc.Configure(cfg)
 	in.client = goplugin.NewClient(cfg)
 	defer func() {
 		if err != nil {
@@ -193,7 +160,7 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 	case err = <-connected:
 	case <-ctx.Done():
 		for waiting := true; waiting; {
-			in.slay() // again and again: it may not even have been forked yet
+			in.kill() // again and again: it may not even have been forked yet
 			select {
 			case <-connected:
 				waiting = false
@@ -203,7 +170,7 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 		err = errors.New("it did not introduce itself in time")
 	}
 	if err != nil {
-		return nil, &startError{"start", in.orSentence(plainer(err))}
+		return nil, &startError{"start", in.orKillReason(plainer(err))}
 	}
 	resp, spoken, err := h.describe(ctx, in.conn, &pluginv1.DescribeRequest{HostVersion: h.cfg.Version, HostBrokerId: in.brokerID, Instance: b.Name})
 	if strange := (*strangeError)(nil); errors.As(err, &strange) {
@@ -211,7 +178,7 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 	}
 	if err != nil {
 		_, ce := (&plugin{name: b.Name, host: h}).judge(ctx, &seam{name: "Describe"}, err)
-		return nil, &startError{"describe", in.orSentence(errors.New(ce.Text))}
+		return nil, &startError{"describe", in.orKillReason(errors.New(ce.Text))}
 	}
 	in.contract = spoken
 	m, unknown, err := checkManifest(resp)
@@ -262,7 +229,7 @@ func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st 
 	})
 	if err != nil {
 		_, ce := (&plugin{name: in.name, host: h}).judge(ctx, &seam{name: "Configure"}, err)
-		return nil, &startError{"configure", in.orSentence(errors.New(ce.Text))}
+		return nil, &startError{"configure", in.orKillReason(errors.New(ce.Text))}
 	}
 	return resp.GetDiagnostics(), nil
 }
@@ -271,7 +238,7 @@ func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st 
 // still there, then go-plugin's shutdown, and at last force. Five seconds in all, whatever the plugin does.
 func (in *instance) stop(wedged bool) {
 	drained := in.refuse()
-	if !wedged && in.attached == nil {
+	if !wedged && !in.proc.Attached() {
 		timer := time.NewTimer(drainTimeout)
 		select {
 		case <-drained:
@@ -302,10 +269,7 @@ func (in *instance) destroy() {
 		case <-timer.C:
 		}
 		timer.Stop()
-		in.slay()
-		if in.attached != nil {
-			in.attached.leave()
-		}
+		in.kill()
 		<-killed
 		if in.hostSrv != nil {
 			in.hostSrv.Stop()
@@ -313,21 +277,19 @@ func (in *instance) destroy() {
 		if in.conn != nil {
 			_ = in.conn.Close()
 		}
-		if in.proc != nil {
-			<-in.proc.exited
-		}
-		in.folders.remove(in.folder)
+		in.proc.Close()
 	})
 }
 
-// slay kills the process group.
-func (in *instance) slay() {
-	in.mu.Lock()
-	p := in.proc
-	in.mu.Unlock()
-	if p != nil {
-		_ = p.Kill(context.Background())
+// kill ends the process and its group at once.
+func (in *instance) kill() { _ = in.proc.Kill(context.Background()) }
+
+// orKillReason is err, unless the host killed the process: then that is why.
+func (in *instance) orKillReason(err error) error {
+	if r := in.proc.KillReason(); r != nil {
+		return r
 	}
+	return err
 }
 
 // plainer says in one line what go-plugin says in several.

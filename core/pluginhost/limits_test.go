@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -69,42 +68,6 @@ func TestLimits_openFiles(t *testing.T) {
 	if after := f.wait("routed", pluginhost.Ready); after.PID != info.PID {
 		t.Error("it did not survive its limit")
 	}
-}
-
-func TestLimits_cpu(t *testing.T) {
-	t.Parallel()
-	f := newHost(t, "routed")
-	f.Hasten(10*time.Second, 20*time.Millisecond, 0)
-	f.apply(limited(`cpu = 0.2`))
-	before := f.wait("routed", pluginhost.Ready)
-	begin := time.Now()
-	code, body := f.get("/routed/burn?d=4s")
-	took := time.Since(begin)
-	if code != 200 {
-		t.Fatalf("%d %s", code, body)
-	}
-	used := time.Duration(atoi(t, body)) * time.Millisecond
-	// A fifth of the time, what had been saved up, and what one look apart can miss.
-	if allowed := took/5 + 200*time.Millisecond + 800*time.Millisecond; used > allowed {
-		t.Errorf("it used %s in %s, allowed are about %s", used, took, allowed)
-	}
-	t.Logf("held to 0.2 of a processor it used %s in %s", used, took.Round(time.Millisecond))
-	if after := f.wait("routed", pluginhost.Ready); after.PID != before.PID {
-		t.Error("it did not survive its limit")
-	}
-	// While it is stopped it can be ended like any other.
-	go f.get("/routed/burn?d=30s") // on a busy machine it takes a while to use too much
-	poll(t, "it to be stopped", func() (string, bool) {
-		b, _ := os.ReadFile(filepath.Join("/proc", itoa(before.PID), "stat"))
-		_, after, _ := strings.Cut(string(b), ") ")
-		return after, strings.HasPrefix(after, "T")
-	})
-	begin = time.Now()
-	f.apply(``)
-	if took := time.Since(begin); took > 5*time.Second {
-		t.Errorf("stopping it took %s", took)
-	}
-	dead(t, before.PID)
 }
 
 func TestUser_aPluginOfItsOwn(t *testing.T) {

@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
 // start takes a block all the way to a configured process.
 func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) {
 	if b.Reattach != "" {
-		if err := p.awaitDebuggee(ctx, b); err != nil {
+		if err := process.AwaitAttach(ctx, b, func(why error) { p.setState(Starting, why.Error()) }); err != nil {
 			return nil, err
 		}
 	}
@@ -39,7 +40,7 @@ func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) 
 	if err != nil {
 		if in != nil {
 			in.destroy()
-			p.noteTail(in.logs.tail(), err)
+			p.noteTail(in.logs.Tail(), err)
 		}
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (p *plugin) start(ctx context.Context, b config.Plugin) (*instance, error) 
 // prepare starts a process and holds its manifest against the block: grants and settings. The process comes back
 // unless err is set, whatever the diagnostics.
 func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byte, config.Diagnostics, error) {
-	logs := newStderrLog(p.log, time.Now, func(n int) { p.host.metrics.lines.WithLabelValues(p.name).Add(float64(n)) })
+	logs := process.NewLog(p.log, time.Now, func(n int) { p.host.metrics.lines.WithLabelValues(p.name).Add(float64(n)) })
 	in, err := p.host.launch(ctx, b, p.log, logs, func() {
 		if p.current.Load() == nil {
 			p.setState(Verified, "")
@@ -57,7 +58,7 @@ func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byt
 		}
 	})
 	if err != nil {
-		p.noteTail(logs.tail(), err)
+		p.noteTail(logs.Tail(), err)
 		return nil, nil, nil, err
 	}
 	g, diags := settleGrants(b, in.manifest)

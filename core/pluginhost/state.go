@@ -113,7 +113,7 @@ func (p *plugin) statusLocked() Status {
 		Unpinned: p.block.External() && p.block.SHA256 == "", Required: p.block.Required, Restarts: p.restarts,
 	}
 	if in := p.current.Load(); in != nil {
-		s.PID = in.proc.pid
+		s.PID = in.proc.PID()
 	}
 	if m := p.manifest; m != nil {
 		s.Version = m.GetVersion()
@@ -168,9 +168,9 @@ func (p *plugin) info() Info {
 		}
 	}
 	if in := p.current.Load(); in != nil {
-		out.Log, out.Contract = in.logs.tail(), in.contract
-		if in.sum != "" {
-			out.SHA256 = in.sum
+		out.Log, out.Contract = in.logs.Tail(), in.contract
+		if sum := in.program.SHA256(); sum != "" {
+			out.SHA256 = sum
 		}
 	}
 	return out

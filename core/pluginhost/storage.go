@@ -21,6 +21,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	"github.com/sigra-auth/sigra/core/store"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
@@ -62,10 +63,6 @@ func (h *Host) sqlitePath(name string) string {
 }
 
 func sqliteStorage(path string, b config.Plugin) (*pluginv1.Storage, error) {
-	as, err := identityOf(b)
-	if err != nil {
-		return nil, err
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -73,7 +70,7 @@ func sqliteStorage(path string, b config.Plugin) (*pluginv1.Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(as.own(path), f.Close()); err != nil {
+	if err := errors.Join(process.Own(b, path), f.Close()); err != nil {
 		return nil, err
 	}
 	return &pluginv1.Storage{Dialect: "sqlite", Dsn: path}, nil

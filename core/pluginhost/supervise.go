@@ -290,7 +290,7 @@ func (p *plugin) loop(cur *instance) {
 			err := p.crashed(in)
 			p.setState(Failed, err.Error()) // already: tidying up takes a moment
 			in.destroy()
-			if in.attached != nil {
+			if in.proc.Attached() {
 				begin() // whoever debugs it starts it again; that is no failure
 				continue
 			}
@@ -306,7 +306,7 @@ func (p *plugin) loop(cur *instance) {
 			p.host.wg.Add(1)
 			go func() {
 				defer p.host.wg.Done()
-				p.host.kin.tidy()
+				p.host.processes.ReapOrphans()
 				p.measure(in)
 				ch <- p.health(in)
 			}()
@@ -328,7 +328,7 @@ func (p *plugin) loop(cur *instance) {
 				p.setState(Degraded, unwell.detail)
 				continue
 			}
-			if cur != nil && cur.attached != nil {
+			if cur != nil && cur.proc.Attached() {
 				continue // it stands at a breakpoint
 			}
 			misses++
@@ -341,7 +341,7 @@ func (p *plugin) loop(cur *instance) {
 				cur, gone = nil, nil
 				p.current.Store(nil)
 				in.refuse()
-				in.slay()
+				in.kill()
 				in.destroy()
 				p.host.metrics.killed.WithLabelValues(p.name, "health").Inc()
 				failed(p.note(in, fmt.Errorf("killed: it missed %d health checks", misses)))
@@ -361,7 +361,7 @@ func (p *plugin) take(in *instance) {
 	}
 	p.current.Store(in)
 	p.setState(Ready, "")
-	p.log.Info("plugin ready", "version", in.manifest.GetVersion(), "pid", in.proc.pid, "took", p.host.now().Sub(in.started).Round(time.Millisecond))
+	p.log.Info("plugin ready", "version", in.manifest.GetVersion(), "pid", in.proc.PID(), "took", p.host.now().Sub(in.started).Round(time.Millisecond))
 	p.host.rebuild()
 	p.host.nudge(p)
 }

@@ -278,7 +278,7 @@ func (r *Relay) Run(ctx context.Context) error {
 	for _, cl := range []*commitlog.Log{r.cfg.Audit.Commits(), r.cfg.Events.Commits()} {
 		own.Go(func() { r.watch(ctx, cl) })
 	}
-	own.Go(func() { r.keepHouse(ctx) })
+	own.Go(func() { r.runRetention(ctx) })
 	<-ctx.Done()
 
 	r.mu.Lock()

@@ -25,7 +25,8 @@ func ControlSocket(dataDir string) string { return filepath.Join(dataDir, "run",
 
 // ListenControl opens the control socket at path. Its folder is 0700 and it is 0600, and every peer is asked of the
 // kernel who it is: root and the user this process runs as get in, everybody else's connection is closed. So is that of
-// a process that this one started: plugins are no operators, although they may run as the same user.
+// a process that this one started, and of one that can't be identified: plugins are no operators, although they may run as
+// the same user. What gets in must also carry the control key (see controlKey) in each request.
 //
 // A socket that nobody answers at is a crashed Sigra's and is removed. One that somebody answers at is left alone.
 func ListenControl(ctx context.Context, path string, log hclog.Logger) (net.Listener, error) {
@@ -62,7 +63,12 @@ func ListenControl(ctx context.Context, path string, log hclog.Logger) (net.List
 		_ = l.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	return &controlListener{Listener: l, path: path, made: fi, uid: uint32(os.Geteuid()), log: log}, nil
+	key, err := newControlKey(path)
+	if err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("control key: %w", err)
+	}
+	return &controlListener{Listener: l, path: path, made: fi, key: key, uid: uint32(os.Geteuid()), log: log}, nil
 }
 
 // DialControl connects to the control socket at path, however long the path is.
@@ -126,6 +132,7 @@ type controlListener struct {
 	net.Listener
 	path string
 	made fs.FileInfo
+	key  *controlKey
 	uid  uint32
 	log  hclog.Logger
 	once sync.Once
@@ -143,10 +150,12 @@ func (l *controlListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, pid, err := peer(c)
-		plugin := err == nil && descends(pid)
-		if err != nil || !mayControl(uid, l.uid) || plugin {
-			l.log.Warn("control socket: peer refused", "uid", uid, "pid", pid, "started_by_this_server", plugin, "error", err)
+		uid, pid, err := identifyPeer(c)
+		if err == nil && !mayControl(uid, l.uid) {
+			err = errors.New("neither root nor the user Sigra runs as")
+		}
+		if err != nil {
+			l.log.Warn("control socket: peer refused", "uid", uid, "pid", pid, "reason", err)
 			_ = c.Close()
 			continue
 		}
@@ -161,6 +170,7 @@ func (l *controlListener) Close() error {
 		if fi, serr := os.Lstat(l.path); serr == nil && os.SameFile(fi, l.made) {
 			_ = os.Remove(l.path)
 		}
+		l.key.remove()
 	})
 	return err
 }

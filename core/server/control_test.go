@@ -28,6 +28,12 @@ func controlServer(t *testing.T, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveControl(t, l)
+	return path
+}
+
+func serveControl(t *testing.T, l net.Listener) {
+	t.Helper()
 	s := setup(t, server.Config{}, map[string]http.HandlerFunc{
 		"/who": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, request.From(r.Context()).Operator)
@@ -42,13 +48,28 @@ func controlServer(t *testing.T, dir string) string {
 			t.Error(err)
 		}
 	})
-	return path
 }
 
 func controlClient(t *testing.T, path string) *http.Client {
 	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return server.DialControl(ctx, path) }}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &http.Client{Transport: tr, Timeout: 10 * time.Second}
+	return &http.Client{Transport: keyed{tr, path}, Timeout: 10 * time.Second}
+}
+
+// keyed shows the control key.
+type keyed struct {
+	*http.Transport
+	socket string
+}
+
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	key, err := os.ReadFile(k.socket + ".key")
+	if err != nil {
+		return nil, err
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set(server.ControlKeyHeader, string(key))
+	return k.Transport.RoundTrip(r)
 }
 
 func TestControl_permissionsAndOperator(t *testing.T) {
@@ -169,6 +190,138 @@ func TestControl_aPluginIsNoOperator(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
+}
+
+// Whoever connects shows the key of this very server, which is for the user that it runs as alone.
+func TestControl_theKeyIsAskedFor(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := server.ControlSocket(dir)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(server.ControlKey(dir), []byte("of a server before"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	controlServer(t, dir)
+	key, err := os.ReadFile(server.ControlKey(dir))
+	if err != nil || len(key) < 26 {
+		t.Fatalf("%q %v", key, err)
+	}
+	if fi, err := os.Stat(server.ControlKey(dir)); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the key's file: %v %v", fi.Mode(), err)
+	}
+	c := &http.Client{Transport: controlClient(t, path).Transport.(keyed).Transport, Timeout: 10 * time.Second}
+	for shown, want := range map[string]int{"": 403, "of a server before": 403, string(key): 200} {
+		req, err := http.NewRequest("GET", "http://sigra.control/who", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown != "" {
+			req.Header.Set(server.ControlKeyHeader, shown)
+		}
+		res, err := c.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("with %q: %d, want %d", shown, res.StatusCode, want)
+		}
+	}
+}
+
+// A plugin's child that connects, leaves the connection to a child of its own and ends can't be judged any more: before,
+// it counted as no plugin.
+func TestControl_whoCantBeIdentifiedIsRefused(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the peer's process can't be known")
+	}
+	dir := t.TempDir()
+	l, err := server.ListenControl(context.Background(), server.ControlSocket(dir), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := filepath.Join(dir, "heard")
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestControl_bequeath$")
+	cmd.Env = []string{"SIGRA_TEST_CONTROL=" + server.ControlSocket(dir), "SIGRA_TEST_HEARD=" + heard}
+	if out, err := cmd.CombinedOutput(); err != nil { // it has ended when the server sees the connection
+		t.Fatalf("%v\n%s", err, out)
+	}
+	serveControl(t, l)
+	for range 1000 {
+		if b, err := os.ReadFile(heard); err == nil {
+			if string(b) != "nothing" {
+				t.Errorf("it was answered: %s", b)
+			}
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the heir of the connection said nothing")
+}
+
+// TestControl_bequeath is the process of the test above, and its heir.
+func TestControl_bequeath(t *testing.T) {
+	path, heard := os.Getenv("SIGRA_TEST_CONTROL"), os.Getenv("SIGRA_TEST_HEARD")
+	switch {
+	case heard == "":
+		t.Skip("run by TestControl_whoCantBeIdentifiedIsRefused")
+	case path != "":
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := c.(*net.UnixConn).File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		heir := exec.Command("/proc/self/exe", "-test.run", "^TestControl_bequeath$")
+		heir.Env, heir.ExtraFiles = []string{"SIGRA_TEST_HEARD=" + heard}, []*os.File{f}
+		if err := heir.Start(); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		c, err := net.FileConn(os.NewFile(3, "connection"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "GET /who HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		b, _ := io.ReadAll(c)
+		if len(b) == 0 {
+			b = []byte("nothing")
+		}
+		if err := os.WriteFile(heard+".new", b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_ = os.Rename(heard+".new", heard)
+	}
+}
+
+// What a plugin of a server that was killed left behind is nobody's child any more, and no operator.
+func TestControl_anOrphanOfAKilledServerIsRefused(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the peer's process can't be known")
+	}
+	path := controlServer(t, t.TempDir())
+	out := filepath.Join(t.TempDir(), "out")
+	orphan := exec.Command("/bin/sh", "-c", "( /bin/sleep 0.2; /proc/"+strconv.Itoa(os.Getpid())+"/exe -test.run '^TestControl_stranger$' -test.v >"+out+".new 2>&1; mv "+out+".new "+out+" ) >/dev/null 2>&1 &")
+	orphan.Env = []string{"SIGRA_TEST_CONTROL=" + path, "SIGRA_PLUGIN_COOKIE=x", "PATH=/bin:/usr/bin"}
+	if err := orphan.Run(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2000 {
+		if b, err := os.ReadFile(out); err == nil {
+			if !strings.Contains(string(b), "refused as it should be") {
+				t.Errorf("%s", b)
+			}
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the orphan said nothing")
 }
 
 // TestControl_onlyRootAndOwner holds the rule itself: in the tests around it the peer is refused for its parent, too.

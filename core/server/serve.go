@@ -48,7 +48,7 @@ func (s *Server) Serve(ctx context.Context, ls Listeners) error {
 		doors = append(doors, door{s.httpServer(base, s.scrape), ls.Metrics})
 	}
 	if ls.Control != nil {
-		srv := s.httpServer(base, s.control)
+		srv := s.httpServer(base, s.requireControlKey(ls.Control, s.control))
 		srv.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 			return request.With(ctx, request.Info{Operator: operatorOf(c)})
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestFrugal(t *testing.T) { // not parallel: the collector is everybody's
+func TestGCPressure(t *testing.T) { // not parallel: the collector is everybody's
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
 	now := func() int {
@@ -16,11 +16,11 @@ func TestFrugal(t *testing.T) { // not parallel: the collector is everybody's
 	}
 	for _, was := range []int{100, 30, -1} {
 		debug.SetGCPercent(was)
-		want := frugalPercent
-		if was < frugalPercent { // also off
+		want := pressurePercent
+		if was < pressurePercent { // also off
 			want = was
 		}
-		var f frugal
+		var f gcPressure
 		for range 3 {
 			f.refused()
 		}
@@ -31,7 +31,7 @@ func TestFrugal(t *testing.T) { // not parallel: the collector is everybody's
 		if p := now(); p != want {
 			t.Errorf("from %d: %d, and somebody was turned away just now", was, p)
 		}
-		f.last = f.last.Add(-frugalFor - time.Second)
+		f.last = f.last.Add(-pressureFor - time.Second)
 		f.look()
 		if p := now(); p != was || f.calm != nil {
 			t.Errorf("from %d: %d when it is over", was, p)

@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"bytes"
@@ -45,17 +45,17 @@ func killMarked(folder string) {
 	}
 }
 
-// adopt has the kernel hand this process the orphans of its descendants. It does not where other children than plugins
+// enable has the kernel hand this process the orphans of its descendants. It does not where other children than plugins
 // may come to be: this process is the first of its container, or was given children by whoever became it (a shell's
-// "helper & exec sigra serve"). taken says whether it did.
-func (k *kin) adopt() (taken bool, err error) {
+// "helper & exec sigra serve"). reaps says whether it did.
+func (r *reaper) enable() (reaps bool, err error) {
 	if os.Getpid() == 1 || len(children()) > 0 {
 		return false, nil
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return false, fmt.Errorf("take in orphans: %w", err)
 	}
-	k.adopts = true
+	r.enabled = true
 	return true, nil
 }
 

@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"bufio"
@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -25,9 +24,9 @@ const (
 	droppedEvery = time.Second
 )
 
-// stderrLog reads what a plugin writes to its standard error: hclog JSON, a panic, or anything else. go-plugin's own
+// Log reads what a plugin writes to its standard error: hclog JSON, a panic, or anything else. go-plugin's own
 // reader is never given a byte of it, as a line such as {"@level": 5} makes it panic the host.
-type stderrLog struct {
+type Log struct {
 	log     hclog.Logger
 	now     func() time.Time
 	dropped func(int) // metrics; may be nil
@@ -41,12 +40,13 @@ type stderrLog struct {
 	warned  time.Time
 }
 
-func newStderrLog(log hclog.Logger, now func() time.Time, dropped func(int)) *stderrLog {
-	return &stderrLog{log: log, now: now, dropped: dropped, tokens: logRate, at: now()}
+// NewLog makes a Log that passes lines on to log; dropped counts those that came too fast, and may be nil.
+func NewLog(log hclog.Logger, now func() time.Time, dropped func(int)) *Log {
+	return &Log{log: log, now: now, dropped: dropped, tokens: logRate, at: now()}
 }
 
 // read takes lines until r ends. It never stops reading early, so a plugin can't block on a full pipe.
-func (l *stderrLog) read(r io.Reader) {
+func (l *Log) read(r io.Reader) {
 	br := bufio.NewReaderSize(r, maxLogLine)
 	for {
 		line, err := br.ReadSlice('\n')
@@ -64,7 +64,7 @@ func (l *stderrLog) read(r io.Reader) {
 	}
 }
 
-func (l *stderrLog) line(b []byte, cut bool) {
+func (l *Log) line(b []byte, cut bool) {
 	if len(b) == 0 {
 		return
 	}
@@ -77,7 +77,7 @@ func (l *stderrLog) line(b []byte, cut bool) {
 	if len(l.last) == keptLines {
 		l.last = slices.Delete(l.last, 0, 1)
 	}
-	l.last = append(l.last, printable(string(kept)))
+	l.last = append(l.last, Printable(string(kept)))
 	if !l.allow() {
 		return
 	}
@@ -95,7 +95,7 @@ func (l *stderrLog) line(b []byte, cut bool) {
 }
 
 // allow is a token bucket; what it refuses is counted and reported once a second at most.
-func (l *stderrLog) allow() bool {
+func (l *Log) allow() bool {
 	now := l.now()
 	l.tokens = min(logRate, l.tokens+now.Sub(l.at).Seconds()*logRate)
 	l.at = now
@@ -113,13 +113,13 @@ func (l *stderrLog) allow() bool {
 	return true
 }
 
-func (l *stderrLog) flush() {
+func (l *Log) flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reportSkipped(l.now())
 }
 
-func (l *stderrLog) reportSkipped(now time.Time) {
+func (l *Log) reportSkipped(now time.Time) {
 	if l.skipped == 0 {
 		return
 	}
@@ -127,8 +127,8 @@ func (l *stderrLog) reportSkipped(now time.Time) {
 	l.skipped, l.warned = 0, now
 }
 
-// tail is the last lines, oldest first.
-func (l *stderrLog) tail() []string {
+// Tail is the last lines, oldest first.
+func (l *Log) Tail() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.last)
@@ -137,11 +137,11 @@ func (l *stderrLog) tail() []string {
 // parseLogLine understands hclog's JSON and anything that resembles it. A level of NoLevel means the line is plain text.
 func parseLogLine(b []byte, inPanic bool) (hclog.Level, string, []any) {
 	if inPanic || len(b) == 0 || b[0] != '{' {
-		return hclog.NoLevel, printable(string(b)), nil
+		return hclog.NoLevel, Printable(string(b)), nil
 	}
 	var raw map[string]any
 	if err := json.Unmarshal(b, &raw); err != nil {
-		return hclog.NoLevel, printable(string(b)), nil
+		return hclog.NoLevel, Printable(string(b)), nil
 	}
 	text := func(keys ...string) string {
 		for _, k := range keys {
@@ -177,13 +177,13 @@ func parseLogLine(b []byte, inPanic bool) (hclog.Level, string, []any) {
 		v := raw[k]
 		switch s := v.(type) {
 		case string:
-			v = printable(s)
+			v = Printable(s)
 		case map[string]any, []any:
-			v = printable(fmt.Sprint(s))
+			v = Printable(fmt.Sprint(s))
 		}
-		pairs = append(pairs, printable(k), v)
+		pairs = append(pairs, Printable(k), v)
 	}
-	return level, printable(msg), pairs
+	return level, Printable(msg), pairs
 }
 
 // plainLevel guesses the level of a line that is not JSON. A Go panic is an error, with all that follows it.
@@ -204,17 +204,4 @@ func plainLevel(line string, inPanic *bool) hclog.Level {
 		return hclog.Error
 	}
 	return hclog.Info
-}
-
-// printable drops what could steer a terminal or fake another line of the log.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\t':
-			return ' '
-		case r == '�', unicode.IsControl(r), r == '\u2028', r == '\u2029', unicode.Is(unicode.Bidi_Control, r):
-			return -1
-		}
-		return r
-	}, s)
 }

@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"errors"
@@ -14,8 +14,23 @@ import (
 // identity is who a plugin's process runs as; nil means whoever Sigra runs as.
 type identity struct{ uid, gid uint32 }
 
-// identityOf resolves a block's user. Supplementary groups are never given: a plugin is to own nothing.
-func identityOf(b config.Plugin) (*identity, error) {
+// CheckUser says whether this machine can run a plugin as its block wants.
+func CheckUser(b config.Plugin) error {
+	_, err := lookUser(b)
+	return err
+}
+
+// Own gives a file to whoever the block's plugin runs as.
+func Own(b config.Plugin, path string) error {
+	as, err := lookUser(b)
+	if err != nil {
+		return err
+	}
+	return as.own(path)
+}
+
+// lookUser resolves a block's user. Supplementary groups are never given: a plugin is to own nothing.
+func lookUser(b config.Plugin) (*identity, error) {
 	if b.User == "" {
 		return nil, nil
 	}

@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"bufio"
@@ -51,7 +51,7 @@ func (h *handshakeReader) first() {
 		close(h.done)
 		return
 	}
-	h.line = strings.NewReader(printable(text) + "\n")
+	h.line = strings.NewReader(Printable(text) + "\n")
 	go func() {
 		defer close(h.done)
 		_, _ = io.Copy(io.Discard, br)

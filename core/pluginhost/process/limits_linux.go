@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"bytes"
@@ -18,11 +18,11 @@ const limitsHeld = true
 const clockTick = 10 * time.Millisecond
 
 // use sums up a process and its living descendants. ok is false when it is gone.
-func use(pid int) (u usage, ok bool) {
+func use(pid int) (u Usage, ok bool) {
 	return u, addUse(pid, &u, 0)
 }
 
-func addUse(pid int, u *usage, depth int) bool {
+func addUse(pid int, u *Usage, depth int) bool {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return false
@@ -34,8 +34,8 @@ func addUse(pid int, u *usage, depth int) bool {
 		return false
 	}
 	number := func(n int) int64 { v, _ := strconv.ParseInt(f[n], 10, 64); return v }
-	u.cpu += time.Duration(number(11)+number(12)) * clockTick // utime, stime
-	u.memory += number(21) * int64(os.Getpagesize())          // rss
+	u.CPU += time.Duration(number(11)+number(12)) * clockTick // utime, stime
+	u.Memory += number(21) * int64(os.Getpagesize())          // rss
 	if depth == 16 {
 		return true
 	}

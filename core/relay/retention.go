@@ -18,8 +18,8 @@ const (
 	unseen = 7 * 24 * time.Hour
 )
 
-// keepHouse removes what is older than the settings keep, at most one node at a time.
-func (r *Relay) keepHouse(ctx context.Context) {
+// runRetention removes what is older than the settings keep, at most one node at a time.
+func (r *Relay) runRetention(ctx context.Context) {
 	t := time.NewTimer(min(r.cfg.Retention.Every, time.Minute))
 	defer t.Stop()
 	for {

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package pluginhost
+package process
 
 import (
 	"os"
@@ -16,4 +16,4 @@ func stampOf(st *syscall.Stat_t) stamp {
 
 var selfPath = func() string { p, _ := os.Executable(); return p }()
 
-func execDescriptor(cmd *exec.Cmd, e *executable) { cmd.Path = e.path }
+func execDescriptor(cmd *exec.Cmd, p *Program) { cmd.Path = p.path }

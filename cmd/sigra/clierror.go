@@ -15,8 +15,8 @@ import (
 	"github.com/sigra-auth/sigra/core/control"
 )
 
-// complain says on standard error what went wrong: for people, or with --json for programs.
-func (s stdio) complain(err error, asJSON bool) {
+// printError says on standard error what went wrong: for people, or with --json for programs.
+func (s stdio) printError(err error, asJSON bool) {
 	if !asJSON {
 		_, _ = fmt.Fprintf(s.err, "sigra: %v\n", err)
 		return
@@ -53,7 +53,7 @@ func subcommand(cmd *cobra.Command, a []string) error {
 	return exitError{2, fmt.Errorf("%s\nTry: %s --help", msg, cmd.CommandPath())}
 }
 
-// args makes cobra's complaint about arguments one that names what is missing or too much.
+// args makes cobra's error about arguments one that names what is missing or too much.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, a []string) error {
 		if check(cmd, a) == nil {

@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"crypto/sha256"
@@ -11,24 +11,29 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
-
-	"github.com/sigra-auth/sigra/core/config"
 )
 
-// executable is an open, checked program file. What is executed is this descriptor, not the path it was opened by:
-// between a check and an exec of a path somebody can swap the file.
-type executable struct {
+// Program is an open, checked program file; the zero value is this very program. What is executed is this descriptor, not
+// the path it was opened by: between a check and an exec of a path somebody can swap the file.
+type Program struct {
 	file  *os.File
 	path  string
 	sum   string // sha256, hex
 	stamp stamp
 }
 
-func (e *executable) close() {
-	if e != nil && e.file != nil {
-		_ = e.file.Close()
+// Close closes the file; a process that was started by it is not affected.
+func (p *Program) Close() {
+	if p != nil && p.file != nil {
+		_ = p.file.Close()
 	}
 }
+
+// SHA256 is the checksum of the file in hex; empty for this very program.
+func (p *Program) SHA256() string { return p.sum }
+
+// Same reports whether other is the same state of the same file.
+func (p *Program) Same(other *Program) bool { return p.stamp == other.stamp }
 
 // stamp identifies a state of a file. A file with the same stamp has the same content unless the kernel lies.
 type stamp struct {
@@ -37,14 +42,14 @@ type stamp struct {
 	mtime, ctime syscall.Timespec
 }
 
-// verifier checks program files and remembers the hashes of those it has seen.
-type verifier struct {
+// programs checks program files and remembers the hashes of those it has seen.
+type programs struct {
 	mu   sync.Mutex
 	sums map[stamp]string
 }
 
 // open checks and opens an external program. pin is the expected sha256 in hex; empty means the block allows any.
-func (v *verifier) open(path, pin string) (_ *executable, err error) {
+func (v *programs) open(path, pin string) (_ *Program, err error) {
 	if !filepath.IsAbs(path) {
 		return nil, errors.New("the source must be an absolute path")
 	}
@@ -75,38 +80,30 @@ func (v *verifier) open(path, pin string) (_ *executable, err error) {
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
 		return nil, fmt.Errorf("%s belongs to user %d: it must belong to root or to the user Sigra runs as", path, st.Uid)
 	}
-	e := &executable{file: f, path: path, stamp: stampOf(st)}
-	if e.sum, err = v.sum(f, e.stamp); err != nil {
+	p := &Program{file: f, path: path, stamp: stampOf(st)}
+	if p.sum, err = v.sum(f, p.stamp); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if pin != "" && subtle.ConstantTimeCompare([]byte(pin), []byte(e.sum)) != 1 {
-		return nil, &mismatchError{path: path, want: pin, got: e.sum}
+	if pin != "" && subtle.ConstantTimeCompare([]byte(pin), []byte(p.sum)) != 1 {
+		return nil, &MismatchError{path: path, want: pin, got: p.sum}
 	}
-	return e, nil
+	return p, nil
 }
 
-// mismatchError says that a file is not the one that was pinned.
-type mismatchError struct {
+// MismatchError says that a file is not the one that was pinned.
+type MismatchError struct {
 	path, want, got string
 	plugin, lock    string // of which plugin's line in the lock file it is
 }
 
-func (e *mismatchError) Error() string {
+func (e *MismatchError) Error() string {
 	if e.lock != "" {
 		return fmt.Sprintf("%s has sha256 %s, but %s has %s: if the change is yours, run `sigra plugin lock %s`", e.path, e.got, e.lock, e.want, e.plugin)
 	}
 	return fmt.Sprintf("%s has sha256 %s, but the block pins %s", e.path, e.got, e.want)
 }
 
-// namePin adds where the checksum stands, when that is the lock file.
-func namePin(b config.Plugin, err error) error {
-	if m := (*mismatchError)(nil); errors.As(err, &m) {
-		m.plugin, m.lock = b.Name, b.Locked
-	}
-	return err
-}
-
-func (v *verifier) sum(f *os.File, s stamp) (string, error) {
+func (v *programs) sum(f *os.File, s stamp) (string, error) {
 	v.mu.Lock()
 	sum, ok := v.sums[s]
 	v.mu.Unlock()

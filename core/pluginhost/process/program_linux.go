@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ const selfPath = "/proc/self/exe"
 
 // execDescriptor makes cmd run the open file instead of a path. The descriptor is handed down as the next extra file:
 // only there is its number certain in the child, and the interpreter of a script must be able to open it once more.
-func execDescriptor(cmd *exec.Cmd, e *executable) {
-	cmd.ExtraFiles = append(cmd.ExtraFiles, e.file)
+func execDescriptor(cmd *exec.Cmd, p *Program) {
+	cmd.ExtraFiles = append(cmd.ExtraFiles, p.file)
 	cmd.Path = fmt.Sprintf("/proc/self/fd/%d", 2+len(cmd.ExtraFiles))
 }

@@ -1,4 +1,4 @@
-package pluginhost
+package process
 
 import (
 	"os"
@@ -9,58 +9,58 @@ import (
 	"syscall"
 )
 
-// kin are the processes that the host started, and what those left behind.
+// reaper knows the processes that the launcher started, and kills what those left behind.
 //
 // A process that leaves its group (setsid) is found by its environment when its plugin ends (see killMarked). One that
 // hides its environment as well is found only when the kernel hands orphans to this process instead of to init: that is
-// what adopt asks for. Then a child of this process that nobody here started is somebody's orphan: one that carries the
-// mark of a living plugin is left to it, any other is killed. A program that starts children of its own beside the host
-// must not ask for it.
-type kin struct {
-	mu     sync.Mutex
-	adopts bool
-	living map[int]*process
+// what enable asks for. Then a child of this process that nobody here started is somebody's orphan: one that carries the
+// mark of a living plugin is left to it, any other is killed. A program that starts children of its own beside the
+// launcher must not ask for it.
+type reaper struct {
+	mu      sync.Mutex
+	enabled bool
+	living  map[int]*Process
 }
 
 // start forks p. No orphan is looked for meanwhile, so that p is not taken for one before it is known.
-func (k *kin) start(p *process) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (r *reaper) start(p *Process) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err := p.cmd.Start(); err != nil {
 		return err
 	}
 	p.pid = p.cmd.Process.Pid
-	if k.living == nil {
-		k.living = map[int]*process{}
+	if r.living == nil {
+		r.living = map[int]*Process{}
 	}
-	k.living[p.pid] = p
+	r.living[p.pid] = p
 	return nil
 }
 
 // ended is told after p was reaped.
-func (k *kin) ended(p *process) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.living, p.pid)
-	k.bury()
+func (r *reaper) ended(p *Process) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.living, p.pid)
+	r.reapLocked()
 }
 
-// tidy kills orphans that belong to nobody, and takes note of the dead.
-func (k *kin) tidy() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.bury()
+// reap kills orphans that belong to nobody, and takes note of the dead.
+func (r *reaper) reap() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reapLocked()
 }
 
-func (k *kin) bury() {
-	if !k.adopts {
+func (r *reaper) reapLocked() {
+	if !r.enabled {
 		return
 	}
 	// What an orphan that dies leaves behind comes here in turn; the bound is for a program that forks faster than this.
 	for range 64 {
 		found := false
 		for _, pid := range children() {
-			if k.living[pid] != nil || k.marked(pid) {
+			if r.living[pid] != nil || r.marked(pid) {
 				continue
 			}
 			found = true
@@ -74,12 +74,12 @@ func (k *kin) bury() {
 }
 
 // marked reports whether a process carries the socket folder of a living plugin in its environment. A zombie has none.
-func (k *kin) marked(pid int) bool {
+func (r *reaper) marked(pid int) bool {
 	env, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	if err != nil {
 		return false
 	}
-	for _, p := range k.living {
+	for _, p := range r.living {
 		if strings.Contains(string(env), mark(p.folder)) {
 			return true
 		}

@@ -9,7 +9,7 @@ import (
 )
 
 // A helper that was there before the host is nobody's orphan: a shell that starts one and then becomes Sigra.
-func TestKin_sparesWhatWasThereBefore(t *testing.T) {
+func TestReaper_sparesWhatWasThereBefore(t *testing.T) {
 	t.Parallel()
 	short, err := os.MkdirTemp("", "ph")
 	if err != nil {
@@ -20,7 +20,7 @@ func TestKin_sparesWhatWasThereBefore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/bin/sh", "-c", `sleep 300 & echo $!; exec "$0" host-serve "$1" adopting`, exe, short)
+	cmd := exec.Command("/bin/sh", "-c", `sleep 300 & echo $!; exec "$0" host-serve "$1" reaping`, exe, short)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package pluginhost
+package process
 
 import "os"
 
@@ -14,6 +14,6 @@ func awaitExit(pid int) {
 
 func killMarked(string) {}
 
-func (k *kin) adopt() (bool, error) { return false, nil }
+func (r *reaper) enable() (bool, error) { return false, nil }
 
 func children() []int { return nil }
