@@ -51,6 +51,7 @@ soak: ## the heavy proofs at full size: hundreds of kills, long floods, thousand
 	@.ci/with-postgres $(GO) test -race ./cmd/sigra -run '^TestSoak|^TestPasskeys' -skip reloadStorm -soak -v -timeout 120m
 	@.ci/with-postgres $(GO) test ./cmd/sigra -run '^TestSoak_reloadStorm' -soak -v -timeout 60m # fifty people's hashes are too much with the race detector
 	@.ci/with-postgres $(GO) test ./core/auth -run '^TestEnumeration_timing$$' -soak -v -timeout 60m
+	@$(GO) test ./plugins/relyra/saml -run '^TestMutants$$' -soak -v -timeout 60m
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	@.ci/fuzz $${FUZZTIME:-30s}
