@@ -45,7 +45,7 @@ func tables() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, metadata.Migrations,
 		password.Migrations, onetime.Migrations, session.Migrations, ratelimit.Migrations, mail.Migrations, pluginhost.Migrations, federation.Migrations,
-		totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, org.Migrations,
+		totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, org.Migrations, gate.Migrations,
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/lease"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
@@ -94,7 +95,7 @@ func (s *server) listen(socket string) (stop func()) {
 // each runs a test over the socket and in the process, on both databases.
 func each(t *testing.T, f func(t *testing.T, s *server, c *control.Client)) {
 	t.Helper()
-	sources := []store.Source{audit.Migrations, event.Migrations, account.Migrations, session.Migrations, lease.Migrations, relay.Migrations}
+	sources := []store.Source{audit.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, lease.Migrations, relay.Migrations}
 	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
 		s := newServer(t, db)
 		t.Run("socket", func(t *testing.T) {

@@ -2,7 +2,9 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
@@ -33,6 +35,7 @@ type Ask struct {
 	Principal *principal.Principal // who acts; nil at registration
 	Subject   audit.Ref            // what is acted on
 	Context   map[string]any       // e-mail domain, organization, method …
+	Member    *MemberContext       // of MemberAdd and MemberRemove
 	AttemptID string               // one action; a repeated question for it is answered alike
 }
 
@@ -53,6 +56,16 @@ type Answer struct {
 	Message     string // a sentence for people; may be empty
 	RequiredAAL string // for StepUp
 	By          string // the gate that decided
+
+	// Reservations are what was held for the attempt: by one gate, or, from Table.Ask, by all that allowed it.
+	Reservations []Reservation
+}
+
+// Reservation is what a gate holds for an attempt until it is told how that ended.
+type Reservation struct {
+	Gate      string // see Settler.Name
+	ID        string
+	ExpiresAt time.Time // it ends by itself then
 }
 
 // Gate answers one question.
@@ -60,6 +73,23 @@ type Gate interface {
 	// Ask answers, or fails; what a failure means (on_error) is the gate's own configuration, so an error from here
 	// has already been judged: it is a refusal whose text may be shown.
 	Ask(ctx context.Context, a Ask) (Answer, error)
+}
+
+// Settlement is the end of an attempt.
+type Settlement struct {
+	Question      Question
+	AttemptID     string
+	ReservationID string
+	Committed     bool // otherwise abandoned
+}
+
+// Settler is a gate that reserves.
+type Settler interface {
+	Gate
+	// Name is what its reservations say.
+	Name() string
+	// Settle tells what became of an attempt. It is called again until it succeeds, so it may come more than once.
+	Settle(ctx context.Context, s Settlement) error
 }
 
 // Table holds the gates per question. The zero value has none. Safe for concurrent use.
@@ -83,26 +113,42 @@ func (t *Table) Configured(q Question) bool {
 }
 
 // Ask puts the question to every gate configured for it. The first denial or error ends it; otherwise a step-up, if
-// any gate wants one; otherwise allow.
+// any gate wants one; otherwise allow. Whatever the outcome, the answer lists what was reserved on the way.
 func (t *Table) Ask(ctx context.Context, a Ask) (Answer, error) {
 	m := t.gates.Load()
 	if m == nil {
 		return Answer{}, nil
 	}
 	var out Answer
+	var held []Reservation
 	for _, g := range (*m)[a.Question] {
 		ans, err := g.Ask(ctx, a)
 		if err != nil {
-			return Answer{}, err
+			return Answer{Reservations: held}, err
 		}
+		held = append(held, ans.Reservations...)
 		switch ans.Decision {
 		case Deny:
+			ans.Reservations = held
 			return ans, nil
 		case StepUp:
 			out = ans
 		}
 	}
+	out.Reservations = held
 	return out, nil
+}
+
+// Settle tells the gate of a name how an attempt ended.
+func (t *Table) Settle(ctx context.Context, name string, s Settlement) error {
+	if m := t.gates.Load(); m != nil {
+		for _, g := range (*m)[s.Question] {
+			if settler, ok := g.(Settler); ok && settler.Name() == name {
+				return settler.Settle(ctx, s)
+			}
+		}
+	}
+	return fmt.Errorf("the gate %s is not there", name)
 }
 
 // Denied turns a denial into the error a user sees.

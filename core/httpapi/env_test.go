@@ -15,6 +15,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/secret"
@@ -25,7 +26,7 @@ import (
 
 const applicationKey = "an-application-key-of-some-length"
 
-var sources = []store.Source{audit.Migrations, event.Migrations, account.Migrations, session.Migrations}
+var sources = []store.Source{audit.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations}
 
 // env is the API over the real domain on a real database.
 type env struct {

@@ -113,6 +113,14 @@ func (s *Store) Find(ctx context.Context, q store.Querier, org, account uuid.UUI
 	return scanMember(q.QueryRow(ctx, `SELECT `+memberColumns+` FROM membership WHERE account_id = $2 AND organization_id = $1`, org, account))
 }
 
+// Owned counts the organizations that somebody owns.
+func (s *Store) Owned(ctx context.Context, q store.Querier, account uuid.UUID) (n int, err error) {
+	if err := q.QueryRow(ctx, `SELECT count(*) FROM membership WHERE account_id = $1 AND owner`, account).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count organizations: %w", err)
+	}
+	return n, nil
+}
+
 // MemberChange is a change of a membership; what is nil stays.
 type MemberChange struct {
 	Role   *string

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // Organization is one organization.
@@ -47,6 +48,44 @@ type Policy struct {
 
 // Allows reports whether a session may have begun by a method.
 func (p Policy) Allows(m Method) bool { return len(p.Methods) == 0 || slices.Contains(p.Methods, m) }
+
+// Verdict is what a policy makes of a session.
+type Verdict int
+
+// The verdicts.
+const (
+	Fits Verdict = iota
+	NeedsSecondFactor
+	MethodRefused
+)
+
+// Judge holds a session against the policy: of an owner or not, begun by a method (in the words of an audit row's "method"), at an
+// assurance. An owner who shows two factors fits whatever the methods: somebody must be able to mend a connection that broke.
+func (p Policy) Judge(owner bool, method, aal string) Verdict {
+	second := aal == principal.AAL2
+	switch {
+	case !p.Allows(MethodOf(method)) && !owner:
+		return MethodRefused
+	case !second && (p.RequireSecondFactor || !p.Allows(MethodOf(method))):
+		return NeedsSecondFactor
+	}
+	return Fits
+}
+
+// MethodOf sorts the way in which a session began. What mails prove is MethodEmail, whatever it was mailed for.
+func MethodOf(began string) Method {
+	switch began {
+	case "password", "registration":
+		return MethodPassword
+	case "passkey":
+		return MethodPasskey
+	case "oauth":
+		return MethodSocial
+	case "sso":
+		return MethodSSO
+	}
+	return MethodEmail
+}
 
 // ParsePolicy reads a policy as it is stored.
 func ParsePolicy(secondFactor bool, methods string) Policy {

@@ -113,6 +113,13 @@ func (s *Store) lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (Organizat
 	return scanOrganization(tx.QueryRow(ctx, query, id))
 }
 
+// Lock takes an organization's row for the rest of the transaction, for whoever looks at rights within it before a change. ErrNotFound
+// when there is none.
+func (s *Store) Lock(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+	_, err := s.lock(ctx, tx, id)
+	return err
+}
+
 // Page is a part of a list of organizations.
 type Page struct {
 	Organizations []Organization

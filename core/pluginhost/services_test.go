@@ -26,6 +26,7 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/relay"
@@ -49,7 +50,7 @@ type world struct {
 	fed      *federation
 }
 
-var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, session.Migrations, mail.Migrations, pluginhost.Migrations}
+var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, pluginhost.Migrations}
 
 // mailSwitch keeps the mailer that the host chose.
 type mailSwitch struct {

@@ -36,6 +36,7 @@ type Principal struct {
 	Administrator  bool // of Sigra itself
 	AAL            string
 	AMR            []string  // RFC 8176 names of the methods used
+	Method         string    // how the session began: "password", "magic_link", "passkey" …
 	Scopes         []string  // what a token may do; nil: whatever its holder may
 	AuthTime       time.Time // when the person last proved who they are
 	CreatedAt      time.Time // of the session

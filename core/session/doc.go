@@ -12,6 +12,9 @@
 //
 // Resolve is the hot path: one indexed read that joins the account, no write, no cache. So a revocation, a disabled
 // account or a new administrator flag holds on the very next request on every node, with nothing to invalidate.
+// The same read joins the membership and the policy of the active organization: when the membership ends or is suspended, or the
+// session no longer fits the policy, the principal has no organization from the next request on. The session stays.
+//
 // That somebody was active is remembered in memory, at most once per session and ActivityInterval, and written in
 // batches by Run; what a crash loses is up to that much of the idle time.
 //

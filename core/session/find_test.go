@@ -15,7 +15,7 @@ import (
 
 func TestFind_givesTheSameAsResolve(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		in := w.issue(session.Grant{AAL: principal.AAL2, AMR: []string{"pwd", "otp"}, OrganizationID: uuid.New()})
+		in := w.issue(session.Grant{AAL: principal.AAL2, AMR: []string{"pwd", "otp"}, OrganizationID: w.organization("editor"), Role: "editor"})
 		p, err := w.Find(t.Context(), in.Principal.SessionID)
 		if err != nil || fmt.Sprintf("%+v", p) != fmt.Sprintf("%+v", in.Principal) {
 			t.Fatalf("issued %+v\nfound  %+v\n%v", in.Principal, p, err)

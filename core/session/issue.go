@@ -20,9 +20,11 @@ type Grant struct {
 	Account        account.Account
 	AAL            string    // AAL1 or AAL2
 	AMR            []string  // RFC 8176 names of the methods used
+	Method         string    // how it began, as auth.login.success says
 	AuthTime       time.Time // zero: now
 	Persistent     bool      // "remember me"
-	OrganizationID uuid.UUID
+	OrganizationID uuid.UUID // the active one, whose policy the caller has looked at; uuid.Nil: none
+	Role           string    // in it
 	ImpersonatorID uuid.UUID
 	Federated      string // the handle of the login elsewhere that it rests on, for RevokeFederatedIn; empty: none
 }
@@ -51,9 +53,9 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, g Grant) (Issued, error
 	}
 	token, hash := newToken()
 	p := principal.Principal{
-		Kind: principal.User, UserID: g.Account.ID, SessionID: id, OrganizationID: g.OrganizationID, ImpersonatorID: g.ImpersonatorID,
+		Kind: principal.User, UserID: g.Account.ID, SessionID: id, OrganizationID: g.OrganizationID, Role: g.Role, ImpersonatorID: g.ImpersonatorID,
 		Email: g.Account.Email, Display: g.Account.Email, Administrator: g.Account.Administrator,
-		AAL: g.AAL, AMR: g.AMR, AuthTime: g.AuthTime.UTC().Truncate(time.Microsecond), CreatedAt: now, ExpiresAt: now.Add(life),
+		AAL: g.AAL, AMR: g.AMR, Method: g.Method, AuthTime: g.AuthTime.UTC().Truncate(time.Microsecond), CreatedAt: now, ExpiresAt: now.Add(life),
 		TokenHash: hash,
 	}
 	if err := s.insert(ctx, tx, p, hash, g); err != nil {
@@ -65,10 +67,10 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, g Grant) (Issued, error
 func (s *Store) insert(ctx context.Context, tx *store.Tx, p principal.Principal, hash []byte, g Grant) error {
 	info := request.From(ctx)
 	_, err := tx.Exec(ctx, `INSERT INTO session (id, token_hash, account_id, organization_id, impersonator_id, aal, amr, persistent,
-			auth_time, created_at, last_seen_at, expires_at, ip, user_agent, federated)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14)`,
+			auth_time, created_at, last_seen_at, expires_at, ip, user_agent, federated, method)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14, $15)`,
 		p.SessionID, hash, p.UserID, orNull(p.OrganizationID), orNull(p.ImpersonatorID), p.AAL, strings.Join(p.AMR, " "), g.Persistent,
-		p.AuthTime, p.CreatedAt, p.ExpiresAt, info.IPString(), userAgent(info), orNullText(g.Federated))
+		p.AuthTime, p.CreatedAt, p.ExpiresAt, info.IPString(), userAgent(info), orNullText(g.Federated), g.Method)
 	if err != nil {
 		return fmt.Errorf("issue session: %w", err)
 	}
@@ -92,6 +94,19 @@ func (s *Store) Rotate(ctx context.Context, tx *store.Tx, p principal.Principal)
 		return Issued{}, fmt.Errorf("rotate session: %w", err)
 	}
 	return Issued{Token: token, Principal: p, Persistent: persistent}, nil
+}
+
+// SetOrganization makes an organization the active one of a session, or none for uuid.Nil, in the caller's transaction, which has
+// looked at the membership and the policy. The token stays: the session may do no more by itself. ErrGone when there is no such session any more.
+func (s *Store) SetOrganization(ctx context.Context, tx *store.Tx, sessionID, organizationID uuid.UUID) error {
+	n, err := tx.Exec(ctx, `UPDATE session SET organization_id = $2 WHERE id = $1`, sessionID, orNull(organizationID))
+	if err != nil {
+		return fmt.Errorf("set active organization: %w", err)
+	}
+	if n == 0 {
+		return ErrGone
+	}
+	return nil
 }
 
 // orNull keeps the nil id out of the table.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
@@ -25,8 +26,11 @@ var ErrGone = fault.New(fault.NotFound, "session_not_found", "There is no such s
 
 const (
 	resolveColumns = `SELECT s.id, s.account_id, s.organization_id, s.impersonator_id, s.aal, s.amr, s.persistent,
-	s.auth_time, s.created_at, s.last_seen_at, s.expires_at, a.status, coalesce(a.email, ''), a.administrator, s.token_hash
-	FROM session s JOIN account a ON a.id = s.account_id`
+	s.auth_time, s.created_at, s.last_seen_at, s.expires_at, a.status, coalesce(a.email, ''), a.administrator, s.token_hash, s.method,
+	m.role, m.owner, o.require_second_factor, o.sign_in_methods
+	FROM session s JOIN account a ON a.id = s.account_id
+	LEFT JOIN membership m ON m.account_id = s.account_id AND m.organization_id = s.organization_id AND m.status = 'active'
+	LEFT JOIN organization o ON o.id = m.organization_id`
 	resolveQuery = resolveColumns + ` WHERE s.token_hash = $1`
 	findQuery    = resolveColumns + ` WHERE s.id = $1`
 )
@@ -80,12 +84,18 @@ func (s *Store) idle(id uuid.UUID, persistent bool, seen, now time.Time) bool {
 // scan reads a row of resolveColumns. ErrUnauthenticated when there is none, its account is not live or its time is over.
 func (s *Store) scan(row store.Row) (p principal.Principal, persistent bool, seen time.Time, err error) {
 	var (
-		org, imp *uuid.UUID
-		amr      string
-		status   account.Status
+		active  *uuid.UUID
+		imp     *uuid.UUID
+		amr     string
+		status  account.Status
+		role    *string // of an active membership in the active organization, as what follows
+		owner   *bool
+		second  *bool
+		allowed *string
 	)
-	err = row.Scan(&p.SessionID, &p.UserID, &org, &imp, &p.AAL, &amr, &persistent,
-		&p.AuthTime, &p.CreatedAt, &seen, &p.ExpiresAt, &status, &p.Email, &p.Administrator, &p.TokenHash)
+	err = row.Scan(&p.SessionID, &p.UserID, &active, &imp, &p.AAL, &amr, &persistent,
+		&p.AuthTime, &p.CreatedAt, &seen, &p.ExpiresAt, &status, &p.Email, &p.Administrator, &p.TokenHash, &p.Method,
+		&role, &owner, &second, &allowed)
 	switch {
 	case errors.Is(err, store.ErrNoRows):
 		return principal.Principal{}, false, seen, ErrUnauthenticated
@@ -94,8 +104,9 @@ func (s *Store) scan(row store.Row) (p principal.Principal, persistent bool, see
 	case !status.Live() || !s.now().Before(p.ExpiresAt):
 		return principal.Principal{}, false, seen, ErrUnauthenticated
 	}
-	if org != nil {
-		p.OrganizationID = *org
+	// An organization is active while the membership is and the session fits its policy: what ends one takes effect here.
+	if active != nil && role != nil && org.ParsePolicy(*second, *allowed).Judge(*owner, p.Method, p.AAL) == org.Fits {
+		p.OrganizationID, p.Role = *active, *role
 	}
 	if imp != nil {
 		p.ImpersonatorID = *imp

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("database/sql.(*DB).connectionOpener"))
 }
 
-var sources = []store.Source{audit.Migrations, account.Migrations, session.Migrations}
+var sources = []store.Source{audit.Migrations, account.Migrations, org.Migrations, session.Migrations}
 
 type world struct {
 	*session.Store
@@ -109,8 +110,7 @@ func (w *world) resolves(token string) bool {
 
 func TestResolve_givesWhatWasIssued(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		org, imp := uuid.New(), uuid.New()
-		in := w.issue(session.Grant{AAL: principal.AAL2, AMR: []string{"pwd", "otp"}, OrganizationID: org, ImpersonatorID: imp, Persistent: true})
+		in := w.issue(session.Grant{AAL: principal.AAL2, AMR: []string{"pwd", "otp"}, Method: "password", OrganizationID: w.organization("editor"), Role: "editor", ImpersonatorID: uuid.New(), Persistent: true})
 		p, err := w.Resolve(t.Context(), in.Token)
 		if err != nil || fmt.Sprintf("%+v", p) != fmt.Sprintf("%+v", in.Principal) {
 			t.Fatalf("issued   %+v\nresolved %+v\n%v", in.Principal, p, err)

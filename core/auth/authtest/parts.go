@@ -21,6 +21,7 @@ import (
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -29,7 +30,7 @@ import (
 // Sources are the migrations of everything that Open needs.
 func Sources() []store.Source {
 	return []store.Source{
-		keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, metadata.Migrations, password.Migrations, onetime.Migrations, session.Migrations,
+		keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, metadata.Migrations, password.Migrations, onetime.Migrations, org.Migrations, session.Migrations,
 		ratelimit.Migrations, mail.Migrations, totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, federation.Migrations,
 	}
 }
