@@ -21,6 +21,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/pluginhost"
@@ -38,6 +39,7 @@ type app struct {
 	system  *system
 	metrics *prometheus.Registry
 	source  *telemetry.Source
+	callers *principal.Chain // tells who sends a request
 	host    *pluginhost.Host
 	api     *httpapi.API
 	server  *server.Server
@@ -63,6 +65,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	if a.parts, err = openParts(ctx, cfg, log, a.metrics); err != nil {
 		return nil, err
 	}
+	a.callers = newCallers(a.sessions, cfg.Events.Token)
 	a.lookAtBreachFile()
 	a.source, err = telemetry.New(ctx, telemetry.Config{
 		OTLP:    telemetry.OTLP{Endpoint: cfg.Telemetry.OTLP.Endpoint, Headers: cfg.Telemetry.OTLP.Headers, Insecure: cfg.Telemetry.OTLP.Insecure},
@@ -107,8 +110,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	services.System, services.Keys = a.system, keyAdmin{a.system}
 	services.Plugins = pluginAdmin{host: a.host, db: a.db, audit: a.audit, load: a.system.load}
 	if a.api, err = httpapi.New(httpapi.Config{
-		BaseURL: cfg.Server.BaseURL, Version: version, Sessions: a.sessions, Services: services,
-		ApplicationKey: cfg.Events.Token, Logger: log,
+		BaseURL: cfg.Server.BaseURL, Version: version, Callers: a.callers, Recent: a.auth.Sure, Services: services, Logger: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -119,8 +121,11 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 // services are what the API needs of the parts.
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
-		Auth: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, OwnFactors: p.auth, OwnAccount: p.auth, OwnMetadata: p.auth, UserMetadata: p.auth, Logins: p.auth, Providers: p.federation, Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, Audit: p.audit, Events: p.events, Relay: p.relay,
-		Mail: mailAdmin{p}, Note: p.note,
+		SignUps: p.auth, SignIns: p.auth, PasswordResets: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, Providers: p.federation, StepUps: p.auth,
+		OwnProfile: p.auth, OwnPassword: p.auth, OwnFactors: p.auth, OwnPasskeys: p.auth, OwnEmail: p.auth, OwnUsername: p.auth, OwnDevices: p.auth, OwnMetadata: p.auth,
+		Logins: p.auth, MetadataLimit: p.metadata.MaxText,
+		Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, UserMetadata: p.auth, Relay: p.relay, Mail: mailAdmin{p},
+		Audit: p.audit, Events: p.events, Note: p.note,
 	}
 }
 
@@ -144,7 +149,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 	return pluginhost.New(pluginhost.Config{
 		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version,
 		Bundled: bundledNames, ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
-		CorePaths: corePaths(pages), Callers: callers{a.sessions, pages},
+		CorePaths: corePaths(pages), Callers: callers{a.callers, pages},
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
 		Gates:    a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail,
@@ -183,22 +188,25 @@ func (a *app) links(p principal.Principal) []web.Link {
 func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 	cfg := a.cfg
 	limits := server.Limits{}
-	for _, l := range []struct {
-		to   *server.Limiter
-		rate config.Rate
-	}{{&limits.General, cfg.RateLimit.General}, {&limits.SignIn, cfg.RateLimit.SignIn}, {&limits.SignUp, cfg.RateLimit.SignUp}} {
-		if l.rate.Count == 0 {
+	for class, rate := range map[ratelimit.Class]config.Rate{
+		ratelimit.General: cfg.RateLimit.General, ratelimit.Guess: cfg.RateLimit.Guess, ratelimit.Mail: cfg.RateLimit.Mail, ratelimit.Hash: cfg.RateLimit.Hash,
+	} {
+		if rate.Count == 0 {
 			continue
 		}
-		ip, err := ratelimit.NewIP(ratelimit.IPConfig{Quota: quota(l.rate)})
+		ip, err := ratelimit.NewIP(ratelimit.IPConfig{Quota: quota(rate)})
 		if err != nil {
 			return nil, err
 		}
-		*l.to = ip
+		limits[class] = ip
+	}
+	rules, err := endpoint.Join(a.api.Rules(), pages.Rules())
+	if err != nil {
+		return nil, err
 	}
 	sc := server.Config{
 		BaseURL: cfg.Server.BaseURL, TrustedProxies: cfg.Server.TrustedProxies, MaxBody: cfg.Server.MaxBody, Grace: cfg.Server.ShutdownGrace,
-		API: a.api.Handler(), ControlAPI: a.api.Handler(), Mount: pages.Mount, Routes: a.host.Route,
+		API: a.api.Handler(), Mount: pages.Mount, Rules: rules, Routes: a.host.Route,
 		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),
 	}

@@ -3,32 +3,40 @@ package main
 import (
 	"net/http"
 
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/principal"
-	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/web"
 )
 
 // callers tells the plugin host who sends a request, by the same rules as the API.
 type callers struct {
-	sessions *session.Store
-	pages    *web.Pages
+	chain *principal.Chain
+	pages *web.Pages
+}
+
+// newCallers is the ways to tell who sends a request. A session's token is any bearer token that nothing before it knows.
+func newCallers(sessions principal.Sessions, applicationKey secret.Text) *principal.Chain {
+	return principal.NewChain(cookie.SessionToken,
+		principal.ControlSocket, principal.ApplicationKey(applicationKey), principal.BearerSession(sessions), principal.CookieSession(sessions))
 }
 
 // Caller implements pluginhost.Callers.
 func (c callers) Caller(r *http.Request) (principal.Principal, bool, error) {
-	if op := request.From(r.Context()).Operator; op != "" {
-		return principal.Principal{Kind: principal.Operator, Display: op, Administrator: true}, false, nil
+	// A plugin may have credentials of its own in this header (an OAuth access token): only what Sigra knows
+	// is Sigra's, and is taken away.
+	shown, err := c.chain.Credential(r)
+	var p principal.Principal
+	if err == nil {
+		p, err = c.chain.ResolveCredential(r.Context(), shown)
 	}
-	// A plugin may have credentials of its own in this header (an OAuth access token): only what Sigra knows as a
-	// session is Sigra's, and is taken away.
-	bearer := r.Header.Get("Authorization") != ""
-	p, err := httpapi.Authenticate(c.sessions, r)
 	switch {
+	case err == nil && p.Kind == principal.Application:
+		// Its key is Sigra's and is taken away, but the application is nobody who could be signed in at a plugin's pages.
+		return principal.Principal{}, true, nil
 	case err == nil:
-		return p, bearer, nil
+		return p, shown.Bearer != "", nil
 	case fault.KindOf(err) == fault.Unauthenticated:
 		return principal.Principal{}, false, nil
 	}

@@ -120,8 +120,9 @@ const unscreened = `
 const noLimits = `
 rate_limit {
   general          = "0"
-  sign_in          = "0"
-  sign_up          = "0"
+  guess            = "0"
+  mail             = "0"
+  hash             = "0"
   sign_in_account  = "0"
   mail_per_address = "0"
 }

@@ -30,7 +30,7 @@ var floors = [][]string{
 	{"auth"},
 	{"pluginhost/process"},
 	{"pluginhost"},
-	{"httpapi", "web", "cookie", "control"},
+	{"endpoint", "httpapi", "web", "cookie", "control"},
 	{"server"},
 }
 

@@ -195,9 +195,10 @@ type MetadataSchema struct {
 // RateLimit bounds how often something may be tried.
 type RateLimit struct {
 	General        Rate // requests per IP address (/64 for IPv6)
-	SignIn         Rate // sign-in attempts per IP address
+	Guess          Rate // of these, those that try a code, a number or a factor
+	Mail           Rate // those that have an email sent
+	Hash           Rate // those that try or set a password
 	SignInAccount  Rate // sign-in attempts per IP address and account together
-	SignUp         Rate // sign-ups per IP address
 	SecondFactor   Rate // wrong second factors and step-ups per account, on all nodes together
 	MailPerAddress Rate // mails that strangers can have sent to one address
 }

@@ -65,9 +65,10 @@ func Default() *Config {
 		Metadata: Metadata{MaxSize: 16 * kib},
 		RateLimit: RateLimit{
 			General:        Rate{1200, time.Minute},
-			SignIn:         Rate{30, time.Minute},
+			Guess:          Rate{30, time.Minute},
+			Mail:           Rate{20, 10 * time.Minute},
+			Hash:           Rate{30, time.Minute},
 			SignInAccount:  Rate{10, time.Minute},
-			SignUp:         Rate{20, 10 * time.Minute},
 			SecondFactor:   Rate{5, 15 * time.Minute},
 			MailPerAddress: Rate{3, 15 * time.Minute},
 		},

@@ -200,10 +200,12 @@ metadata {
 }
 
 rate_limit {
-  # Per IP address (per /64 for IPv6): all requests, attempts to sign in, sign-ups.
+  # Per IP address (per /64 for IPv6): all requests; and, of these, those that try a code or a second factor, those that have an
+  # email sent (sign-ups among them), those that try or set a password.
   general = "1200/1m"
-  sign_in = "30/1m"
-  sign_up = "20/10m"
+  guess   = "30/1m"
+  mail    = "20/10m"
+  hash    = "30/1m"
 
   # Attempts to sign in to one account from one IP address.
   sign_in_account = "10/1m"

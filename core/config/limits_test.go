@@ -60,7 +60,7 @@ func TestLimits(t *testing.T) {
 		{"password.breach_check.timeout", `"100ms"`, `"99ms"`, `"10s"`, `"10001ms"`},
 		{"password.import.max_memory", `"1MiB"`, `"1023KiB"`, `"4GiB"`, `"4097MiB"`},
 		{"password.import.max_cost", `1`, `0`, `1000`, `1001`},
-		{"rate_limit.sign_in", `"1/1s"`, `"0/1s"`, `"1000000/30d"`, `"1000001/30d"`},
+		{"rate_limit.guess", `"1/1s"`, `"0/1s"`, `"1000000/30d"`, `"1000001/30d"`},
 		{"abuse.backoff.after", `"1/1s"`, `"0/1s"`, `"100/30d"`, `"101/30d"`},
 		{"abuse.backoff.first", `"100ms"`, `"99ms"`, `"1m"`, `"61s"`},
 		{"abuse.backoff.longest", `"1s"`, `"999ms"`, `"1h"`, `"3601s"`},

@@ -191,9 +191,10 @@ func readPassword(b *block, p *Password) {
 
 func readRateLimit(b *block, r *RateLimit) {
 	b.rate("general", &r.General)
-	b.rate("sign_in", &r.SignIn)
+	b.rate("guess", &r.Guess)
+	b.rate("mail", &r.Mail)
+	b.rate("hash", &r.Hash)
 	b.rate("sign_in_account", &r.SignInAccount)
-	b.rate("sign_up", &r.SignUp)
 	b.rate("second_factor", &r.SecondFactor)
 	b.rate("mail_per_address", &r.MailPerAddress)
 }

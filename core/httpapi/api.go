@@ -1,7 +1,7 @@
 package httpapi
 
 import (
-	"crypto/sha256"
+	"context"
 	"errors"
 	"net/http"
 	"slices"
@@ -14,19 +14,22 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/sigra-auth/sigra/core/secret"
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
-// Config is what the API stands on. Sessions is needed; an operation whose part is nil answers 503, so that an
+// Config is what the API stands on. Callers is needed; an operation whose part is nil answers 503, so that an
 // API can be built of the parts there are.
 type Config struct {
 	BaseURL string // for links, without a slash at the end
 	Version string
 
-	Sessions Resolver
+	Callers *principal.Chain // tells who sends a request
+	// Recent says nil of somebody who has proved who they are in the last minutes, and a fault of kind Denied with the code
+	// step_up_required of others. Needed where there are operations that ask for it.
+	Recent func(ctx context.Context, p principal.Principal) error
 	Services
-
-	ApplicationKey secret.Text // of POST /v1/events and of metadata; zero means only administrators and operators may
 
 	Now    func() time.Time // nil means the clock
 	Logger hclog.Logger     // nil means none
@@ -34,25 +37,19 @@ type Config struct {
 
 // API serves the operations. Make one with New.
 type API struct {
-	cfg            Config
-	now            func() time.Time
-	log            hclog.Logger
-	router         *mux.Router
-	huma           huma.API
-	applicationKey []byte // SHA-256; nil when there is none
+	kit *kit
 
 	closing   chan struct{}
 	closeOnce sync.Once
-	streams   chan struct{} // a place in it for each open stream
 }
 
 // strictCasing sets huma's only switch against members in another case, which it has for the whole process.
 var strictCasing sync.Once
 
-// New builds the API with every operation mounted.
+// New builds the API with every operation mounted. It fails when one does not say what it costs and who may use it.
 func New(cfg Config) (*API, error) {
-	if cfg.Sessions == nil {
-		return nil, errors.New("httpapi: sessions are needed")
+	if cfg.Callers == nil {
+		return nil, errors.New("httpapi: callers are needed")
 	}
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
@@ -60,58 +57,54 @@ func New(cfg Config) (*API, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = hclog.NewNullLogger()
 	}
-	cfg.BaseURL = strings.TrimRight(cfg.BaseURL, "/")
-	a := &API{
-		cfg: cfg, now: cfg.Now, log: cfg.Logger.Named("api"),
-		router: mux.NewRouter().SkipClean(true), closing: make(chan struct{}), streams: make(chan struct{}, maxStreams),
+	k := &kit{
+		baseURL: strings.TrimRight(cfg.BaseURL, "/"), callers: cfg.Callers, recent: cfg.Recent, record: cfg.Note,
+		now: cfg.Now, log: cfg.Logger.Named("api"), router: mux.NewRouter().SkipClean(true), rules: endpoint.Table{},
 	}
-	if !cfg.ApplicationKey.IsZero() {
-		sum := sha256.Sum256([]byte(cfg.ApplicationKey.Reveal()))
-		a.applicationKey = sum[:]
-	}
-	a.router.NotFoundHandler = http.HandlerFunc(a.notFound)
-	a.router.MethodNotAllowedHandler = http.HandlerFunc(a.wrongMethod)
+	k.router.NotFoundHandler = http.HandlerFunc(notFound)
+	k.router.MethodNotAllowedHandler = http.HandlerFunc(k.wrongMethod)
 	strictCasing.Do(func() { huma.ValidateStrictCasing = true })
-	a.huma = humamux.New(a.router, a.document())
+	k.huma = humamux.New(k.router, k.document(cfg.Version))
 
-	a.mountSession() // first, since it is asked most and routes are tried in order
-	a.mountSignIn()
-	a.mountSecondFactor()
-	a.mountMagicLink()
-	a.mountAccount()
-	a.mountOwnFactors()
-	a.mountOwnAccount()
-	a.mountProfile()
-	a.mountMetadata()
-	a.mountLogins()
-	a.mountEvents()
-	a.mountAudit()
-	a.mountAdmin()
-	a.mountProblems()
-	a.mountDocument()
-	return a, nil
+	a := &API{kit: k, closing: make(chan struct{})}
+	for _, d := range cfg.Services.domains(k, a.closing) {
+		d.Mount(k)
+	}
+	k.mountProblems()
+	k.mountDocument()
+	return a, k.err()
 }
 
 // Handler serves the API: everything below /v1, the OpenAPI document, and what a problem's type points to. What is
-// known of who asks comes in the request's context: see request.Info. It is a *mux.Router, so that whoever mounts it
-// can name routes in logs and metrics.
-func (a *API) Handler() http.Handler { return a.router }
+// known of who asks comes in the request's context: see request.Info. It is a router, so that whoever mounts it
+// can tell what a route declares.
+func (a *API) Handler() *mux.Router { return a.kit.router }
+
+// Rules are what each route of Handler declares.
+func (a *API) Rules() endpoint.Table { return a.kit.rules }
 
 // Close ends every open stream, so that nobody who shuts down need wait for them. Other requests go on.
 func (a *API) Close() { a.closeOnce.Do(func() { close(a.closing) }) }
 
-func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
+// plain declares a route that is no operation: a document to read.
+func (k *kit) plain(path string) {
+	if err := k.rules.Add(http.MethodGet, path, endpoint.Rules{Limit: ratelimit.General, Access: endpoint.Anyone}); err != nil {
+		k.errs = append(k.errs, err)
+	}
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
 	newProblem(http.StatusNotFound, "no_such_path", "There is nothing at this path. The operations are listed in /openapi.json.").write(w, r)
 }
 
 // wrongMethod names the methods there are (RFC 9110 §15.5.6).
-func (a *API) wrongMethod(w http.ResponseWriter, r *http.Request) {
+func (k *kit) wrongMethod(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
 		probe := *r
 		probe.Method = m
 		var match mux.RouteMatch
-		if a.router.Match(&probe, &match) && match.MatchErr == nil && !slices.Contains(allowed, m) {
+		if k.router.Match(&probe, &match) && match.MatchErr == nil && !slices.Contains(allowed, m) {
 			allowed = append(allowed, m)
 		}
 	}

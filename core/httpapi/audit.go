@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
 // AuditLog reads the audit log; *audit.Log is one.
@@ -76,37 +76,32 @@ type queryAuditInput struct {
 	Paging
 }
 
-type exportInput struct {
-	AuditFilter
-	Format string `query:"format" enum:"ndjson,csv" default:"ndjson" doc:"One JSON object a line, or RFC 4180 with a header line."`
-}
+// auditQuery reads the audit log page by page: all of it for administrators, their own rows for everybody.
+type auditQuery struct{ log AuditLog }
 
-func (a *API) mountAudit() {
-	off := a.cfg.Audit == nil
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/audit", id: "query-audit", tag: "audit", off: off, access: admin,
+// Mount adds the operations.
+func (d auditQuery) Mount(k *kit) {
+	off := d.log == nil
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/audit", id: "query-audit", tag: "audit", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "Query the audit log", description: "Newest first, page by page. All conditions must hold. Rows that arrive while somebody pages shift nothing. Signed-in users find their own rows at /v1/account/activity.",
 		ok: "A page of rows.",
 	}, func(ctx context.Context, _ asker, in *queryAuditInput) (*struct{ Body AuditPage }, error) {
-		return a.auditPage(ctx, in.filter(), in.Paging)
+		return d.page(ctx, in.filter(), in.Paging)
 	})
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/account/activity", id: "list-activity", tag: "account", off: off, access: user,
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/account/activity", id: "list-activity", tag: "account", off: off,
+		limit: ratelimit.General, access: endpoint.SignedIn,
 		summary: "List one's own activity", description: "The audit rows of which the signed-in user is the actor, newest first.", ok: "A page of rows.",
 	}, func(ctx context.Context, who asker, in *Paging) (*struct{ Body AuditPage }, error) {
-		return a.auditPage(ctx, audit.Filter{ActorType: string(who.principal.Kind), ActorID: who.principal.UserID.String()}, *in)
+		return d.page(ctx, audit.Filter{ActorType: string(who.principal.Kind), ActorID: who.principal.UserID.String()}, *in)
 	})
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/audit/export", id: "export-audit", tag: "audit", off: off, access: admin,
-		summary: "Export the audit log", description: "Every row that matches, newest first, streamed as it is found. An export that can't be completed is cut off: the connection ends without the last chunk.",
-		ok: "The rows.", content: []string{"application/x-ndjson", "text/csv"},
-	}, a.exportAudit)
-	a.mountStream()
 }
 
-func (a *API) auditPage(ctx context.Context, f audit.Filter, page Paging) (*struct{ Body AuditPage }, error) {
+func (d auditQuery) page(ctx context.Context, f audit.Filter, page Paging) (*struct{ Body AuditPage }, error) {
 	f.Cursor, f.Limit = page.Cursor, page.Limit
-	p, err := a.cfg.Audit.Query(ctx, f)
+	p, err := d.log.Query(ctx, f)
 	if err != nil {
 		return nil, inQuery(err)
 	}
@@ -115,62 +110,4 @@ func (a *API) auditPage(ctx context.Context, f audit.Filter, page Paging) (*stru
 		out.Body.Rows = append(out.Body.Rows, AuditRow(r))
 	}
 	return out, nil
-}
-
-func (a *API) exportAudit(ctx context.Context, who asker, in *exportInput) (*streamOutput, error) {
-	// Recorded before the first row leaves, so that an export that is cut off is in the log too.
-	a.note(ctx, audit.Entry{Action: "admin.audit.export", Actor: who.actor(), SessionID: who.principal.SessionID,
-		Metadata: map[string]any{"format": in.Format, "filter": clip(who.r.URL.RawQuery)}})
-	return &streamOutput{Body: func(hc huma.Context) {
-		r, w := humamux.Unwrap(hc)
-		out := &exportWriter{w: w, rc: http.NewResponseController(w), name: "sigra-audit-" + a.now().Format("20060102T150405Z") + "." + in.Format, contentType: "application/x-ndjson"}
-		if in.Format == audit.CSV {
-			out.contentType = "text/csv; charset=utf-8; header=present"
-		}
-		_, err := a.cfg.Audit.Export(r.Context(), in.filter(), out, in.Format, nil)
-		switch {
-		case err == nil:
-			out.start()
-		case !out.started:
-			a.fail(r.Context(), http.MethodGet, "/v1/audit/export", inQuery(err)).write(w, r)
-		default:
-			if r.Context().Err() == nil && out.err == nil {
-				a.log.Error("audit export cut off", "error", err)
-			}
-			// Half an export must not look like a whole one.
-			panic(http.ErrAbortHandler)
-		}
-	}}, nil
-}
-
-// exportWriter sends the head of the answer with the first rows, so that what fails before them is still a problem.
-type exportWriter struct {
-	w                 http.ResponseWriter
-	rc                *http.ResponseController
-	name, contentType string
-	started           bool
-	err               error // of the client's side
-}
-
-func (e *exportWriter) start() {
-	if e.started {
-		return
-	}
-	e.started = true
-	h := e.w.Header()
-	h.Set("Content-Type", e.contentType)
-	h.Set("Content-Disposition", `attachment; filename="`+e.name+`"`)
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	e.w.WriteHeader(http.StatusOK)
-}
-
-func (e *exportWriter) Write(p []byte) (int, error) {
-	e.start()
-	_ = e.rc.SetWriteDeadline(time.Now().Add(streamStall)) // a ResponseWriter without deadlines is a test's
-	n, err := e.w.Write(p)
-	if err != nil {
-		e.err = err
-	}
-	return n, err
 }

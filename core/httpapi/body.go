@@ -15,40 +15,36 @@ import (
 	"unicode/utf8"
 )
 
-const (
-	maxBody  = 64 << 10 // of an operation that does not say otherwise
-	maxDepth = 32
-)
+const maxDepth = 32
 
-// readBody reads a request's whole body and makes sure that it is one JSON text which every parser reads alike.
-// A body that is not there is nil. With patch it may be a merge patch by its content type, too. How long it may take to arrive is core/server's to bound.
-func readBody(r *http.Request, limit int64, patch bool) ([]byte, *Problem) {
+// readBody reads a request's whole body and looks at nothing in it. A body that is not there is nil; one that says itself that
+// it is too large is not begun. How long it may take to arrive is core/server's to bound.
+func readBody(r *http.Request, limit int64) ([]byte, *Problem) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
 	}
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	var tooLarge *http.MaxBytesError
+	var over *http.MaxBytesError
 	var timeout net.Error
 	switch {
-	case int64(len(body)) > limit || errors.As(err, &tooLarge):
-		if tooLarge != nil {
-			limit = min(limit, tooLarge.Limit)
+	case int64(len(body)) > limit || errors.As(err, &over):
+		if over != nil {
+			limit = min(limit, over.Limit)
 		}
-		return nil, newProblem(http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("The body is larger than the %d bytes this operation takes.", limit))
+		return nil, tooLarge(limit)
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, newProblem(http.StatusRequestTimeout, "body_timeout", "The body took too long to arrive.")
 	case err != nil:
 		return nil, newProblem(http.StatusBadRequest, "body_incomplete", "The body ended before it was complete.")
-	case len(body) == 0:
-		return nil, nil
-	}
-	if p := checkContentType(r.Header, patch); p != nil {
-		return nil, p
-	}
-	if p := checkJSON(body); p != nil {
-		return nil, p
 	}
 	return body, nil
+}
+
+func tooLarge(limit int64) *Problem {
+	return newProblem(http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("The body is larger than the %d bytes this operation takes.", limit))
 }
 
 func checkContentType(h http.Header, patch bool) *Problem {
@@ -73,8 +69,9 @@ func checkContentType(h http.Header, patch bool) *Problem {
 
 // checkJSON refuses what two parsers could read differently: duplicate members, broken encoding, text after the
 // value, numbers beyond a float64; and what costs a reader without need: depth. The null character is refused
-// because no text in either database can hold it.
-func checkJSON(body []byte) *Problem {
+// because no text in either database can hold it. A body of more than so many values is refused, too: each one that does not
+// fit would be a mistake to name.
+func checkJSON(body []byte, values int) *Problem {
 	refuse := func(code, message string, at int64) *Problem {
 		line, col := place(body, at)
 		return newProblem(http.StatusBadRequest, code,
@@ -97,6 +94,9 @@ func checkJSON(body []byte) *Problem {
 		if err != nil {
 			message, at := syntax(body)
 			return refuse("malformed_json", message, at)
+		}
+		if values--; values < 0 {
+			return refuse("too_many_values", "there are more values than this operation takes", start)
 		}
 		top := len(stack) - 1
 		at := start + int64(bytes.IndexFunc(body[start:], func(r rune) bool { return !strings.ContainsRune(" \t\r\n,:", r) }))

@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
 // Inbox is the development inbox; *mail.Inbox is one.
@@ -39,20 +41,28 @@ func inboxMessage(m mail.Received) InboxMessage {
 		Subject: m.Subject, Text: m.Text, HTML: m.HTML, Variables: m.Variables}
 }
 
-// mountInbox adds the development inbox, where there is one. It asks nobody who they are: it exists only where mail
-// goes to no one.
-func (a *API) mountInbox() {
-	if a.cfg.Inbox == nil {
+type listInboxInput struct {
+	To string `query:"to" maxLength:"320" doc:"Only messages to this address."`
+}
+
+type getInboxInput struct {
+	ID uuid.UUID `path:"id" format:"uuid" doc:"The message's id."`
+}
+
+// devMail is the development inbox. It asks nobody who they are: it exists only where mail goes to no one, and answers this machine only.
+type devMail struct{ inbox Inbox }
+
+// Mount adds the operations.
+func (d devMail) Mount(k *kit) {
+	if d.inbox == nil {
 		return
 	}
-	type listInput struct {
-		To string `query:"to" maxLength:"320" doc:"Only messages to this address."`
-	}
-	register(a, operation{
+	register(k, operation{
 		method: http.MethodGet, path: "/v1/dev/mail", id: "list-dev-mail", tag: "development",
+		limit: ratelimit.General, access: endpoint.ThisMachine,
 		summary: "List the development inbox", description: "Every mail Sigra would have sent.", ok: "The messages.",
-	}, func(ctx context.Context, _ asker, in *listInput) (*struct{ Body InboxList }, error) {
-		list, err := a.cfg.Inbox.List(ctx, in.To)
+	}, func(ctx context.Context, _ asker, in *listInboxInput) (*struct{ Body InboxList }, error) {
+		list, err := d.inbox.List(ctx, in.To)
 		if err != nil {
 			return nil, err
 		}
@@ -62,15 +72,13 @@ func (a *API) mountInbox() {
 		}
 		return out, nil
 	})
-	type getInput struct {
-		ID uuid.UUID `path:"id" format:"uuid" doc:"The message's id."`
-	}
-	register(a, operation{
+	register(k, operation{
 		method: http.MethodGet, path: "/v1/dev/mail/{id}", id: "get-dev-mail", tag: "development",
+		limit: ratelimit.General, access: endpoint.ThisMachine,
 		summary: "Show a message of the development inbox", description: "The inbox keeps the newest 200.", ok: "The message.",
 		problems: map[int]string{http.StatusNotFound: "The message is not there, or no longer."},
-	}, func(ctx context.Context, _ asker, in *getInput) (*struct{ Body InboxMessage }, error) {
-		m, err := a.cfg.Inbox.Get(ctx, in.ID)
+	}, func(ctx context.Context, _ asker, in *getInboxInput) (*struct{ Body InboxMessage }, error) {
+		m, err := d.inbox.Get(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}

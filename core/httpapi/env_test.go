@@ -78,7 +78,8 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 	t.Helper()
 	e := newDomain(t, db)
 	cfg := httpapi.Config{
-		BaseURL: "http://localhost:8484", Version: "test", Sessions: e.sessions,
+		BaseURL: "http://localhost:8484", Version: "test", Callers: callersOf(e.sessions, secret.New(applicationKey)),
+		Recent: func(context.Context, principal.Principal) error { return nil },
 		Services: httpapi.Services{
 			Accounts: e.accounts, UserSessions: e.sessions, Audit: e.log, Events: e.events,
 			Note: func(ctx context.Context, a audit.Entry) error {
@@ -87,9 +88,8 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 					return err
 				})
 			},
-			Auth: fixed{}, Users: fixed{}, Plugins: fixed{}, System: fixed{}, Keys: fixed{},
+			SignUps: fixed{}, SignIns: fixed{}, PasswordResets: fixed{}, OwnPassword: fixed{}, Users: fixed{}, Plugins: fixed{}, System: fixed{}, Keys: fixed{}, Inbox: noMail{},
 		},
-		ApplicationKey: secret.New(applicationKey),
 	}
 	if change != nil {
 		change(e, &cfg)
@@ -105,6 +105,15 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 	return e
 }
 
+// callersOf is the chain as the binary makes it.
+func callersOf(sessions principal.Sessions, key secret.Text) *principal.Chain {
+	return principal.NewChain(cookie.SessionToken,
+		principal.ControlSocket, principal.ApplicationKey(key), principal.BearerSession(sessions), principal.CookieSession(sessions))
+}
+
+// strangers is a chain that knows nobody.
+func strangers() *principal.Chain { return callersOf(nobody{}, secret.Text{}) }
+
 // protocolEnv is for what does not depend on the database.
 func protocolEnv(t testing.TB) *env {
 	return newEnv(t, storetest.Open(t, store.SQLite, sources...), nil)
@@ -115,7 +124,7 @@ func actorOf(s signed) audit.Ref { return audit.Ref{Type: "user", ID: s.Account.
 // asOperator stands for the control socket: a header makes the request an operator's.
 func asOperator(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		info := request.Info{ID: "test-request", Operator: r.Header.Get("Test-Operator")}
+		info := request.Info{ID: "test-request", Operator: r.Header.Get("Test-Operator"), Local: r.Header.Get("Test-Far") == ""}
 		next.ServeHTTP(w, r.WithContext(request.With(r.Context(), info)))
 	})
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
 // Events is the store of host-emitted events; *event.Store is one.
@@ -43,24 +45,6 @@ type Published struct {
 	Duplicate int `json:"duplicate" doc:"Events that were stored before, with the same content."`
 }
 
-// EventInfo is a stored event.
-type EventInfo struct {
-	ID         string          `json:"id" doc:"The application's id of the event."`
-	Type       string          `json:"type" doc:"What happened." example:"billing.subscription.upgraded"`
-	OccurredAt time.Time       `json:"occurred_at" doc:"When it happened."`
-	ReceivedAt time.Time       `json:"received_at" doc:"When it was stored."`
-	Subject    string          `json:"subject,omitempty" doc:"What it is about."`
-	Source     string          `json:"source,omitempty" doc:"Who told it."`
-	Data       json.RawMessage `json:"data,omitempty" doc:"As it was sent."`
-	Position   audit.Position  `json:"position" doc:"Its place in the log of events."`
-}
-
-// EventPage is a part of the log of events.
-type EventPage struct {
-	Events []EventInfo    `json:"events" doc:"In the order in which they were stored."`
-	Next   audit.Position `json:"next" doc:"The position to go on from."`
-}
-
 type publishInput struct {
 	RawBody []byte `contentType:"application/json"`
 }
@@ -70,39 +54,38 @@ type publishOutput struct {
 	Body   Published
 }
 
-type listEventsInput struct {
-	After audit.Position `query:"after" doc:"The next member of the page before; without it, from the beginning."`
-	Limit int            `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many at most."`
+// hostEvents is the events that the application emits for plugins.
+type hostEvents struct {
+	kit    *kit
+	events Events
 }
 
-func (a *API) mountEvents() {
-	schemas := a.huma.OpenAPI().Components.Schemas
+// Mount adds the operations.
+func (d hostEvents) Mount(k *kit) {
+	schemas := d.kit.huma.OpenAPI().Components.Schemas
 	one := schemas.Schema(reflect.TypeFor[NewEvent](), true, "NewEvent")
 	most := maxEvents
 	least := 1
 	batch := &huma.Schema{OneOf: []*huma.Schema{one, {Type: huma.TypeArray, Items: one, MinItems: &least, MaxItems: &most}}}
-	register(a, operation{
-		method: http.MethodPost, path: "/v1/events", id: "publish-events", tag: "events", off: a.cfg.Events == nil, access: application,
-		status: http.StatusAccepted, maxBody: maxEventBody,
+	register(k, operation{
+		method: http.MethodPost, path: "/v1/events", id: "publish-events", tag: "events", off: d.events == nil,
+		limit: ratelimit.General, access: endpoint.Application, maxBody: maxEventBody, maxValues: maxEventBody / 2,
+		status:  http.StatusAccepted,
 		summary: "Tell events",
 		description: "Takes one event or an array of up to 500, stores all or none, and hands them to the plugins that subscribe to them. An event whose id was " +
 			"stored before is counted and left alone if its content is the same, and refused if it is not. They write no audit row.",
 		ok:       "Stored durably. 200 instead when every event had been stored before.",
 		body:     &huma.RequestBody{Required: true, Description: "One event or several.", Content: map[string]*huma.MediaType{"application/json": {Schema: batch}}},
 		problems: map[int]string{http.StatusConflict: "An id was used before for other content. Nothing was stored."},
-	}, a.publish)
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/admin/events", id: "list-events", tag: "events", off: a.cfg.Events == nil, access: admin,
-		summary: "List events", description: "In the order in which they were stored.", ok: "A page of events.",
-	}, a.listEvents)
+	}, d.publish)
 }
 
-func (a *API) publish(ctx context.Context, _ asker, in *publishInput) (*publishOutput, error) {
-	events, single, err := a.readEvents(in.RawBody)
+func (d hostEvents) publish(ctx context.Context, _ asker, in *publishInput) (*publishOutput, error) {
+	events, single, err := d.readEvents(in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	stored, duplicate, err := a.cfg.Events.Publish(ctx, events)
+	stored, duplicate, err := d.events.Publish(ctx, events)
 	if err != nil {
 		return nil, eventField(err, single)
 	}
@@ -115,7 +98,7 @@ func (a *API) publish(ctx context.Context, _ asker, in *publishInput) (*publishO
 
 // readEvents reads a body that is one event or several. It is held against the schema of one event, event by event,
 // so that a mistake is named where it is, which a schema with a choice in it can't do.
-func (a *API) readEvents(body []byte) (events []event.Event, single bool, err error) {
+func (d hostEvents) readEvents(body []byte) (events []event.Event, single bool, err error) {
 	var values []any
 	var list []NewEvent
 	var v any
@@ -135,7 +118,7 @@ func (a *API) readEvents(body []byte) (events []event.Event, single bool, err er
 		return nil, false, newProblem(http.StatusUnprocessableEntity, "validation_failed", "Send between 1 and "+strconv.Itoa(maxEvents)+" events.",
 			ProblemDetail{Location: "body", Message: "expected between 1 and " + strconv.Itoa(maxEvents) + " events, got " + strconv.Itoa(n)})
 	}
-	schemas := a.huma.OpenAPI().Components.Schemas
+	schemas := d.kit.huma.OpenAPI().Components.Schemas
 	schema := schemas.Schema(reflect.TypeFor[NewEvent](), true, "NewEvent")
 	model := &huma.ErrorModel{Status: http.StatusUnprocessableEntity}
 	for i, e := range values {
@@ -179,16 +162,4 @@ func eventField(err error, single bool) error {
 		rest = strings.TrimPrefix(rest, "[0]")
 	}
 	return f.At("body" + rest)
-}
-
-func (a *API) listEvents(ctx context.Context, _ asker, in *listEventsInput) (*struct{ Body EventPage }, error) {
-	list, next, err := a.cfg.Events.Read(ctx, in.After, in.Limit)
-	if err != nil {
-		return nil, err
-	}
-	out := &struct{ Body EventPage }{EventPage{Events: []EventInfo{}, Next: next}}
-	for _, e := range list {
-		out.Body.Events = append(out.Body.Events, EventInfo(e))
-	}
-	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -21,11 +22,14 @@ import (
 type fixed struct{}
 
 var (
-	_ httpapi.Auth    = fixed{}
-	_ httpapi.Users   = fixed{}
-	_ httpapi.Plugins = fixed{}
-	_ httpapi.System  = fixed{}
-	_ httpapi.Keys    = fixed{}
+	_ httpapi.SignUps        = fixed{}
+	_ httpapi.SignIns        = fixed{}
+	_ httpapi.PasswordResets = fixed{}
+	_ httpapi.OwnPassword    = fixed{}
+	_ httpapi.Users          = fixed{}
+	_ httpapi.Plugins        = fixed{}
+	_ httpapi.System         = fixed{}
+	_ httpapi.Keys           = fixed{}
 )
 
 var fixedTime = time.Date(2026, 3, 4, 5, 6, 7, 8000, time.UTC)
@@ -167,4 +171,17 @@ func (fixed) Keys() []keyring.Key {
 func (fixed) Root() string { return "abcd" }
 func (fixed) RotateKeys(context.Context, audit.Ref) (keyring.Key, error) {
 	return keyring.Key{ID: uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b12"), State: "active", CreatedAt: fixedTime}, nil
+}
+
+func (fixed) AddPassword(context.Context, principal.Principal, string) error { return nil }
+
+// anytime takes everybody for somebody who has proved who they are a moment ago.
+func anytime(context.Context, principal.Principal) error { return nil }
+
+// noMail is an empty development inbox.
+type noMail struct{}
+
+func (noMail) List(context.Context, string) ([]mail.Received, error) { return nil, nil }
+func (noMail) Get(context.Context, uuid.UUID) (mail.Received, error) {
+	return mail.Received{}, fault.New(fault.NotFound, "mail_not_found", "There is no such message.")
 }

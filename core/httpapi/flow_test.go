@@ -34,7 +34,10 @@ func eachFlowWith(t *testing.T, o authtest.Options, f func(t *testing.T, e *env)
 			parts := authtest.Open(t, db, o)
 			service, queue := parts.Service, parts.Queue
 			e.flows = parts
-			cfg.Auth, cfg.SecondFactors, cfg.PasskeySignIns, cfg.MagicLinks, cfg.OwnFactors, cfg.OwnAccount, cfg.OwnMetadata, cfg.UserMetadata = service, service, service, service, service, service, service, service
+			cfg.Recent = service.Sure
+			cfg.SignUps, cfg.SignIns, cfg.PasswordResets, cfg.SecondFactors, cfg.StepUps, cfg.PasskeySignIns, cfg.MagicLinks = service, service, service, service, service, service, service
+			cfg.OwnProfile, cfg.OwnPassword, cfg.OwnFactors, cfg.OwnPasskeys, cfg.OwnEmail = service, service, service, service, service
+			cfg.OwnUsername, cfg.OwnDevices, cfg.OwnMetadata, cfg.UserMetadata = service, service, service, service
 			cfg.Users, cfg.Inbox = service, parts.Inbox
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan struct{})

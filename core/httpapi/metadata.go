@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -10,26 +9,10 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
-	"github.com/sigra-auth/sigra/core/audit"
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/metadata"
-	"github.com/sigra-auth/sigra/core/principal"
 )
-
-// OwnMetadata is what people keep with their own account; *auth.Service is one.
-type OwnMetadata interface {
-	Profile(ctx context.Context, p principal.Principal) (auth.Profile, error)
-	ChangeOwnMetadata(ctx context.Context, p principal.Principal, c metadata.Change) (metadata.Object, error)
-}
-
-// UserMetadata is what administrators and the application keep with accounts; *auth.Service is one.
-type UserMetadata interface {
-	Metadata(ctx context.Context, userID uuid.UUID, scope metadata.Scope) (metadata.Object, error)
-	ChangeMetadata(ctx context.Context, actor audit.Ref, userID uuid.UUID, c metadata.Change) (metadata.Object, error)
-}
 
 // Metadata is the object of one scope.
 type Metadata struct {
@@ -48,116 +31,39 @@ type metadataOutput struct {
 	Body Metadata
 }
 
-type ownMetadataInput struct {
-	IfMatch string `header:"If-Match" maxLength:"64" doc:"The ETag of the version that is to be changed. Without it, whichever there is." example:"\"3\""`
-	RawBody []byte `contentType:"application/json"`
-}
-
-type scopePath struct {
-	ID    uuid.UUID      `path:"user_id" format:"uuid" doc:"The account's id."`
-	Scope metadata.Scope `path:"scope" enum:"public,private,user" doc:"Whose object. The application has no business with private."`
-}
-
-type userMetadataInput struct {
-	ID      uuid.UUID      `path:"user_id" format:"uuid" doc:"The account's id."`
-	Scope   metadata.Scope `path:"scope" enum:"public,private,user" doc:"Whose object. The application has no business with private."`
-	IfMatch string         `header:"If-Match" maxLength:"64" doc:"The ETag of the version that is to be changed. Without it, whichever there is." example:"\"3\""`
-	RawBody []byte         `contentType:"application/json"`
-}
-
-// maxMetadataBody is what a change may have at most: twice the largest object there can be, for white space.
+// maxMetadataBody is what a change may have at most, whatever is configured: twice the largest object there can be, for white space.
 const maxMetadataBody = 520 << 10
+
+// maxMetadataValues bounds the values in it. Each of them takes two bytes at least.
+const maxMetadataValues = maxMetadataBody / 2
 
 // mergePatch is the media type of a merge patch (RFC 7396 §4).
 const mergePatch = "application/merge-patch+json"
 
-func (a *API) mountMetadata() {
-	body := func(description string, types ...string) *huma.RequestBody {
-		b := &huma.RequestBody{Description: description, Required: true, Content: map[string]*huma.MediaType{}}
-		for _, t := range types {
-			b.Content[t] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}
-		}
-		return b
+// metadataBody is a body that is an object, or a change of one, for the document.
+func metadataBody(description string, types ...string) *huma.RequestBody {
+	b := &huma.RequestBody{Description: description, Required: true, Content: map[string]*huma.MediaType{}}
+	for _, t := range types {
+		b.Content[t] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}}
 	}
-	whole := body("The object as it is to be.", "application/json")
-	patch := body("What is to change: null takes a member away, an object is merged into, anything else replaces.", mergePatch, "application/json")
-	problems := map[int]string{
+	return b
+}
+
+// wholeMetadata and metadataPatch are the bodies that replace and that change an object.
+func wholeMetadata() *huma.RequestBody {
+	return metadataBody("The object as it is to be.", "application/json")
+}
+
+func metadataPatch() *huma.RequestBody {
+	return metadataBody("What is to change: null takes a member away, an object is merged into, anything else replaces.", mergePatch, "application/json")
+}
+
+// metadataProblems are the statuses of a change.
+func metadataProblems() map[int]string {
+	return map[int]string{
 		http.StatusPreconditionFailed: "The object is not in the version that If-Match names.", http.StatusRequestEntityTooLarge: "The object would be larger than metadata { max_size } allows.",
 		http.StatusUnprocessableEntity: "The object would not fit its schema. `field` names the scope and, as a JSON Pointer, the place.",
 	}
-	off := a.cfg.OwnMetadata == nil
-	register(a, operation{
-		method: http.MethodPut, path: "/v1/account/metadata", id: "replace-own-metadata", tag: "account", off: off, access: user, maxBody: maxMetadataBody, body: whole,
-		summary: "Replace the account's own metadata", description: "Of the scope user, the only one that people write themselves. GET /v1/account reads it.",
-		ok: "The object as it is now.", problems: problems,
-	}, func(ctx context.Context, who asker, in *ownMetadataInput) (*metadataOutput, error) {
-		return a.changeOwnMetadata(ctx, who, in.IfMatch, metadata.Change{Replace: in.RawBody})
-	})
-	register(a, operation{
-		method: http.MethodPatch, path: "/v1/account/metadata", id: "merge-own-metadata", tag: "account", off: off, access: user, maxBody: maxMetadataBody, body: patch,
-		mergePatch: true,
-		summary:    "Change the account's own metadata", description: "By a merge patch (RFC 7396) to the scope user.", ok: "The object as it is now.", problems: problems,
-	}, func(ctx context.Context, who asker, in *ownMetadataInput) (*metadataOutput, error) {
-		return a.changeOwnMetadata(ctx, who, in.IfMatch, metadata.Change{Merge: in.RawBody})
-	})
-
-	off = a.cfg.UserMetadata == nil
-	const path = "/v1/admin/users/{user_id}/metadata/{scope}"
-	none404 := map[int]string{http.StatusNotFound: "There is no such account."}
-	change := map[int]string{http.StatusNotFound: none404[http.StatusNotFound]}
-	for status, when := range problems {
-		change[status] = when
-	}
-	register(a, operation{
-		method: http.MethodGet, path: path, id: "get-metadata", tag: "users", off: off, access: application,
-		summary: "Show an account's metadata", description: "Of one scope. The application, with its key, has public and user.", ok: "The object.", problems: none404,
-	}, func(ctx context.Context, who asker, in *scopePath) (*metadataOutput, error) {
-		if err := who.mayTouch(in.Scope); err != nil {
-			return nil, err
-		}
-		return metadataAnswer(a.cfg.UserMetadata.Metadata(ctx, in.ID, in.Scope))
-	})
-	register(a, operation{
-		method: http.MethodPut, path: path, id: "replace-metadata", tag: "users", off: off, access: application, maxBody: maxMetadataBody, body: whole,
-		summary: "Replace an account's metadata", description: "Of one scope. The application, with its key, has public and user.", ok: "The object as it is now.", problems: change,
-	}, func(ctx context.Context, who asker, in *userMetadataInput) (*metadataOutput, error) {
-		return a.changeMetadata(ctx, who, in, metadata.Change{Replace: in.RawBody})
-	})
-	register(a, operation{
-		method: http.MethodPatch, path: path, id: "merge-metadata", tag: "users", off: off, access: application, maxBody: maxMetadataBody, body: patch, mergePatch: true,
-		summary: "Change an account's metadata", description: "By a merge patch (RFC 7396) to one scope. The application, with its key, has public and user.",
-		ok: "The object as it is now.", problems: change,
-	}, func(ctx context.Context, who asker, in *userMetadataInput) (*metadataOutput, error) {
-		return a.changeMetadata(ctx, who, in, metadata.Change{Merge: in.RawBody})
-	})
-}
-
-// mayTouch keeps the application's key out of what administrators keep to themselves.
-func (who asker) mayTouch(scope metadata.Scope) error {
-	if scope == metadata.Private && who.application {
-		return errNotAnAdmin
-	}
-	return nil
-}
-
-func (a *API) changeOwnMetadata(ctx context.Context, who asker, ifMatch string, c metadata.Change) (*metadataOutput, error) {
-	var err error
-	if c.Version, err = version(ifMatch); err != nil {
-		return nil, err
-	}
-	return metadataAnswer(a.cfg.OwnMetadata.ChangeOwnMetadata(ctx, who.principal, c))
-}
-
-func (a *API) changeMetadata(ctx context.Context, who asker, in *userMetadataInput, c metadata.Change) (*metadataOutput, error) {
-	if err := who.mayTouch(in.Scope); err != nil {
-		return nil, err
-	}
-	c.Scope = in.Scope
-	var err error
-	if c.Version, err = version(in.IfMatch); err != nil {
-		return nil, err
-	}
-	return metadataAnswer(a.cfg.UserMetadata.ChangeMetadata(ctx, who.actor(), in.ID, c))
 }
 
 func metadataAnswer(o metadata.Object, err error) (*metadataOutput, error) {

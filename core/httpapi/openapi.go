@@ -11,16 +11,18 @@ import (
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sigra-auth/sigra/core/endpoint"
 )
 
 // problemRef names the problem's schema in the document.
 const problemRef = "#/components/schemas/Problem"
 
 // document starts the OpenAPI document. Operations add themselves to it as they are mounted.
-func (a *API) document() huma.Config {
+func (k *kit) document(version string) huma.Config {
 	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
-	server := a.cfg.BaseURL
+	server := k.baseURL
 	if server == "" {
 		server = "/"
 	}
@@ -28,7 +30,7 @@ func (a *API) document() huma.Config {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
-				Title: "Sigra", Version: a.cfg.Version,
+				Title: "Sigra", Version: version,
 				Description: "Sign-up, sign-in, sessions, the audit log and administration of a Sigra server. Every error is a problem document (RFC 9457); " +
 					"programs compare its `code`. No answer tells whether an account exists.",
 				License: &huma.License{Name: "Apache-2.0", Identifier: "Apache-2.0"},
@@ -59,7 +61,7 @@ func (a *API) document() huma.Config {
 		Formats:                      map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
-		Transformers:                 []huma.Transformer{a.transform},
+		Transformers:                 []huma.Transformer{k.transform},
 	}
 }
 
@@ -78,36 +80,42 @@ var common = map[int]string{
 }
 
 // describe turns an operation into huma's terms, complete for the document.
-func (a *API) describe(op operation) huma.Operation {
+func (k *kit) describe(op operation) huma.Operation {
 	h := huma.Operation{
 		Method: op.method, Path: op.path, OperationID: op.id, Tags: []string{op.tag},
 		Summary: op.summary, Description: op.description, DefaultStatus: op.status,
 		MaxBodyBytes:    64 << 20, // the guard has the operation's own limit
 		BodyReadTimeout: -1,       // the guard has read the body; a deadline of huma's would outlive it
-		Middlewares:     huma.Middlewares{a.guard(op)},
 		Security:        []map[string][]string{},
+	}
+	rules := op.rules()
+	h.Extensions = map[string]any{
+		"x-sigra-limit": rules.Limit, "x-sigra-access": rules.Access, "x-sigra-recent-authentication": rules.Recent, "x-sigra-max-body": rules.Body,
 	}
 	if op.body != nil {
 		h.RequestBody, h.SkipValidateBody = op.body, true
 	}
 	problems := map[int]string{}
 	want := []int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}
-	if op.method != http.MethodGet && op.method != http.MethodDelete {
+	if op.hasRequestBody() {
 		want = append(want, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
-	if op.access != anyone {
+	known := op.access != endpoint.Anyone && op.access != endpoint.ThisMachine
+	if known {
 		want = append(want, http.StatusUnauthorized)
 		h.Security = []map[string][]string{{"cookie": {}}, {"bearer": {}}}
 	}
+	if op.access != endpoint.Anyone && op.access != endpoint.Authenticated {
+		want = append(want, http.StatusForbidden)
+	}
 	switch op.access {
-	case admin:
-		want = append(want, http.StatusForbidden)
+	case endpoint.Administrator:
 		h.Description = strings.TrimSpace(h.Description + "\n\nFor administrators, and for operators over the control socket.")
-	case user:
-		want = append(want, http.StatusForbidden)
-	case application:
-		want = append(want, http.StatusForbidden)
+	case endpoint.Application, endpoint.Authenticated:
 		h.Security = append(h.Security, map[string][]string{"application": {}})
+	}
+	if op.recent {
+		h.Description = strings.TrimSpace(h.Description + "\n\nNeeds recent authentication: without it, 403 with step_up_required. See POST /v1/step-up.")
 	}
 	for _, status := range want {
 		problems[status] = common[status]
@@ -127,25 +135,25 @@ func (a *API) describe(op operation) huma.Operation {
 	}
 	h.Responses = map[string]*huma.Response{strconv.Itoa(op.status): success}
 	for status, when := range problems {
-		h.Responses[strconv.Itoa(status)] = a.problemResponse(status, when)
+		h.Responses[strconv.Itoa(status)] = k.problemResponse(status, when)
 	}
 	return h
 }
 
 // documentOnly puts an operation that is served past huma into the document.
-func (a *API) documentOnly(op operation, output any) {
-	h := a.describe(op)
-	schemas := a.huma.OpenAPI().Components.Schemas
+func (k *kit) documentOnly(op operation, output any) {
+	h := k.describe(op)
+	schemas := k.huma.OpenAPI().Components.Schemas
 	body, _ := reflect.TypeOf(output).FieldByName("Body")
 	status := strconv.Itoa(max(op.status, http.StatusOK))
 	h.Responses[status].Content = map[string]*huma.MediaType{
 		"application/json": {Schema: schemas.Schema(body.Type, true, body.Type.Name())},
 	}
-	a.huma.OpenAPI().AddOperation(&h)
+	k.huma.OpenAPI().AddOperation(&h)
 }
 
 // problemResponse is a problem in the document: a shared one where nothing particular is said.
-func (a *API) problemResponse(status int, when string) *huma.Response {
+func (k *kit) problemResponse(status int, when string) *huma.Response {
 	r := &huma.Response{
 		Description: when,
 		Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: &huma.Schema{Ref: problemRef}}},
@@ -170,21 +178,22 @@ func (a *API) problemResponse(status int, when string) *huma.Response {
 		return r
 	}
 	name := strings.ReplaceAll(http.StatusText(status), " ", "")
-	a.huma.OpenAPI().Components.Responses[name] = r
+	k.huma.OpenAPI().Components.Responses[name] = r
 	return &huma.Response{Ref: "#/components/responses/" + name}
 }
 
 // mountDocument serves the document. It is rendered when first asked for: that costs more than all the rest of the
 // API's start.
-func (a *API) mountDocument() {
-	doc := a.huma.OpenAPI()
+func (k *kit) mountDocument() {
+	doc := k.huma.OpenAPI()
 	annotate(doc.Components.Schemas)
 	serve := func(path, contentType string, render func() ([]byte, error)) {
+		k.plain(path)
 		once := sync.OnceValues(render)
-		a.router.Path(path).Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		k.router.Path(path).Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			body, err := once()
 			if err != nil {
-				a.WriteError(w, r, fmt.Errorf("render the OpenAPI document: %w", err))
+				k.writeError(w, r, fmt.Errorf("render the OpenAPI document: %w", err))
 				return
 			}
 			w.Header().Set("Content-Type", contentType)

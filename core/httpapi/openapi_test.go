@@ -46,7 +46,7 @@ type documentedPath struct {
 
 // full is the API with every operation there can be.
 func full(t testing.TB) *httpapi.API {
-	return must2(httpapi.New(httpapi.Config{Version: "1", Sessions: nobody{}, Services: httpapi.Services{Inbox: &mail.Inbox{}}}))(t)
+	return must2(httpapi.New(httpapi.Config{Version: "1", Callers: strangers(), Services: httpapi.Services{Inbox: &mail.Inbox{}}}))(t)
 }
 
 // The document lists exactly what the router serves, route by route and both ways.
@@ -76,7 +76,7 @@ func TestOpenAPI_isTheRouter(t *testing.T) {
 		}
 	}
 	served := map[string]bool{}
-	err := api.Handler().(*mux.Router).Walk(func(r *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+	err := api.Handler().Walk(func(r *mux.Route, _ *mux.Router, _ []*mux.Route) error {
 		path, err := r.GetPathTemplate()
 		if err != nil {
 			return err

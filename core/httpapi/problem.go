@@ -144,6 +144,9 @@ func locate(field string) string {
 	return "body." + field
 }
 
+// maxDetails bounds the places that a problem names: who sends more mistakes corrects these first.
+const maxDetails = 20
+
 // fromHuma makes a problem of what huma found when it held a request against the document. The values it quotes are
 // dropped: a body may hold a password.
 func fromHuma(m *huma.ErrorModel) *Problem {
@@ -151,6 +154,9 @@ func fromHuma(m *huma.ErrorModel) *Problem {
 	for _, d := range m.Errors {
 		if d == nil {
 			continue
+		}
+		if len(p.Errors) == maxDetails {
+			break
 		}
 		at := d.Location
 		if at == "" {
@@ -197,7 +203,7 @@ func plain(msg string) string {
 }
 
 // transform is huma's last step before an answer is written: every error becomes a Problem here.
-func (a *API) transform(ctx huma.Context, _ string, v any) (any, error) {
+func (k *kit) transform(ctx huma.Context, _ string, v any) (any, error) {
 	var p *Problem
 	switch e := v.(type) {
 	case *huma.ErrorModel:
@@ -246,17 +252,21 @@ func (p *Problem) write(w http.ResponseWriter, r *http.Request) {
 // WriteError answers with err as a problem document. It is for the middleware in front of the API, so that every
 // error below /v1 has one shape. An internal error is logged here.
 func (a *API) WriteError(w http.ResponseWriter, r *http.Request, err error) {
-	a.fail(r.Context(), r.Method, r.URL.Path, err).write(w, r)
+	a.kit.writeError(w, r, err)
+}
+
+func (k *kit) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	k.fail(r.Context(), r.Method, r.URL.Path, err).write(w, r)
 }
 
 // fail turns an error into its problem and logs what the client is not told.
-func (a *API) fail(ctx context.Context, method, path string, err error) *Problem {
+func (k *kit) fail(ctx context.Context, method, path string, err error) *Problem {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return newProblem(statusGone, "canceled", "The client went away.")
 	}
 	p := problemOf(err)
 	if p.Status >= http.StatusInternalServerError && p.Status != http.StatusServiceUnavailable {
-		a.log.Error("request failed", "method", method, "path", path, "request_id", request.From(ctx).ID, "error", err)
+		k.log.Error("request failed", "method", method, "path", path, "request_id", request.From(ctx).ID, "error", err)
 	}
 	return p
 }

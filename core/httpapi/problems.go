@@ -16,6 +16,8 @@ var edgeProblems = map[string]string{
 	"administrator_required": "Only an administrator may do this, or an operator over the control socket.",
 	"user_required":          "Only a signed-in user may do this. An operator has no account.",
 	"application_required":   "Only the application with its key, an administrator or an operator may do this.",
+	"local_only":             "Only the machine that Sigra runs on may ask for this.",
+	"step_up_required":       "Only after recent authentication: see POST /v1/step-up.",
 	"not_available":          "The server runs without the part that the operation needs.",
 	"no_such_path":           "There is nothing at the path.",
 	"method_not_allowed":     "The path does not take this method. The Allow header names those it takes.",
@@ -26,6 +28,7 @@ var edgeProblems = map[string]string{
 	"trailing_data":          "Something follows the JSON value in the body.",
 	"duplicate_member":       "A member is given twice in one object.",
 	"too_deep":               "The body nests too deep.",
+	"too_many_values":        "The body holds more values than the operation takes.",
 	"number_out_of_range":    "A number in the body is too large.",
 	"invalid_character":      "A text in the body holds the null character.",
 	"body_required":          "The operation needs a body.",
@@ -43,11 +46,13 @@ var edgeProblems = map[string]string{
 var codePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // mountProblems makes a problem's type resolve to a word on it.
-func (a *API) mountProblems() {
-	a.router.Path("/problems/{code}").Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func (k *kit) mountProblems() {
+	const path = "/problems/{code}"
+	k.plain(path)
+	k.router.Path(path).Methods(http.MethodGet).HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := mux.Vars(r)["code"]
 		if !codePattern.MatchString(code) {
-			a.notFound(w, r)
+			notFound(w, r)
 			return
 		}
 		about := edgeProblems[code]

@@ -47,11 +47,12 @@ var refusals = []struct {
 	{"events by a user", ordinary, "POST", "/v1/events", `{"id":"a","type":"a.b"}`, nil, 403, "application_required", ""},
 	{"events by nobody", stranger, "POST", "/v1/events", `{"id":"a","type":"a.b"}`, nil, 401, "unauthenticated", ""},
 	{"events with a wrong key", stranger, "POST", "/v1/events", `{"id":"a","type":"a.b"}`, []string{"Authorization", "Bearer wrong"}, 401, "unauthenticated", ""},
-	{"the application's key elsewhere", theApplication, "GET", "/v1/audit", "", nil, 401, "unauthenticated", ""},
+	{"the application's key elsewhere", theApplication, "GET", "/v1/audit", "", nil, 403, "administrator_required", ""},
+	{"the application's key for an account", theApplication, "GET", "/v1/account/activity", "", nil, 403, "user_required", ""},
 	{"the application's key as a cookie", stranger, "POST", "/v1/events", `{"id":"a","type":"a.b"}`, []string{"Cookie", "__Host-sigra_session=" + applicationKey}, 401, "unauthenticated", ""},
 	{"an operator's password", theOperator, "PUT", "/v1/account/password", `{"current_password":"a","new_password":"b"}`, nil, 403, "user_required", ""},
 	{"password change by nobody", stranger, "PUT", "/v1/account/password", `{"current_password":"a","new_password":"b"}`, nil, 401, "unauthenticated", ""},
-	{"a refusal comes before the body is read", stranger, "POST", "/v1/admin/users", `{"email":`, nil, 401, "unauthenticated", ""},
+	{"a refusal comes before the body is looked at", stranger, "POST", "/v1/admin/users", `{"email":`, nil, 401, "unauthenticated", ""},
 	{"logout with a broken header", stranger, "POST", "/v1/logout", "", []string{"Authorization", "Bearer"}, 401, "invalid_authorization", ""},
 
 	// Content types.
@@ -84,6 +85,11 @@ var refusals = []struct {
 	{"too deep", stranger, "POST", "/v1/login", strings.Repeat("[", 100000), nil, 413, "body_too_large", ""},
 	{"deep", stranger, "POST", "/v1/login", strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33), nil, 400, "too_deep", "body"},
 	{"a huge number", theApplication, "POST", "/v1/events", `{"id":"a","type":"a.b","data":1e999}`, nil, 400, "number_out_of_range", "body"},
+	{"too large for what it is", stranger, "POST", "/v1/magic-link/look", `{"token":"` + strings.Repeat("a", 9000) + `"}`, nil, 413, "body_too_large", ""},
+	{"too large for a stranger", stranger, "POST", "/v1/events", `{"id":"` + strings.Repeat("a", 100000) + `"}`, nil, 401, "unauthenticated", ""},
+	{"too much where nothing is taken", ordinary, "POST", "/v1/logout", `{"a":"` + strings.Repeat("a", 2000) + `"}`, nil, 413, "body_too_large", ""},
+	{"too many values", stranger, "POST", "/v1/login", `{"x":[` + strings.Repeat("0,", 500) + `0]}`, nil, 400, "too_many_values", "body"},
+	{"the inbox from elsewhere", stranger, "GET", "/v1/dev/mail", "", []string{"Test-Far", "yes"}, 403, "local_only", ""},
 	{"too large", stranger, "POST", "/v1/login", `{"email":"` + strings.Repeat("a", 70000) + `","password":"b"}`, nil, 413, "body_too_large", ""},
 
 	// Bodies that don't fit.

@@ -6,38 +6,59 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 )
 
-// Services are the parts of the server that the operations call.
+// Services are the parts of the server that the operations call, one for each domain of the API.
 type Services struct {
-	Auth           Auth
+	// Signing up, in and out.
+	SignUps        SignUps
+	SignIns        SignIns
+	PasswordResets PasswordResets
 	SecondFactors  SecondFactors
 	PasskeySignIns PasskeySignIns
 	MagicLinks     MagicLinks
-	OwnFactors     OwnFactors
-	OwnAccount     OwnAccount
-	OwnMetadata    OwnMetadata
 	Providers      Providers
-	Logins         Logins
-	Users          Users
-	Accounts       Accounts
-	UserSessions   UserSessions
-	UserMetadata   UserMetadata
-	Audit          AuditLog
-	Events         Events
-	Relay          Relay
-	Plugins        Plugins
-	Keys           Keys
-	System         System
-	Mail           Mail
+	StepUps        StepUps
+
+	// What people do to their own account.
+	OwnProfile    OwnProfile
+	OwnPassword   OwnPassword
+	OwnFactors    OwnFactors
+	OwnPasskeys   OwnPasskeys
+	OwnEmail      OwnEmail
+	OwnUsername   OwnUsername
+	OwnDevices    OwnDevices
+	OwnMetadata   OwnMetadata
+	Logins        Logins
+	MetadataLimit func() int64 // bytes of a body that changes metadata; nil: the most there can be
+
+	// Administration.
+	Users        Users
+	Accounts     Accounts
+	UserSessions UserSessions
+	UserMetadata UserMetadata
+	Relay        Relay
+	Plugins      Plugins
+	Keys         Keys
+	System       System
+	Mail         Mail
+
+	Audit  AuditLog
+	Events Events
 	// Note writes an audit row for what changes nothing by itself: an export, a refusal. Nil means it is not recorded.
 	Note  func(ctx context.Context, e audit.Entry) error
 	Inbox Inbox // nil where mail is not kept for development: then its operations do not exist
 }
 
-func (a *API) mountAdmin() {
-	a.mountUsers()
-	a.mountRelay()
-	a.mountPlugins()
-	a.mountSystem()
-	a.mountMail()
-	a.mountInbox()
+// domains are the parts of the API. Routes are tried in this order, so the one that is asked most comes first.
+func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
+	return []domain{
+		sessionCheck{k},
+		signUp{s.SignUps}, signIn{k, s.SignIns}, passwordReset{s.PasswordResets}, secondFactor{s.SecondFactors}, passkeySignIn{s.PasskeySignIns},
+		magicLink{s.MagicLinks}, providers{s.Providers}, stepUp{s.StepUps},
+		accountProfile{s.OwnProfile}, accountPassword{s.OwnPassword}, accountFactors{s.OwnFactors}, accountPasskeys{s.OwnPasskeys}, accountEmail{k, s.OwnEmail},
+		accountUsername{s.OwnUsername}, accountDevices{s.OwnDevices}, accountLogins{s.Logins}, accountMetadata{s.OwnMetadata, s.MetadataLimit},
+		hostEvents{k, s.Events}, adminEvents{s.Events},
+		auditQuery{s.Audit}, auditExport{k, s.Audit}, auditStream{k, s.Audit, closing, make(chan struct{}, maxStreams)},
+		adminUsers{k, s.Users, s.Accounts, s.UserSessions}, adminMetadata{s.UserMetadata, s.MetadataLimit}, adminRelay{s.Relay}, adminPlugins{s.Plugins},
+		adminSystem{s.System}, adminKeys{s.Keys}, adminMail{s.Mail}, devMail{s.Inbox},
+	}
 }

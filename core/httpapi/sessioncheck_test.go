@@ -19,6 +19,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -66,7 +67,7 @@ func TestSession_isRead(t *testing.T) {
 func TestSession_encoding(t *testing.T) {
 	t.Parallel()
 	who := &somebody{}
-	api := must2(httpapi.New(httpapi.Config{Sessions: who}))(t)
+	api := must2(httpapi.New(httpapi.Config{Callers: callersOf(who, secret.Text{})}))(t)
 	rapid.Check(t, func(t *rapid.T) {
 		id := rapid.Custom(func(t *rapid.T) uuid.UUID {
 			if rapid.Bool().Draw(t, "nil") {
@@ -83,9 +84,9 @@ func TestSession_encoding(t *testing.T) {
 		})
 		p := principal.Principal{
 			Kind: principal.Kind(rapid.String().Draw(t, "kind")), UserID: id.Draw(t, "user"), SessionID: id.Draw(t, "session"),
-			OrganizationID: id.Draw(t, "org"), ImpersonatorID: id.Draw(t, "imp"), Email: rapid.String().Draw(t, "email"),
+			OrganizationID: id.Draw(t, "org"), Role: rapid.String().Draw(t, "role"), ImpersonatorID: id.Draw(t, "imp"), Email: rapid.String().Draw(t, "email"),
 			Display: rapid.String().Draw(t, "display"), Administrator: rapid.Bool().Draw(t, "admin"), AAL: rapid.String().Draw(t, "aal"),
-			AMR: rapid.SliceOf(rapid.String()).Draw(t, "amr"), AuthTime: when.Draw(t, "auth"), CreatedAt: when.Draw(t, "created"), ExpiresAt: when.Draw(t, "expires"),
+			AMR: rapid.SliceOf(rapid.String()).Draw(t, "amr"), Scopes: rapid.SliceOf(rapid.String()).Draw(t, "scopes"), AuthTime: when.Draw(t, "auth"), CreatedAt: when.Draw(t, "created"), ExpiresAt: when.Draw(t, "expires"),
 		}
 		who.Principal = p
 		r := httptest.NewRequest("GET", "/v1/session", nil)
@@ -93,8 +94,8 @@ func TestSession_encoding(t *testing.T) {
 		w := httptest.NewRecorder()
 		api.Handler().ServeHTTP(w, r)
 		want, err := json.Marshal(httpapi.SessionInfo{
-			Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, OrganizationID: p.OrganizationID, ImpersonatorID: p.ImpersonatorID, Email: p.Email,
-			Display: p.Display, Administrator: p.Administrator, AAL: p.AAL, AMR: p.AMR, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
+			Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, OrganizationID: p.OrganizationID, Role: p.Role, ImpersonatorID: p.ImpersonatorID, Email: p.Email,
+			Display: p.Display, Administrator: p.Administrator, AAL: p.AAL, AMR: p.AMR, Scopes: p.Scopes, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -119,7 +120,7 @@ func BenchmarkSessionCheck(b *testing.B) {
 		Kind: principal.User, UserID: uuid.New(), SessionID: uuid.New(), Email: "ada@example.com", Display: "ada@example.com", AAL: "aal1", AMR: []string{"pwd"},
 		AuthTime: fixedTime, CreatedAt: fixedTime, ExpiresAt: fixedTime,
 	}
-	compare := func(b *testing.B, sessions httpapi.Resolver, token string) {
+	compare := func(b *testing.B, sessions principal.Sessions, token string) {
 		run := func(name string, h http.Handler) {
 			b.Run(name, func(b *testing.B) {
 				r := httptest.NewRequest("GET", "/v1/session", nil)
@@ -140,9 +141,9 @@ func BenchmarkSessionCheck(b *testing.B) {
 			}
 			w.Header().Set("Content-Type", "application/json")
 			_ = json.NewEncoder(w).Encode(httpapi.SessionInfo{Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, Email: p.Email, Display: p.Display,
-				AAL: p.AAL, AMR: p.AMR, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt})
+				AAL: p.AAL, AMR: p.AMR, Scopes: p.Scopes, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt})
 		}))
-		run("sigra", must2(httpapi.New(httpapi.Config{Sessions: sessions}))(b).Handler())
+		run("sigra", must2(httpapi.New(httpapi.Config{Callers: callersOf(sessions, secret.Text{})}))(b).Handler())
 		router := mux.NewRouter()
 		api := humamux.New(router, huma.DefaultConfig("bench", "1"))
 		huma.Register(api, huma.Operation{Method: "GET", Path: "/v1/session"}, func(ctx context.Context, in *struct {
@@ -153,7 +154,7 @@ func BenchmarkSessionCheck(b *testing.B) {
 				return nil, err
 			}
 			return &struct{ Body httpapi.SessionInfo }{httpapi.SessionInfo{Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, Email: p.Email, Display: p.Display,
-				AAL: p.AAL, AMR: p.AMR, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt}}, nil
+				AAL: p.AAL, AMR: p.AMR, Scopes: p.Scopes, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt}}, nil
 		})
 		run("huma", router)
 	}

@@ -175,6 +175,9 @@ func (s *Store) Apply(ctx context.Context, tx *store.Tx, accountID uuid.UUID, c 
 	return is, changed, nil
 }
 
+// MaxText is what the text of a change may have, by the rules there are now.
+func (s *Store) MaxText() int64 { return int64(maxText(s.rules.Load().MaxBytes)) }
+
 // maxText is what the text of a change may have: white space is not kept, but is read.
 func maxText(maxBytes int) int { return 2*maxBytes + 1024 }
 

@@ -13,8 +13,9 @@ const (
 	readAll   = 60 * time.Second
 )
 
-// boundBody limits size and time of a body on a core route (ASVS 5.0 15.2.2).
-func (s *Server) boundBody(w http.ResponseWriter, r *http.Request) {
+// boundBody limits size and time of a body on a core route (ASVS 5.0 15.2.2): to what the route declares, and never more
+// than what is configured.
+func (s *Server) boundBody(w http.ResponseWriter, r *http.Request, limit int64) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
@@ -23,7 +24,7 @@ func (s *Server) boundBody(w http.ResponseWriter, r *http.Request) {
 		inner = rec.ResponseWriter // so that net/http sees the limit hit and closes the connection
 	}
 	r.Body = &pacedBody{
-		ReadCloser: http.MaxBytesReader(inner, r.Body, s.cfg.MaxBody),
+		ReadCloser: http.MaxBytesReader(inner, r.Body, min(limit, s.cfg.MaxBody)),
 		control:    http.NewResponseController(w), end: time.Now().Add(readAll),
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/server"
 )
@@ -165,8 +167,9 @@ func TestLanguage(t *testing.T) {
 	s, err := server.New(server.Config{
 		BaseURL: "http://localhost:8484", Language: func(r *http.Request) string { return r.Header.Get("Accept-Language") + "!" },
 		Mount: func(r *mux.Router) {
-			r.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { got = request.From(r.Context()).Language })
+			r.HandleFunc("/", func(_ http.ResponseWriter, r *http.Request) { got = request.From(r.Context()).Language }).Methods("GET")
 		},
+		Rules: endpoint.Table{"GET /": {Limit: ratelimit.General, Access: endpoint.Anyone}},
 	})
 	if err != nil {
 		t.Fatal(err)

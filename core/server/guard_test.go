@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/server"
@@ -151,9 +152,10 @@ func TestRateLimit(t *testing.T) {
 		}
 		return l
 	}
-	s := setup(t, server.Config{Limits: server.Limits{General: limiter(50), SignIn: limiter(2), SignUp: limiter(1)}}, map[string]http.HandlerFunc{
-		"/login": func(http.ResponseWriter, *http.Request) {}, "/register": func(http.ResponseWriter, *http.Request) {},
-	})
+	s := setup(t, server.Config{
+		Limits: server.Limits{ratelimit.General: limiter(50), ratelimit.Hash: limiter(2), ratelimit.Mail: limiter(1)},
+		Rules:  endpoint.Table{"POST /login": {Limit: ratelimit.Hash, Access: endpoint.Anyone}},
+	}, map[string]http.HandlerFunc{"/login": func(http.ResponseWriter, *http.Request) {}})
 	for i, want := range []int{200, 200, 429} {
 		res := do(s, newRequest("POST", "/login"))
 		if res.StatusCode != want || res.Header.Get("RateLimit-Limit") != "2" {
@@ -164,8 +166,8 @@ func TestRateLimit(t *testing.T) {
 		}
 		// One of the fifty comes back in 72 seconds, one of the two in half an hour.
 		for name, want := range map[string]string{
-			"RateLimit-Policy":    `"general";q=50;w=3600, "sign_in";q=2;w=3600`,
-			"RateLimit":           fmt.Sprintf(`"general";r=%d;t=72, "sign_in";r=%d;t=1800`, 49-i, max(1-i, 0)),
+			"RateLimit-Policy":    `"general";q=50;w=3600, "hash";q=2;w=3600`,
+			"RateLimit":           fmt.Sprintf(`"general";r=%d;t=72, "hash";r=%d;t=1800`, 49-i, max(1-i, 0)),
 			"RateLimit-Remaining": strconv.Itoa(max(1-i, 0)),
 		} {
 			if got := res.Header.Get(name); got != want {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
@@ -19,62 +18,32 @@ type Limiter interface {
 	Allow(ip netip.Addr) ratelimit.Decision
 }
 
-// Limits are the buckets in front of the routes. A nil one does not limit.
-type Limits struct {
-	General Limiter // every request but probes and assets
-	SignIn  Limiter // what tries a credential, a code or a link
-	SignUp  Limiter // what makes an account or sends a mail
-}
+// Limits are the buckets in front of the routes, one for each class but ratelimit.Exempt. A class without one is not limited.
+type Limits map[ratelimit.Class]Limiter
 
-// guessed are the requests that try something secret, and signUps those that cost a mail, by method and path.
-var (
-	guessed = map[string]bool{
-		"POST /login": true, "POST /confirm": true, "POST /register/check-mail": true, "POST /set-password": true,
-		"POST /login/second-factor": true, "POST /login/second-factor/passkey/finish": true, "POST /login/passkey/finish": true,
-		"POST /login/link/sent": true, "POST /login/link/open": true, "POST /login/link/approve": true, "POST /reset/sent": true,
-		"POST /step-up": true, "POST /step-up/passkey/finish": true,
-		"POST /account/password": true, "POST /v1/login": true, "POST /v1/confirm": true, "POST /v1/password/set": true,
-		"PUT /v1/account/password": true,
+// limit stands in front of everything that costs something (ASVS 5.0 6.3.1): it draws from the address's general bucket, and
+// from that of the class that the matched route declares. False means that the answer is given.
+func (s *Server) limit(w http.ResponseWriter, r *http.Request, class ratelimit.Class) bool {
+	if class == ratelimit.Exempt {
+		return true
 	}
-	signUps = map[string]bool{
-		"POST /register": true, "POST /register/resend": true, "POST /reset": true, "POST /login/link": true, "POST /step-up/mail": true, "POST /v1/register": true,
+	ip := request.From(r.Context()).IP
+	name := ratelimit.General
+	allowed, d := take(s.cfg.Limits[name], ip)
+	var q quotas
+	q.add(string(name), d)
+	if limiter := s.cfg.Limits[class]; allowed && class != ratelimit.General && limiter != nil {
+		name = class
+		allowed, d = take(limiter, ip)
+		q.add(string(name), d)
 	}
-)
-
-// limit stands in front of everything that costs something (ASVS 5.0 6.3.1).
-func (s *Server) limit(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if probes[r.URL.Path] || strings.HasPrefix(r.URL.Path, "/assets/") {
-			next.ServeHTTP(w, r)
-			return
-		}
-		ip := request.From(r.Context()).IP
-		name, limiter := "general", s.cfg.Limits.General
-		allowed, d := take(limiter, ip)
-		var q quotas
-		q.add(name, d)
-		if allowed {
-			key := r.Method + " " + r.URL.Path
-			switch {
-			case guessed[key] && s.cfg.Limits.SignIn != nil:
-				name = "sign_in"
-				allowed, d = take(s.cfg.Limits.SignIn, ip)
-				q.add(name, d)
-			case signUps[key] && s.cfg.Limits.SignUp != nil:
-				name = "sign_up"
-				allowed, d = take(s.cfg.Limits.SignUp, ip)
-				q.add(name, d)
-			}
-		}
-		q.write(w.Header(), d)
-		if !allowed {
-			s.metrics.limited.WithLabelValues(name).Inc()
-			s.Fail(w, r, fault.New(fault.RateLimited, "rate_limited",
-				"Too many requests from your network. Please wait a moment.").After(max(d.RetryAfter, time.Second)))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	q.write(w.Header(), d)
+	if !allowed {
+		s.metrics.limited.WithLabelValues(string(name)).Inc()
+		s.Fail(w, r, fault.New(fault.RateLimited, "rate_limited",
+			"Too many requests from your network. Please wait a moment.").After(max(d.RetryAfter, time.Second)))
+	}
+	return allowed
 }
 
 // quotas are the limits that a request has passed, as draft-ietf-httpapi-ratelimit-headers-11 writes them: what is allowed (§3)

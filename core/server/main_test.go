@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"github.com/gorilla/mux"
 	"go.uber.org/goleak"
 
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/server"
 )
 
@@ -22,17 +25,29 @@ func prefixes(list ...string) []netip.Prefix {
 	return out
 }
 
-// setup makes a server at http://localhost:8484 with the given routes.
+// methods are those of the routes that setup mounts.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// setup makes a server at http://localhost:8484 with the given routes, of class general where Config.Rules
+// says nothing.
 func setup(t testing.TB, cfg server.Config, routes map[string]http.HandlerFunc) *server.Server {
 	t.Helper()
 	if cfg.BaseURL == "" {
 		cfg.BaseURL = "http://localhost:8484"
 	}
+	rules, declared := endpoint.Table{}, cfg.Rules
 	cfg.Mount = func(r *mux.Router) {
 		for path, h := range routes {
-			r.HandleFunc(path, h)
+			r.HandleFunc(path, h).Methods(methods...)
+			for _, m := range methods {
+				if _, ok := declared.Find(m, path); !ok && m != http.MethodHead {
+					rules[m+" "+path] = endpoint.Rules{Limit: ratelimit.General, Access: endpoint.Anyone, Body: 1 << 20}
+				}
+			}
 		}
 	}
+	maps.Copy(rules, declared)
+	cfg.Rules = rules
 	s, err := server.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -1,22 +1,34 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"path"
 	"strings"
 
 	"github.com/gorilla/mux"
 
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
 // apiPaths are what belongs to the JSON API; a pattern that ends in a slash takes everything below it.
 var apiPaths = []string{"/v1/", "/openapi.json", "/openapi.yaml", "/problems/"}
 
+// own are the rules of the routes that the server answers itself.
+var own = endpoint.Table{
+	"GET /healthz": {Limit: ratelimit.Exempt, Access: endpoint.Anyone},
+	"GET /readyz":  {Limit: ratelimit.Exempt, Access: endpoint.Anyone},
+	"GET /metrics": {Limit: ratelimit.Exempt, Access: endpoint.ThisMachine},
+}
+
+// unknown are the rules of what is nobody's route, or a plugin's.
+var unknown = endpoint.Rules{Limit: ratelimit.General, Access: endpoint.Anyone}
+
 // routes assembles the core's routes. What matches none of them is a plugin's, or nobody's.
 func (s *Server) routes() *mux.Router {
-	r := mux.NewRouter().SkipClean(true) // dispatch refuses unclean paths; a redirect would only repeat them
+	r := mux.NewRouter().SkipClean(true) // find refuses unclean paths; a redirect would only repeat them
 	r.HandleFunc("/healthz", healthz).Methods(http.MethodGet, http.MethodHead)
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
 	if s.cfg.Metrics != nil {
@@ -25,9 +37,9 @@ func (s *Server) routes() *mux.Router {
 	if s.cfg.API != nil {
 		for _, p := range apiPaths {
 			if strings.HasSuffix(p, "/") {
-				r.PathPrefix(p).Handler(http.HandlerFunc(s.api))
+				r.PathPrefix(p).Handler(apiHandler{s.cfg.API})
 			} else {
-				r.Path(p).Handler(http.HandlerFunc(s.api))
+				r.Path(p).Handler(apiHandler{s.cfg.API})
 			}
 		}
 	}
@@ -37,33 +49,123 @@ func (s *Server) routes() *mux.Router {
 	return r
 }
 
-// dispatch is the last step. For browsers a core route is guarded against cross-site requests; the control socket has
-// no browser at the other end.
+// apiHandler marks the routes that belong to the JSON API, which has a router of its own.
+type apiHandler struct{ *mux.Router }
+
+// undeclared names the routes that say nothing of what they cost and who may use them.
+func (s *Server) undeclared() error {
+	var missing []string
+	look := func(r *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		if _, api := r.GetHandler().(apiHandler); api {
+			return nil
+		}
+		template, err := r.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		methods, err := r.GetMethods()
+		if err != nil {
+			return fmt.Errorf("%s: %w", template, err)
+		}
+		for _, m := range methods {
+			if _, ok := s.rules(m, template); !ok {
+				missing = append(missing, m+" "+template)
+			}
+		}
+		return nil
+	}
+	err := s.router.Walk(look)
+	if err == nil && s.cfg.API != nil {
+		err = s.cfg.API.Walk(look)
+	}
+	if err == nil && len(missing) > 0 {
+		err = fmt.Errorf("nothing declares the rules of %s", strings.Join(missing, ", "))
+	}
+	return err
+}
+
+func (s *Server) rules(method, template string) (endpoint.Rules, bool) {
+	if r, ok := own.Find(method, template); ok {
+		return r, true
+	}
+	return s.cfg.Rules.Find(method, template)
+}
+
+// found is where a request goes.
+type found struct {
+	handler http.Handler
+	route   string // its template, for logs and metrics
+	rules   endpoint.Rules
+	core    bool // no plugin's
+	vars    map[string]string
+}
+
+// find finds the route of a request. A core route is matched by its own spelling alone: with an escape in it that needs none
+// (/v1%2Fsession) a proxy in front would have judged another path than the one that answers.
+func (s *Server) find(r *http.Request) found {
+	if !cleanPath(r.URL.Path) {
+		return s.nowhere()
+	}
+	if r.URL.RawPath != "" {
+		return s.plugin(r)
+	}
+	var match mux.RouteMatch
+	switch ok := s.router.Match(r, &match); {
+	case match.MatchErr == mux.ErrMethodMismatch:
+		return found{handler: http.HandlerFunc(s.methodNotAllowed), rules: unknown, core: true}
+	case !ok || match.MatchErr != nil || match.Handler == nil:
+		return s.plugin(r)
+	}
+	if api, ok := match.Handler.(apiHandler); ok {
+		match = mux.RouteMatch{}
+		if !api.Match(r, &match) || match.MatchErr != nil || match.Handler == nil {
+			return found{handler: api, rules: unknown, core: true} // which says what is wrong
+		}
+	}
+	f := found{handler: match.Handler, route: templateOf(match.Route), core: true, vars: match.Vars}
+	f.rules, _ = s.rules(r.Method, f.route) // New has seen that there are some
+	return f
+}
+
+func (s *Server) nowhere() found {
+	return found{handler: http.HandlerFunc(s.notFound), rules: unknown, core: true}
+}
+
+// plugin asks the plugins, then gives up.
+func (s *Server) plugin(r *http.Request) found {
+	if s.cfg.Routes != nil {
+		if h, ok := s.cfg.Routes(r.URL.Path); ok {
+			first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+			return found{handler: h, route: pluginLabel + "/" + first, rules: unknown} // few labels: the plugin declared this path
+		}
+	}
+	return s.nowhere()
+}
+
+// dispatch is the last step: it finds the route, limits by its class, and bounds its body. For browsers a core route is guarded
+// against cross-site requests; the control socket has no browser at the other end.
 func (s *Server) dispatch(browser bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !cleanPath(r.URL.Path) {
-			s.Fail(w, r, errNotFound)
+		f := s.find(r)
+		label(w, f.route)
+		if browser && !s.limit(w, r, f.rules.Limit) {
 			return
 		}
-		var match mux.RouteMatch
-		switch found := s.router.Match(r, &match); {
-		case match.MatchErr == mux.ErrMethodMismatch:
-			s.methodNotAllowed(w, r)
-		case !found || match.MatchErr != nil || match.Handler == nil:
-			s.plugin(w, r)
-		default:
-			label(w, templateOf(match.Route))
-			if browser {
-				// ASVS 5.0 3.5.1, by fetch metadata. A request with neither Sec-Fetch-Site nor Origin passes: it comes from
-				// a program, or from a browser so old that SameSite=Lax alone has to hold.
-				if err := s.origin.Check(r); err != nil {
-					s.Fail(w, r, errCrossOrigin.Because(err))
-					return
-				}
-			}
-			s.boundBody(w, r)
-			match.Handler.ServeHTTP(w, withVars(r, match.Vars))
+		if !f.core {
+			paceBody(w, r)
+			f.handler.ServeHTTP(w, r)
+			return
 		}
+		if browser {
+			// ASVS 5.0 3.5.1, by fetch metadata. A request with neither Sec-Fetch-Site nor Origin passes: it comes from
+			// a program, or from a browser so old that SameSite=Lax alone has to hold.
+			if err := s.origin.Check(r); err != nil {
+				s.Fail(w, r, errCrossOrigin.Because(err))
+				return
+			}
+		}
+		s.boundBody(w, r, f.rules.Body)
+		f.handler.ServeHTTP(w, withVars(r, f.vars))
 	})
 }
 
@@ -100,23 +202,6 @@ func templateOf(route *mux.Route) string {
 	return t
 }
 
-// api hands over to the JSON API, which has a router of its own. Its handler is found here and run, not found a second
-// time by the router.
-func (s *Server) api(w http.ResponseWriter, r *http.Request) {
-	h := s.cfg.API
-	if request.From(r.Context()).Operator != "" && s.cfg.ControlAPI != nil {
-		h = s.cfg.ControlAPI
-	}
-	if m, ok := h.(*mux.Router); ok {
-		var match mux.RouteMatch
-		if m.Match(r, &match) && match.MatchErr == nil && match.Handler != nil {
-			label(w, templateOf(match.Route))
-			h, r = match.Handler, withVars(r, match.Vars)
-		}
-	}
-	h.ServeHTTP(w, r)
-}
-
 // withVars spares a request without variables the copy.
 func withVars(r *http.Request, vars map[string]string) *http.Request {
 	if len(vars) == 0 {
@@ -125,19 +210,7 @@ func withVars(r *http.Request, vars map[string]string) *http.Request {
 	return mux.SetURLVars(r, vars)
 }
 
-// plugin asks the plugins, then gives up.
-func (s *Server) plugin(w http.ResponseWriter, r *http.Request) {
-	if s.cfg.Routes != nil {
-		if h, ok := s.cfg.Routes(r.URL.Path); ok {
-			first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-			label(w, pluginLabel+"/"+first) // few values: the plugin declared this path
-			paceBody(w, r)
-			h.ServeHTTP(w, r)
-			return
-		}
-	}
-	s.Fail(w, r, errNotFound)
-}
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) { s.Fail(w, r, errNotFound) }
 
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	var allow []string

@@ -14,6 +14,8 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sigra-auth/sigra/core/endpoint"
 )
 
 // Config is what a Server is made of. BaseURL and Logger-independent parts have defaults; see each field.
@@ -24,10 +26,12 @@ type Config struct {
 	MaxBody        int64          // bytes of a request body on core routes; zero means 1 MiB
 	Grace          time.Duration  // what requests in flight get at the end; zero means 20 s
 
-	// API serves the JSON API (/v1/, /openapi.json, /openapi.yaml, /problems/), and ControlAPI the same operations to
-	// operators, on the control socket. Mount adds the core's other routes: the pages.
-	API, ControlAPI http.Handler
-	Mount           func(*mux.Router)
+	// API serves the JSON API (/v1/, /openapi.json, /openapi.yaml, /problems/), on the public listeners and on the control
+	// socket. Mount adds the core's other routes: the pages. Rules are what each of the routes of both declares; a route
+	// without is an error.
+	API   *mux.Router
+	Mount func(*mux.Router)
+	Rules endpoint.Table
 	// Routes finds a plugin's handler for a path no core route matched; nil means no plugins. What it finds brings
 	// its own CSRF rule, because a plugin may declare a route for machines.
 	Routes func(path string) (http.Handler, bool)
@@ -40,7 +44,7 @@ type Config struct {
 
 	Checks  []Check  // what must hold for /readyz
 	OnDrain []func() // called when draining begins: end streams, stop taking work
-	Limits  Limits   // per-address buckets; nil ones do not limit
+	Limits  Limits   // per-address buckets, by class
 
 	Metrics  prometheus.Gatherer   // served at /metrics, to this machine and at Listeners.Metrics; nil: not served
 	Register prometheus.Registerer // where the server's own metrics go; nil: nowhere
@@ -112,7 +116,10 @@ func New(cfg Config) (*Server, error) {
 		s.origin.AddInsecureBypassPattern(pattern)
 	}
 	s.router = s.routes()
-	s.public = s.edge(s.observe(s.recover(s.headers(s.checkHost(s.limit(s.dispatch(true)))))))
+	if err := s.undeclared(); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	s.public = s.edge(s.observe(s.recover(s.headers(s.checkHost(s.dispatch(true))))))
 	s.control = s.edge(s.observe(s.recover(s.headers(s.dispatch(false)))))
 	s.scrape = s.edge(s.observe(s.recover(s.headers(s.metricsAlone()))))
 	return s, nil

@@ -14,8 +14,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
 // Link is an entry of the navigation, and of the account page, which also shows the description.
@@ -48,6 +50,7 @@ type Pages struct {
 	log      hclog.Logger
 	now      atomic.Pointer[skin]
 	returnTo ReturnTo
+	rules    endpoint.Table
 	forms    string // form-action of the pages' Content-Security-Policy
 }
 
@@ -71,7 +74,7 @@ func New(cfg Config) (*Pages, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
 	}
-	p := &Pages{cfg: cfg, log: cfg.Logger, returnTo: NewReturnTo(cfg.BaseURL, cfg.ReturnTo)}
+	p := &Pages{rules: endpoint.Table{}, cfg: cfg, log: cfg.Logger, returnTo: NewReturnTo(cfg.BaseURL, cfg.ReturnTo)}
 	if err := p.Use(cfg.Texts, cfg.Override); err != nil {
 		return nil, err
 	}
@@ -79,7 +82,41 @@ func New(cfg Config) (*Pages, error) {
 	targets := p.returnTo.allowedOrigins()
 	slices.Sort(targets)
 	p.forms = strings.Join(append([]string{"form-action 'self'"}, targets...), " ")
-	return p, nil
+	r := mux.NewRouter()
+	p.Mount(r)
+	return p, r.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
+		template, err := route.GetPathTemplate()
+		if err != nil {
+			return err
+		}
+		methods, err := route.GetMethods()
+		if err != nil {
+			return err
+		}
+		for _, m := range methods {
+			rules := endpoint.Rules{Limit: classes[m+" "+template], Access: endpoint.Anyone, Body: maxForm}
+			if rules.Limit == "" {
+				rules.Limit = ratelimit.General
+			}
+			if template == "/assets/" {
+				rules.Limit = ratelimit.Exempt
+			}
+			p.rules[m+" "+template] = rules
+		}
+		return nil
+	})
+}
+
+// Rules are what each route of Mount declares.
+func (p *Pages) Rules() endpoint.Table { return p.rules }
+
+// classes are the pages that are not of class general.
+var classes = map[string]ratelimit.Class{
+	"POST /login": ratelimit.Hash, "POST /confirm": ratelimit.Guess, "POST /register/check-mail": ratelimit.Guess, "POST /set-password": ratelimit.Hash,
+	"POST /login/second-factor": ratelimit.Guess, "POST /login/second-factor/passkey/finish": ratelimit.Guess, "POST /login/passkey/finish": ratelimit.Guess,
+	"POST /login/link/sent": ratelimit.Guess, "POST /login/link/open": ratelimit.Guess, "POST /login/link/approve": ratelimit.Guess, "POST /reset/sent": ratelimit.Guess,
+	"POST /step-up": ratelimit.Guess, "POST /step-up/passkey/finish": ratelimit.Guess, "POST /account/password": ratelimit.Hash,
+	"POST /register": ratelimit.Mail, "POST /register/resend": ratelimit.Mail, "POST /reset": ratelimit.Mail, "POST /login/link": ratelimit.Mail, "POST /step-up/mail": ratelimit.Mail,
 }
 
 // mounter adds a page to the router: what shows it, what takes its form. Either may be nil.

@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
 // Mail is outgoing mail as the API needs it.
@@ -40,31 +42,38 @@ type MailTest struct {
 	Answer  string `json:"answer,omitempty" doc:"What the mail server said, or why it could not be asked."`
 }
 
-func (a *API) mountMail() {
-	off := a.cfg.Mail == nil
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/admin/mail", id: "get-mail-queue", tag: "mail", off: off, access: admin,
+type mailTestInput struct {
+	Body struct {
+		To string `json:"to" minLength:"3" maxLength:"320" doc:"Where to send it." example:"you@example.com"`
+	} `nameHint:"MailTestInput"`
+}
+
+// adminMail is outgoing mail.
+type adminMail struct{ mail Mail }
+
+// Mount adds the operations.
+func (d adminMail) Mount(k *kit) {
+	off := d.mail == nil
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/admin/mail", id: "get-mail-queue", tag: "mail", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "Show how outgoing mail stands", description: "What sends, what waits, and what became of the messages of the last seven days.", ok: "The queue.",
 	}, func(ctx context.Context, _ asker, _ *none) (*struct{ Body MailQueue }, error) {
-		st, err := a.cfg.Mail.Queue(ctx)
+		st, err := d.mail.Queue(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return &struct{ Body MailQueue }{MailQueue{
-			Mailer: a.cfg.Mail.Mailer(), Queued: st.Queued, Sending: st.Sending, Sent: st.Sent, Failed: st.Failed, Expired: st.Expired,
+			Mailer: d.mail.Mailer(), Queued: st.Queued, Sending: st.Sending, Sent: st.Sent, Failed: st.Failed, Expired: st.Expired,
 			Uncertain: st.Uncertain, Withheld: st.Withheld, Oldest: st.Oldest,
 		}}, nil
 	})
-	type testInput struct {
-		Body struct {
-			To string `json:"to" minLength:"3" maxLength:"320" doc:"Where to send it." example:"you@example.com"`
-		} `nameHint:"MailTestInput"`
-	}
-	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/mail/test", id: "test-mail", tag: "mail", off: off, access: admin,
+	register(k, operation{
+		method: http.MethodPost, path: "/v1/admin/mail/test", id: "test-mail", tag: "mail", off: off,
+		limit: ratelimit.Mail, access: endpoint.Administrator, maxBody: smallBody,
 		summary: "Send a test message", description: "Hands a message to the mailer at once, past the queue, and tells what it answered. It is not tried again.", ok: "What became of it, good or bad.",
-	}, func(ctx context.Context, who asker, in *testInput) (*struct{ Body MailTest }, error) {
-		res, err := a.cfg.Mail.Test(ctx, who.actor(), in.Body.To)
+	}, func(ctx context.Context, who asker, in *mailTestInput) (*struct{ Body MailTest }, error) {
+		res, err := d.mail.Test(ctx, who.actor(), in.Body.To)
 		if err != nil {
 			return nil, err
 		}

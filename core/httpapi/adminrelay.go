@@ -5,7 +5,9 @@ import (
 	"net/http"
 
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/relay"
 )
 
@@ -73,13 +75,18 @@ func (in *chooseInput) ids() ([]string, error) {
 	return in.Body.IDs, nil
 }
 
-func (a *API) mountRelay() {
-	off := a.cfg.Relay == nil
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/admin/relay", id: "list-relay-cursors", tag: "relay", off: off, access: admin,
+// adminRelay is the delivery of the audit log and of events to their sinks.
+type adminRelay struct{ relay Relay }
+
+// Mount adds the operations.
+func (d adminRelay) Mount(k *kit) {
+	off := d.relay == nil
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/admin/relay", id: "list-relay-cursors", tag: "relay", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "Show how far each sink is", description: "Position, lag, who runs it, back-off and dead letters of every sink in the database.", ok: "All cursors.",
 	}, func(ctx context.Context, _ asker, _ *none) (*struct{ Body RelayCursors }, error) {
-		list, err := a.cfg.Relay.Status(ctx)
+		list, err := d.relay.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -89,11 +96,12 @@ func (a *API) mountRelay() {
 		}
 		return out, nil
 	})
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/admin/relay/{sink}/dead-letters", id: "list-dead-letters", tag: "relay", off: off, access: admin,
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/admin/relay/{sink}/dead-letters", id: "list-dead-letters", tag: "relay", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "List a sink's dead letters", description: "Rows the sink refused for good, with its reason. The rows themselves stay in their log.", ok: "A page of dead letters.",
 	}, func(ctx context.Context, _ asker, in *deadLettersInput) (*struct{ Body DeadLetterPage }, error) {
-		list, err := a.cfg.Relay.DeadLetters(ctx, in.Sink, in.After, in.Limit)
+		list, err := d.relay.DeadLetters(ctx, in.Sink, in.After, in.Limit)
 		if err != nil {
 			return nil, err
 		}
@@ -106,8 +114,9 @@ func (a *API) mountRelay() {
 		}
 		return out, nil
 	})
-	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/relay/{sink}/dead-letters/replay", id: "replay-dead-letters", tag: "relay", off: off, access: admin,
+	register(k, operation{
+		method: http.MethodPost, path: "/v1/admin/relay/{sink}/dead-letters/replay", id: "replay-dead-letters", tag: "relay", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator, maxBody: adminBody, maxValues: 600,
 		summary: "Deliver dead letters again", description: "Those the sink takes are dead letters no longer.", ok: "What became of them.",
 		problems: map[int]string{http.StatusNotFound: "An id is no dead letter of the sink.", http.StatusConflict: "The sink is not attached on this node."},
 	}, func(ctx context.Context, who asker, in *chooseInput) (*struct{ Body Replayed }, error) {
@@ -115,7 +124,7 @@ func (a *API) mountRelay() {
 		if err != nil {
 			return nil, err
 		}
-		res, err := a.cfg.Relay.Replay(ctx, who.actor(), in.Sink, ids...)
+		res, err := d.relay.Replay(ctx, who.actor(), in.Sink, ids...)
 		if err != nil {
 			return nil, err
 		}
@@ -125,8 +134,9 @@ func (a *API) mountRelay() {
 		}
 		return out, nil
 	})
-	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/relay/{sink}/dead-letters/drop", id: "drop-dead-letters", tag: "relay", off: off, access: admin,
+	register(k, operation{
+		method: http.MethodPost, path: "/v1/admin/relay/{sink}/dead-letters/drop", id: "drop-dead-letters", tag: "relay", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator, maxBody: adminBody, maxValues: 600,
 		summary: "Throw dead letters away", description: "The sink will never get these rows. There is no way back.", ok: "How many were thrown away.",
 		problems: map[int]string{http.StatusNotFound: "An id is no dead letter of the sink."},
 	}, func(ctx context.Context, who asker, in *chooseInput) (*struct{ Body Dropped }, error) {
@@ -134,7 +144,7 @@ func (a *API) mountRelay() {
 		if err != nil {
 			return nil, err
 		}
-		n, err := a.cfg.Relay.Drop(ctx, who.actor(), in.Sink, ids...)
+		n, err := d.relay.Drop(ctx, who.actor(), in.Sink, ids...)
 		if err != nil {
 			return nil, err
 		}

@@ -15,7 +15,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/request"
 )
 
@@ -40,19 +42,29 @@ type streamOutput struct {
 // errStreams says that there are as many streams as the node takes.
 var errStreams = fault.New(fault.Unavailable, "too_many_streams", "This server has as many open streams as it takes.").After(5 * time.Second)
 
-func (a *API) mountStream() {
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/audit/stream", id: "stream-audit", tag: "audit", off: a.cfg.Audit == nil, access: admin,
+// auditStream sends the audit log as it is written.
+type auditStream struct {
+	kit     *kit
+	log     AuditLog
+	closing <-chan struct{}
+	places  chan struct{}
+}
+
+// Mount adds the operations.
+func (d auditStream) Mount(k *kit) {
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/audit/stream", id: "stream-audit", tag: "audit", off: d.log == nil,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "Follow the audit log",
 		description: "Server-sent events, one for each committed row, in commit order, from every node. The id of a message is the row's position: a client that " +
 			"reconnects with Last-Event-ID gets what it missed, without gap or duplicate. The event is \"audit\" and the data is the row as GET /v1/audit gives it. " +
 			"Comments keep the connection alive; a message with an id and no data moves the position past rows that were filtered out. " +
 			"The stream ends when the session ends, when the server shuts down, or when the client stops reading.",
 		ok: "The stream.", content: []string{"text/event-stream"},
-	}, a.stream)
+	}, d.stream)
 }
 
-func (a *API) stream(ctx context.Context, who asker, in *streamInput) (*streamOutput, error) {
+func (d auditStream) stream(ctx context.Context, who asker, in *streamInput) (*streamOutput, error) {
 	after := in.After
 	fromNow := after == (audit.Position{}) && !strings.Contains("&"+who.r.URL.RawQuery, "&after=")
 	if in.LastEventID != "" {
@@ -63,23 +75,23 @@ func (a *API) stream(ctx context.Context, who asker, in *streamInput) (*streamOu
 		after, fromNow = p, false
 	}
 	if fromNow {
-		head, err := a.cfg.Audit.Head(ctx)
+		head, err := d.log.Head(ctx)
 		if err != nil {
 			return nil, err
 		}
 		after = head
 	}
 	select {
-	case a.streams <- struct{}{}:
+	case d.places <- struct{}{}:
 	default:
 		return nil, errStreams
 	}
 	return &streamOutput{Body: func(hc huma.Context) {
-		defer func() { <-a.streams }()
+		defer func() { <-d.places }()
 		r, w := humamux.Unwrap(hc)
-		s := &stream{api: a, w: w, rc: http.NewResponseController(w), after: after, match: actionMatcher(in.Action)}
+		s := &stream{kit: d.kit, log: d.log, closing: d.closing, w: w, rc: http.NewResponseController(w), after: after, match: actionMatcher(in.Action)}
 		s.still = func(ctx context.Context) bool {
-			_, err := a.authorize(r, admin)
+			_, err := d.kit.authorize(r, endpoint.Rules{Access: endpoint.Administrator})
 			return err == nil || fault.KindOf(err) == fault.Unavailable && ctx.Err() == nil
 		}
 		s.run(r.Context())
@@ -89,11 +101,13 @@ func (a *API) stream(ctx context.Context, who asker, in *streamInput) (*streamOu
 // stream is one open audit stream. It holds one batch of rows at most: what a slow client has not taken stays in the
 // database, and the write deadline ends a client that takes nothing.
 type stream struct {
-	api   *API
-	w     http.ResponseWriter
-	rc    *http.ResponseController
-	match func(action string) bool
-	still func(context.Context) bool // the session is good
+	kit     *kit
+	log     AuditLog
+	closing <-chan struct{}
+	w       http.ResponseWriter
+	rc      *http.ResponseController
+	match   func(action string) bool
+	still   func(context.Context) bool // the session is good
 
 	mu    sync.Mutex     // guards what follows, and writing
 	after audit.Position // of the last row read
@@ -116,10 +130,10 @@ func (s *stream) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var beat sync.WaitGroup
 	beat.Go(func() { s.beat(ctx, cancel) })
-	err := s.api.cfg.Audit.Follow(ctx, s.after, streamPoll, s.send)
+	err := s.log.Follow(ctx, s.after, streamPoll, s.send)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, errGone) {
 		// An error can't be told in the middle of a stream. The client reconnects and goes on from where it was.
-		s.api.log.Warn("audit stream ended", "request_id", request.From(ctx).ID, "error", err)
+		s.kit.log.Warn("audit stream ended", "request_id", request.From(ctx).ID, "error", err)
 	}
 	cancel()
 	beat.Wait()
@@ -134,7 +148,7 @@ func (s *stream) beat(ctx context.Context, end context.CancelFunc) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-s.api.closing:
+		case <-s.closing:
 			return
 		case <-tick.C:
 			if !s.still(ctx) || s.alive() != nil {

@@ -6,20 +6,11 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/sigra-auth/sigra/core/audit"
-	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/store"
 )
-
-// Keys is the keyring as the API needs it.
-type Keys interface {
-	Keys() []keyring.Key
-	Root() string // the root key's fingerprint
-	// RotateKeys makes a new data key and lets everything be sealed with it anew, in the background.
-	RotateKeys(ctx context.Context, actor audit.Ref) (keyring.Key, error)
-}
 
 // System is the running server as the API needs it.
 type System interface {
@@ -37,6 +28,16 @@ type Reloaded struct {
 	Diagnostics []Diagnostic `json:"diagnostics" doc:"Warnings."`
 }
 
+// Diagnostic is one thing to say about the configuration.
+type Diagnostic struct {
+	Severity string `json:"severity" enum:"error,warning" doc:"An error stops the change; a warning does not."`
+	Summary  string `json:"summary" doc:"What is wrong."`
+	Detail   string `json:"detail,omitempty" doc:"What was expected, and a suggestion."`
+	File     string `json:"file,omitempty" doc:"The file."`
+	Line     int    `json:"line,omitempty" doc:"The line, from 1."`
+	Column   int    `json:"column,omitempty" doc:"The column, from 1."`
+}
+
 // Status is the server at a glance.
 type Status struct {
 	Version   string    `json:"version" doc:"Sigra's version."`
@@ -49,19 +50,6 @@ type Status struct {
 	Database  string    `json:"database" doc:"The database, without credentials."`
 	Ready     bool      `json:"ready" doc:"Whether /readyz says so."`
 	NotReady  []string  `json:"not_ready" doc:"What is not ready, and why."`
-}
-
-// KeyInfo is one data key.
-type KeyInfo struct {
-	ID        uuid.UUID `json:"id" format:"uuid" doc:"The key's id, part of everything sealed with it."`
-	State     string    `json:"state" enum:"active,retired" doc:"Active keys seal; retired ones only open."`
-	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
-}
-
-// KeyList is the keyring.
-type KeyList struct {
-	Root string    `json:"root" doc:"The root key's fingerprint. The root key wraps the others and is never in the database."`
-	Keys []KeyInfo `json:"keys" doc:"The data keys."`
 }
 
 // MigrationInfo is one step of the schema.
@@ -77,30 +65,36 @@ type MigrationList struct {
 	Migrations []MigrationInfo `json:"migrations" doc:"In the order in which they apply."`
 }
 
-func keyInfo(k keyring.Key) KeyInfo { return KeyInfo{ID: k.ID, State: k.State, CreatedAt: k.CreatedAt} }
+// adminSystem is the running server.
+type adminSystem struct{ system System }
 
-func (a *API) mountSystem() {
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/admin/status", id: "get-status", tag: "system", off: a.cfg.System == nil, access: admin,
+// Mount adds the operations.
+func (d adminSystem) Mount(k *kit) {
+	off := d.system == nil
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/admin/status", id: "get-status", tag: "system", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "Show the server's state", description: "Version, addresses, database and readiness of this node.", ok: "The state.",
 	}, func(ctx context.Context, _ asker, _ *none) (*struct{ Body Status }, error) {
-		s, err := a.cfg.System.Status(ctx)
+		s, err := d.system.Status(ctx)
 		if err != nil {
 			return nil, err
 		}
 		s.Listen, s.NotReady = append([]string{}, s.Listen...), append([]string{}, s.NotReady...)
 		return &struct{ Body Status }{s}, nil
 	})
-	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/reload", id: "reload", tag: "system", off: a.cfg.System == nil, access: admin,
+	register(k, operation{
+		method: http.MethodPost, path: "/v1/admin/reload", id: "reload", tag: "system", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "Read the configuration anew", description: "An invalid configuration changes nothing and is answered with 422, where errors names each mistake by file, line and column. No request is dropped.",
 		ok: "The configuration is in effect.",
-	}, a.reload)
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/admin/migrations", id: "list-migrations", tag: "system", off: a.cfg.System == nil, access: admin,
+	}, d.reload)
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/admin/migrations", id: "list-migrations", tag: "system", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
 		summary: "List the schema's steps", description: "Which ones the database has.", ok: "All steps.",
 	}, func(ctx context.Context, _ asker, _ *none) (*struct{ Body MigrationList }, error) {
-		list, err := a.cfg.System.Migrations(ctx)
+		list, err := d.system.Migrations(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -110,30 +104,10 @@ func (a *API) mountSystem() {
 		}
 		return out, nil
 	})
-	register(a, operation{
-		method: http.MethodGet, path: "/v1/admin/keys", id: "list-keys", tag: "system", off: a.cfg.Keys == nil, access: admin,
-		summary: "List the data keys", description: "Ids and states only; no key ever leaves the server.", ok: "The keys.",
-	}, func(_ context.Context, _ asker, _ *none) (*struct{ Body KeyList }, error) {
-		out := &struct{ Body KeyList }{KeyList{Root: a.cfg.Keys.Root(), Keys: []KeyInfo{}}}
-		for _, k := range a.cfg.Keys.Keys() {
-			out.Body.Keys = append(out.Body.Keys, keyInfo(k))
-		}
-		return out, nil
-	})
-	register(a, operation{
-		method: http.MethodPost, path: "/v1/admin/keys/rotate", id: "rotate-keys", tag: "system", off: a.cfg.Keys == nil, access: admin, status: http.StatusCreated,
-		summary: "Make a new data key", description: "New secrets are sealed with it at once; those there are, in the background. Old keys stay for opening.", ok: "The new key.",
-	}, func(ctx context.Context, who asker, _ *none) (*struct{ Body KeyInfo }, error) {
-		k, err := a.cfg.Keys.RotateKeys(ctx, who.actor())
-		if err != nil {
-			return nil, err
-		}
-		return &struct{ Body KeyInfo }{keyInfo(k)}, nil
-	})
 }
 
-func (a *API) reload(ctx context.Context, who asker, _ *none) (*struct{ Body Reloaded }, error) {
-	res, err := a.cfg.System.Reload(ctx, who.actor())
+func (d adminSystem) reload(ctx context.Context, who asker, _ *none) (*struct{ Body Reloaded }, error) {
+	res, err := d.system.Reload(ctx, who.actor())
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,48 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/request"
+)
+
+// Faults of a request whose sender is known and not allowed.
+var (
+	errNotAnAdmin      = fault.New(fault.Denied, "administrator_required", "Only an administrator may do this.")
+	errUserNeeded      = fault.New(fault.Denied, "user_required", "This is for a signed-in user. Operators and applications have no account of their own.")
+	errApplicationOnly = fault.New(fault.Denied, "application_required", "Only the application with its key, an administrator or an operator may do this.")
+	errElsewhere       = fault.New(fault.Denied, "local_only", "This answers requests from the machine that Sigra runs on, and no others.")
+)
+
+// authorize resolves the sender and holds it against what the operation asks for. Whoever is known and not allowed
+// comes with the error.
+func (k *kit) authorize(r *http.Request, rules endpoint.Rules) (asker, error) {
+	switch rules.Access {
+	case endpoint.Anyone:
+		return asker{}, nil
+	case endpoint.ThisMachine:
+		if info := request.From(r.Context()); !info.Local && info.Operator == "" {
+			return asker{}, errElsewhere
+		}
+		return asker{}, nil
+	}
+	p, err := k.callers.Resolve(r)
+	if err != nil {
+		return asker{}, err
+	}
+	who := asker{principal: p}
+	switch {
+	case rules.Access == endpoint.SignedIn && !p.SignedIn():
+		return who, errUserNeeded
+	case rules.Access == endpoint.Administrator && !p.Administrator:
+		return who, errNotAnAdmin
+	case rules.Access == endpoint.Application && p.Kind != principal.Application && !p.Administrator:
+		return who, errApplicationOnly
+	case rules.Recent && p.Kind == principal.User:
+		return who, k.recent(r.Context(), p)
+	}
+	return who, nil
+}

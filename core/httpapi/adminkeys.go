@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/ratelimit"
+)
+
+// Keys is the keyring as the API needs it.
+type Keys interface {
+	Keys() []keyring.Key
+	Root() string // the root key's fingerprint
+	// RotateKeys makes a new data key and lets everything be sealed with it anew, in the background.
+	RotateKeys(ctx context.Context, actor audit.Ref) (keyring.Key, error)
+}
+
+// KeyInfo is one data key.
+type KeyInfo struct {
+	ID        uuid.UUID `json:"id" format:"uuid" doc:"The key's id, part of everything sealed with it."`
+	State     string    `json:"state" enum:"active,retired" doc:"Active keys seal; retired ones only open."`
+	CreatedAt time.Time `json:"created_at" doc:"When it was made."`
+}
+
+// KeyList is the keyring.
+type KeyList struct {
+	Root string    `json:"root" doc:"The root key's fingerprint. The root key wraps the others and is never in the database."`
+	Keys []KeyInfo `json:"keys" doc:"The data keys."`
+}
+
+func keyInfo(k keyring.Key) KeyInfo { return KeyInfo{ID: k.ID, State: k.State, CreatedAt: k.CreatedAt} }
+
+// adminKeys is the keyring.
+type adminKeys struct{ keys Keys }
+
+// Mount adds the operations.
+func (d adminKeys) Mount(k *kit) {
+	off := d.keys == nil
+	register(k, operation{
+		method: http.MethodGet, path: "/v1/admin/keys", id: "list-keys", tag: "system", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator,
+		summary: "List the data keys", description: "Ids and states only; no key ever leaves the server.", ok: "The keys.",
+	}, func(_ context.Context, _ asker, _ *none) (*struct{ Body KeyList }, error) {
+		out := &struct{ Body KeyList }{KeyList{Root: d.keys.Root(), Keys: []KeyInfo{}}}
+		for _, k := range d.keys.Keys() {
+			out.Body.Keys = append(out.Body.Keys, keyInfo(k))
+		}
+		return out, nil
+	})
+	register(k, operation{
+		method: http.MethodPost, path: "/v1/admin/keys/rotate", id: "rotate-keys", tag: "system", off: off, status: http.StatusCreated,
+		limit: ratelimit.General, access: endpoint.Administrator,
+		summary: "Make a new data key", description: "New secrets are sealed with it at once; those there are, in the background. Old keys stay for opening.", ok: "The new key.",
+	}, func(ctx context.Context, who asker, _ *none) (*struct{ Body KeyInfo }, error) {
+		k, err := d.keys.RotateKeys(ctx, who.actor())
+		if err != nil {
+			return nil, err
+		}
+		return &struct{ Body KeyInfo }{keyInfo(k)}, nil
+	})
+}
