@@ -78,8 +78,8 @@ func (s *Server) undeclared() error {
 	if err == nil && s.cfg.API != nil {
 		err = s.cfg.API.Walk(look)
 	}
-	if err == nil && len(missing) > 0 {
-		err = fmt.Errorf("nothing declares the rules of %s", strings.Join(missing, ", "))
+	if n := len(missing); err == nil && n > 0 {
+		err = fmt.Errorf("%d routes declare nothing, among them %s", n, strings.Join(missing[:min(n, 5)], ", "))
 	}
 	return err
 }

@@ -92,7 +92,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 		e.pages.Mount(r)
 		must(sawRoutes(r))
 	}
-	srv, err := server.New(server.Config{BaseURL: e.base, Mount: mount, Page: e.pages.Error, Language: e.pages.Language, Foreign: web.ForeignForms(), Routes: e.plugin(sessions)})
+	srv, err := server.New(server.Config{BaseURL: e.base, Mount: mount, Rules: e.pages.Rules(), Page: e.pages.Error, Language: e.pages.Language, Foreign: web.ForeignForms(), Routes: e.plugin(sessions)})
 	must(err)
 	e.http.Config.Handler = srv.Handler()
 	e.http.Start()
