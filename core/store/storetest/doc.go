@@ -1,5 +1,9 @@
-// Package storetest gives tests real databases: a fresh SQLite file and a fresh Postgres database each, migrated,
-// and gone when the test ends.
+// Package storetest gives tests real databases: a SQLite file and a Postgres database each, migrated and empty, that nobody else
+// uses until the test ends.
+//
+// A migrated Postgres database is copied from a template once and then lent to one test after the other, emptied in between: creating
+// and dropping one took most of the time of a test of SQL. Databases are kept apart by the migrations in them and locked by the process
+// that has them, so that packages tested at the same time share the pool. One whose schema a test has changed is made anew.
 //
 // Postgres is either the cluster that SIGRA_TEST_POSTGRES names (the url of a superuser) or a private one, made on
 // first use below the temporary folder and shared by all test processes of the same user, so that `go test ./...`

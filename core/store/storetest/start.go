@@ -62,7 +62,7 @@ func (c *Cluster) URL() string { return c.p.url }
 // Database makes a fresh, empty database in the cluster and gives its url.
 func (c *Cluster) Database() string {
 	c.t.Helper()
-	return createDatabase(c.t, c.p.url, "template0")
+	return createDatabase(c.t, c.p.url)
 }
 
 // Start starts the server again, on the same port, after Kill or Stop; it returns when the server answers.
