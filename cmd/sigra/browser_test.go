@@ -14,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/core/web/browsertest"
 )
 
 // browserBlock has Threadline keep failed sign-ins too, and pages short enough to turn.
@@ -31,7 +32,7 @@ const browserBlock = `plugin "threadline" {
 // without one, on both databases.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
-	browser := chromium(t)
+	browser := browsertest.Chromium(t)
 	for _, withThreadline := range []bool{false, true} {
 		if withThreadline && !bundled() {
 			continue

@@ -22,6 +22,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest/virtual"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/core/web/browsertest"
 )
 
 // TestPasskeys plays what becomes of passkeys in a real Chromium with virtual authenticators, on the pages of a real server: one
@@ -38,7 +39,7 @@ func TestPasskeys(t *testing.T) {
 		rules = append(rules, "MAP "+h.host+" "+h.in.addr)
 	}
 	rules = append(rules, "MAP *.example.org "+others, "MAP *.example.net "+others, "MAP example.com "+others, "MAP evil.example "+others, "MAP * ~NOTFOUND")
-	browser := chromium(t, chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")), chromedp.Flag("ignore-certificate-errors", true))
+	browser := browsertest.Chromium(t, chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")), chromedp.Flag("ignore-certificate-errors", true))
 	for name, h := range halls {
 		h.browser = browser
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +201,8 @@ func (s *scene) keep(name, value string) step {
 func (s *scene) secondTab() *scene {
 	s.t.Helper()
 	second := *s
-	second.tab = openTab(s.t, s.ctx)
+	beside := s.Beside(s.t)
+	second.tab = &tab{beside, s.t, beside.Context}
 	second.do("get ready", virtual.Enable(), virtual.BeforePages(virtual.NoConditional), focused())
 	return &second
 }

@@ -3,76 +3,50 @@ package web_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/log"
-	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/core/web/browsertest"
 )
 
-// chrome starts a real browser with a profile of its own. Without one the test fails: it is part of the proof.
+// chrome gives a window of the package's browser.
 func chrome(t *testing.T) context.Context {
 	t.Helper()
-	exe := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			exe = p
-			break
-		}
-	}
-	if exe == "" {
-		t.Fatal("no Chromium here: apt-get install -y chromium")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(exe), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(context.Background(), opts...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, 10*time.Minute)
-	t.Cleanup(cancel)
-	return ctx
+	return window(t, browsertest.Chromium(t))
 }
 
-// window is a window of the same browser that shares nothing with its others: neither cookies nor history.
+// window is one that shares nothing with the browser's others: neither cookies nor history.
 func window(t *testing.T, browser context.Context) context.Context {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())
-	t.Cleanup(cancel)
-	return ctx
+	return browsertest.Window(t, browser)
 }
 
-// patience is how long a test waits for what is sure to come: the machine may have much else to do.
-const patience = 40 * time.Second
+type (
+	step = browsertest.Step
+	look = browsertest.Look
+)
 
-// look is a way of looking at a page.
-type look struct {
-	name          string
-	width, height int64
-	scheme        string
-}
+var (
+	looks  = browsertest.Looks
+	press  = browsertest.Press
+	submit = browsertest.Submit
+	arrive = browsertest.Arrive
+	until  = browsertest.Until
+	awaits = browsertest.Awaits
+	click  = browsertest.Click
+	typed  = browsertest.Typed
+	there  = browsertest.There
+)
 
-var looks = []look{
-	{"phone-light", 360, 800, "light"}, {"phone-dark", 360, 800, "dark"},
-	{"desktop-light", 1280, 800, "light"}, {"desktop-dark", 1280, 800, "dark"},
-}
-
-// shots takes pictures of the page at hand, into SIGRA_SCREENSHOTS when that is set, and holds in every look that
-// nothing sticks out of the screen and that axe-core finds nothing. Without looks it takes all of them.
+// shots takes pictures of the page at hand, where pictures are wanted, and holds in every look that nothing sticks out of the screen and
+// that axe-core finds nothing. Without looks it takes all of them.
 func shots(t *testing.T, name string, in ...look) step {
-	if len(in) == 0 {
+	all := len(in) == 0
+	if all {
 		in = looks
 	}
 	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
@@ -81,105 +55,17 @@ func shots(t *testing.T, name string, in ...look) step {
 			return err
 		}
 		sawPage(path)
-		for i, l := range in {
-			view := emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.width < 600}
-			if _, err := cdp.Call(ctx, tab, emulation.SetDeviceMetricsOverride, view); err != nil {
-				return err
-			}
-			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
-				{Name: "prefers-color-scheme", Value: l.scheme}, {Name: "prefers-reduced-motion", Value: "reduce"},
-			}}
-			if _, err := cdp.Call(ctx, tab, emulation.SetEmulatedMedia, media); err != nil {
-				return err
-			}
-			// Against the width that was asked for: a phone's browser makes its own wider for what does not fit.
-			wide, err := chromedp.Evaluate[bool](fmt.Sprintf(`document.documentElement.scrollWidth > %d`, l.width))(ctx, tab)
-			if err != nil {
-				return err
-			}
-			if wide {
-				t.Errorf("%s at %s is wider than the screen", name, l.name)
-			}
-			if err := accessible(ctx, t, tab, name+" at "+l.name, i > 0); err != nil {
-				return err
-			}
-			if err := picture(ctx, tab, name+"-"+l.name); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// picture is taken of the whole page, where pictures are wanted.
-func picture(ctx context.Context, tab *chromedp.Target, name string) error {
-	dir := os.Getenv("SIGRA_SCREENSHOTS")
-	if dir == "" {
-		return nil
-	}
-	all := true
-	shot, err := cdp.Call(ctx, tab, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &all})
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, name+".png"), shot.Data, 0o600)
-}
-
-// step is one thing done in the browser.
-type step = chromedp.Action[chromedp.Void]
-
-// press presses the form's button, and submit waits for the page it leads to.
-func press() step { return chromedp.Click(chromedp.CSS(`main form button`)) }
-
-func submit(want string) step { return chromedp.Steps(press(), arrive(want)) }
-
-// arrive waits until the page's heading is the one wanted.
-func arrive(want string) step {
-	return until(`document.querySelector("h1")?.textContent.trim() === ` + quote(want))
-}
-
-// until waits for a condition across the loading of pages, during which there is nothing to ask.
-func until(condition string) step {
-	return chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			ok, err := chromedp.Evaluate[bool](`document.readyState === "complete" && (`+condition+`)`)(ctx, tab)
-			if err == nil && ok {
+		seen := 0
+		_, err = browsertest.Shots(t, name, in, func(ctx context.Context, tab *chromedp.Target, l look) error {
+			// The first look and the last differ in width and in scheme: there is nothing left for axe-core in those between.
+			if seen++; all && seen > 1 && seen < len(in) {
 				return nil
 			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return fmt.Errorf("waiting for %s: %w (%v)", condition, ctx.Err(), err)
-			}
-		}
+			return accessible(ctx, t, tab, name+" at "+l.Name, seen > 1)
+		})(ctx, tab)
+		return err
 	})
 }
-
-// awaits waits for something outside of the browser.
-func awaits(done func() bool) step {
-	return chromedp.Func(func(ctx context.Context, _ *chromedp.Target) error {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		tick := time.NewTicker(20 * time.Millisecond)
-		defer tick.Stop()
-		for !done() {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-}
-
-func click(css string) step       { return chromedp.Click(chromedp.CSS(css)) }
-func typed(css, text string) step { return chromedp.SendKeys(chromedp.CSS(css), text) }
-func there(css string) step       { return until(`!!document.querySelector("` + css + `")`) }
 
 // refused waits for the page that says what is wrong. The forms for passkeys have an alert, too, which is hidden at first.
 func refused() step { return there(`[role=alert]:not([hidden])`) }
@@ -218,46 +104,11 @@ func sent() step                  { return chosen(`main form button`) }
 
 func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"` }
 
-// runner does steps in the browser, and shows where they got stuck. What the browser's console complains of in the meantime
-// (a policy violation, an asset that is missing) fails the test.
-func runner(t *testing.T, ctx context.Context) func(what string, steps ...step) {
+// runner does steps in a window, and shows where they got stuck. What the browser's console complains of in the meantime (a policy
+// violation, an asset that is missing) fails the test.
+func runner(t *testing.T, window context.Context) func(what string, steps ...step) {
 	t.Helper()
-	var mu sync.Mutex
-	var complaints []string
-	err := chromedp.Listen(ctx, func(ev any) {
-		if entry, ok := ev.(*log.EventEntryAdded); ok && entry.Entry.Level != log.EntryLevelInfo && !strings.Contains(entry.Entry.Text, "status of 4") &&
-			!strings.Contains(entry.Entry.Text, "should have (optionally hidden) username fields") { // said of half a page on a busy machine
-			mu.Lock()
-			defer mu.Unlock()
-			complaints = append(complaints, entry.Entry.Text+" "+entry.Entry.URL)
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, c := range complaints {
-			t.Errorf("the browser complains: %s", c)
-		}
-	})
-	run := func(what string, steps ...step) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(ctx, 3*patience)
-		defer cancel()
-		if err := chromedp.Do(ctx, steps...); err != nil {
-			where, _ := chromedp.Run(ctx, chromedp.Location())
-			text, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("body")))
-			t.Fatalf("%s: %v, at %s:\n%s", what, err, where, text)
-		}
-	}
-	yes := emulation.SetFocusEmulationEnabledParams{Enabled: true} // windows beside it don't take the focus away
-	// The first steps start the window, which lives as long as their context.
-	if err := chromedp.Do(ctx, command(log.Enable, cdp.Empty{}), command(emulation.SetFocusEmulationEnabled, yes)); err != nil {
-		t.Fatal(err)
-	}
-	return run
+	return browsertest.Use(t, window).Do
 }
 
 func TestBrowser(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest/virtual"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/web/browsertest"
 )
 
 // scene is what one test in the browser has: a tab of its own with an account of its own.
@@ -80,7 +81,7 @@ func TestBrowser(t *testing.T) {
 	for _, host := range []string{"*.example.org", "example.org", "example.com", "evil.example"} {
 		rules = append(rules, "MAP "+host+" "+s.address())
 	}
-	browser := chromium(t, chromedp.Flag("host-resolver-rules", strings.Join(append(rules, "MAP * ~NOTFOUND"), ", ")), chromedp.Flag("ignore-certificate-errors", true))
+	browser := browsertest.Chromium(t, chromedp.Flag("host-resolver-rules", strings.Join(append(rules, "MAP * ~NOTFOUND"), ", ")), chromedp.Flag("ignore-certificate-errors", true))
 	for i, c := range []struct {
 		name string
 		play func(t *testing.T, s *scene)
