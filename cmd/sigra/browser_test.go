@@ -28,39 +28,35 @@ const browserBlock = `plugin "threadline" {
 }
 `
 
-// TestBrowser walks through Sigra as people do: in a real Chromium, against a real server process, with a satellite and
-// without one, on both databases.
+// TestBrowser walks through Sigra as people do: in a real Chromium, against a real server process, with a satellite and without one.
+// Each is on one of the databases; TestCore has all four.
 func TestBrowser(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.Chromium(t)
-	for _, withThreadline := range []bool{false, true} {
-		if withThreadline && !bundled() {
-			continue
+	for _, db := range storetest.Databases(t) {
+		withThreadline := db.Name == "sqlite" && bundled()
+		name := db.Name + " standalone"
+		if withThreadline {
+			name = db.Name + " with threadline"
 		}
-		for _, db := range storetest.Databases(t) {
-			name := db.Name + " standalone"
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &walk{t: t, browser: browser, pictures: db.Name == "sqlite", threadline: withThreadline, database: db.URL}
+			w.start()
+			w.signUpByCode()
+			w.signUpByLink()
+			w.signUpByLinkElsewhere()
+			w.signInAgain()
+			w.changePassword()
+			w.administrator()
 			if withThreadline {
-				name = db.Name + " with threadline"
+				w.timeline()
+				w.othersAreHidden()
+				w.takenAwayAndPutBack()
+			} else {
+				w.noTimeline()
 			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				w := &walk{t: t, browser: browser, pictures: withThreadline && db.Name == "sqlite" || !bundled(), threadline: withThreadline, database: db.URL}
-				w.start()
-				w.signUpByCode()
-				w.signUpByLink()
-				w.signUpByLinkElsewhere()
-				w.signInAgain()
-				w.changePassword()
-				w.administrator()
-				if withThreadline {
-					w.timeline()
-					w.othersAreHidden()
-					w.takenAwayAndPutBack()
-				} else {
-					w.noTimeline()
-				}
-			})
-		}
+		})
 	}
 }
 

@@ -69,13 +69,14 @@ func startWith(req *http.Request, pw *io.PipeWriter, text string) *http.Request 
 func TestRoutes_anUnreadBodyHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	f := ready(t)
-	pr, pw := io.Pipe()
-	defer func() { _ = pw.Close() }()
-	go func() { _, _ = pw.Write(make([]byte, 1<<20)) }()
-	code, body, _ := f.do("POST", "/routed/hello", pr)
-	if code != 200 || body != "hello" {
-		t.Errorf("%d %s", code, body)
-	}
+	// A client that is still writing when the connection is closed may miss the answer: then it asks again.
+	poll(t, "an answer", func() (string, bool) {
+		pr, pw := io.Pipe()
+		defer func() { _ = pw.Close() }()
+		go func() { _, _ = pw.Write(make([]byte, 1<<20)) }()
+		code, body, _ := f.do("POST", "/routed/hello", pr)
+		return fmt.Sprint(code, " ", body), code == 200 && body == "hello"
+	})
 }
 
 func TestRoutes_whatAPluginSeesOfARequest(t *testing.T) {

@@ -360,9 +360,9 @@ func (p *plugin) take(in *instance) {
 		p.host.metrics.breaker.WithLabelValues(p.name, s.name).Set(0)
 	}
 	p.current.Store(in)
+	p.host.rebuild() // before anybody is told that it is ready
 	p.setState(Ready, "")
 	p.log.Info("plugin ready", "version", in.manifest.GetVersion(), "pid", in.proc.PID(), "took", p.host.now().Sub(in.started).Round(time.Millisecond))
-	p.host.rebuild()
 	p.host.nudge(p)
 }
 

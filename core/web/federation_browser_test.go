@@ -20,7 +20,7 @@ func TestProviderBrowser(t *testing.T) {
 	if err := chromedp.Do(chromium); err != nil {
 		t.Fatal(err)
 	}
-	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
+	storetest.One(t, sources, func(t *testing.T, db *store.DB) {
 		e := start(t, db, nil)
 		p := federationtest.New(t)
 		p.BaseURL = e.base

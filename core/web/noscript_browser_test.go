@@ -20,7 +20,7 @@ func TestNoScriptBrowser(t *testing.T) {
 	if err := chromedp.Do(chromium); err != nil {
 		t.Fatal(err)
 	}
-	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
+	storetest.One(t, sources, func(t *testing.T, db *store.DB) {
 		c := newClock()
 		e := startWith(t, db, authtest.Options{Now: c.now}, nil)
 		ctx := window(t, chromium)

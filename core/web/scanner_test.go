@@ -113,7 +113,7 @@ func TestScanner(t *testing.T) {
 	if err := chromedp.Do(chromium); err != nil {
 		t.Fatal(err)
 	}
-	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
+	storetest.One(t, sources, func(t *testing.T, db *store.DB) {
 		s := &scanner{env: start(t, db, nil), chromium: chromium, opened: map[string]bool{}}
 		const bob, carol, moved = "bob@example.com", "carol@example.com", "alice@elsewhere.example"
 

@@ -14,8 +14,8 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Each runs f twice, as subtests "sqlite" and "postgres", each with a fresh database brought up to date from
-// sources. The subtests run one after the other; call t.Parallel in the outer test.
+// Each runs f twice, as subtests "sqlite" and "postgres", each with an empty database brought up to date from sources. The subtests run
+// one after the other; call t.Parallel in the outer test.
 func Each(t *testing.T, sources []store.Source, f func(t *testing.T, db *store.DB)) {
 	t.Helper()
 	for _, dialect := range []store.Dialect{store.SQLite, store.Postgres} {
@@ -23,7 +23,14 @@ func Each(t *testing.T, sources []store.Source, f func(t *testing.T, db *store.D
 	}
 }
 
-// Open gives a fresh database of one kind, brought up to date from sources and closed when the test ends.
+// One is Each on SQLite alone, for tests of what owns no SQL and takes long: the second database would show nothing that the tests of
+// the packages with SQL don't.
+func One(t *testing.T, sources []store.Source, f func(t *testing.T, db *store.DB)) {
+	t.Helper()
+	t.Run(string(store.SQLite), func(t *testing.T) { f(t, Open(t, store.SQLite, sources...)) })
+}
+
+// Open gives an empty database of one kind, brought up to date from sources and closed when the test ends.
 func Open(t testing.TB, dialect store.Dialect, sources ...store.Source) *store.DB {
 	t.Helper()
 	var url string
