@@ -77,8 +77,8 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	webConfig := web.Config{
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
 		Services: web.Services{
-			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.auth, OwnAccount: a.auth,
-			PasskeySignIns: a.auth, Logins: a.auth, Providers: a.federation, Signals: a.passkeys,
+			Auth: a.auth, Sessions: a.sessions, SecondFactors: a.auth, OwnFactors: a.own, OwnAccount: a.own,
+			PasskeySignIns: a.auth, Logins: a.auth, OwnLogins: a.own, Providers: a.federation, Signals: a.passkeys,
 		},
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p principal.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
@@ -110,7 +110,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	services.System, services.Keys = a.system, keyAdmin{a.system}
 	services.Plugins = pluginAdmin{host: a.host, db: a.db, audit: a.audit, load: a.system.load}
 	if a.api, err = httpapi.New(httpapi.Config{
-		BaseURL: cfg.Server.BaseURL, Version: version, Callers: a.callers, Recent: a.auth.Sure, Services: services, Logger: log,
+		BaseURL: cfg.Server.BaseURL, Version: version, Callers: a.callers, Recent: a.own.RequireRecentAuth, Services: services, Logger: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -122,9 +122,9 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
 		SignUps: p.auth, SignIns: p.auth, PasswordResets: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, Providers: p.federation, StepUps: p.auth,
-		OwnProfile: p.auth, OwnPassword: p.auth, OwnFactors: p.auth, OwnPasskeys: p.auth, OwnEmail: p.auth, OwnUsername: p.auth, OwnDevices: p.auth, OwnMetadata: p.auth,
-		Logins: p.auth, MetadataLimit: p.metadata.MaxText,
-		Users: p.auth, Accounts: p.accounts, UserSessions: p.sessions, UserMetadata: p.auth, Relay: p.relay, Mail: mailAdmin{p},
+		OwnProfile: p.own, OwnPassword: p.own, OwnFactors: p.own, OwnPasskeys: p.own, OwnEmail: p.own, OwnUsername: p.own, OwnDevices: p.own, OwnMetadata: p.own,
+		Logins: p.own, MetadataLimit: p.metadata.MaxText,
+		Users: p.administration, Accounts: p.accounts, UserSessions: p.sessions, UserMetadata: p.administration, Relay: p.relay, Mail: mailAdmin{p},
 		Audit: p.audit, Events: p.events, Note: p.note,
 	}
 }

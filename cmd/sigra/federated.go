@@ -21,7 +21,7 @@ func (f federated) Mint(ctx context.Context, m pluginhost.Mint) (continueURL str
 	if m.OrganizationID != uuid.Nil {
 		return "", fault.New(fault.NotFound, "organization_not_found", "There is no such organization.").At("organization_id")
 	}
-	flow, err := f.auth.HoldMinted(ctx, auth.Minted{
+	flow, err := f.auth.HoldPluginSignIn(ctx, auth.VerifiedByPlugin{
 		Plugin: m.Plugin, Provider: m.Provider, Subject: m.Subject, UserID: m.UserID, Email: m.Email, EmailVerified: m.EmailVerified,
 		Index: m.FederatedIndex, ReturnTo: m.ReturnTo,
 	})

@@ -27,7 +27,11 @@ var floors = [][]string{
 	{"account", "metadata"},
 	{"credential/password", "credential/password/argon2id", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "device", "apitoken", "federation", "ratelimit"},
 	{"gate", "mail", "mail/smtp", "webhook", "ratelimit/captcha"},
+	{"flow"},
+	{"factor"},
 	{"auth"},
+	{"selfservice"},
+	{"administration"},
 	{"pluginhost/process"},
 	{"pluginhost"},
 	{"endpoint", "httpapi", "web", "cookie", "control"},
@@ -35,7 +39,7 @@ var floors = [][]string{
 }
 
 // The floors of the domain, whose packages serve no HTTP and know no protobuf.
-const firstDomain, lastDomain = 6, 9 // account … auth
+const firstDomain, lastDomain = 6, 13 // account … administration
 
 // clients are packages of the domain that call out over HTTP: providers of logins, webhook endpoints, the list of breached
 // passwords, captcha providers. They serve none.

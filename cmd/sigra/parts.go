@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/config"
@@ -23,7 +24,9 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/event"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
@@ -36,6 +39,7 @@ import (
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/ratelimit/captcha"
 	"github.com/sigra-auth/sigra/core/relay"
+	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -77,13 +81,15 @@ type parts struct {
 	mailer     mail.Mailer // what sends when no plugin does
 	mail       *mail.Queue
 	words
-	gates    *gate.Table
-	captcha  *captcha.Verifier // nil: none is configured
-	failures *ratelimit.Backoff
-	pairs    *ratelimit.Pair
-	factors  *ratelimit.Account
-	mails    *ratelimit.Account
-	auth     *auth.Service
+	gates          *gate.Table
+	captcha        *captcha.Verifier // nil: none is configured
+	failures       *ratelimit.Backoff
+	pairs          *ratelimit.Pair
+	factors        *ratelimit.Account
+	mails          *ratelimit.Account
+	auth           *auth.Service
+	own            *selfservice.Service
+	administration *administration.Service
 }
 
 // openDatabase opens what the configuration names, without migrating.
@@ -272,16 +278,32 @@ func (p *parts) openFlows(context.Context) (err error) {
 	if err = p.openAbuse(); err != nil {
 		return err
 	}
-	p.auth, err = auth.New(auth.Config{
-		DB: p.db, Accounts: p.accounts, Metadata: p.metadata, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
-		Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Audit: p.audit, Mail: p.mail, Letters: p.letters, Gates: p.gates,
-		Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails, Logger: p.log.Named("auth"), Settings: authSettings(cfg),
+	kit, err := flow.New(flow.Config{
+		Stores: flow.Stores{DB: p.db, Accounts: p.accounts, Metadata: p.metadata, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
+			Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation},
+		Limits: flow.Limits{Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails},
+		Audit:  p.audit, Mail: p.mail, Letters: p.letters, Gates: p.gates,
+		Logger: p.log.Named("auth"), Settings: flowSettings(cfg),
 	})
+	if err != nil {
+		return err
+	}
+	factors, err := factor.New(kit)
+	if err != nil {
+		return err
+	}
+	if p.auth, err = auth.New(auth.Config{Kit: kit, Factors: factors}); err != nil {
+		return err
+	}
+	if p.own, err = selfservice.New(selfservice.Config{Kit: kit, Factors: factors}); err != nil {
+		return err
+	}
+	p.administration, err = administration.New(administration.Config{Kit: kit, Factors: factors})
 	return err
 }
 
-func authSettings(cfg *config.Config) auth.Settings {
-	return auth.Settings{
+func flowSettings(cfg *config.Config) flow.Settings {
+	return flow.Settings{
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, RegistrationClosed: !cfg.Registration.Enabled,
 		DeferConfirmation: cfg.Registration.Confirmation == config.ConfirmationDeferred, ConfirmationTTL: cfg.Registration.ConfirmationTTL,
 		ResetTTL: cfg.SignIn.PasswordResetTTL, MagicLinks: cfg.SignIn.MagicLink, MagicLinkTTL: cfg.SignIn.MagicLinkTTL, EmailChangeTTL: cfg.SignIn.EmailChangeTTL,
@@ -290,11 +312,11 @@ func authSettings(cfg *config.Config) auth.Settings {
 	}
 }
 
-func usernames(cfg *config.Config) auth.Usernames {
+func usernames(cfg *config.Config) flow.Usernames {
 	if cfg.SignIn.Username == config.UsernameOff {
-		return auth.NoUsernames
+		return flow.NoUsernames
 	}
-	return auth.Usernames(cfg.SignIn.Username)
+	return flow.Usernames(cfg.SignIn.Username)
 }
 
 // metadataRules reads the schemas, which the configuration has found good.

@@ -11,14 +11,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/selfservice"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -49,12 +54,12 @@ type deed func() (given string, err error)
 
 var configurations = map[string]options{
 	"":              {},
-	"policy":        {settings: auth.Settings{RequireSecondFactor: true}},
-	"deferred":      {settings: auth.Settings{DeferConfirmation: true}},
-	"closed":        {settings: auth.Settings{RegistrationClosed: true}},
-	"usernames":     {settings: auth.Settings{Usernames: auth.OptionalUsernames}},
-	"suspicious":    {settings: auth.Settings{Suspicious: true}},
-	"trusting":      {settings: auth.Settings{TrustFor: 30 * 24 * time.Hour}},
+	"policy":        {settings: flow.Settings{RequireSecondFactor: true}},
+	"deferred":      {settings: flow.Settings{DeferConfirmation: true}},
+	"closed":        {settings: flow.Settings{RegistrationClosed: true}},
+	"usernames":     {settings: flow.Settings{Usernames: flow.OptionalUsernames}},
+	"suspicious":    {settings: flow.Settings{Suspicious: true}},
+	"trusting":      {settings: flow.Settings{TrustFor: 30 * 24 * time.Hour}},
 	"blocks clones": {block: true},
 	"one failure":   {failures: ratelimit.Quota{Count: 1, Per: time.Hour}, factors: ratelimit.Quota{Count: 1, Per: time.Hour}},
 	"one mail":      {mails: ratelimit.Quota{Count: 1, Per: time.Hour}},
@@ -118,13 +123,14 @@ func TestActs_everyMethod(t *testing.T) {
 		name, _, _ := strings.Cut(a.method, ",")
 		seen[name] = true
 	}
-	service := reflect.TypeFor[*auth.Service]()
-	for i := range service.NumMethod() {
-		name := service.Method(i).Name
-		if !seen[name] {
-			t.Errorf("%s: what it writes down, and what is left when it is cut off, is not in the table", name)
+	for _, service := range []reflect.Type{reflect.TypeFor[*auth.Service](), reflect.TypeFor[*selfservice.Service](), reflect.TypeFor[*administration.Service]()} {
+		for i := range service.NumMethod() {
+			name := service.Method(i).Name
+			if !seen[name] {
+				t.Errorf("%s: what it writes down, and what is left when it is cut off, is not in the table", name)
+			}
+			delete(seen, name)
 		}
-		delete(seen, name)
 	}
 	for name := range seen {
 		t.Errorf("%s is no method", name)
@@ -177,14 +183,14 @@ func (p *person) beginsTOTP(who principal.Principal) *app {
 }
 
 // newPasskey is what a new authenticator answers to a registration.
-func (p *person) newPasskey(who principal.Principal) auth.Factor {
+func (p *person) newPasskey(who principal.Principal) factor.Proof {
 	w := p.w
 	w.t.Helper()
 	c, err := w.BeginPasskey(w.ctx(), who, false)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return auth.Factor{Ceremony: c.Token, Credential: must(w.t)(passkeytest.New(w.t, base).Create(c.Options))}
+	return factor.Proof{Ceremony: c.Token, Credential: must(w.t)(passkeytest.New(w.t, base).Create(c.Options))}
 }
 
 // passkeyAnswer is what the person's authenticator answers to a sign-in.
@@ -218,10 +224,10 @@ func (w *world) ok(err error) {
 }
 
 // held keeps a plugin's word.
-func (w *world) held(m auth.Minted) string {
+func (w *world) held(m auth.VerifiedByPlugin) string {
 	w.t.Helper()
 	m.Plugin, m.Provider = "relyra", "okta"
-	flow, err := w.HoldMinted(w.ctx(), m)
+	flow, err := w.HoldPluginSignIn(w.ctx(), m)
 	w.ok(err)
 	return flow
 }
@@ -402,49 +408,49 @@ var acts = []act{
 		return func() (string, error) { _, _, err := w.WaitingTOTP(w.ctx(), flow); return "", err }
 	}},
 	{method: "FinishSignIn, with an app", rows: []string{"auth.login.success", "mfa.challenge.success"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{totp: true}).finishesWith(auth.MethodTOTP, nil)
+		return w.person(email, has{totp: true}).finishesWith(factor.TOTP, nil)
 	}},
 	{method: "FinishSignIn, with a recovery code", rows: []string{"auth.login.success", "mfa.challenge.success", "mfa.recovery_code.used"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{totp: true}).finishesWith(auth.MethodRecoveryCode, nil)
+		return w.person(email, has{totp: true}).finishesWith(factor.RecoveryCode, nil)
 	}},
 	{method: "FinishSignIn, with a passkey", rows: []string{"auth.login.success", "mfa.challenge.success"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{passkey: true, asks: true}).finishesWith(auth.MethodPasskey, nil)
+		return w.person(email, has{passkey: true, asks: true}).finishesWith(factor.Passkey, nil)
 	}},
 	{method: "FinishSignIn, with a passkey that may be copied", rows: []string{"auth.login.success", "mfa.challenge.success", "passkey.sign_count_regression"}, ready: func(w *world, email string) deed {
-		return w.copied(email).finishesWith(auth.MethodPasskey, nil)
+		return w.copied(email).finishesWith(factor.Passkey, nil)
 	}},
 	{method: "FinishSignIn, with a copied passkey", at: "blocks clones", code: "passkey_blocked", rows: []string{"mfa.challenge.failure/sign_count", "passkey.sign_count_regression"}, ready: func(w *world, email string) deed {
-		return w.copied(email).finishesWith(auth.MethodPasskey, nil)
+		return w.copied(email).finishesWith(factor.Passkey, nil)
 	}},
 	{method: "FinishSignIn, and the browser is trusted", at: "trusting", rows: []string{"auth.login.success", "mfa.challenge.success", "trusted_device.add"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{totp: true}).finishesWith(auth.MethodTOTP, func(f *auth.SecondFactor) { f.Trust = true })
+		return w.person(email, has{totp: true}).finishesWith(factor.TOTP, func(f *auth.SecondFactor) { f.Trust = true })
 	}},
 	{method: "FinishSignIn, an app is added", at: "policy", rows: []string{"auth.login.success", "mfa.challenge.success", "mfa.enrollment.complete"}, ready: func(w *world, email string) deed {
 		flow := w.person(email, has{}).pending().Flow
 		e, err := w.PendingTOTP(w.ctx(), flow)
 		w.ok(err)
-		f := auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: w.next(newApp(e.Secret.Reveal()))}}
+		f := auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: w.next(newApp(e.Secret.Reveal()))}}
 		return func() (string, error) { return signed(w.FinishSignIn(w.ctx(), f)) }
 	}},
 	{method: "FinishSignIn, a passkey is added", at: "policy", rows: []string{"auth.login.success", "mfa.challenge.success", "mfa.enrollment.complete", "passkey.register.success"}, ready: func(w *world, email string) deed {
 		flow := w.person(email, has{}).pending().Flow
 		c, err := w.PendingPasskey(w.ctx(), flow)
 		w.ok(err)
-		f := auth.Factor{Method: auth.MethodPasskey, Ceremony: c.Token, Credential: must(w.t)(passkeytest.New(w.t, base).Create(c.Options))}
+		f := factor.Proof{Method: factor.Passkey, Ceremony: c.Token, Credential: must(w.t)(passkeytest.New(w.t, base).Create(c.Options))}
 		return func() (string, error) {
 			return signed(w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: f}))
 		}
 	}},
 	{method: "FinishSignIn, a wrong code", code: "wrong_factor", rows: []string{"mfa.challenge.failure/wrong_code"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{totp: true}).finishesWith(auth.MethodTOTP, nonsense)
+		return w.person(email, has{totp: true}).finishesWith(factor.TOTP, nonsense)
 	}},
 	{method: "FinishSignIn, a wrong recovery code", code: "wrong_factor", rows: []string{"mfa.challenge.failure/wrong_code"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{totp: true}).finishesWith(auth.MethodRecoveryCode, nonsense)
+		return w.person(email, has{totp: true}).finishesWith(factor.RecoveryCode, nonsense)
 	}},
 	{method: "FinishSignIn, a code once more", code: "wrong_factor", rows: []string{"mfa.challenge.failure/replayed_code"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{totp: true})
 		one, two := p.pending().Flow, p.pending().Flow
-		f := p.show(auth.MethodTOTP, "")
+		f := p.show(factor.TOTP, "")
 		_, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: one, Factor: f})
 		w.ok(err)
 		return func() (string, error) {
@@ -452,19 +458,19 @@ var acts = []act{
 		}
 	}},
 	{method: "FinishSignIn, nobody's passkey", code: "passkey_refused", rows: []string{"mfa.challenge.failure/ceremony_unknown"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{passkey: true, asks: true}).finishesWith(auth.MethodPasskey, func(f *auth.SecondFactor) { f.Factor.Ceremony = "nonsense" })
+		return w.person(email, has{passkey: true, asks: true}).finishesWith(factor.Passkey, func(f *auth.SecondFactor) { f.Factor.Ceremony = "nonsense" })
 	}},
 	{method: "FinishSignIn, what is not asked for", code: "unknown_method", ready: func(w *world, email string) deed {
-		return w.person(email, has{totp: true}).finishesWith(auth.MethodTOTP, func(f *auth.SecondFactor) { f.Factor.Method = auth.MethodPassword })
+		return w.person(email, has{totp: true}).finishesWith(factor.TOTP, func(f *auth.SecondFactor) { f.Factor.Method = factor.Password })
 	}},
 	{method: "FinishSignIn, the failure that fills the bucket", at: "one failure", code: "wrong_factor", rows: []string{"mfa.challenge.failure/wrong_code", "security.lockout/too_many_failures"}, ready: func(w *world, email string) deed {
-		return w.person(email, has{totp: true}).finishesWith(auth.MethodTOTP, nonsense)
+		return w.person(email, has{totp: true}).finishesWith(factor.TOTP, nonsense)
 	}},
 	{method: "FinishSignIn, a full bucket", at: "one failure", code: "too_many_attempts", ready: func(w *world, email string) deed {
 		p := w.person(email, has{totp: true})
-		_, err := p.finishesWith(auth.MethodTOTP, nonsense)()
+		_, err := p.finishesWith(factor.TOTP, nonsense)()
 		w.fails(err)
-		return p.finishesWith(auth.MethodTOTP, nil)
+		return p.finishesWith(factor.TOTP, nil)
 	}},
 	{method: "FinishSignIn, of nothing", code: "sign_in_expired", ready: func(w *world, _ string) deed {
 		return func() (string, error) { return signed(w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: "nothing"})) }
@@ -583,9 +589,6 @@ var acts = []act{
 		_, token, _ := w.asksReset(w.person(email, has{}))
 		return func() (string, error) { _, err := w.LookPassword(w.ctx(), token); return done(err) }
 	}},
-	{method: "PasswordLink", ready: func(w *world, _ string) deed {
-		return func() (string, error) { w.PasswordLink("token"); return "", nil }
-	}},
 	{method: "SetPassword, by the link", rows: []string{"auth.login.success", "auth.password_reset.success"}, ready: resets(has{}, func(w *world, flow, token, digits string) (string, error) {
 		return signed(w.SetPassword(w.ctx(), auth.NewPassword{Token: token, Password: staple}))
 	})},
@@ -618,16 +621,16 @@ var acts = []act{
 		return signed(w.SetPassword(w.ctx(), auth.NewPassword{Token: flow, Password: staple}))
 	})},
 	{method: "ChangePassword", rows: []string{"account.password_change.success"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
-		return signed(p.w.ChangePassword(p.w.ctx(), who, horse, staple))
+		return renewed(p.w.ChangePassword(p.w.ctx(), who, horse, staple))
 	})},
 	{method: "ChangePassword, a wrong one", code: "wrong_password", rows: []string{"account.password_change.failure/wrong_password"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
-		return signed(p.w.ChangePassword(p.w.ctx(), who, staple, unicorn))
+		return renewed(p.w.ChangePassword(p.w.ctx(), who, staple, unicorn))
 	})},
 	{method: "ChangePassword, the failure that fills the bucket", at: "one failure", code: "wrong_password", rows: []string{"account.password_change.failure/wrong_password", "security.lockout/too_many_failures"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
-		return signed(p.w.ChangePassword(p.w.ctx(), who, staple, unicorn))
+		return renewed(p.w.ChangePassword(p.w.ctx(), who, staple, unicorn))
 	})},
 	{method: "ChangePassword, to a bad one", code: "password_too_short", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
-		return signed(p.w.ChangePassword(p.w.ctx(), who, horse, "short"))
+		return renewed(p.w.ChangePassword(p.w.ctx(), who, horse, "short"))
 	})},
 	{method: "AddPassword", rows: []string{"account.password_change.success"}, ready: func(w *world, email string) deed {
 		who := w.bare(email, has{}).fresh()
@@ -636,7 +639,7 @@ var acts = []act{
 	{method: "AddPassword, to one", code: "has_password", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return done(p.w.AddPassword(p.w.ctx(), who, staple))
 	})},
-	{method: "PasswordOf", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return only(p.w.PasswordOf(p.w.ctx(), who)) })},
+	{method: "HasPassword", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return only(p.w.HasPassword(p.w.ctx(), who)) })},
 
 	{method: "RequestEmailChange", rows: []string{"account.email_change.request"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.RequestEmailChange(p.w.ctx(), who, "new-"+p.email))
@@ -653,29 +656,29 @@ var acts = []act{
 		return only(w.LookEmailChange(w.ctx(), token, false))
 	})},
 	{method: "ConfirmEmailChange, by the link", rows: []string{"account.email_change.confirm"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Token: token, Flow: flow}))
 	})},
 	{method: "ConfirmEmailChange, by the code", before: attempts, rows: []string{"account.email_change.confirm"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Flow: flow, Code: digits}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Flow: flow, Code: digits}))
 	})},
 	{method: "ConfirmEmailChange, a wrong code", code: "wrong_code", rows: []string{"account.email_change.failure/wrong_code"}, ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Flow: flow, Code: wrongCode(digits)}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Flow: flow, Code: wrongCode(digits)}))
 	})},
 	{method: "ConfirmEmailChange, in another browser", code: "sign_in_first", ready: moves(func(w *world, flow, token, digits string) (string, error) {
-		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token}))
+		return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Token: token}))
 	})},
 	{method: "ConfirmEmailChange, somebody's unconfirmed sign-up goes", rows: []string{"account.deletion_execute/address_proved", "account.email_change.confirm"}, ready: func(w *world, email string) deed {
 		flow, token, _ := w.asksEmailChange(w.person(email, has{}))
 		w.register("new-"+email, horse)
 		return func() (string, error) {
-			return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
+			return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Token: token, Flow: flow}))
 		}
 	}},
 	{method: "ConfirmEmailChange, taken meanwhile", code: "invalid_or_expired", ready: func(w *world, email string) deed {
 		flow, token, _ := w.asksEmailChange(w.person(email, has{}))
 		w.person("new-"+email, has{})
 		return func() (string, error) {
-			return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: flow}))
+			return done(w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Token: token, Flow: flow}))
 		}
 	}},
 	{method: "UndoEmailChange", rows: []string{"account.email_change.undo"}, ready: func(w *world, email string) deed {
@@ -699,33 +702,35 @@ var acts = []act{
 		return func() (string, error) { return only(w.StepUpMail(w.ctx(), who)) }
 	}},
 	{method: "StepUpMail, with a password at hand", code: "unknown_method", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return only(p.w.StepUpMail(p.w.ctx(), who)) })},
-	{method: "StepUp, with the password", rows: []string{"auth.step_up.success"}, ready: stepping(has{}, auth.MethodPassword, nil)},
-	{method: "StepUp, with an app", rows: []string{"auth.step_up.success"}, ready: stepping(has{totp: true}, auth.MethodTOTP, nil)},
-	{method: "StepUp, with a recovery code", rows: []string{"auth.step_up.success", "mfa.recovery_code.used"}, ready: stepping(has{totp: true}, auth.MethodRecoveryCode, nil)},
-	{method: "StepUp, with a passkey", rows: []string{"auth.step_up.success"}, ready: stepping(has{passkey: true}, auth.MethodPasskey, nil)},
+	{method: "StepUp, with the password", rows: []string{"auth.step_up.success"}, ready: stepping(has{}, factor.Password, nil)},
+	{method: "StepUp, with an app", rows: []string{"auth.step_up.success"}, ready: stepping(has{totp: true}, factor.TOTP, nil)},
+	{method: "StepUp, with a recovery code", rows: []string{"auth.step_up.success", "mfa.recovery_code.used"}, ready: stepping(has{totp: true}, factor.RecoveryCode, nil)},
+	{method: "StepUp, with a passkey", rows: []string{"auth.step_up.success"}, ready: stepping(has{passkey: true}, factor.Passkey, nil)},
 	{method: "StepUp, by mail", rows: []string{"auth.step_up.success"}, ready: func(w *world, email string) deed {
 		p := w.bare(email, has{})
 		who := p.stale()
-		f := p.stepUp(who, auth.MethodMail)
-		return func() (string, error) { return signed(w.StepUp(w.ctx(), who, f)) }
+		f := p.stepUp(who, factor.Mail)
+		return func() (string, error) { return renewed(w.StepUp(w.ctx(), who, f)) }
 	}},
-	{method: "StepUp, a wrong password", code: "wrong_password", rows: []string{"auth.step_up.failure/wrong_password"}, ready: stepping(has{}, auth.MethodPassword, func(f *auth.Factor) { f.Password = staple })},
-	{method: "StepUp, a wrong code", code: "wrong_factor", rows: []string{"auth.step_up.failure/wrong_code"}, ready: stepping(has{totp: true}, auth.MethodTOTP, func(f *auth.Factor) { f.Code = "nonsense" })},
-	{method: "StepUp, nobody's passkey", code: "passkey_refused", rows: []string{"auth.step_up.failure/ceremony_unknown"}, ready: stepping(has{passkey: true}, auth.MethodPasskey, func(f *auth.Factor) { f.Ceremony = "nonsense" })},
-	{method: "StepUp, what the account does not have", code: "unknown_method", ready: stepping(has{}, auth.MethodPassword, func(f *auth.Factor) { f.Method = auth.MethodTOTP })},
-	{method: "StepUp, the failure that fills the bucket", at: "one failure", code: "wrong_factor", rows: []string{"auth.step_up.failure/wrong_code", "security.lockout/too_many_failures"}, ready: stepping(has{totp: true}, auth.MethodTOTP, func(f *auth.Factor) { f.Code = "nonsense" })},
-	{method: "StepUp, denied by a gate", domain: deniedDomain, code: "not_today", rows: []string{"auth.step_up.failure/gate_denied"}, ready: stepping(has{}, auth.MethodPassword, nil)},
-	{method: "Sure", ready: member(has{}, func(p *person, who principal.Principal) (string, error) { return done(p.w.Sure(p.w.ctx(), who)) })},
-	{method: "Sure, no more", code: "step_up_required", ready: func(w *world, email string) deed {
+	{method: "StepUp, a wrong password", code: "wrong_password", rows: []string{"auth.step_up.failure/wrong_password"}, ready: stepping(has{}, factor.Password, func(f *factor.Proof) { f.Password = staple })},
+	{method: "StepUp, a wrong code", code: "wrong_factor", rows: []string{"auth.step_up.failure/wrong_code"}, ready: stepping(has{totp: true}, factor.TOTP, func(f *factor.Proof) { f.Code = "nonsense" })},
+	{method: "StepUp, nobody's passkey", code: "passkey_refused", rows: []string{"auth.step_up.failure/ceremony_unknown"}, ready: stepping(has{passkey: true}, factor.Passkey, func(f *factor.Proof) { f.Ceremony = "nonsense" })},
+	{method: "StepUp, what the account does not have", code: "unknown_method", ready: stepping(has{}, factor.Password, func(f *factor.Proof) { f.Method = factor.TOTP })},
+	{method: "StepUp, the failure that fills the bucket", at: "one failure", code: "wrong_factor", rows: []string{"auth.step_up.failure/wrong_code", "security.lockout/too_many_failures"}, ready: stepping(has{totp: true}, factor.TOTP, func(f *factor.Proof) { f.Code = "nonsense" })},
+	{method: "StepUp, denied by a gate", domain: deniedDomain, code: "not_today", rows: []string{"auth.step_up.failure/gate_denied"}, ready: stepping(has{}, factor.Password, nil)},
+	{method: "RequireRecentAuth", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
+		return done(p.w.RequireRecentAuth(p.w.ctx(), who))
+	})},
+	{method: "RequireRecentAuth, no more", code: "step_up_required", ready: func(w *world, email string) deed {
 		who := w.person(email, has{}).stale()
-		return func() (string, error) { return done(w.Sure(w.ctx(), who)) }
+		return func() (string, error) { return done(w.RequireRecentAuth(w.ctx(), who)) }
 	}},
 
 	{method: "FactorsOf", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
 		_, _, err := p.w.FactorsOf(p.w.ctx(), who)
 		return "", err
 	})},
-	{method: "Own", ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) { return only(p.w.Own(p.w.ctx(), who)) })},
+	{method: "Overview", ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) { return only(p.w.Overview(p.w.ctx(), who)) })},
 	{method: "Authenticator", ready: member(has{totp: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.Authenticator(p.w.ctx(), who))
 	})},
@@ -735,19 +740,19 @@ var acts = []act{
 		p := w.person(email, has{})
 		who := p.fresh()
 		right := w.next(p.beginsTOTP(who))
-		return func() (string, error) { return signed(w.ConfirmTOTP(w.ctx(), who, right)) }
+		return func() (string, error) { return enrolled(w.ConfirmTOTP(w.ctx(), who, right)) }
 	}},
 	{method: "ConfirmTOTP, a wrong code", code: "wrong_factor", rows: []string{"mfa.enrollment.failure/wrong_code"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
 		who := p.fresh()
 		p.beginsTOTP(who)
-		return func() (string, error) { return signed(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
+		return func() (string, error) { return enrolled(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
 	}},
 	{method: "ConfirmTOTP, the failure that fills the bucket", at: "one failure", code: "wrong_factor", rows: []string{"mfa.enrollment.failure/wrong_code", "security.lockout/too_many_failures"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
 		who := p.fresh()
 		p.beginsTOTP(who)
-		return func() (string, error) { return signed(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
+		return func() (string, error) { return enrolled(w.ConfirmTOTP(w.ctx(), who, "nonsense")) }
 	}},
 	{method: "CancelTOTP", rows: []string{"mfa.enrollment.cancel"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
@@ -782,7 +787,7 @@ var acts = []act{
 	})},
 
 	{method: "Passkeys", ready: member(has{passkey: true}, func(p *person, who principal.Principal) (string, error) {
-		return only(p.w.Service.Passkeys(p.w.ctx(), who))
+		return only(p.w.SelfService.Passkeys(p.w.ctx(), who))
 	})},
 	{method: "PasskeySignals", ready: member(has{passkey: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.PasskeySignals(p.w.ctx(), who))
@@ -797,7 +802,7 @@ var acts = []act{
 		return func() (string, error) { return done(w.AddPasskey(w.ctx(), who, f, "mine")) }
 	}},
 	{method: "AddPasskey, nonsense", code: "passkey_refused", rows: []string{"passkey.register.failure/ceremony_unknown"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
-		return done(p.w.AddPasskey(p.w.ctx(), who, auth.Factor{Ceremony: "nonsense"}, ""))
+		return done(p.w.AddPasskey(p.w.ctx(), who, factor.Proof{Ceremony: "nonsense"}, ""))
 	})},
 	{method: "AddPasskey, once more", code: "passkey_refused", rows: []string{"passkey.register.failure/ceremony_spent"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{})
@@ -849,7 +854,7 @@ var acts = []act{
 		return only(p.w.ChangeOwnMetadata(p.w.ctx(), who, metadata.Change{Merge: []byte(`{"theme":"dark"}`)}))
 	})},
 	{method: "Metadata", ready: administered(func(w *world, id uuid.UUID) (string, error) {
-		return only(w.Service.Metadata(w.ctx(), id, metadata.Public))
+		return only(w.Administration.Metadata(w.ctx(), id, metadata.Public))
 	})},
 	{method: "ChangeMetadata", rows: []string{"account.update"}, ready: administered(func(w *world, id uuid.UUID) (string, error) {
 		return only(w.ChangeMetadata(w.ctx(), operator, id, metadata.Change{Scope: metadata.Private, Replace: []byte(`{"risk":1}`)}))
@@ -859,7 +864,7 @@ var acts = []act{
 	})},
 
 	{method: "Devices", ready: member(has{known: true}, func(p *person, who principal.Principal) (string, error) {
-		return only(p.w.Service.Devices(p.w.ctx(), who))
+		return only(p.w.SelfService.Devices(p.w.ctx(), who))
 	})},
 	{method: "ThisDevice", ready: member(has{known: true}, func(p *person, who principal.Principal) (string, error) {
 		return only(p.w.ThisDevice(p.w.ctx(), who, p.browser))
@@ -932,7 +937,7 @@ var acts = []act{
 		return func() (string, error) { return done(w.LinkLogin(w.ctx(), who, c)) }
 	}},
 	{method: "Logins", ready: member(has{login: true}, func(p *person, who principal.Principal) (string, error) {
-		return only(p.w.Service.Logins(p.w.ctx(), who))
+		return only(p.w.SelfService.Logins(p.w.ctx(), who))
 	})},
 	{method: "UnlinkLogin", rows: []string{"oauth.unlink.success"}, ready: func(w *world, email string) deed {
 		p := w.person(email, has{login: true})
@@ -944,31 +949,31 @@ var acts = []act{
 		who, id := p.fresh(), p.loginID()
 		return func() (string, error) { return done(w.UnlinkLogin(w.ctx(), who, id)) }
 	}},
-	{method: "HoldMinted", ready: func(w *world, email string) deed {
+	{method: "HoldPluginSignIn", ready: func(w *world, email string) deed {
 		return func() (string, error) {
-			return only(w.HoldMinted(w.ctx(), auth.Minted{Plugin: "relyra", Provider: "okta", Subject: email}))
+			return only(w.HoldPluginSignIn(w.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email}))
 		}
 	}},
-	{method: "SignInMinted", before: spentOff, rows: []string{"auth.login.success", "oauth.login.success"}, ready: func(w *world, email string) deed {
-		flow := w.held(auth.Minted{Subject: email, UserID: w.person(email, has{}).id, Index: email})
-		return func() (string, error) { out, _, err := w.SignInMinted(w.ctx(), flow, ""); return vouched(out, err) }
+	{method: "SignInPlugin", before: spentOff, rows: []string{"auth.login.success", "oauth.login.success"}, ready: func(w *world, email string) deed {
+		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id, Index: email})
+		return func() (string, error) { out, _, err := w.SignInPlugin(w.ctx(), flow, ""); return vouched(out, err) }
 	}},
-	{method: "SignInMinted, in another browser", before: spentOff, code: "sign_in_expired", rows: []string{"oauth.login.failure/other_browser"}, ready: func(w *world, email string) deed {
-		flow := w.held(auth.Minted{Subject: email, UserID: w.person(email, has{}).id})
+	{method: "SignInPlugin, in another browser", before: spentOff, code: "sign_in_expired", rows: []string{"oauth.login.failure/other_browser"}, ready: func(w *world, email string) deed {
+		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id})
 		return func() (string, error) {
-			out, _, err := w.SignInMinted(w.from("198.51.100.9"), flow, "")
+			out, _, err := w.SignInPlugin(w.from("198.51.100.9"), flow, "")
 			return vouched(out, err)
 		}
 	}},
-	{method: "SignInMinted, of nothing", code: "sign_in_expired", ready: func(w *world, _ string) deed {
+	{method: "SignInPlugin, of nothing", code: "sign_in_expired", ready: func(w *world, _ string) deed {
 		return func() (string, error) {
-			out, _, err := w.SignInMinted(w.ctx(), "nothing", "")
+			out, _, err := w.SignInPlugin(w.ctx(), "nothing", "")
 			return vouched(out, err)
 		}
 	}},
 	{method: "RevokeFederated", rows: []string{"session.revoke/slo"}, ready: func(w *world, email string) deed {
-		flow := w.held(auth.Minted{Subject: email, UserID: w.person(email, has{}).id, Index: email})
-		_, _, err := w.SignInMinted(w.ctx(), flow, "")
+		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id, Index: email})
+		_, _, err := w.SignInPlugin(w.ctx(), flow, "")
 		w.ok(err)
 		return func() (string, error) { return only(w.RevokeFederated(w.ctx(), "relyra", email, "slo")) }
 	}},
@@ -978,14 +983,14 @@ var acts = []act{
 
 	{method: "CreateUser", rows: []string{"admin.user.create", "auth.password_reset_request"}, ready: func(w *world, email string) deed {
 		return func() (string, error) {
-			_, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: email, Mail: true})
+			_, _, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: email, Mail: true})
 			return "", err
 		}
 	}},
 	{method: "CreateUser, a taken address", code: "email_taken", ready: func(w *world, email string) deed {
 		w.person(email, has{})
 		return func() (string, error) {
-			_, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: email})
+			_, _, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: email})
 			return "", err
 		}
 	}},
@@ -1074,7 +1079,7 @@ func member(h has, f func(p *person, who principal.Principal) (string, error)) f
 	}
 }
 
-func stepping(h has, method string, spoil func(*auth.Factor)) func(*world, string) deed {
+func stepping(h has, method string, spoil func(*factor.Proof)) func(*world, string) deed {
 	return func(w *world, email string) deed {
 		p := w.person(email, h)
 		who := p.stale()
@@ -1082,7 +1087,7 @@ func stepping(h has, method string, spoil func(*auth.Factor)) func(*world, strin
 		if spoil != nil {
 			spoil(&f)
 		}
-		return func() (string, error) { return signed(w.StepUp(w.ctx(), who, f)) }
+		return func() (string, error) { return renewed(w.StepUp(w.ctx(), who, f)) }
 	}
 }
 
@@ -1113,3 +1118,8 @@ func (w *world) copied(email string) *person {
 	})
 	return p
 }
+
+// renewed is signed for a session that goes on with another token.
+func renewed(in session.Issued, err error) (string, error) { return in.Token, err }
+
+func enrolled(in selfservice.Enrolled, err error) (string, error) { return in.Token, err }

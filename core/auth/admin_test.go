@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
@@ -19,14 +20,14 @@ import (
 
 func TestCreateUser_setPassword(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		a, token, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "Root@example.org", Administrator: true, Mail: true})
+		a, token, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: "Root@example.org", Administrator: true, Mail: true})
 		if err != nil || a.Status != account.Unconfirmed || !a.Administrator || a.Email != "root@example.org" {
 			t.Fatalf("%+v, %v", a, err)
 		}
-		if got := w.mails("root@example.org"); len(got) != 1 || got[0].Purpose != mail.PasswordSetLink || !strings.Contains(got[0].Text, w.PasswordLink(token)) {
+		if got := w.mails("root@example.org"); len(got) != 1 || got[0].Purpose != mail.PasswordSetLink || !strings.Contains(got[0].Text, w.Kit.PasswordLink(token)) {
 			t.Fatalf("%+v", got)
 		}
-		if _, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "root@EXAMPLE.org"}); code(err) != "email_taken" {
+		if _, _, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: "root@EXAMPLE.org"}); code(err) != "email_taken" {
 			t.Fatal(err)
 		}
 		for _, c := range []struct{ token, pw, want string }{
@@ -196,7 +197,7 @@ func TestSweep(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		w.register("old@example.org", horse)
 		kept := w.member("kept@example.org", horse)
-		admin, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "root@example.org", Administrator: true})
+		admin, _, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: "root@example.org", Administrator: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -17,7 +18,7 @@ type Confirmation struct {
 	Token    string // of the mailed link
 	Flow     string // of the browser that signed up
 	Code     string // the mailed digits
-	Password string // chosen at sign-up, where the flow is not at hand
+	Password string // chosen at sign-up, where the flowToken is not at hand
 	Device   string // the browser's device cookie
 }
 
@@ -29,12 +30,12 @@ var (
 
 // Confirm ends a sign-up: the address is its owner's, the password of this flow becomes the account's, and a session begins.
 // What the flow or the link led to before (another flow's password, sessions begun with it) ends.
-func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error) {
+func (s *signUps) Confirm(ctx context.Context, c Confirmation) (SignedIn, error) {
 	g, method, amr, err := s.confirmedBy(ctx, c)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	a, err := s.accounts.Get(ctx, g.AccountID)
+	a, err := s.kit.Accounts.Get(ctx, g.AccountID)
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -46,37 +47,37 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 	p := proof{
 		account: a, method: "confirmation", amr: []string{amr}, device: c.Device,
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
-			if err := s.onetime.Spend(ctx, tx, g); err != nil {
+			if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 				return err
 			}
-			if ok, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
+			if ok, err := s.kit.Accounts.Activate(ctx, tx, a.ID); err != nil {
 				return err
 			} else if !ok {
-				return refusal{reason: "account_" + string(a.Status), err: onetime.ErrInvalid}
+				return flow.Refusal{Reason: "account_" + string(a.Status), Err: onetime.ErrInvalid}
 			}
 			// Whoever got in before the address was confirmed (deferred confirmation) is not necessarily its owner.
-			if err := s.reclaim(ctx, tx, a); err != nil {
+			if err := s.kit.Reclaim(ctx, tx, a); err != nil {
 				return err
 			}
 			if u.Hash != "" {
-				if err := s.passwords.Set(ctx, tx, a.ID, u.Hash); err != nil {
+				if err := s.kit.Passwords.Set(ctx, tx, a.ID, u.Hash); err != nil {
 					return err
 				}
 			}
 			if u.Login != nil {
-				if err := s.link(ctx, tx, a, *u.Login); err != nil {
+				if err := s.kit.Link(ctx, tx, a, *u.Login); err != nil {
 					return err
 				}
 			}
 			if taken, err = s.firstUsername(ctx, tx, a, u.Username); err != nil {
 				return err
 			}
-			return s.record(ctx, tx, audit.Entry{
-				Action: "auth.confirmation.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: amr,
+			return s.kit.Record(ctx, tx, audit.Entry{
+				Action: "auth.confirmation.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: amr,
 				Metadata: map[string]any{"method": method},
 			})
 		},
-		refused: func(ctx context.Context, r refusal) error { return s.confirmRefused(ctx, g, method, amr, r) },
+		refused: func(ctx context.Context, r flow.Refusal) error { return s.confirmRefused(ctx, g, method, amr, r) },
 	}
 	in, err := s.complete(ctx, p)
 	if errors.Is(err, account.ErrUsernameTaken) { // in this moment, by another transaction, which ended this one
@@ -87,19 +88,19 @@ func (s *Service) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 }
 
 // LookConfirmation says which address a mailed link confirms, so that a page can be shown; nothing is used up.
-func (s *Service) LookConfirmation(ctx context.Context, token string) (email string, err error) {
-	return s.look(ctx, confirmPurpose, token)
+func (s *signUps) LookConfirmation(ctx context.Context, token string) (email string, err error) {
+	return s.look(ctx, flow.Confirmation, token)
 }
 
 // confirmedBy finds the flow and verifies what came with it. Nothing is spent yet; attempts are counted.
-func (s *Service) confirmedBy(ctx context.Context, c Confirmation) (g onetime.Grant, method, amr string, err error) {
+func (s *signUps) confirmedBy(ctx context.Context, c Confirmation) (g onetime.Grant, method, amr string, err error) {
 	if c.Token == "" {
-		g, err = s.guess(ctx, confirmPurpose, c.Flow, c.Code, func(ctx context.Context, tx *store.Tx, g onetime.Grant) error {
-			return s.confirmFailure(ctx, tx, g, "code", "otp", refusal{reason: "wrong_code"})
+		g, err = s.kit.GuessCode(ctx, flow.Confirmation, c.Flow, c.Code, func(ctx context.Context, tx *store.Tx, g onetime.Grant) error {
+			return s.confirmFailure(ctx, tx, g, "code", "otp", flow.Refusal{Reason: "wrong_code"})
 		})
 		return g, "code", "otp", err
 	}
-	if g, err = s.onetime.Look(ctx, confirmPurpose, c.Token); err != nil {
+	if g, err = s.kit.Onetime.Look(ctx, flow.Confirmation, c.Token); err != nil {
 		return g, "", "", err
 	}
 	if g.InFlow(c.Flow) {
@@ -112,35 +113,58 @@ func (s *Service) confirmedBy(ctx context.Context, c Confirmation) (g onetime.Gr
 	return g, "link_and_password", "pwd", s.flowPassword(ctx, c, g)
 }
 
-func (s *Service) flowPassword(ctx context.Context, c Confirmation, g onetime.Grant) error {
+func (s *signUps) flowPassword(ctx context.Context, c Confirmation, g onetime.Grant) error {
 	// The attempt counts before the hash: guesses at the same time are no cheaper.
-	if err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.onetime.Try(ctx, tx, g) }); err != nil {
+	if err := s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.kit.Onetime.Try(ctx, tx, g) }); err != nil {
 		return err
 	}
 	u, err := unconfirmedOf(g)
 	if err != nil {
 		return err
 	}
-	right, _, err := s.passwords.Verify(ctx, u.Hash, c.Password)
+	right, _, err := s.kit.Passwords.Verify(ctx, u.Hash, c.Password)
 	if err != nil {
 		return err
 	}
 	if right {
 		return nil
 	}
-	if err := s.confirmRefused(ctx, g, "link_and_password", "pwd", refusal{reason: "wrong_password"}); err != nil {
+	if err := s.confirmRefused(ctx, g, "link_and_password", "pwd", flow.Refusal{Reason: "wrong_password"}); err != nil {
 		return err
 	}
 	return errFlowPassword
 }
 
-func (s *Service) confirmRefused(ctx context.Context, g onetime.Grant, method, amr string, r refusal) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.confirmFailure(ctx, tx, g, method, amr, r) })
+func (s *signUps) confirmRefused(ctx context.Context, g onetime.Grant, method, amr string, r flow.Refusal) error {
+	return s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.confirmFailure(ctx, tx, g, method, amr, r) })
 }
 
-func (s *Service) confirmFailure(ctx context.Context, tx *store.Tx, g onetime.Grant, method, amr string, r refusal) error {
-	return s.record(ctx, tx, audit.Entry{
-		Action: "auth.confirmation.failure", Reason: r.reason, Actor: anonymous, Targets: []audit.Ref{user(g.AccountID)}, AuthMethod: amr,
+func (s *signUps) confirmFailure(ctx context.Context, tx *store.Tx, g onetime.Grant, method, amr string, r flow.Refusal) error {
+	return s.kit.Record(ctx, tx, audit.Entry{
+		Action: "auth.confirmation.failure", Reason: r.Reason, Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(g.AccountID)}, AuthMethod: amr,
 		Metadata: map[string]any{"method": method},
 	})
+}
+
+// firstUsername gives an account the username of its sign-up, in the transaction that confirms it. It reports that somebody
+// else has it by now; the account goes without then, and its owner chooses another one.
+func (s *signUps) firstUsername(ctx context.Context, tx *store.Tx, a account.Account, chosen string) (taken bool, err error) {
+	u, err := account.ParseUsername(chosen)
+	if err != nil || !s.kit.Settings.Usernames.On() {
+		return false, nil // none was asked for, or there are none any more
+	}
+	e := audit.Entry{Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, Metadata: map[string]any{"via": "sign_up"}}
+	other, err := s.kit.Accounts.FindByUsernameIn(ctx, tx, u.Key)
+	switch {
+	case err == nil && other.ID != a.ID:
+		e.Action, e.Reason = "account.username_change.failure", "username_taken"
+		return true, s.kit.Record(ctx, tx, e)
+	case err != nil && !account.IsNotFound(err):
+		return false, err
+	}
+	if err := s.kit.Accounts.SetUsername(ctx, tx, a.ID, u); err != nil {
+		return false, err
+	}
+	e.Action = "account.username_change.success"
+	return false, s.kit.Record(ctx, tx, e)
 }

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 )
@@ -77,7 +79,7 @@ func TestTOTP_addCancelRemove(t *testing.T) {
 		if !ada.spared() {
 			t.Error("asked for what was removed")
 		}
-		if f, required, err := w.FactorsOf(w.ctx(), ada.fresh()); err != nil || f != (auth.Factors{}) || required {
+		if f, required, err := w.FactorsOf(w.ctx(), ada.fresh()); err != nil || f != (factor.Set{}) || required {
 			t.Errorf("left: %+v, %v, %v", f, required, err)
 		}
 		if err := w.RemoveTOTP(w.ctx(), ada.fresh()); code(err) != "totp_not_found" {
@@ -116,7 +118,7 @@ func TestRecoveryCodes(t *testing.T) {
 		codes := slices.Clone(ada.codes)
 		for i, at := range []int{7, 0, 9} {
 			mark := since(t)
-			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: auth.Factor{Method: auth.MethodRecoveryCode, Code: " " + strings.ToLower(codes[at])}})
+			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: factor.Proof{Method: factor.RecoveryCode, Code: " " + strings.ToLower(codes[at])}})
 			if err != nil || in.Principal.AAL != principal.AAL2 || in.Codes != nil {
 				t.Fatalf("code %d: %+v, %v", at, in, err)
 			}
@@ -130,7 +132,7 @@ func TestRecoveryCodes(t *testing.T) {
 		}
 		flow := ada.pending().Flow
 		try := func(c string) string {
-			_, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodRecoveryCode, Code: c}})
+			_, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.RecoveryCode, Code: c}})
 			return code(err)
 		}
 		for name, c := range map[string]string{"used": codes[7], "none": "", "made up": "0000-0000-0000-0000", "somebody else's": w.person("bob@example.org", has{totp: true}).codes[0], "huge": strings.Repeat("A", 1<<20)} {
@@ -211,7 +213,7 @@ func TestAskAfterPassword(t *testing.T) {
 
 // Where everybody must have a second factor, the last one stays.
 func TestPolicy_lastFactorStays(t *testing.T) {
-	each(t, options{settings: auth.Settings{RequireSecondFactor: true}}, func(t *testing.T, w *world) {
+	each(t, options{settings: flow.Settings{RequireSecondFactor: true}}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{totp: true})
 		if err := w.RemoveTOTP(w.ctx(), ada.fresh()); code(err) != "second_factor_required" {
 			t.Error(err)
@@ -299,12 +301,12 @@ func TestUnlock(t *testing.T) {
 			_, _ = w.signIn(ada.email, staple)
 			_, _ = w.SignIn(w.ctx(), auth.Credentials{Email: ada.email, Password: staple, Device: ada.browser})
 			_, _ = w.ChangePassword(w.ctx(), who, staple, unicorn)
-			_, _ = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: "000000"}})
+			_, _ = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: "000000"}})
 		}
 		try := map[string]func() error{
 			"sign in elsewhere":   func() error { _, err := w.signIn(ada.email, horse); return err },
 			"sign in":             func() error { _, err := ada.signIn(); return err },
-			"second factor":       func() error { _, err := ada.finish(flow, auth.MethodTOTP); return err },
+			"second factor":       func() error { _, err := ada.finish(flow, factor.TOTP); return err },
 			"change the password": func() error { _, err := w.ChangePassword(w.ctx(), ada.fresh(), horse, staple); return err },
 		}
 		for name, f := range try {

@@ -6,9 +6,12 @@ import (
 	"testing"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/store"
@@ -39,7 +42,7 @@ func (w *world) unconfirmed(email string) *person {
 func TestFederated_everySituation(t *testing.T) {
 	for name, closed := range map[string]bool{"sign-up open": false, "sign-up closed": true} {
 		t.Run(name, func(t *testing.T) {
-			each(t, options{settings: auth.Settings{RegistrationClosed: closed}}, func(t *testing.T, w *world) {
+			each(t, options{settings: flow.Settings{RegistrationClosed: closed}}, func(t *testing.T, w *world) {
 				refusedSignUp := "registration_closed"
 				stranger := func(email string) { // whose account nobody has confirmed
 					w.tx(func(ctx context.Context, tx *store.Tx) error {
@@ -91,7 +94,7 @@ func TestFederated_everySituation(t *testing.T) {
 					{"nobody, unverified", func(e string) federation.Claims { return login(e, e, false) }, "confirm", refusedSignUp, []string{"auth.register.success"}},
 					{"nobody, without an address", func(e string) federation.Claims { return login(e, "", false) }, "no_email", refusedSignUp, []string{"oauth.login.failure/no_email"}},
 					{"an administrator who has not set a password", func(e string) federation.Claims {
-						if _, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: e, Administrator: true}); err != nil {
+						if _, _, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: e, Administrator: true}); err != nil {
 							t.Fatal(err)
 						}
 						return login(e, e, true)
@@ -171,7 +174,7 @@ func TestFederated_linksByProof(t *testing.T) {
 		if err != nil || in.Pending == nil || linked(app) {
 			t.Fatalf("%+v %v", in, err)
 		}
-		if _, err := app.finish(in.Pending.Flow, auth.MethodTOTP); err != nil || !linked(app) {
+		if _, err := app.finish(in.Pending.Flow, factor.TOTP); err != nil || !linked(app) {
 			t.Error(err)
 		}
 		// Another account's waiting login is let go: the sign-in is good, and nobody is linked.

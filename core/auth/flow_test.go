@@ -9,9 +9,11 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -139,7 +141,7 @@ func TestRegister_preHijack(t *testing.T) {
 }
 
 func TestRegister_preHijackDeferred(t *testing.T) {
-	each(t, options{settings: auth.Settings{DeferConfirmation: true}}, func(t *testing.T, w *world) {
+	each(t, options{settings: flow.Settings{DeferConfirmation: true}}, func(t *testing.T, w *world) {
 		const victim = "victim@example.org"
 		stranger := w.register(victim, unicorn)
 		if stranger.SignedIn == nil || !w.resolves(stranger.SignedIn.Token) {
@@ -194,7 +196,7 @@ func TestRegister_knownAddress(t *testing.T) {
 
 func TestRegister_administratorCannotBeSignedUp(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		a, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "root@example.org", Administrator: true})
+		a, _, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: "root@example.org", Administrator: true})
 		if err != nil {
 			t.Fatal(err)
 		}

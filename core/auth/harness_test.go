@@ -20,6 +20,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/password"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/mail"
@@ -68,7 +69,7 @@ func (w *world) now() time.Time {
 func (w *world) advance(d time.Duration) { w.skew.Add(int64(d)) }
 
 type options struct {
-	settings auth.Settings
+	settings flow.Settings
 	params   password.Params // zero: the cheapest there is
 	places   int
 	failures ratelimit.Quota    // zero: 5 in 15 min
@@ -91,7 +92,7 @@ func newWorld(t testing.TB, db *store.DB, o options) *world {
 	o.settings.BaseURL, o.settings.MagicLinks = base, true
 	w.Parts = authtest.Open(t, db, authtest.Options{
 		Settings: o.settings, Now: w.now, Root: o.root, Password: password.Config{Params: o.params, Places: o.places},
-		Beat: o.beat, Failures: o.failures, Backoff: o.backoff, Factors: o.factors, Mails: o.mails, Passkeys: passkey.Settings{RPID: "auth.example.test", Origin: base, BlockOnRegression: o.block},
+		Padding: o.beat, Failures: o.failures, Backoff: o.backoff, Factors: o.factors, Mails: o.mails, Passkeys: passkey.Settings{RPID: "auth.example.test", Origin: base, BlockOnRegression: o.block},
 	})
 	w.accounts, w.passwords, w.sessions, w.audit, w.inbox, w.queue = w.Accounts, w.Passwords, w.Sessions, w.Audit, w.Inbox, w.Queue
 	w.gates, w.root = w.Gates, w.Root

@@ -13,14 +13,12 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 )
-
-const magicPurpose onetime.Purpose = "magic_link"
 
 var (
 	errMagicOff = fault.New(fault.NotFound, "magic_links_off", "This service signs nobody in by mail.")
@@ -42,10 +40,13 @@ type Asking struct {
 	SameBrowser   bool // the one that looks is the one that asked
 }
 
+// magicLinks signs in by mail.
+type magicLinks struct{ *machine }
+
 // RequestMagicLink mails a link and a code to sign in with. The browser that asked shows Number, for who opens the link on
 // another device and means this one to be signed in.
-func (s *Service) RequestMagicLink(ctx context.Context, email string) (Requested, error) {
-	if !s.set.MagicLinks {
+func (s *magicLinks) RequestMagicLink(ctx context.Context, email string) (Requested, error) {
+	if !s.kit.Settings.MagicLinks {
 		return Requested{}, errMagicOff
 	}
 	n, err := rand.Int(rand.Reader, big.NewInt(100))
@@ -53,16 +54,16 @@ func (s *Service) RequestMagicLink(ctx context.Context, email string) (Requested
 		return Requested{}, err
 	}
 	info := request.From(ctx)
-	a := asking{Number: fmt.Sprintf("%02d", n), IP: info.IPString(), Agent: info.UserAgent, At: s.now()}
+	a := asking{Number: fmt.Sprintf("%02d", n), IP: info.IPString(), Agent: info.UserAgent, At: s.kit.Now()}
 	b, err := json.Marshal(a)
 	if err != nil {
 		return Requested{}, err
 	}
 	out, err := s.request(ctx, email, mailed{
 		action: "auth.magic_link_request", meta: map[string]any{"channel": "mail"},
-		request: onetime.Request{Purpose: magicPurpose, TTL: s.set.MagicLinkTTL, Flow: true, Payload: b},
-		letter:  s.asked(ctx, mail.MagicLink),
-	}, func(i onetime.Issued) string { return s.set.BaseURL + "/login/link?token=" + i.Link })
+		request: onetime.Request{Purpose: flow.MagicLink, TTL: s.kit.Settings.MagicLinkTTL, Flow: true, Payload: b},
+		letter:  s.kit.WithOrigin(ctx, mail.Letter{Purpose: mail.MagicLink}),
+	}, func(i onetime.Issued) string { return s.kit.Settings.BaseURL + "/login/link?token=" + i.Link })
 	if err != nil {
 		return Requested{}, err
 	}
@@ -83,113 +84,74 @@ type MagicLink struct {
 var ErrNotApproved = fault.New(fault.Conflict, "not_approved", "The link has not been opened yet.")
 
 // SignInMagicLink begins a session with a magic link, after the second factor where the account has one.
-func (s *Service) SignInMagicLink(ctx context.Context, m MagicLink) (SignedIn, error) {
+func (s *magicLinks) SignInMagicLink(ctx context.Context, m MagicLink) (SignedIn, error) {
 	g, method, other, err := s.magicBy(ctx, m)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	a, err := s.accounts.Get(ctx, g.AccountID)
+	a, err := s.kit.Accounts.Get(ctx, g.AccountID)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	return s.complete(ctx, proof{
 		account: a, method: "magic_link", amr: []string{"otp"}, persistent: m.Remember, device: m.Device, link: m.Link,
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
-			if err := s.onetime.Spend(ctx, tx, g); err != nil {
+			if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 				return err
 			}
 			if err := s.ownerShown(ctx, tx, a); err != nil {
 				return err
 			}
-			return s.record(ctx, tx, audit.Entry{
-				Action: "auth.magic_link_verify.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: "otp",
+			return s.kit.Record(ctx, tx, audit.Entry{
+				Action: "auth.magic_link_verify.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "otp",
 				Metadata: map[string]any{"method": method, "other_device": other},
 			})
 		},
-		refused: func(ctx context.Context, r refusal) error {
-			return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.magicFailed(ctx, tx, g, method, r.reason) })
+		refused: func(ctx context.Context, r flow.Refusal) error {
+			return s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.magicFailed(ctx, tx, g, method, r.Reason) })
 		},
 	})
 }
 
-// ownerShown is for whoever has shown that an account's address is theirs: an account that was not confirmed is so now, and
-// without anything of a stranger's. A password that one chose at sign-up waits in a flow that ends here.
-func (s *Service) ownerShown(ctx context.Context, tx *store.Tx, a account.Account) error {
-	if a.Status != account.Unconfirmed {
-		return nil
-	}
-	if _, err := s.accounts.Activate(ctx, tx, a.ID); err != nil {
-		return err
-	}
-	return s.reclaim(ctx, tx, a)
-}
-
-// reclaim takes away from an unconfirmed account what somebody who never had its mailbox may have put there.
-func (s *Service) reclaim(ctx context.Context, tx *store.Tx, a account.Account) error {
-	if err := s.passwords.Erase(ctx, tx, a.ID); err != nil {
-		return err
-	}
-	if err := s.eraseFactors(ctx, tx, a.ID); err != nil {
-		return err
-	}
-	if err := s.accounts.SetSecondFactor(ctx, tx, a.ID, false); err != nil {
-		return err
-	}
-	if _, err := s.logins.Erase(ctx, tx, a.ID); err != nil {
-		return err
-	}
-	if err := s.metadata.Erase(ctx, tx, a.ID, metadata.User); err != nil {
-		return err
-	}
-	if err := s.devices.Erase(ctx, tx, a.ID); err != nil {
-		return err
-	}
-	if err := s.onetime.Forget(ctx, tx, a.ID, ""); err != nil {
-		return err
-	}
-	_, err := s.sessions.RevokeAllIn(ctx, tx, a.ID, noSession)
-	return err
-}
-
 // magicBy finds the link that somebody has a part of. Nothing is spent yet; a code counts as tried.
-func (s *Service) magicBy(ctx context.Context, m MagicLink) (g onetime.Grant, method string, other bool, err error) {
+func (s *magicLinks) magicBy(ctx context.Context, m MagicLink) (g onetime.Grant, method string, other bool, err error) {
 	switch {
 	case m.Token != "":
-		g, err = s.onetime.Look(ctx, magicPurpose, m.Token)
+		g, err = s.kit.Onetime.Look(ctx, flow.MagicLink, m.Token)
 		return g, "link", err == nil && !g.InFlow(m.Flow), err
 	case m.Code != "":
-		g, err = s.guess(ctx, magicPurpose, m.Flow, m.Code, func(ctx context.Context, tx *store.Tx, g onetime.Grant) error {
+		g, err = s.kit.GuessCode(ctx, flow.MagicLink, m.Flow, m.Code, func(ctx context.Context, tx *store.Tx, g onetime.Grant) error {
 			return s.magicFailed(ctx, tx, g, "code", "wrong_code")
 		})
 		return g, "code", false, err
 	}
-	g, err = s.onetime.LookFlow(ctx, s.db, magicPurpose, m.Flow)
+	g, err = s.kit.Onetime.LookFlow(ctx, s.kit.DB, flow.MagicLink, m.Flow)
 	if err == nil && (!g.Approved || g.Decoy()) {
 		err = ErrNotApproved
 	}
 	return g, "approval", true, err
 }
 
-func (s *Service) magicFailed(ctx context.Context, tx *store.Tx, g onetime.Grant, method, reason string) error {
-	return s.record(ctx, tx, audit.Entry{
-		Action: "auth.magic_link_verify.failure", Reason: reason, Actor: anonymous, Targets: []audit.Ref{user(g.AccountID)}, AuthMethod: "otp",
+func (s *magicLinks) magicFailed(ctx context.Context, tx *store.Tx, g onetime.Grant, method, reason string) error {
+	return s.kit.Record(ctx, tx, audit.Entry{
+		Action: "auth.magic_link_verify.failure", Reason: reason, Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(g.AccountID)}, AuthMethod: "otp",
 		Metadata: map[string]any{"method": method},
 	})
 }
 
 // LookMagicLink says from where a link was asked for, so that whoever opened it can tell whether it was they. It changes nothing.
-func (s *Service) LookMagicLink(ctx context.Context, token, flow string) (Asking, error) {
-	g, err := s.onetime.Look(ctx, magicPurpose, token)
+func (s *magicLinks) LookMagicLink(ctx context.Context, token, flowToken string) (Asking, error) {
+	g, err := s.kit.Onetime.Look(ctx, flow.MagicLink, token)
 	if err != nil {
 		return Asking{}, err
 	}
 	a, err := askingOf(g)
-	return Asking{IP: a.IP, UserAgent: a.Agent, At: a.At, SameBrowser: g.InFlow(flow)}, err
+	return Asking{IP: a.IP, UserAgent: a.Agent, At: a.At, SameBrowser: g.InFlow(flowToken)}, err
 }
 
 // MagicLinkNumber is what the browser that asked shows while it waits; it changes nothing.
-func (s *Service) MagicLinkNumber(ctx context.Context, flow string) (string, error) {
-	g, err := s.onetime.LookFlow(ctx, s.db, magicPurpose, flow)
+func (s *magicLinks) MagicLinkNumber(ctx context.Context, flowToken string) (string, error) {
+	g, err := s.kit.Onetime.LookFlow(ctx, s.kit.DB, flow.MagicLink, flowToken)
 	if err != nil {
 		return "", err
 	}
@@ -206,8 +168,8 @@ func askingOf(g onetime.Grant) (a asking, err error) {
 
 // ApproveMagicLink lets the browser that asked go on, by whoever holds the link and sees that browser's number. Who asked for
 // the link of somebody else has no way to show them the number, and there is one try: a wrong one voids the link.
-func (s *Service) ApproveMagicLink(ctx context.Context, token, number string) error {
-	g, err := s.onetime.Look(ctx, magicPurpose, token)
+func (s *magicLinks) ApproveMagicLink(ctx context.Context, token, number string) error {
+	g, err := s.kit.Onetime.Look(ctx, flow.MagicLink, token)
 	if err != nil {
 		return err
 	}
@@ -216,16 +178,16 @@ func (s *Service) ApproveMagicLink(ctx context.Context, token, number string) er
 		return err
 	}
 	right := subtle.ConstantTimeCompare([]byte(a.Number), []byte(number)) == 1
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if right {
-			if err := s.onetime.Approve(ctx, tx, g); err != nil {
+			if err := s.kit.Onetime.Approve(ctx, tx, g); err != nil {
 				return err
 			}
-			return s.record(ctx, tx, audit.Entry{
-				Action: "auth.magic_link_approve", Actor: user(g.AccountID), Targets: []audit.Ref{user(g.AccountID)}, AuthMethod: "otp",
+			return s.kit.Record(ctx, tx, audit.Entry{
+				Action: "auth.magic_link_approve", Actor: flow.User(g.AccountID), Targets: []audit.Ref{flow.User(g.AccountID)}, AuthMethod: "otp",
 			})
 		}
-		if err := s.onetime.Spend(ctx, tx, g); err != nil {
+		if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 			return err
 		}
 		return s.magicFailed(ctx, tx, g, "approval", "wrong_number")
@@ -237,8 +199,8 @@ func (s *Service) ApproveMagicLink(ctx context.Context, token, number string) er
 }
 
 // MagicLinkApproved reports whether the browser with the flow may go on. A flow that is over is not.
-func (s *Service) MagicLinkApproved(ctx context.Context, flow string) (bool, error) {
-	g, err := s.onetime.LookFlow(ctx, s.db, magicPurpose, flow)
+func (s *magicLinks) MagicLinkApproved(ctx context.Context, flowToken string) (bool, error) {
+	g, err := s.kit.Onetime.LookFlow(ctx, s.kit.DB, flow.MagicLink, flowToken)
 	if errors.Is(err, onetime.ErrInvalid) {
 		return false, onetime.ErrInvalid
 	}

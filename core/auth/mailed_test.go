@@ -10,6 +10,8 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 )
@@ -120,7 +122,7 @@ func TestMagicLink(t *testing.T) {
 		if err != nil || in.Pending == nil || in.Token != "" {
 			t.Fatalf("%+v %v", in, err)
 		}
-		if in, err = app.finish(in.Pending.Flow, auth.MethodTOTP); err != nil || in.Principal.AAL != principal.AAL2 || !in.Persistent {
+		if in, err = app.finish(in.Pending.Flow, factor.TOTP); err != nil || in.Principal.AAL != principal.AAL2 || !in.Persistent {
 			t.Errorf("%+v %v", in, err)
 		}
 	})
@@ -128,7 +130,7 @@ func TestMagicLink(t *testing.T) {
 
 // Who shows the mailbox by a link or a reset gets the account without what a stranger put there.
 func TestMailed_reclaims(t *testing.T) {
-	each(t, options{settings: auth.Settings{DeferConfirmation: true}}, func(t *testing.T, w *world) {
+	each(t, options{settings: flow.Settings{DeferConfirmation: true}}, func(t *testing.T, w *world) {
 		for name, show := range map[string]func(email string) (auth.SignedIn, error){
 			"magic link": func(email string) (auth.SignedIn, error) {
 				return w.SignInMagicLink(w.ctx(), auth.MagicLink{Token: magicLink(w, email).token})
@@ -244,7 +246,7 @@ func TestReset(t *testing.T) {
 		if err != nil || in.Pending == nil || in.Token != "" || w.sessionsOf(app.id) != 0 {
 			t.Fatalf("%+v %v", in, err)
 		}
-		if in, err = app.finish(in.Pending.Flow, auth.MethodTOTP); err != nil || in.Principal.AAL != principal.AAL2 {
+		if in, err = app.finish(in.Pending.Flow, factor.TOTP); err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Errorf("%+v %v", in, err)
 		}
 		// A disabled account is helped no more than one that is not there.
@@ -332,7 +334,7 @@ func TestPasskey_ofOnesOwn(t *testing.T) {
 		if err := w.RenamePasskey(w.ctx(), who, ada.passkeyID(0), "Work laptop"); err != nil {
 			t.Error(err)
 		}
-		if list, err := w.Service.Passkeys(w.ctx(), who); err != nil || list[0].Name != "Work laptop" {
+		if list, err := w.SelfService.Passkeys(w.ctx(), who); err != nil || list[0].Name != "Work laptop" {
 			t.Errorf("%+v %v", list, err)
 		}
 		eve := w.person("eve@example.org", has{})

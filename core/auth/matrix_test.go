@@ -12,6 +12,8 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
@@ -38,16 +40,16 @@ func TestMatrix_everyFirstFactorInEveryState(t *testing.T) {
 // matrix is one database with a world for each configuration that the states need.
 type matrix struct {
 	base   *world
-	worlds map[auth.Settings]*world
+	worlds map[flow.Settings]*world
 	gates  sync.Map // address → func() gate.Answer
 }
 
 func newMatrix(t *testing.T, db *store.DB) *matrix {
-	return &matrix{base: newWorld(t, db, options{failures: noFailureLimit}), worlds: map[auth.Settings]*world{}}
+	return &matrix{base: newWorld(t, db, options{failures: noFailureLimit}), worlds: map[flow.Settings]*world{}}
 }
 
 func (m *matrix) world(t *testing.T, f first, s state) *world {
-	set := auth.Settings{RequireSecondFactor: s.policy, Suspicious: s.suspecting, SuspiciousStepUp: s.suspecting, DeferConfirmation: f.made}
+	set := flow.Settings{RequireSecondFactor: s.policy, Suspicious: s.suspecting, SuspiciousStepUp: s.suspecting, DeferConfirmation: f.made}
 	w := m.worlds[set]
 	if w == nil {
 		w = m.base.second(options{settings: set, failures: noFailureLimit})
@@ -212,16 +214,16 @@ func (p *person) change(t *testing.T, c change) {
 }
 
 // factorFor makes the second factor, or the new one. What can't be begun any more gives a factor that was right before.
-func factorFor(p *person, w *world, asked outcome, s state, flow, method string) (auth.Factor, error) {
-	f := auth.Factor{Method: method}
+func factorFor(p *person, w *world, asked outcome, s state, flow, method string) (factor.Proof, error) {
+	f := factor.Proof{Method: method}
 	switch {
-	case asked.enroll && method == auth.MethodTOTP:
+	case asked.enroll && method == factor.TOTP:
 		e, err := w.PendingTOTP(w.ctx(), flow)
 		if err != nil {
 			return f, err
 		}
 		f.Code = w.next(newApp(e.Secret.Reveal()))
-	case method == auth.MethodPasskey:
+	case method == factor.Passkey:
 		c, err := w.PendingPasskey(w.ctx(), flow)
 		if err != nil {
 			return f, err

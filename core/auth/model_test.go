@@ -3,7 +3,7 @@ package auth_test
 import (
 	"slices"
 
-	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/principal"
 )
@@ -190,17 +190,17 @@ func model(f first, s state) outcome {
 	}
 	var second []string
 	if h.totp {
-		second = append(second, auth.MethodTOTP)
+		second = append(second, factor.TOTP)
 	}
 	if h.passkey {
-		second = append(second, auth.MethodPasskey)
+		second = append(second, factor.Passkey)
 	}
 	if (h.totp || h.asks) && !h.noCodes {
-		second = append(second, auth.MethodRecoveryCode)
+		second = append(second, factor.RecoveryCode)
 	}
 	shown := second
 	if f.passkey { // what is one factor is not two by being shown twice
-		shown = slices.DeleteFunc(slices.Clone(second), func(m string) bool { return m == auth.MethodPasskey })
+		shown = slices.DeleteFunc(slices.Clone(second), func(m string) bool { return m == factor.Passkey })
 	}
 	// "A second factor is asked when the account has one (an authenticator app, or a passkey that its owner wants asked for), when a
 	// gate demands it of this sign-in, when policy demands it of everybody, and, as a setting, when the sign-in is suspicious."
@@ -215,7 +215,7 @@ func model(f first, s state) outcome {
 	case len(second) == 0 && steppedUp: // "except for a gate, which is refused"
 		return refused("second_factor_missing", append(made, "auth.login.failure/gate_step_up")...)
 	case len(second) == 0: // "Who must show one and has none adds it in the middle of the sign-in"
-		out.ask, out.enroll = []string{auth.MethodTOTP, auth.MethodPasskey}, true
+		out.ask, out.enroll = []string{factor.TOTP, factor.Passkey}, true
 		return out
 	case h.trusted && !s.stranger && !steppedUp && !suspicious:
 		out.spared = true
@@ -251,17 +251,17 @@ func modelFinish(f first, s state, asked outcome, method string) outcome {
 	}
 	out := outcome{code: "ok", rows: []string{"mfa.challenge.success"}}
 	switch {
-	case asked.enroll && method == auth.MethodTOTP:
+	case asked.enroll && method == factor.TOTP:
 		out.rows = append(out.rows, "mfa.enrollment.complete")
 	case asked.enroll:
 		out.rows = append(out.rows, "mfa.enrollment.complete", "passkey.register.success")
-	case method == auth.MethodRecoveryCode:
+	case method == factor.RecoveryCode:
 		out.rows = append(out.rows, "mfa.recovery_code.used")
 	}
-	factor := "otp"
-	if method == auth.MethodPasskey {
-		factor = "swk"
+	shown := "otp"
+	if method == factor.Passkey {
+		shown = "swk"
 	}
 	used := (s.known || s.trusted) && !f.owner && !f.made
-	return begun(s, used, out, principal.AAL2, f.amr, factor, "mfa")
+	return begun(s, used, out, principal.AAL2, f.amr, shown, "mfa")
 }

@@ -9,10 +9,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/pquerna/otp/totp"
 
-	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -27,20 +28,20 @@ func TestOwn(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		in := w.member("ada@example.com", "a long password")
 		p := in.Principal
-		own := func() auth.Own {
+		own := func() selfservice.Overview {
 			t.Helper()
-			o, err := w.Own(w.ctx(), p)
+			o, err := w.Overview(w.ctx(), p)
 			if err != nil {
 				t.Fatal(err)
 			}
 			return o
 		}
 		o := own()
-		if o.Email != "ada@example.com" || !o.Password || o.SecondFactor || o.Required || o.PasskeyLimit != 20 || o.Browsers != 1 || o.Factors != (auth.Factors{}) || o.Providers != nil {
+		if o.Email != "ada@example.com" || !o.Password || o.SecondFactor || o.Required || o.PasskeyLimit != 20 || o.Browsers != 1 || o.Factors != (factor.Set{}) || o.Providers != nil {
 			t.Errorf("a new account: %+v", o)
 		}
 		this, err := w.ThisDevice(w.ctx(), p, in.Device)
-		if list, lerr := w.Service.Devices(w.ctx(), p); err != nil || lerr != nil || len(list) != 1 || list[0].ID != this {
+		if list, lerr := w.SelfService.Devices(w.ctx(), p); err != nil || lerr != nil || len(list) != 1 || list[0].ID != this {
 			t.Errorf("this browser is %s of %+v (%v, %v)", this, list, err, lerr)
 		}
 		if other, err := w.ThisDevice(w.ctx(), p, "made up"); err != nil || other != uuid.Nil {
@@ -60,16 +61,16 @@ func TestOwn(t *testing.T) {
 		if app, err := w.Authenticator(w.ctx(), p); err != nil || app.Waiting || app.Secret.Secret.Reveal() != "" {
 			t.Errorf("the secret is shown without a fresh proof: %v", err)
 		}
-		isCoded(t, w.Sure(w.ctx(), p), "step_up_required")
-		if has, err := w.PasswordOf(w.ctx(), p); err != nil || !has {
+		isCoded(t, w.RequireRecentAuth(w.ctx(), p), "step_up_required")
+		if has, err := w.HasPassword(w.ctx(), p); err != nil || !has {
 			t.Errorf("the present password is proof enough: %v, %v", has, err)
 		}
-		up, err := w.StepUp(w.ctx(), p, auth.Factor{Method: auth.MethodPassword, Password: "a long password"})
+		up, err := w.StepUp(w.ctx(), p, factor.Proof{Method: factor.Password, Password: "a long password"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		p = up.Principal
-		if err := w.Sure(w.ctx(), p); err != nil {
+		if err := w.RequireRecentAuth(w.ctx(), p); err != nil {
 			t.Error(err)
 		}
 		code, err := totp.GenerateCode(enrollment.Secret.Reveal(), w.now())
@@ -83,8 +84,8 @@ func TestOwn(t *testing.T) {
 			t.Errorf("an app that counts: %+v, %v", app, err)
 		}
 		// Now one factor, which an older request may still speak of, is no longer proof enough.
-		isCoded(t, w.Sure(w.ctx(), p), "step_up_required")
-		if has, err := w.PasswordOf(w.ctx(), p); !has {
+		isCoded(t, w.RequireRecentAuth(w.ctx(), p), "step_up_required")
+		if has, err := w.HasPassword(w.ctx(), p); !has {
 			t.Error("no password")
 		} else {
 			isCoded(t, err, "step_up_required")
@@ -108,11 +109,11 @@ func TestOwn(t *testing.T) {
 		}
 		// Nobody looks into somebody else's account in their name.
 		p.ImpersonatorID = uuid.New()
-		_, err = w.Own(w.ctx(), p)
+		_, err = w.Overview(w.ctx(), p)
 		isCoded(t, err, "impersonated")
 		_, err = w.Authenticator(w.ctx(), p)
 		isCoded(t, err, "impersonated")
-		_, err = w.Own(w.ctx(), principal.Principal{})
+		_, err = w.Overview(w.ctx(), principal.Principal{})
 		isCoded(t, err, "unauthenticated")
 	})
 }

@@ -6,13 +6,18 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
@@ -26,9 +31,6 @@ type Pending struct {
 	Enroll    bool     // the account has no second factor and must add one of Methods now
 	ExpiresAt time.Time
 }
-
-// pendingPurpose is what onetime keeps a pending sign-in as: a flow token, never mailed.
-const pendingPurpose onetime.Purpose = "second_factor"
 
 // errPending is the answer to a flow that is over, whatever ended it.
 var errPending = fault.New(fault.Unauthenticated, "sign_in_expired", "This sign-in took too long or was ended. Please start again.")
@@ -45,23 +47,16 @@ type waiting struct {
 	Enroll     bool           `json:"enroll,omitempty"`
 }
 
-// suspend keeps what was proved until the second factor comes, in the transaction of the first one.
-func (s *Service) suspend(ctx context.Context, tx *store.Tx, a account.Account, p proof, n need) (SignedIn, error) {
-	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Meta: p.meta, Methods: n.methods, Enroll: n.enroll})
-	if err != nil {
-		return SignedIn{}, err
-	}
-	flow, err := s.onetime.Issue(ctx, tx, onetime.Request{Purpose: pendingPurpose, AccountID: a.ID, TTL: s.set.SecondFactorTTL, Flow: true, Payload: b})
-	if err != nil {
-		return SignedIn{}, err
-	}
-	return SignedIn{Pending: &Pending{Flow: flow.Flow, Methods: n.methods, Enroll: n.enroll, ExpiresAt: flow.ExpiresAt}}, nil
+// secondFactors ends sign-ins that wait for a second factor.
+type secondFactors struct {
+	*machine
+	trustFor atomic.Int64 // time.Duration; Settings.TrustFor to begin with
 }
 
 // pending finds the sign-in that a flow token stands for.
-func (s *Service) pending(ctx context.Context, flow string) (onetime.Grant, waiting, error) {
+func (s *secondFactors) pending(ctx context.Context, flowToken string) (onetime.Grant, waiting, error) {
 	var w waiting
-	g, err := s.onetime.LookFlow(ctx, s.db, pendingPurpose, flow)
+	g, err := s.kit.Onetime.LookFlow(ctx, s.kit.DB, flow.PendingSignIn, flowToken)
 	if errors.Is(err, onetime.ErrInvalid) {
 		return g, w, errPending
 	}
@@ -75,32 +70,32 @@ func (s *Service) pending(ctx context.Context, flow string) (onetime.Grant, wait
 }
 
 // PendingSignIn says what a flow still waits for; it changes nothing.
-func (s *Service) PendingSignIn(ctx context.Context, flow string) (Pending, error) {
-	g, w, err := s.pending(ctx, flow)
+func (s *secondFactors) PendingSignIn(ctx context.Context, flowToken string) (Pending, error) {
+	g, w, err := s.pending(ctx, flowToken)
 	if err != nil {
 		return Pending{}, err
 	}
-	return Pending{Flow: flow, Methods: w.Methods, Enroll: w.Enroll, ExpiresAt: g.ExpiresAt}, nil
+	return Pending{Flow: flowToken, Methods: w.Methods, Enroll: w.Enroll, ExpiresAt: g.ExpiresAt}, nil
 }
 
 // PendingPasskey begins the ceremony with which a passkey ends a pending sign-in, or, where one must be added, makes it.
-func (s *Service) PendingPasskey(ctx context.Context, flow string) (c passkey.Ceremony, err error) {
-	g, w, err := s.pending(ctx, flow)
+func (s *secondFactors) PendingPasskey(ctx context.Context, flowToken string) (c passkey.Ceremony, err error) {
+	g, w, err := s.pending(ctx, flowToken)
 	if err != nil {
 		return c, err
 	}
-	if !slices.Contains(w.Methods, MethodPasskey) {
-		return c, errNoMethod
+	if !slices.Contains(w.Methods, factor.Passkey) {
+		return c, factor.ErrMethod
 	}
-	a, err := s.accounts.Get(ctx, g.AccountID)
+	a, err := s.kit.Accounts.Get(ctx, g.AccountID)
 	if err != nil {
 		return c, err
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		if w.Enroll {
-			c, err = s.passkeys.BeginRegistration(ctx, tx, passkeyUser(a), passkey.RegistrationOptions{})
+			c, err = s.kit.Passkeys.BeginRegistration(ctx, tx, factor.PasskeyUser(a), passkey.RegistrationOptions{})
 		} else {
-			c, err = s.passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkey.PurposeSecondFactor, TrustUV: true})
+			c, err = s.kit.Passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkey.PurposeSecondFactor, TrustUV: true})
 		}
 		return err
 	})
@@ -108,20 +103,20 @@ func (s *Service) PendingPasskey(ctx context.Context, flow string) (c passkey.Ce
 }
 
 // PendingTOTP begins to add an authenticator app to an account that must have a second factor and has none.
-func (s *Service) PendingTOTP(ctx context.Context, flow string) (e totp.Enrollment, err error) {
-	g, w, err := s.pending(ctx, flow)
+func (s *secondFactors) PendingTOTP(ctx context.Context, flowToken string) (e totp.Enrollment, err error) {
+	g, w, err := s.pending(ctx, flowToken)
 	if err != nil {
 		return e, err
 	}
 	if !w.Enroll {
-		return e, errNoMethod
+		return e, factor.ErrMethod
 	}
-	a, err := s.accounts.Get(ctx, g.AccountID)
+	a, err := s.kit.Accounts.Get(ctx, g.AccountID)
 	if err != nil {
 		return e, err
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		e, err = s.startTOTP(ctx, tx, a, audit.Entry{Actor: user(a.ID)})
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		e, err = s.factors.StartTOTP(ctx, tx, a, audit.Entry{Actor: flow.User(a.ID)})
 		return err
 	})
 	return e, err
@@ -130,7 +125,7 @@ func (s *Service) PendingTOTP(ctx context.Context, flow string) (e totp.Enrollme
 // SecondFactor ends a pending sign-in.
 type SecondFactor struct {
 	Flow   string
-	Factor Factor
+	Factor factor.Proof
 	Trust  bool   // this browser is asked no more, for Service.TrustFor
 	Device string // its device cookie
 	Name   string // of the passkey, where one is added
@@ -139,49 +134,49 @@ type SecondFactor struct {
 // FinishSignIn takes the second factor and begins the session: one transaction in which the pending sign-in and the
 // factor are spent. A wrong factor leaves the sign-in as it is and counts; too many of them are answered by
 // fault.RateLimited, right ones too (ASVS 5.0 6.3.1).
-func (s *Service) FinishSignIn(ctx context.Context, f SecondFactor) (SignedIn, error) {
+func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (SignedIn, error) {
 	g, w, err := s.pending(ctx, f.Flow)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	if !slices.Contains(w.Methods, f.Factor.Method) {
-		return SignedIn{}, errNoMethod
+		return SignedIn{}, factor.ErrMethod
 	}
-	a, err := s.accounts.Get(ctx, g.AccountID)
+	a, err := s.kit.Accounts.Get(ctx, g.AccountID)
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if err := s.factors.Check(ctx, s.db, a.ID.String()); err != nil {
+	if err := s.kit.Factors.Check(ctx, s.kit.DB, a.ID.String()); err != nil {
 		return SignedIn{}, err
 	}
-	show := s.show
+	verify := s.factors.Verify
 	if w.Enroll {
-		show = func(ctx context.Context, a account.Account, x Factor, _ passkey.Purpose) (shown, error) {
-			return s.showNew(ctx, a, x, f.Name)
+		verify = func(ctx context.Context, a account.Account, x factor.Proof, _ passkey.Purpose) (factor.Verified, error) {
+			return s.factors.VerifyNew(ctx, a, x, f.Name)
 		}
 	}
-	sh, err := show(ctx, a, f.Factor, passkey.PurposeSecondFactor)
+	sh, err := verify(ctx, a, f.Factor, passkey.PurposeSecondFactor)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	var out SignedIn
 	var answer error
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		out, answer = SignedIn{}, nil
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
+		a, err := s.kit.Accounts.Lock(ctx, tx, a.ID)
 		if err != nil {
 			return err
 		}
 		if !s.maySignIn(a.Status) {
 			return errPending
 		}
-		reason, say, err := sh.spend(ctx, tx, a)
+		reason, say, err := sh.Spend(ctx, tx, a)
 		if err != nil {
 			return err
 		}
 		if reason != "" {
 			answer = say
-			return s.factorFailed(ctx, tx, a, sh, reason)
+			return s.factors.Failed(ctx, tx, a, sh, reason)
 		}
 		out, err = s.finish(ctx, tx, a, g, w, sh, f)
 		return err
@@ -198,29 +193,29 @@ func (s *Service) FinishSignIn(ctx context.Context, f SecondFactor) (SignedIn, e
 	return out, nil
 }
 
-func (s *Service) finish(ctx context.Context, tx *store.Tx, a account.Account, g onetime.Grant, w waiting, sh shown, f SecondFactor) (SignedIn, error) {
-	if err := s.onetime.Spend(ctx, tx, g); err != nil {
+func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Account, g onetime.Grant, w waiting, sh factor.Verified, f SecondFactor) (SignedIn, error) {
+	if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 		return SignedIn{}, err
 	}
-	if err := s.factors.Reset(ctx, tx, a.ID.String()); err != nil {
+	if err := s.kit.Factors.Reset(ctx, tx, a.ID.String()); err != nil {
 		return SignedIn{}, err
 	}
 	var codes []string
 	var err error
 	if w.Enroll {
-		if codes, err = s.enrolled(ctx, tx, a, sh.method, audit.Entry{Actor: user(a.ID)}); err != nil {
+		if codes, err = s.factors.Added(ctx, tx, a, sh.Method, audit.Entry{Actor: flow.User(a.ID)}); err != nil {
 			return SignedIn{}, err
 		}
 	}
-	if err := s.record(ctx, tx, audit.Entry{
-		Action: "mfa.challenge.success", Actor: user(a.ID), Targets: []audit.Ref{user(a.ID)}, AuthMethod: sh.amr[0],
-		Metadata: map[string]any{"method": sh.method},
+	if err := s.kit.Record(ctx, tx, audit.Entry{
+		Action: "mfa.challenge.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: sh.AMR[0],
+		Metadata: map[string]any{"method": sh.Method},
 	}); err != nil {
 		return SignedIn{}, err
 	}
 	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, meta: w.Meta}
 	out, err := s.begin(ctx, tx, a, p, session.Grant{
-		Account: a, AAL: principal.AAL2, AMR: with(with(w.AMR, sh.amr...), "mfa"), Persistent: w.Persistent, Federated: w.Federated,
+		Account: a, AAL: principal.AAL2, AMR: factor.With(factor.With(w.AMR, sh.AMR...), "mfa"), Method: w.Method, Persistent: w.Persistent, Federated: w.Federated,
 	}, false)
 	if err != nil || !f.Trust || s.TrustFor() <= 0 {
 		out.Codes = codes
@@ -235,4 +230,41 @@ func (s *Service) finish(ctx context.Context, tx *store.Tx, a account.Account, g
 	}
 	out.Codes = codes
 	return out, nil
+}
+
+// WaitingTOTP gives the secret of the authenticator app that is being added in the middle of a sign-in, as PendingTOTP made
+// it, so that a page can be shown again; it changes nothing.
+func (s *secondFactors) WaitingTOTP(ctx context.Context, flowToken string) (e totp.Enrollment, waits bool, err error) {
+	g, w, err := s.pending(ctx, flowToken)
+	if err != nil || !w.Enroll {
+		return e, false, err
+	}
+	a, err := s.kit.Accounts.Get(ctx, g.AccountID)
+	if err != nil {
+		return e, false, err
+	}
+	return s.kit.TOTP.Pending(ctx, s.kit.DB, a.ID, a.Email, s.kit.Settings.ServiceName)
+}
+
+// TrustDevices changes for how long a browser may be spared the second factor, while running; 0: it is offered no more. Trust
+// there is keeps its end.
+func (s *secondFactors) TrustDevices(d time.Duration) {
+	s.trustFor.Store(int64(d))
+	s.kit.Devices.Configure(d)
+}
+
+// TrustFor is for how long a browser may be spared the second factor; 0: it may not.
+func (s *secondFactors) TrustFor() time.Duration { return time.Duration(s.trustFor.Load()) }
+
+// trust spares this browser the second factor for a while, and gives it a new token.
+func (s *secondFactors) trust(ctx context.Context, tx *store.Tx, a account.Account, token string, sessionID uuid.UUID) (renewed string, err error) {
+	t, err := s.kit.Devices.Trust(ctx, tx, a.ID, token)
+	if err != nil {
+		return "", err
+	}
+	return t.Token, s.kit.Record(ctx, tx, audit.Entry{
+		Action: "trusted_device.add", Actor: flow.User(a.ID), SessionID: sessionID,
+		Targets:  []audit.Ref{{Type: "device", ID: t.ID.String()}, flow.User(a.ID)},
+		Metadata: map[string]any{"days": int(s.kit.Devices.TrustFor().Hours() / 24)},
+	})
 }

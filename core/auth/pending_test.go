@@ -7,7 +7,9 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 )
@@ -20,27 +22,27 @@ func TestPending_wrongThenRight(t *testing.T) {
 		if got := w.actions(at); len(got) != 0 || w.sessionsOf(ada.id) != 0 {
 			t.Fatalf("half a sign-in left %v and %d sessions", got, w.sessionsOf(ada.id))
 		}
-		show := func(f auth.Factor) string {
+		show := func(f factor.Proof) string {
 			_, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: f})
 			return code(err)
 		}
 		right := w.next(ada.app)
 		for name, c := range map[string]struct {
-			f    auth.Factor
+			f    factor.Proof
 			want string
 			row  string
 		}{
-			"a wrong code":          {auth.Factor{Method: auth.MethodTOTP, Code: wrongCode(right)}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
-			"no code":               {auth.Factor{Method: auth.MethodTOTP}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
-			"a recovery code":       {auth.Factor{Method: auth.MethodTOTP, Code: ada.codes[0]}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
-			"a code for the app":    {auth.Factor{Method: auth.MethodRecoveryCode, Code: right}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
-			"no passkey":            {auth.Factor{Method: auth.MethodPasskey}, "passkey_refused", "mfa.challenge.failure/ceremony_unknown"},
-			"the password":          {auth.Factor{Method: auth.MethodPassword, Password: horse}, "unknown_method", ""},
-			"the mailbox":           {auth.Factor{Method: auth.MethodMail, Flow: flow, Code: "123456"}, "unknown_method", ""},
-			"nothing":               {auth.Factor{}, "unknown_method", ""},
-			"something of no sort":  {auth.Factor{Method: "totp\x00"}, "unknown_method", ""},
-			"a name that goes on":   {auth.Factor{Method: strings.Repeat("totp", 1<<18)}, "unknown_method", ""},
-			"several methods' name": {auth.Factor{Method: "totp passkey", Code: right}, "unknown_method", ""},
+			"a wrong code":          {factor.Proof{Method: factor.TOTP, Code: wrongCode(right)}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
+			"no code":               {factor.Proof{Method: factor.TOTP}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
+			"a recovery code":       {factor.Proof{Method: factor.TOTP, Code: ada.codes[0]}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
+			"a code for the app":    {factor.Proof{Method: factor.RecoveryCode, Code: right}, "wrong_factor", "mfa.challenge.failure/wrong_code"},
+			"no passkey":            {factor.Proof{Method: factor.Passkey}, "passkey_refused", "mfa.challenge.failure/ceremony_unknown"},
+			"the password":          {factor.Proof{Method: factor.Password, Password: horse}, "unknown_method", ""},
+			"the mailbox":           {factor.Proof{Method: factor.Mail, Flow: flow, Code: "123456"}, "unknown_method", ""},
+			"nothing":               {factor.Proof{}, "unknown_method", ""},
+			"something of no sort":  {factor.Proof{Method: "totp\x00"}, "unknown_method", ""},
+			"a name that goes on":   {factor.Proof{Method: strings.Repeat("totp", 1<<18)}, "unknown_method", ""},
+			"several methods' name": {factor.Proof{Method: "totp passkey", Code: right}, "unknown_method", ""},
 		} {
 			at := since(t)
 			if got := show(c.f); got != c.want {
@@ -51,24 +53,24 @@ func TestPending_wrongThenRight(t *testing.T) {
 			}
 		}
 		// Five that were wrong: now the right one must wait as well, and so must another sign-in.
-		if got := show(auth.Factor{Method: auth.MethodTOTP, Code: right}); got != "too_many_attempts" {
+		if got := show(factor.Proof{Method: factor.TOTP, Code: right}); got != "too_many_attempts" {
 			t.Fatalf("the right code after five wrong ones: %s", got)
 		}
 		another := ada.pending().Flow
-		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: another, Factor: auth.Factor{Method: auth.MethodRecoveryCode, Code: ada.codes[0]}}); code(err) != "too_many_attempts" {
+		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: another, Factor: factor.Proof{Method: factor.RecoveryCode, Code: ada.codes[0]}}); code(err) != "too_many_attempts" {
 			t.Fatalf("in another sign-in: %v", err)
 		}
 		if got := w.purposes(at); len(got) != 1 || got[0] != mail.Lockout+" to ada@example.org" {
 			t.Errorf("mails %v", got)
 		}
 		w.advance(3*time.Minute + time.Second) // one has leaked out, and the sign-in still waits
-		in, err := ada.finish(flow, auth.MethodTOTP)
+		in, err := ada.finish(flow, factor.TOTP)
 		if err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Fatalf("%+v, %v", in, err)
 		}
 		// The right one has emptied the bucket.
 		for range 5 {
-			if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: another, Factor: auth.Factor{Method: auth.MethodTOTP, Code: "000000"}}); code(err) == "too_many_attempts" {
+			if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: another, Factor: factor.Proof{Method: factor.TOTP, Code: "000000"}}); code(err) == "too_many_attempts" {
 				t.Fatal("the bucket was not emptied")
 			}
 		}
@@ -79,7 +81,7 @@ func TestPending_replay(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{totp: true})
 		one, two := ada.pending().Flow, ada.pending().Flow
-		f := ada.show(auth.MethodTOTP, "")
+		f := ada.show(factor.TOTP, "")
 		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: one, Factor: f}); err != nil {
 			t.Fatal(err)
 		}
@@ -90,16 +92,16 @@ func TestPending_replay(t *testing.T) {
 		if got := w.actions(at); len(got) != 1 || got[0] != "mfa.challenge.failure/replayed_code" {
 			t.Errorf("rows %v", got)
 		}
-		if _, err := ada.finish(one, auth.MethodTOTP); code(err) != "sign_in_expired" {
+		if _, err := ada.finish(one, factor.TOTP); code(err) != "sign_in_expired" {
 			t.Fatalf("one sign-in ended twice: %v", err)
 		}
 		// A code older than the one spent is no better.
 		w.advance(2 * time.Minute)
 		older := ada.app.at(t, w.now().Unix()/period-1)
-		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: two, Factor: auth.Factor{Method: auth.MethodTOTP, Code: ada.app.at(t, w.now().Unix()/period)}}); err != nil {
+		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: two, Factor: factor.Proof{Method: factor.TOTP, Code: ada.app.at(t, w.now().Unix()/period)}}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: older}}); code(err) != "wrong_factor" {
+		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: factor.Proof{Method: factor.TOTP, Code: older}}); code(err) != "wrong_factor" {
 			t.Fatalf("an older code: %v", err)
 		}
 	})
@@ -114,11 +116,11 @@ func TestPending_fiveMinutes(t *testing.T) {
 			t.Fatalf("just before: %+v, %v", got, err)
 		}
 		late := ada.pending()
-		if _, err := ada.finish(p.Flow, auth.MethodRecoveryCode); err != nil {
+		if _, err := ada.finish(p.Flow, factor.RecoveryCode); err != nil {
 			t.Fatalf("two seconds before the end: %v", err)
 		}
 		w.advance(late.ExpiresAt.Sub(w.now()))
-		if _, err := ada.finish(late.Flow, auth.MethodRecoveryCode); code(err) != "sign_in_expired" {
+		if _, err := ada.finish(late.Flow, factor.RecoveryCode); code(err) != "sign_in_expired" {
 			t.Fatalf("at the end: %v", err)
 		}
 		if _, err := w.PendingSignIn(w.ctx(), late.Flow); code(err) != "sign_in_expired" {
@@ -135,17 +137,17 @@ func TestPending_ofSomebodyElse(t *testing.T) {
 	each(t, options{factors: noFailureLimit}, func(t *testing.T, w *world) {
 		ada, bob := w.person("ada@example.org", has{totp: true, passkey: true}), w.person("bob@example.org", has{totp: true, passkey: true})
 		flow := ada.pending().Flow
-		end := func(f auth.Factor) error {
+		end := func(f factor.Proof) error {
 			_, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: f})
 			return err
 		}
-		if err := end(bob.show(auth.MethodTOTP, "")); code(err) != "wrong_factor" {
+		if err := end(bob.show(factor.TOTP, "")); code(err) != "wrong_factor" {
 			t.Errorf("Bob's app: %v", err)
 		}
-		if err := end(bob.show(auth.MethodRecoveryCode, "")); code(err) != "wrong_factor" {
+		if err := end(bob.show(factor.RecoveryCode, "")); code(err) != "wrong_factor" {
 			t.Errorf("Bob's paper: %v", err)
 		}
-		if err := end(bob.show(auth.MethodPasskey, bob.pending().Flow)); code(err) != "passkey_refused" {
+		if err := end(bob.show(factor.Passkey, bob.pending().Flow)); code(err) != "passkey_refused" {
 			t.Errorf("Bob's passkey: %v", err)
 		}
 		for name, begin := range map[string]func() (token string, options []byte, err error){
@@ -162,14 +164,14 @@ func TestPending_ofSomebodyElse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := end(auth.Factor{Method: auth.MethodPasskey, Ceremony: token, Credential: ada.device.Get(options)}); code(err) != "passkey_refused" {
+			if err := end(factor.Proof{Method: factor.Passkey, Ceremony: token, Credential: ada.device.Get(options)}); code(err) != "passkey_refused" {
 				t.Errorf("the ceremony of %s: %v", name, err)
 			}
 		}
 		for name, flow := range map[string]string{
 			"none": "", "made up": strings.Repeat("A", 43), "a magic link's": magicLink(w, ada.email).flow, "cut": flow[1:], "huge": strings.Repeat(flow, 1<<16), "not a token": flow[:42] + "\x00",
 		} {
-			if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: "123456"}}); code(err) != "sign_in_expired" || fault.KindOf(err) != fault.Unauthenticated {
+			if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: "123456"}}); code(err) != "sign_in_expired" || fault.KindOf(err) != fault.Unauthenticated {
 				t.Errorf("flow %s: %v", name, err)
 			}
 			if _, err := w.PendingPasskey(w.ctx(), flow); code(err) != "sign_in_expired" {
@@ -179,7 +181,7 @@ func TestPending_ofSomebodyElse(t *testing.T) {
 				t.Errorf("flow %s: %v", name, err)
 			}
 		}
-		if err := end(ada.show(auth.MethodPasskey, flow)); err != nil {
+		if err := end(ada.show(factor.Passkey, flow)); err != nil {
 			t.Fatalf("the right one after all that: %v", err)
 		}
 	})
@@ -248,7 +250,7 @@ func TestPending_endsWithACredential(t *testing.T) {
 			if err := f(p, p.fresh()); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: w.next(p.app)}}); code(err) != "sign_in_expired" {
+			if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: w.next(p.app)}}); code(err) != "sign_in_expired" {
 				t.Errorf("%s: a sign-in from before: %v", name, err)
 			}
 		}
@@ -257,7 +259,7 @@ func TestPending_endsWithACredential(t *testing.T) {
 
 // Where a second factor is demanded and there is none, it is added in the middle of the sign-in.
 func TestPending_enroll(t *testing.T) {
-	each(t, options{settings: auth.Settings{RequireSecondFactor: true}}, func(t *testing.T, w *world) {
+	each(t, options{settings: flow.Settings{RequireSecondFactor: true}}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{})
 		in, err := w.SignIn(w.ctx(), auth.Credentials{Email: ada.email, Password: horse, Remember: true})
 		if err != nil || in.Pending == nil || !in.Pending.Enroll {
@@ -265,7 +267,7 @@ func TestPending_enroll(t *testing.T) {
 		}
 		other := ada.pending() // the same password elsewhere
 		flow := in.Pending.Flow
-		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: "123456"}}); fault.KindOf(err) != fault.Conflict && fault.KindOf(err) != fault.NotFound {
+		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: "123456"}}); fault.KindOf(err) != fault.Conflict && fault.KindOf(err) != fault.NotFound {
 			t.Errorf("a code before there is an app: %v", err)
 		}
 		at := since(t)
@@ -275,13 +277,13 @@ func TestPending_enroll(t *testing.T) {
 		}
 		app := newApp(e.Secret.Reveal())
 		right := w.next(app)
-		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: wrongCode(right)}}); code(err) != "wrong_factor" {
+		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: wrongCode(right)}}); code(err) != "wrong_factor" {
 			t.Errorf("a wrong first code: %v", err)
 		}
-		if f, _, err := w.FactorsOf(w.ctx(), ada.fresh()); err != nil || f != (auth.Factors{}) {
+		if f, _, err := w.FactorsOf(w.ctx(), ada.fresh()); err != nil || f != (factor.Set{}) {
 			t.Errorf("not confirmed, and there: %+v, %v", f, err)
 		}
-		done, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: right}})
+		done, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: right}})
 		if err != nil || len(done.Codes) != 10 || done.Principal.AAL != principal.AAL2 || !done.Persistent {
 			t.Fatalf("%+v, %v", done, err)
 		}
@@ -296,7 +298,7 @@ func TestPending_enroll(t *testing.T) {
 			t.Errorf("the other sign-in could go on to add a passkey: %v", err)
 		}
 		ada.app, ada.codes = app, done.Codes
-		again, err := ada.finish(ada.pending().Flow, auth.MethodRecoveryCode)
+		again, err := ada.finish(ada.pending().Flow, factor.RecoveryCode)
 		if err != nil || again.Codes != nil {
 			t.Errorf("the next time: codes %v, %v", again.Codes, err)
 		}
@@ -309,7 +311,7 @@ func TestPending_enroll(t *testing.T) {
 			t.Fatal(err)
 		}
 		bob.device = passkeytest.New(t, base)
-		f := auth.Factor{Method: auth.MethodPasskey, Ceremony: c.Token, Credential: must(t)(bob.device.Create(c.Options))}
+		f := factor.Proof{Method: factor.Passkey, Ceremony: c.Token, Credential: must(t)(bob.device.Create(c.Options))}
 		spoilt := f
 		spoilt.Credential = []byte(strings.Replace(string(f.Credential), `"rawId":"`, `"rawId":"A`, 1))
 		if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: p.Flow, Factor: spoilt}); code(err) != "passkey_refused" {
@@ -319,10 +321,10 @@ func TestPending_enroll(t *testing.T) {
 		if err != nil || len(done.Codes) != 10 || done.Principal.AAL != principal.AAL2 {
 			t.Fatalf("%+v, %v", done, err)
 		}
-		if list, err := w.Service.Passkeys(w.ctx(), done.Principal); err != nil || len(list) != 1 || list[0].Name != "My phone" {
+		if list, err := w.SelfService.Passkeys(w.ctx(), done.Principal); err != nil || len(list) != 1 || list[0].Name != "My phone" {
 			t.Errorf("%+v, %v", list, err)
 		}
-		if _, err := bob.finish(bob.pending().Flow, auth.MethodPasskey); err != nil {
+		if _, err := bob.finish(bob.pending().Flow, factor.Passkey); err != nil {
 			t.Errorf("the next time: %v", err)
 		}
 	})

@@ -19,10 +19,12 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -262,16 +264,16 @@ func (p *person) pending() *auth.Pending {
 }
 
 // show makes a factor that is right.
-func (p *person) show(method, flow string) auth.Factor {
+func (p *person) show(method, flow string) factor.Proof {
 	w := p.w
 	w.t.Helper()
-	f := auth.Factor{Method: method}
+	f := factor.Proof{Method: method}
 	switch method {
-	case auth.MethodTOTP:
+	case factor.TOTP:
 		f.Code = w.next(p.app)
-	case auth.MethodRecoveryCode:
+	case factor.RecoveryCode:
 		f.Code, p.codes = p.codes[0], p.codes[1:]
-	case auth.MethodPasskey:
+	case factor.Passkey:
 		c, err := w.PendingPasskey(w.ctx(), flow)
 		if err != nil {
 			w.t.Fatal(err)
@@ -438,7 +440,7 @@ func (p *person) addsPasskey(who principal.Principal, d *passkeytest.Authenticat
 	if err != nil {
 		return err
 	}
-	return w.AddPasskey(w.ctx(), who, auth.Factor{Ceremony: c.Token, Credential: must(w.t)(d.Create(c.Options))}, name)
+	return w.AddPasskey(w.ctx(), who, factor.Proof{Ceremony: c.Token, Credential: must(w.t)(d.Create(c.Options))}, name)
 }
 
 // changesEmail goes all the way.
@@ -450,5 +452,5 @@ func (p *person) changesEmail(who principal.Principal, to string) error {
 		return err
 	}
 	token, _ := w.secrets(at, mail.EmailChangeConfirm)
-	return w.ConfirmEmailChange(w.ctx(), who, auth.EmailChange{Token: token})
+	return w.ConfirmEmailChange(w.ctx(), who, selfservice.EmailChange{Token: token})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
@@ -41,29 +42,32 @@ type signUp struct {
 	open    bool // the flow can lead to this account: it is unconfirmed, and nobody's yet
 }
 
+// signUps makes accounts and confirms them.
+type signUps struct{ *machine }
+
 // Register takes a sign-up. Known, unconfirmed and unknown addresses get the same answer for the same work; what
 // happened stands in the mail. Only a username that is taken is said (account.ErrUsernameTaken), after the work of a
 // sign-up and before the address is looked at.
-func (s *Service) Register(ctx context.Context, r Registration) (Registered, error) {
-	if s.set.RegistrationClosed {
+func (s *signUps) Register(ctx context.Context, r Registration) (Registered, error) {
+	if s.kit.Settings.RegistrationClosed {
 		return Registered{}, errClosed
 	}
 	email, err := account.ParseEmail(r.Email)
 	if err != nil {
 		return Registered{}, err
 	}
-	username, err := s.chosen(r.Username)
+	username, err := s.kit.Settings.Usernames.Chosen(r.Username)
 	if err != nil {
 		return Registered{}, err
 	}
-	screened, err := s.screen(ctx, r.Password, email, username.Display)
+	screened, err := s.kit.ScreenPassword(ctx, r.Password, email, username.Display)
 	if err != nil {
 		return Registered{}, err
 	}
-	if err := s.mails.Check(ctx, s.db, email); err != nil {
+	if err := s.kit.Mails.Check(ctx, s.kit.DB, email); err != nil {
 		return Registered{}, err
 	}
-	hash, err := s.passwords.Hash(ctx, r.Password) // for every address, before anything is known of it
+	hash, err := s.kit.Passwords.Hash(ctx, r.Password) // for every address, before anything is known of it
 	if err != nil {
 		return Registered{}, err
 	}
@@ -73,12 +77,12 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 	if err := s.usernameFree(ctx, username); err != nil {
 		return Registered{}, err
 	}
-	flow, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Username: username.Display, Hash: hash}, screened)
+	issued, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Username: username.Display, Hash: hash}, screened)
 	if err != nil {
 		return Registered{}, err
 	}
-	out := Registered{Flow: flow.Flow}
-	if up.made && s.set.DeferConfirmation {
+	out := Registered{Flow: issued.Flow}
+	if up.made && s.kit.Settings.DeferConfirmation {
 		in, err := s.complete(ctx, proof{
 			account: up.account, method: "registration", amr: []string{"pwd"}, device: r.Device,
 		})
@@ -92,14 +96,14 @@ func (s *Service) Register(ctx context.Context, r Registration) (Registered, err
 
 // signUpFlow makes the account, or finds who has the address, and sends the mail, with the same statements for every address. meta
 // adds to the audit row; it may be nil.
-func (s *Service) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[string]any) map[string]any) (flow onetime.Issued, up signUp, err error) {
+func (s *signUps) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[string]any) map[string]any) (issued onetime.Issued, up signUp, err error) {
 	kept, err := json.Marshal(u)
 	if err != nil {
-		return flow, up, err
+		return issued, up, err
 	}
-	defer s.onBeat(ctx, time.Now())
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if err := s.mails.Fail(ctx, tx, u.Email); err != nil {
+	defer s.kit.Pad(ctx, time.Now())
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		if err := s.kit.Mails.Fail(ctx, tx, u.Email); err != nil {
 			return err
 		}
 		if up, err = s.signUp(ctx, tx, u.Email); err != nil {
@@ -109,27 +113,27 @@ func (s *Service) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[s
 		if up.open {
 			subject = up.account.ID
 		}
-		flow, err = s.onetime.Issue(ctx, tx, onetime.Request{
-			Purpose: confirmPurpose, AccountID: subject, TTL: s.set.ConfirmationTTL, Flow: true, Payload: kept,
+		issued, err = s.kit.Onetime.Issue(ctx, tx, onetime.Request{
+			Purpose: flow.Confirmation, AccountID: subject, TTL: s.kit.Settings.ConfirmationTTL, Flow: true, Payload: kept,
 		})
 		if err != nil {
 			return err
 		}
-		if up.made && s.set.DeferConfirmation && u.Hash != "" {
-			if err := s.passwords.Set(ctx, tx, up.account.ID, u.Hash); err != nil {
+		if up.made && s.kit.Settings.DeferConfirmation && u.Hash != "" {
+			if err := s.kit.Passwords.Set(ctx, tx, up.account.ID, u.Hash); err != nil {
 				return err
 			}
 		}
-		if err := s.enqueue(ctx, tx, s.signUpLetter(u.Email, up, flow)); err != nil {
+		if err := s.kit.Enqueue(ctx, tx, s.signUpLetter(u.Email, up, issued)); err != nil {
 			return err
 		}
 		e := s.signUpEntry(up, u)
 		if meta != nil && e.Action != "auth.confirmation_request" {
 			e.Metadata = meta(e.Metadata)
 		}
-		return s.record(ctx, tx, e)
+		return s.kit.Record(ctx, tx, e)
 	})
-	return flow, up, err
+	return issued, up, err
 }
 
 // unconfirmed is what a sign-up keeps, sealed, until it is confirmed.
@@ -149,11 +153,11 @@ func unconfirmedOf(g onetime.Grant) (u unconfirmed, err error) {
 
 // ResendConfirmation mails a new link and code for the sign-up of a flow, which goes on as another flow; the old one's
 // link and code are void. It answers alike for an address that has an account already, which is told so once more.
-func (s *Service) ResendConfirmation(ctx context.Context, flow string) (Requested, error) {
-	defer s.onBeat(ctx, time.Now())
+func (s *signUps) ResendConfirmation(ctx context.Context, token string) (Requested, error) {
+	defer s.kit.Pad(ctx, time.Now())
 	var out onetime.Issued
-	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		g, err := s.onetime.LookFlow(ctx, tx, confirmPurpose, flow)
+	err := s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		g, err := s.kit.Onetime.LookFlow(ctx, tx, flow.Confirmation, token)
 		if err != nil {
 			return err
 		}
@@ -161,67 +165,67 @@ func (s *Service) ResendConfirmation(ctx context.Context, flow string) (Requeste
 		if err != nil {
 			return err
 		}
-		if err := s.mails.Fail(ctx, tx, u.Email); err != nil {
+		if err := s.kit.Mails.Fail(ctx, tx, u.Email); err != nil {
 			return err
 		}
-		if err := s.onetime.Spend(ctx, tx, g); err != nil {
+		if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 			return err
 		}
-		a, err := s.accounts.FindByEmailIn(ctx, tx, u.Email)
+		a, err := s.kit.Accounts.FindByEmailIn(ctx, tx, u.Email)
 		if err != nil && !account.IsNotFound(err) {
 			return err
 		}
 		up := signUp{account: a, open: !g.Decoy() && a.ID == g.AccountID && a.Status == account.Unconfirmed}
-		r := onetime.Request{Purpose: confirmPurpose, TTL: s.set.ConfirmationTTL, Flow: true, Payload: g.Payload}
+		r := onetime.Request{Purpose: flow.Confirmation, TTL: s.kit.Settings.ConfirmationTTL, Flow: true, Payload: g.Payload}
 		if up.open {
 			r.AccountID = a.ID
 		}
-		if out, err = s.onetime.Issue(ctx, tx, r); err != nil {
+		if out, err = s.kit.Onetime.Issue(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := s.accounts.Renew(ctx, tx, a.ID); err != nil {
+		if err := s.kit.Accounts.Renew(ctx, tx, a.ID); err != nil {
 			return err
 		}
-		send := s.enqueue
+		send := s.kit.Enqueue
 		if up.account.ID == uuid.Nil {
-			send = s.enqueueDecoy // it had an account once: there is nothing to tell
+			send = s.kit.EnqueueDecoy // it had an account once: there is nothing to tell
 		}
 		if err := send(ctx, tx, s.signUpLetter(u.Email, up, out)); err != nil {
 			return err
 		}
-		return s.record(ctx, tx, audit.Entry{
-			Action: "auth.confirmation_request", Reason: "asked_again", Actor: anonymous, Targets: []audit.Ref{user(a.ID)}, Metadata: map[string]any{"channel": "mail"},
+		return s.kit.Record(ctx, tx, audit.Entry{
+			Action: "auth.confirmation_request", Reason: "asked_again", Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(a.ID)}, Metadata: map[string]any{"channel": "mail"},
 		})
 	})
 	return Requested{Flow: out.Flow}, err
 }
 
 // signUp makes the account or finds who has the address, with the same statements.
-func (s *Service) signUp(ctx context.Context, tx *store.Tx, email string) (signUp, error) {
-	a, made, err := s.accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Unconfirmed})
+func (s *signUps) signUp(ctx context.Context, tx *store.Tx, email string) (signUp, error) {
+	a, made, err := s.kit.Accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Unconfirmed})
 	if err != nil {
 		return signUp{}, err
 	}
-	if err := s.accounts.Renew(ctx, tx, a.ID); err != nil {
+	if err := s.kit.Accounts.Renew(ctx, tx, a.ID); err != nil {
 		return signUp{}, err
 	}
 	// An administrator's account waits for the link it was given, and is not to be had by signing up.
 	return signUp{account: a, made: made, open: a.Status == account.Unconfirmed && !a.Administrator}, nil
 }
 
-func (s *Service) signUpLetter(email string, up signUp, flow onetime.Issued) mail.Letter {
+func (s *signUps) signUpLetter(email string, up signUp, issued onetime.Issued) mail.Letter {
 	if !up.open {
 		// To the address as it is stored, never as it was typed; both are the same by now.
-		return mail.Letter{Purpose: mail.AlreadyRegistered, To: email, Link: s.set.BaseURL + "/login"}
+		return mail.Letter{Purpose: mail.AlreadyRegistered, To: email, Link: s.kit.Settings.BaseURL + "/login"}
 	}
 	return mail.Letter{
-		Purpose: mail.ConfirmEmail, To: email, Link: s.set.BaseURL + "/confirm?token=" + flow.Link, Code: flow.Code, Valid: s.set.ConfirmationTTL,
+		Purpose: mail.ConfirmEmail, To: email, Link: s.kit.Settings.BaseURL + "/confirm?token=" + issued.Link, Code: issued.Code, Valid: s.kit.Settings.ConfirmationTTL,
 	}
 }
 
-func (s *Service) signUpEntry(up signUp, u unconfirmed) audit.Entry {
+func (s *signUps) signUpEntry(up signUp, u unconfirmed) audit.Entry {
 	confirmation := "required"
-	if s.set.DeferConfirmation {
+	if s.kit.Settings.DeferConfirmation {
 		confirmation = "deferred"
 	}
 	method, amr := "password", "pwd"
@@ -229,7 +233,7 @@ func (s *Service) signUpEntry(up signUp, u unconfirmed) audit.Entry {
 		method, amr = "oauth", "fed"
 	}
 	e := audit.Entry{
-		Action: "auth.register.success", Actor: anonymous, Targets: []audit.Ref{user(up.account.ID)}, AuthMethod: amr,
+		Action: "auth.register.success", Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(up.account.ID)}, AuthMethod: amr,
 		Metadata: map[string]any{"method": method, "confirmation": confirmation},
 	}
 	switch {
@@ -245,24 +249,46 @@ func (s *Service) signUpEntry(up signUp, u unconfirmed) audit.Entry {
 }
 
 // askRegistration asks the gates about an address, known or not.
-func (s *Service) askRegistration(ctx context.Context, email, method, amr string) error {
-	if !s.gates.Configured(gate.Registration) {
+func (s *signUps) askRegistration(ctx context.Context, email, method, amr string) error {
+	if !s.kit.Gated(gate.Registration) {
 		return nil
 	}
-	err := s.askFlat(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": method, "email": email, "email_domain": domain(email)}})
-	var r refusal
+	err := s.kit.Allowed(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": method, "email": email, "email_domain": flow.EmailDomain(email)}})
+	var r flow.Refusal
 	if !errors.As(err, &r) {
 		return err
 	}
 	meta := map[string]any{"method": method}
-	for k, v := range r.meta {
+	for k, v := range r.Meta {
 		meta[k] = v
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.record(ctx, tx, audit.Entry{Action: "auth.register.failure", Reason: r.reason, Actor: anonymous, AuthMethod: amr, Metadata: meta})
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.kit.Record(ctx, tx, audit.Entry{Action: "auth.register.failure", Reason: r.Reason, Actor: flow.Anonymous, AuthMethod: amr, Metadata: meta})
 	})
 	if err != nil {
 		return err
 	}
-	return r.err
+	return r.Err
+}
+
+// usernameFree ends a sign-up with a username that a live account has. Sign-ups that wait for their confirmation hold none, so that
+// nobody can tell by a name which of them had a new address, and nobody keeps names without a mailbox.
+func (s *signUps) usernameFree(ctx context.Context, u account.Username) error {
+	if u == (account.Username{}) {
+		return nil
+	}
+	if _, err := s.kit.Accounts.FindByUsernameIn(ctx, s.kit.DB, u.Key); account.IsNotFound(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	err := s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.kit.Record(ctx, tx, audit.Entry{
+			Action: "auth.register.failure", Reason: "username_taken", Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(uuid.Nil)}, AuthMethod: "pwd", Metadata: map[string]any{"method": "password"},
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return account.ErrUsernameTaken
 }

@@ -15,11 +15,13 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/federation/federationtest"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -108,12 +110,12 @@ func (n *nodes) raced(s single, email string) {
 	}
 }
 
-// leftNothingOut checks that something of every kind was used up: what core/auth keeps in onetime, every ceremony, and
+// leftNothingOut checks that something of every kind was used up: what the flows keep in onetime, every ceremony, and
 // whatever other table of the database has a column that says so.
 func (n *nodes) leftNothingOut() {
 	n.t.Helper()
 	var purposes []string
-	files, err := filepath.Glob("*.go")
+	files, err := filepath.Glob("../flow/*.go")
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -258,14 +260,14 @@ var singles = []single{
 		p := n.person(email, has{totp: true})
 		flow := p.pending().Flow
 		return finishes(func(i int) auth.SecondFactor {
-			return auth.SecondFactor{Flow: flow, Factor: auth.Factor{Method: auth.MethodRecoveryCode, Code: p.codes[i%len(p.codes)]}}
+			return auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.RecoveryCode, Code: p.codes[i%len(p.codes)]}}
 		})
 	}, []string{"sign_in_expired", "wrong_factor"}, "mfa.recovery_code.used", 1},
 	{"code of an app, as second factor", func(n *nodes, email string) func(*world, int) error {
-		return n.person(email, has{totp: true}).inEveryFlow(auth.MethodTOTP)
+		return n.person(email, has{totp: true}).inEveryFlow(factor.TOTP)
 	}, lateFactor, challenge, 1},
 	{"code of an app, to step up", func(n *nodes, email string) func(*world, int) error {
-		return n.person(email, has{totp: true}).stepsUp(auth.MethodTOTP)
+		return n.person(email, has{totp: true}).stepsUp(factor.TOTP)
 	}, lateFactor, steppedUp, 0},
 	{"first code of an app", func(n *nodes, email string) func(*world, int) error {
 		who := n.person(email, has{}).fresh()
@@ -277,15 +279,15 @@ var singles = []single{
 		return func(w *world, _ int) error { _, err := w.ConfirmTOTP(w.ctx(), who, first); return err }
 	}, []string{"totp_enrolled"}, "mfa.enrollment.complete", 0},
 	{"recovery code, as second factor", func(n *nodes, email string) func(*world, int) error {
-		return n.person(email, has{totp: true}).inEveryFlow(auth.MethodRecoveryCode)
+		return n.person(email, has{totp: true}).inEveryFlow(factor.RecoveryCode)
 	}, lateFactor, challenge, 1},
 	{"recovery code, to step up", func(n *nodes, email string) func(*world, int) error {
-		return n.person(email, has{totp: true}).stepsUp(auth.MethodRecoveryCode)
+		return n.person(email, has{totp: true}).stepsUp(factor.RecoveryCode)
 	}, lateFactor, steppedUp, 0},
 	{"code by mail, to step up", func(n *nodes, email string) func(*world, int) error {
 		p := n.person(email, has{login: true})
 		n.tx(func(ctx context.Context, tx *store.Tx) error { return n.passwords.Erase(ctx, tx, p.id) })
-		return p.stepsUp(auth.MethodMail)
+		return p.stepsUp(factor.Mail)
 	}, lateFactor, steppedUp, 0},
 
 	{"ceremony of a sign-in", func(n *nodes, email string) func(*world, int) error {
@@ -298,10 +300,10 @@ var singles = []single{
 		return func(w *world, _ int) error { _, err := w.SignInPasskey(w.ctx(), in); return err }
 	}, lateKey, signedIn, 1},
 	{"ceremony of a second factor", func(n *nodes, email string) func(*world, int) error {
-		return n.person(email, has{passkey: true, asks: true}).inEveryFlow(auth.MethodPasskey)
+		return n.person(email, has{passkey: true, asks: true}).inEveryFlow(factor.Passkey)
 	}, lateKey, challenge, 1},
 	{"ceremony of a step-up", func(n *nodes, email string) func(*world, int) error {
-		return n.person(email, has{passkey: true}).stepsUp(auth.MethodPasskey)
+		return n.person(email, has{passkey: true}).stepsUp(factor.Passkey)
 	}, lateKey, steppedUp, 0},
 	{"ceremony of a registration", func(n *nodes, email string) func(*world, int) error {
 		who := n.person(email, has{}).fresh()
@@ -309,7 +311,7 @@ var singles = []single{
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		f := auth.Factor{Ceremony: c.Token, Credential: must(n.t)(passkeytest.New(n.t, base).Create(c.Options))}
+		f := factor.Proof{Ceremony: c.Token, Credential: must(n.t)(passkeytest.New(n.t, base).Create(c.Options))}
 		return func(w *world, _ int) error { return w.AddPasskey(w.ctx(), who, f, "") }
 	}, lateKey, "passkey.register.success", 0},
 
@@ -340,20 +342,20 @@ var singles = []single{
 		}
 	}, []string{"state_invalid"}, "auth.register.success", 1},
 	{"sign-in that a plugin verified", func(n *nodes, email string) func(*world, int) error {
-		flow, err := n.HoldMinted(n.ctx(), auth.Minted{Plugin: "relyra", Provider: "okta", Subject: email, UserID: n.person(email, has{}).id})
+		flow, err := n.HoldPluginSignIn(n.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email, UserID: n.person(email, has{}).id})
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		return func(w *world, _ int) error { _, _, err := w.SignInMinted(w.ctx(), flow, ""); return err }
+		return func(w *world, _ int) error { _, _, err := w.SignInPlugin(w.ctx(), flow, ""); return err }
 	}, []string{"sign_in_expired"}, signedIn, 1},
 
 	{"change of address, by its link", func(n *nodes, email string) func(*world, int) error {
 		flow, token, _ := n.asksEmailChange(n.person(email, has{}))
-		return changesEmail(auth.EmailChange{Token: token, Flow: flow})
+		return changesEmail(selfservice.EmailChange{Token: token, Flow: flow})
 	}, lateLink, "account.email_change.confirm", 0},
 	{"change of address, by its code", func(n *nodes, email string) func(*world, int) error {
 		flow, _, digits := n.asksEmailChange(n.person(email, has{}))
-		return changesEmail(auth.EmailChange{Flow: flow, Code: digits})
+		return changesEmail(selfservice.EmailChange{Flow: flow, Code: digits})
 	}, lateLink, "account.email_change.confirm", 0},
 	{"change of address, undone", func(n *nodes, email string) func(*world, int) error {
 		p, at := n.person(email, has{}), since(n.t)
@@ -417,7 +419,7 @@ func finishes(f func(i int) auth.SecondFactor) func(*world, int) error {
 	return func(w *world, i int) error { _, err := w.FinishSignIn(w.ctx(), f(i)); return err }
 }
 
-func changesEmail(c auth.EmailChange) func(*world, int) error {
+func changesEmail(c selfservice.EmailChange) func(*world, int) error {
 	return func(w *world, _ int) error { return w.ConfirmEmailChange(w.ctx(), principal.Principal{}, c) }
 }
 
@@ -472,7 +474,7 @@ func (w *world) asksEmailChange(p *person) (flow, token, digits string) {
 		return err
 	})
 	token, digits = w.secrets(at, mail.EmailChangeConfirm)
-	return r.Flow, token, digits
+	return r, token, digits
 }
 
 // slowed is a node where the first failure already asks for a proof of work.

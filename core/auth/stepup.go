@@ -9,7 +9,9 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/password"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
@@ -18,121 +20,58 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// stepUpPurpose is what onetime keeps a mailed step-up code as.
-const stepUpPurpose onetime.Purpose = "step_up"
-
-// member is the account of who is signed in as themselves. Nobody changes credentials in somebody else's name.
-func (s *Service) member(ctx context.Context, p principal.Principal) (account.Account, error) {
-	if err := themselves(p); err != nil {
-		return account.Account{}, err
-	}
-	return s.accounts.Get(ctx, p.UserID)
-}
-
-func themselves(p principal.Principal) error {
-	switch {
-	case p.Kind != principal.User || p.UserID == noSession:
-		return session.ErrUnauthenticated
-	case p.ImpersonatorID != noSession:
-		return errImpersonated
-	}
-	return nil
-}
-
-// sure is member for what changes how somebody signs in: they must have shown who they are in the last minutes, with
-// a second factor where the account has one (ASVS 5.0 7.5.1).
-func (s *Service) sure(ctx context.Context, p principal.Principal) (account.Account, error) {
-	a, err := s.member(ctx, p)
-	if err == nil && !s.fresh(p, a) {
-		err = errIsFactor
-	}
-	return a, err
-}
-
-// changeOwn is the transaction of such a change, with the account's row locked. A session that was revoked, or a password that was
-// reset, must not be outlived by what was under way, so what sure looks at is looked at in here. Sure before it is for flows with costly
-// work to do first.
-func (s *Service) changeOwn(ctx context.Context, p principal.Principal, change func(context.Context, *store.Tx, account.Account) error) error {
-	if err := themselves(p); err != nil {
-		return err
-	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.accounts.Lock(ctx, tx, p.UserID)
-		if err != nil {
-			return err
-		}
-		now, err := s.sessions.FindIn(ctx, tx, p.SessionID)
-		if errors.Is(err, session.ErrGone) || err == nil && now.UserID != a.ID {
-			return session.ErrUnauthenticated
-		}
-		if err != nil {
-			return err
-		}
-		if !s.fresh(now, a) {
-			return errIsFactor
-		}
-		return change(ctx, tx, a)
-	})
-}
-
-func (s *Service) fresh(p principal.Principal, a account.Account) bool {
-	return s.now().Sub(p.AuthTime) <= s.set.StepUpWindow && (!a.SecondFactor || p.AAL == principal.AAL2)
-}
-
-// by is the beginning of an audit row of what somebody does to their own account.
-func by(p principal.Principal) audit.Entry {
-	return audit.Entry{Actor: user(p.UserID), SessionID: p.SessionID}
-}
+// stepUps renews sessions.
+type stepUps struct{ *machine }
 
 // StepUpMethods says how somebody who is signed in can show anew who they are, the usual way first: with a second
 // factor where the account has one, else with what it has, and with a mailed code only where it has nothing.
-func (s *Service) StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error) {
-	a, err := s.member(ctx, p)
+func (s *stepUps) StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error) {
+	a, err := s.kit.Self(ctx, p)
 	if err != nil {
 		return nil, err
 	}
 	return s.stepUpMethods(ctx, p, a)
 }
 
-func (s *Service) stepUpMethods(ctx context.Context, p principal.Principal, a account.Account) ([]string, error) {
-	f, err := s.factorsOf(ctx, s.db, a.ID)
+func (s *stepUps) stepUpMethods(ctx context.Context, p principal.Principal, a account.Account) ([]string, error) {
+	f, err := s.factors.Of(ctx, s.kit.DB, a.ID)
 	if err != nil {
 		return nil, err
 	}
-	if a.SecondFactor && len(f.second()) > 0 {
-		return beside(f.second(), p.AMR), nil
+	if a.SecondFactor && len(f.Second()) > 0 {
+		return factor.Beside(f.Second(), p.AMR), nil
 	}
 	var out []string
-	if hash, err := s.passwords.Find(ctx, s.db, a.ID); err != nil {
+	if hash, err := s.kit.Passwords.Find(ctx, s.kit.DB, a.ID); err != nil {
 		return nil, err
 	} else if hash != "" {
-		out = append(out, MethodPassword)
+		out = append(out, factor.Password)
 	}
 	if f.Passkeys > 0 {
-		out = append(out, MethodPasskey)
+		out = append(out, factor.Passkey)
 	}
 	if len(out) == 0 {
-		out = append(out, MethodMail)
+		out = append(out, factor.Mail)
 	}
 	return out, nil
 }
 
 // StepUpPasskey begins the ceremony with which a passkey shows who somebody is.
-func (s *Service) StepUpPasskey(ctx context.Context, p principal.Principal) (c passkey.Ceremony, err error) {
-	a, err := s.member(ctx, p)
+func (s *stepUps) StepUpPasskey(ctx context.Context, p principal.Principal) (c passkey.Ceremony, err error) {
+	a, err := s.kit.Self(ctx, p)
 	if err != nil {
 		return c, err
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		c, err = s.passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkey.PurposeStepUp, RequireUV: !a.SecondFactor})
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		c, err = s.kit.Passkeys.BeginLogin(ctx, tx, passkey.LoginOptions{AccountID: a.ID, Purpose: passkey.PurposeStepUp, RequireUV: !a.SecondFactor})
 		return err
 	})
 	return c, err
 }
 
 // StepUpMail sends a code to the account's address, for who has nothing else to show.
-func (s *Service) StepUpMail(ctx context.Context, p principal.Principal) (flow string, err error) {
-	a, err := s.member(ctx, p)
+func (s *stepUps) StepUpMail(ctx context.Context, p principal.Principal) (flowToken string, err error) {
+	a, err := s.kit.Self(ctx, p)
 	if err != nil {
 		return "", err
 	}
@@ -140,160 +79,141 @@ func (s *Service) StepUpMail(ctx context.Context, p principal.Principal) (flow s
 	if err != nil {
 		return "", err
 	}
-	if !slices.Contains(methods, MethodMail) {
-		return "", errNoMethod
+	if !slices.Contains(methods, factor.Mail) {
+		return "", factor.ErrMethod
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.mails.Fail(ctx, tx, keyOf("step_up", a.Email)); err != nil {
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := s.kit.Mails.Fail(ctx, tx, flow.Key("step_up", a.Email)); err != nil {
 			return err
 		}
-		out, err := s.onetime.Issue(ctx, tx, onetime.Request{Purpose: stepUpPurpose, AccountID: a.ID, TTL: s.set.StepUpWindow, Flow: true})
+		out, err := s.kit.Onetime.Issue(ctx, tx, onetime.Request{Purpose: flow.StepUpCode, AccountID: a.ID, TTL: s.kit.Settings.StepUpWindow, Flow: true})
 		if err != nil {
 			return err
 		}
-		flow = out.Flow
-		e := by(p)
-		e.Action, e.Targets, e.Metadata = "auth.step_up_request", []audit.Ref{user(a.ID)}, map[string]any{"channel": "mail"}
-		if err := s.record(ctx, tx, e); err != nil {
+		flowToken = out.Flow
+		e := flow.By(p)
+		e.Action, e.Targets, e.Metadata = "auth.step_up_request", []audit.Ref{flow.User(a.ID)}, map[string]any{"channel": "mail"}
+		if err := s.kit.Record(ctx, tx, e); err != nil {
 			return err
 		}
-		return s.enqueue(ctx, tx, mail.Letter{Purpose: mail.OTP, To: a.Email, Link: s.set.BaseURL + "/step-up", Code: out.Code, Valid: s.set.StepUpWindow})
+		return s.kit.Enqueue(ctx, tx, mail.Letter{Purpose: mail.OTP, To: a.Email, Link: s.kit.Settings.BaseURL + "/step-up", Code: out.Code, Valid: s.kit.Settings.StepUpWindow})
 	})
-	return flow, err
+	return flowToken, err
 }
 
 // StepUp takes what somebody who is signed in shows, and renews their session: a new token, the moment as its
 // auth_time and, where it was a second factor, the higher assurance.
-func (s *Service) StepUp(ctx context.Context, p principal.Principal, f Factor) (SignedIn, error) {
-	a, err := s.member(ctx, p)
+func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Proof) (session.Issued, error) {
+	a, err := s.kit.Self(ctx, p)
 	if err != nil {
-		return SignedIn{}, err
+		return session.Issued{}, err
 	}
 	methods, err := s.stepUpMethods(ctx, p, a)
 	if err != nil {
-		return SignedIn{}, err
+		return session.Issued{}, err
 	}
 	if !slices.Contains(methods, f.Method) {
-		return SignedIn{}, errNoMethod
+		return session.Issued{}, factor.ErrMethod
 	}
-	if err := s.factors.Check(ctx, s.db, a.ID.String()); err != nil {
-		return SignedIn{}, err
+	if err := s.kit.Factors.Check(ctx, s.kit.DB, a.ID.String()); err != nil {
+		return session.Issued{}, err
 	}
 	sh, err := s.showStepUp(ctx, a, f)
 	if err != nil {
-		return SignedIn{}, err
+		return session.Issued{}, err
 	}
 	refused, err := s.askStepUp(ctx, p, a, sh)
 	if err != nil {
-		return SignedIn{}, err
+		return session.Issued{}, err
 	}
 	var out session.Issued
 	var answer error
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		answer = nil
-		a, err := s.accounts.Lock(ctx, tx, a.ID)
+		a, err := s.kit.Accounts.Lock(ctx, tx, a.ID)
 		if err != nil {
 			return err
 		}
 		if !a.Status.Live() {
 			return session.ErrUnauthenticated
 		}
-		reason, say, err := sh.spend(ctx, tx, a)
+		reason, say, err := sh.Spend(ctx, tx, a)
 		if err != nil {
 			return err
 		}
 		if reason == "" && refused != nil {
 			// The factor is spent all the same, or a gate could be asked again and again with one code.
-			answer = refused.err
+			answer = refused.Err
 			return s.stepUpRefused(ctx, tx, p, sh, *refused)
 		}
 		if reason != "" {
 			answer = say
-			if err := s.countFactor(ctx, tx, a, a.ID.String()); err != nil {
+			if err := s.factors.CountFailure(ctx, tx, a, a.ID.String()); err != nil {
 				return err
 			}
-			return s.stepUpRefused(ctx, tx, p, sh, refusal{reason: reason})
+			return s.stepUpRefused(ctx, tx, p, sh, flow.Refusal{Reason: reason})
 		}
-		out, err = s.raise(ctx, tx, p, a, sh)
+		out, err = s.factors.Raise(ctx, tx, p, a, sh)
 		return err
 	})
 	switch {
 	case errors.Is(err, session.ErrGone):
-		return SignedIn{}, session.ErrUnauthenticated // revoked in the meantime
+		return session.Issued{}, session.ErrUnauthenticated // revoked in the meantime
 	case err == nil:
 		err = answer
 	}
 	if err != nil {
-		return SignedIn{}, err
-	}
-	return SignedIn{Token: out.Token, Principal: out.Principal, Persistent: out.Persistent}, nil
-}
-
-// raise renews the session after a factor proved right.
-func (s *Service) raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh shown) (session.Issued, error) {
-	if err := s.factors.Reset(ctx, tx, a.ID.String()); err != nil {
 		return session.Issued{}, err
 	}
-	p.AuthTime, p.AMR = s.now(), with(p.AMR, sh.amr...)
-	if second := a.SecondFactor || sh.alone; second {
-		p.AAL, p.AMR = principal.AAL2, with(p.AMR, "mfa")
-	}
-	out, err := s.sessions.Rotate(ctx, tx, p)
-	if err != nil {
-		return session.Issued{}, err
-	}
-	e := by(p)
-	e.Action, e.Targets, e.AuthMethod = "auth.step_up.success", []audit.Ref{user(a.ID)}, sh.amr[0]
-	e.Metadata = map[string]any{"method": sh.method, "aal": p.AAL}
-	return out, s.record(ctx, tx, e)
+	return out, nil
 }
 
-func (s *Service) stepUpRefused(ctx context.Context, tx *store.Tx, p principal.Principal, sh shown, r refusal) error {
-	e := by(p)
-	e.Action, e.Reason, e.Targets, e.AuthMethod = "auth.step_up.failure", r.reason, []audit.Ref{user(p.UserID)}, sh.amr[0]
-	e.Metadata = map[string]any{"method": sh.method}
-	for k, v := range r.meta {
+func (s *stepUps) stepUpRefused(ctx context.Context, tx *store.Tx, p principal.Principal, sh factor.Verified, r flow.Refusal) error {
+	e := flow.By(p)
+	e.Action, e.Reason, e.Targets, e.AuthMethod = "auth.step_up.failure", r.Reason, []audit.Ref{flow.User(p.UserID)}, sh.AMR[0]
+	e.Metadata = map[string]any{"method": sh.Method}
+	for k, v := range r.Meta {
 		e.Metadata[k] = v
 	}
-	return s.record(ctx, tx, e)
+	return s.kit.Record(ctx, tx, e)
 }
 
 // showStepUp is show with the two ways that are no second factor.
-func (s *Service) showStepUp(ctx context.Context, a account.Account, f Factor) (shown, error) {
+func (s *stepUps) showStepUp(ctx context.Context, a account.Account, f factor.Proof) (factor.Verified, error) {
 	switch f.Method {
-	case MethodPassword:
+	case factor.Password:
 		return s.showPassword(ctx, a, f.Password)
-	case MethodMail:
-		return shown{method: f.Method, amr: []string{"otp"}, spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
-			g, right, err := s.onetime.Guess(ctx, tx, stepUpPurpose, f.Flow, f.Code)
+	case factor.Mail:
+		return factor.Verified{Method: f.Method, AMR: []string{"otp"}, Spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
+			g, right, err := s.kit.Onetime.Guess(ctx, tx, flow.StepUpCode, f.Flow, f.Code)
 			if errors.Is(err, onetime.ErrInvalid) || err == nil && (!right || g.AccountID != a.ID) {
-				return "wrong_code", errFactor, nil
+				return "wrong_code", factor.ErrWrong, nil
 			}
 			if err != nil {
 				return "", nil, err
 			}
-			return "", nil, s.onetime.Spend(ctx, tx, g)
+			return "", nil, s.kit.Onetime.Spend(ctx, tx, g)
 		}}, nil
 	}
-	return s.show(ctx, a, f, passkey.PurposeStepUp)
+	return s.factors.Verify(ctx, a, f, passkey.PurposeStepUp)
 }
 
-func (s *Service) showPassword(ctx context.Context, a account.Account, given string) (shown, error) {
-	hash, err := s.passwords.Find(ctx, s.db, a.ID)
+func (s *stepUps) showPassword(ctx context.Context, a account.Account, given string) (factor.Verified, error) {
+	hash, err := s.kit.Passwords.Find(ctx, s.kit.DB, a.ID)
 	if err != nil {
-		return shown{}, err
+		return factor.Verified{}, err
 	}
-	right, _, err := s.passwords.Verify(ctx, hash, given)
+	right, _, err := s.kit.Passwords.Verify(ctx, hash, given)
 	if err != nil && !errors.Is(err, password.ErrHash) {
-		return shown{}, err
+		return factor.Verified{}, err
 	}
-	return shown{method: MethodPassword, amr: []string{"pwd"}, spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
+	return factor.Verified{Method: factor.Password, AMR: []string{"pwd"}, Spend: func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
 		if !right {
 			return "wrong_password", errOwnPassword, nil
 		}
-		now, err := s.passwords.Find(ctx, tx, a.ID)
+		now, err := s.kit.Passwords.Find(ctx, tx, a.ID)
 		if err == nil && now != hash {
-			err = errMeanwhile
+			err = flow.ErrPasswordChanged
 		}
 		return "", nil, err
 	}}, nil
@@ -302,15 +222,15 @@ func (s *Service) showPassword(ctx context.Context, a account.Account, given str
 var errOwnPassword = fault.New(fault.Unauthenticated, "wrong_password", "That is not your password.").At("password")
 
 // askStepUp asks the gates. A refusal comes back apart from errors: it is written down where the factor is spent.
-func (s *Service) askStepUp(ctx context.Context, p principal.Principal, a account.Account, sh shown) (*refusal, error) {
-	if !s.gates.Configured(gate.SessionStepUp) {
+func (s *stepUps) askStepUp(ctx context.Context, p principal.Principal, a account.Account, sh factor.Verified) (*flow.Refusal, error) {
+	if !s.kit.Gated(gate.SessionStepUp) {
 		return nil, nil
 	}
-	err := s.askFlat(ctx, gate.Ask{
-		Question: gate.SessionStepUp, Principal: &p, Subject: user(a.ID),
-		Context: map[string]any{"method": sh.method, "email_domain": domain(a.Email)},
+	err := s.kit.Allowed(ctx, gate.Ask{
+		Question: gate.SessionStepUp, Principal: &p, Subject: flow.User(a.ID),
+		Context: map[string]any{"method": sh.Method, "email_domain": flow.EmailDomain(a.Email)},
 	})
-	var r refusal
+	var r flow.Refusal
 	if errors.As(err, &r) {
 		return &r, nil
 	}

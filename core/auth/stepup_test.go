@@ -11,6 +11,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
@@ -19,26 +20,26 @@ import (
 )
 
 // stepUp makes what a method takes, where a session is to be renewed.
-func (p *person) stepUp(who principal.Principal, method string) auth.Factor {
+func (p *person) stepUp(who principal.Principal, method string) factor.Proof {
 	w := p.w
 	w.t.Helper()
 	switch method {
-	case auth.MethodPassword:
-		return auth.Factor{Method: method, Password: p.pw}
-	case auth.MethodMail:
+	case factor.Password:
+		return factor.Proof{Method: method, Password: p.pw}
+	case factor.Mail:
 		at := since(w.t)
 		flow, err := w.StepUpMail(w.ctx(), who)
 		if err != nil {
 			w.t.Fatal(err)
 		}
 		_, digits := w.secrets(at, mail.OTP)
-		return auth.Factor{Method: method, Flow: flow, Code: digits}
-	case auth.MethodPasskey:
+		return factor.Proof{Method: method, Flow: flow, Code: digits}
+	case factor.Passkey:
 		c, err := w.StepUpPasskey(w.ctx(), who)
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		return auth.Factor{Method: method, Ceremony: c.Token, Credential: p.device.Get(c.Options)}
+		return factor.Proof{Method: method, Ceremony: c.Token, Credential: p.device.Get(c.Options)}
 	}
 	return p.show(method, "")
 }
@@ -102,7 +103,7 @@ func TestStepUp_everyMethod(t *testing.T) {
 				if slices.Contains(c.methods, other) {
 					continue
 				}
-				if _, err := w.StepUp(w.ctx(), p, auth.Factor{Method: other, Password: horse, Code: "123456"}); code(err) != "unknown_method" {
+				if _, err := w.StepUp(w.ctx(), p, factor.Proof{Method: other, Password: horse, Code: "123456"}); code(err) != "unknown_method" {
 					t.Errorf("%s: %q was taken: %v", name, other, err)
 				}
 			}
@@ -132,7 +133,7 @@ func TestStepUp_window(t *testing.T) {
 				_, err := w.BeginPasskey(w.ctx(), who, false)
 				return err
 			},
-			"add a passkey":    func(_ *person, who principal.Principal) error { return w.AddPasskey(w.ctx(), who, auth.Factor{}, "") },
+			"add a passkey":    func(_ *person, who principal.Principal) error { return w.AddPasskey(w.ctx(), who, factor.Proof{}, "") },
 			"delete a passkey": func(p *person, who principal.Principal) error { return w.DeletePasskey(w.ctx(), who, uuid.New()) },
 			"change the e-mail": func(_ *person, who principal.Principal) error {
 				_, err := w.RequestEmailChange(w.ctx(), who, "x@example.org")
@@ -182,7 +183,7 @@ func TestStepUp_window(t *testing.T) {
 			t.Error(err)
 		}
 		// A step-up opens the window again.
-		in, err := w.StepUp(w.ctx(), stale, app.stepUp(stale, auth.MethodTOTP))
+		in, err := w.StepUp(w.ctx(), stale, app.stepUp(stale, factor.TOTP))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -200,7 +201,7 @@ func TestStepUp_wrong(t *testing.T) {
 		flow := ada.pending().Flow
 		// Sign-ins and step-ups are guessed from one bucket.
 		for i := range 5 {
-			f := auth.Factor{Method: auth.MethodTOTP, Code: "000000"}
+			f := factor.Proof{Method: factor.TOTP, Code: "000000"}
 			var err error
 			if i%2 == 0 {
 				_, err = w.StepUp(w.ctx(), old.Principal, f)
@@ -218,10 +219,10 @@ func TestStepUp_wrong(t *testing.T) {
 		if got := w.actions(at); !slices.Equal(got, want) {
 			t.Errorf("rows %v", got)
 		}
-		if _, err := w.StepUp(w.ctx(), old.Principal, ada.show(auth.MethodTOTP, "")); code(err) != "too_many_attempts" {
+		if _, err := w.StepUp(w.ctx(), old.Principal, ada.show(factor.TOTP, "")); code(err) != "too_many_attempts" {
 			t.Errorf("a step-up with a full bucket: %v", err)
 		}
-		if _, err := ada.finish(flow, auth.MethodTOTP); code(err) != "too_many_attempts" {
+		if _, err := ada.finish(flow, factor.TOTP); code(err) != "too_many_attempts" {
 			t.Errorf("a sign-in with a full bucket: %v", err)
 		}
 		if err := w.Unlock(w.ctx(), operator, ada.id); err != nil {
@@ -230,25 +231,25 @@ func TestStepUp_wrong(t *testing.T) {
 		if !w.resolves(old.Token) {
 			t.Error("a wrong factor ended the session")
 		}
-		if _, err := w.StepUp(w.ctx(), old.Principal, ada.show(auth.MethodTOTP, "")); err != nil {
+		if _, err := w.StepUp(w.ctx(), old.Principal, ada.show(factor.TOTP, "")); err != nil {
 			t.Errorf("after an administrator lifted the pause: %v", err)
 		}
 
 		// One factor's account: its password and its passkey, each in its ways to be wrong.
 		who := bob.session(principal.AAL1, time.Hour).Principal
-		for name, f := range map[string]auth.Factor{
-			"another password": {Method: auth.MethodPassword, Password: staple}, "no password": {Method: auth.MethodPassword},
+		for name, f := range map[string]factor.Proof{
+			"another password": {Method: factor.Password, Password: staple}, "no password": {Method: factor.Password},
 		} {
 			if _, err := w.StepUp(w.ctx(), who, f); code(err) != "wrong_password" || fault.From(err).Field != "password" {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		bob.device.UV = false
-		if _, err := w.StepUp(w.ctx(), who, bob.stepUp(who, auth.MethodPasskey)); code(err) != "passkey_refused" {
+		if _, err := w.StepUp(w.ctx(), who, bob.stepUp(who, factor.Passkey)); code(err) != "passkey_refused" {
 			t.Errorf("a passkey that did not verify anybody, alone: %v", err)
 		}
 		bob.device.UV = true
-		f := bob.stepUp(who, auth.MethodPasskey)
+		f := bob.stepUp(who, factor.Passkey)
 		if _, err := w.StepUp(w.ctx(), ada.session(principal.AAL1, 0).Principal, f); code(err) != "unknown_method" {
 			t.Errorf("Bob's passkey for Ada: %v", err)
 		}
@@ -260,7 +261,7 @@ func TestStepUp_wrong(t *testing.T) {
 		if err := w.RevokeSessions(w.ctx(), operator, bob.id); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.StepUp(w.ctx(), gone.Principal, auth.Factor{Method: auth.MethodPassword, Password: horse}); fault.KindOf(err) != fault.Unauthenticated || w.sessionsOf(bob.id) != 0 {
+		if _, err := w.StepUp(w.ctx(), gone.Principal, factor.Proof{Method: factor.Password, Password: horse}); fault.KindOf(err) != fault.Unauthenticated || w.sessionsOf(bob.id) != 0 {
 			t.Errorf("a session that was ended: %v", err)
 		}
 	})
@@ -275,7 +276,7 @@ func TestStepUp_mail(t *testing.T) {
 		}
 		ada, bob := bare("ada@example.org"), bare("bob@example.org")
 		who := ada.session(principal.AAL1, time.Hour).Principal
-		f := ada.stepUp(who, auth.MethodMail)
+		f := ada.stepUp(who, factor.Mail)
 		wrong := f
 		wrong.Code = wrongCode(f.Code)
 		if _, err := w.StepUp(w.ctx(), who, wrong); code(err) != "wrong_factor" {
@@ -290,7 +291,7 @@ func TestStepUp_mail(t *testing.T) {
 		if _, err := w.StepUp(w.ctx(), who, f); code(err) != "wrong_factor" {
 			t.Errorf("twice: %v", err)
 		}
-		late := ada.stepUp(who, auth.MethodMail)
+		late := ada.stepUp(who, factor.Mail)
 		w.advance(5*time.Minute + time.Second)
 		if _, err := w.StepUp(w.ctx(), who, late); code(err) != "wrong_factor" {
 			t.Errorf("after five minutes: %v", err)
@@ -313,12 +314,12 @@ func TestStepUp_notByTheSameFactor(t *testing.T) {
 		if got, err := w.StepUpMethods(w.ctx(), in.Principal); err != nil || !slices.Equal(got, []string{"recovery_code"}) {
 			t.Errorf("offered %v, %v", got, err)
 		}
-		if _, err := w.StepUp(w.ctx(), in.Principal, ada.stepUp(in.Principal, auth.MethodPasskey)); code(err) != "unknown_method" {
+		if _, err := w.StepUp(w.ctx(), in.Principal, ada.stepUp(in.Principal, factor.Passkey)); code(err) != "unknown_method" {
 			t.Errorf("the same passkey: %v", err)
 		}
 		// Beside the password it is a second factor, and is relied upon from then on.
 		ada.browser = ""
-		if in, err = ada.finish(ada.pending().Flow, auth.MethodPasskey); err != nil || in.Principal.AAL != principal.AAL2 {
+		if in, err = ada.finish(ada.pending().Flow, factor.Passkey); err != nil || in.Principal.AAL != principal.AAL2 {
 			t.Fatalf("%+v, %v", in, err)
 		}
 		if in, err = ada.passkeySignIn(""); err != nil || in.Principal.AAL != principal.AAL2 {
@@ -337,7 +338,7 @@ func TestStepUp_gate(t *testing.T) {
 			asked = append(asked, a)
 			return answer, nil
 		})}})
-		try := func(f auth.Factor, want, row string) {
+		try := func(f factor.Proof, want, row string) {
 			t.Helper()
 			at := since(t)
 			if _, err := w.StepUp(w.ctx(), old.Principal, f); code(err) != want {
@@ -347,18 +348,18 @@ func TestStepUp_gate(t *testing.T) {
 				t.Errorf("rows %s, want %s", got, row)
 			}
 		}
-		f := ada.show(auth.MethodTOTP, "")
+		f := ada.show(factor.TOTP, "")
 		try(f, "not_today", "auth.step_up.failure/gate_denied")
 		if len(asked) != 1 || asked[0].Principal.SessionID != old.Principal.SessionID || asked[0].Context["method"] != "totp" {
 			t.Errorf("asked %+v", asked)
 		}
 		answer.Decision = gate.StepUp
-		try(ada.show(auth.MethodRecoveryCode, ""), "second_factor_missing", "auth.step_up.failure/gate_step_up mfa.recovery_code.used")
+		try(ada.show(factor.RecoveryCode, ""), "second_factor_missing", "auth.step_up.failure/gate_step_up mfa.recovery_code.used")
 		answer.Decision = gate.Allow
 		try(f, "wrong_factor", "auth.step_up.failure/replayed_code") // it was spent on the question
 		if !w.resolves(old.Token) {
 			t.Error("a refusal ended the session")
 		}
-		try(ada.show(auth.MethodTOTP, ""), "ok", "auth.step_up.success")
+		try(ada.show(factor.TOTP, ""), "ok", "auth.step_up.success")
 	})
 }

@@ -6,8 +6,10 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 // moves changes the person's address all the way, and gives the undo link that the address from before got in the end.
@@ -21,7 +23,7 @@ func (p *person) moves(to string) (undo string) {
 	}
 	token, _ := w.secrets(at, mail.EmailChangeConfirm)
 	at = since(w.t)
-	if err := w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Token: token, Flow: asked.Flow}); err != nil {
+	if err := w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Token: token, Flow: asked}); err != nil {
 		w.t.Fatal(err)
 	}
 	undo, _ = w.secrets(at, mail.EmailChanged)
@@ -63,7 +65,7 @@ func TestEmailChange_undoOutlivesTheThief(t *testing.T) {
 
 // A stranger who signed up first, with a session at once, leaves nothing behind for whoever resets the password by mail.
 func TestReset_reclaims(t *testing.T) {
-	each(t, options{settings: auth.Settings{DeferConfirmation: true}}, func(t *testing.T, w *world) {
+	each(t, options{settings: flow.Settings{DeferConfirmation: true}}, func(t *testing.T, w *world) {
 		r := w.register("victim@example.org", unicorn)
 		stranger := &person{w: w, id: r.SignedIn.Principal.UserID, email: "victim@example.org", pw: unicorn, device: passkeytest.New(t, base)}
 		stranger.addPasskey(stranger.device, true)

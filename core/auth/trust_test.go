@@ -9,7 +9,9 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/principal"
 )
 
@@ -31,7 +33,7 @@ func TestTrust_thirtyDays(t *testing.T) {
 		ada, bob := w.person("ada@example.org", has{totp: true, known: true}), w.person("bob@example.org", has{totp: true})
 		before := ada.browser
 		rows := w.wantRows(func() {
-			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: ada.show(auth.MethodTOTP, ""), Trust: true, Device: ada.browser})
+			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: ada.show(factor.TOTP, ""), Trust: true, Device: ada.browser})
 			if err != nil || in.Device == "" || in.Device == before || in.Principal.AAL != principal.AAL2 {
 				t.Fatalf("%+v, %v", in, err)
 			}
@@ -52,7 +54,7 @@ func TestTrust_thirtyDays(t *testing.T) {
 		if !ada.spared() {
 			t.Error("it is not trusted")
 		}
-		list, err := w.Service.Devices(w.ctx(), ada.fresh())
+		list, err := w.SelfService.Devices(w.ctx(), ada.fresh())
 		if err != nil || len(list) == 0 || !list[0].TrustedUntil.After(trusted.Add(30*24*time.Hour-time.Minute)) {
 			t.Errorf("%+v, %v", list, err)
 		}
@@ -100,7 +102,7 @@ func TestTrust_ends(t *testing.T) {
 				return err
 			},
 			"forgotten": func(p *person, who principal.Principal) error {
-				list, err := w.Service.Devices(w.ctx(), who)
+				list, err := w.SelfService.Devices(w.ctx(), who)
 				if err == nil {
 					err = w.ForgetDevice(w.ctx(), who, list[0].ID)
 				}
@@ -136,7 +138,7 @@ func TestTrust_ends(t *testing.T) {
 			t.Errorf("a browser that is none: %v", err)
 		}
 		stranger := w.person("stranger@example.org", has{trusted: true, totp: true})
-		list, err := w.Service.Devices(w.ctx(), stranger.fresh())
+		list, err := w.SelfService.Devices(w.ctx(), stranger.fresh())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,10 +150,10 @@ func TestTrust_ends(t *testing.T) {
 
 // Where nothing is trusted, asking for it changes nothing.
 func TestTrust_off(t *testing.T) {
-	each(t, options{settings: auth.Settings{TrustFor: -1}}, func(t *testing.T, w *world) {
+	each(t, options{settings: flow.Settings{TrustFor: -1}}, func(t *testing.T, w *world) {
 		ada := w.person("ada@example.org", has{totp: true, known: true})
 		w.wantRows(func() {
-			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: ada.show(auth.MethodTOTP, ""), Trust: true, Device: ada.browser})
+			in, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: ada.pending().Flow, Factor: ada.show(factor.TOTP, ""), Trust: true, Device: ada.browser})
 			if err != nil || in.Device != "" {
 				t.Errorf("%+v, %v", in, err)
 			}

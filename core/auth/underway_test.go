@@ -10,9 +10,11 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -142,7 +144,7 @@ func TestEmailChange_undoEvicts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if in.Pending != nil { // the app had it asked for; the passkey that is left answers
-			if in, err = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: in.Pending.Flow, Factor: p.show(auth.MethodPasskey, in.Pending.Flow)}); err != nil || in.Token == "" {
+			if in, err = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: in.Pending.Flow, Factor: p.show(factor.Passkey, in.Pending.Flow)}); err != nil || in.Token == "" {
 				t.Errorf("%+v %v", in, err)
 			}
 		}
@@ -167,12 +169,12 @@ func TestEmailChange_linkElsewhere(t *testing.T) {
 		acting.ImpersonatorID = uuid.New()
 		for name, in := range map[string]struct {
 			who principal.Principal
-			c   auth.EmailChange
+			c   selfservice.EmailChange
 		}{
-			"the link alone":          {principal.Principal{}, auth.EmailChange{Token: token}},
-			"somebody else signed in": {other.fresh(), auth.EmailChange{Token: token}},
-			"in their name":           {acting, auth.EmailChange{Token: token}},
-			"with another flow":       {principal.Principal{}, auth.EmailChange{Token: token, Flow: token}},
+			"the link alone":          {principal.Principal{}, selfservice.EmailChange{Token: token}},
+			"somebody else signed in": {other.fresh(), selfservice.EmailChange{Token: token}},
+			"in their name":           {acting, selfservice.EmailChange{Token: token}},
+			"with another flow":       {principal.Principal{}, selfservice.EmailChange{Token: token, Flow: token}},
 		} {
 			w.wantRows(func() {
 				if err := w.ConfirmEmailChange(w.ctx(), in.who, in.c); code(err) != "sign_in_first" {
@@ -181,17 +183,17 @@ func TestEmailChange_linkElsewhere(t *testing.T) {
 			})
 		}
 		w.wantRows(func() {
-			if err := w.ConfirmEmailChange(w.ctx(), principal.Principal{}, auth.EmailChange{Flow: asked.Flow, Code: wrongCode(digits)}); code(err) != "wrong_code" {
+			if err := w.ConfirmEmailChange(w.ctx(), principal.Principal{}, selfservice.EmailChange{Flow: asked, Code: wrongCode(digits)}); code(err) != "wrong_code" {
 				t.Error(err)
 			}
 		}, "account.email_change.failure/wrong_code")
-		if err := w.ConfirmEmailChange(w.ctx(), who, auth.EmailChange{Token: token}); err != nil {
+		if err := w.ConfirmEmailChange(w.ctx(), who, selfservice.EmailChange{Token: token}); err != nil {
 			t.Fatal(err)
 		}
 		if a, err := w.accounts.Get(w.ctx(), p.id); err != nil || a.Email != "mistyped@example.org" {
 			t.Errorf("%s %v", a.Email, err)
 		}
-		if err := w.ConfirmEmailChange(w.ctx(), who, auth.EmailChange{Token: token}); code(err) != "invalid_or_expired" {
+		if err := w.ConfirmEmailChange(w.ctx(), who, selfservice.EmailChange{Token: token}); code(err) != "invalid_or_expired" {
 			t.Errorf("twice: %v", err)
 		}
 	})

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
-var withUsernames = options{settings: auth.Settings{Usernames: auth.OptionalUsernames}}
+var withUsernames = options{settings: flow.Settings{Usernames: flow.OptionalUsernames}}
 
 // named signs somebody up with a username, and in.
 func (w *world) named(email, username, pw string) auth.SignedIn {
@@ -91,7 +93,7 @@ func TestUsername_signsInBesideTheAddress(t *testing.T) {
 }
 
 func TestUsername_required(t *testing.T) {
-	each(t, options{settings: auth.Settings{Usernames: auth.RequiredUsernames}}, func(t *testing.T, w *world) {
+	each(t, options{settings: flow.Settings{Usernames: flow.RequiredUsernames}}, func(t *testing.T, w *world) {
 		if _, err := w.Register(w.ctx(), auth.Registration{Email: "ada@example.org", Password: horse}); code(err) != "username_needed" {
 			t.Fatal(err)
 		}
@@ -111,7 +113,7 @@ func TestUsername_off(t *testing.T) {
 		if err := w.ChangeUsername(w.ctx(), in.Principal, "ada"); code(err) != "no_usernames" {
 			t.Fatal(err)
 		}
-		if _, _, err := w.CreateUser(w.ctx(), operator, auth.NewUser{Email: "bob@example.org", Username: "bob"}); code(err) != "no_usernames" {
+		if _, _, err := w.CreateUser(w.ctx(), operator, administration.NewUser{Email: "bob@example.org", Username: "bob"}); code(err) != "no_usernames" {
 			t.Fatal(err)
 		}
 	})
@@ -271,7 +273,7 @@ func TestUsername_takenBeforeTheConfirmation(t *testing.T) {
 
 // Who was let in before the address was confirmed holds no name, and what they left with the account goes with them.
 func TestUsername_notBeforeTheAddress(t *testing.T) {
-	o := options{settings: auth.Settings{Usernames: auth.OptionalUsernames, DeferConfirmation: true}}
+	o := options{settings: flow.Settings{Usernames: flow.OptionalUsernames, DeferConfirmation: true}}
 	each(t, o, func(t *testing.T, w *world) {
 		r, err := w.Register(w.ctx(), auth.Registration{Email: "ada@example.org", Username: "ada", Password: horse})
 		if err != nil || r.SignedIn == nil {
@@ -393,7 +395,7 @@ func TestMetadata_flows(t *testing.T) {
 		if n := w.count(`SELECT count(*) FROM account_metadata`); n != 0 {
 			t.Errorf("%d objects of a deleted account", n)
 		}
-		if _, err := w.Service.Metadata(w.ctx(), id, metadata.Public); !account.IsNotFound(err) {
+		if _, err := w.Administration.Metadata(w.ctx(), id, metadata.Public); !account.IsNotFound(err) {
 			t.Error(err)
 		}
 		if _, err := w.ChangeMetadata(w.ctx(), operator, id, metadata.Change{Scope: metadata.Public, Replace: []byte(`{"a":1}`)}); !account.IsNotFound(err) {

@@ -66,6 +66,6 @@
 // each is a Failure with stage and reason for the audit row; Explain finds it. What a provider wrote stands in logs only.
 //
 // The package refuses to know HTTP requests and cookies, to make accounts and sessions, to decide whether a login may be unlinked (the
-// last way in is core/auth's to guard), to write audit rows, and to call anybody while a transaction is open. Addresses of providers come
+// last way in is core/selfservice's to guard), to write audit rows, and to call anybody while a transaction is open. Addresses of providers come
 // from the operator; who lets others enter them gives DirectoryConfig.Transport a dialer that refuses private addresses.
 package federation

@@ -9,12 +9,13 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 // OwnEmail is what people do to their own email address.
 type OwnEmail interface {
-	RequestEmailChange(ctx context.Context, p principal.Principal, email string) (auth.Requested, error)
-	ConfirmEmailChange(ctx context.Context, current principal.Principal, c auth.EmailChange) error
+	RequestEmailChange(ctx context.Context, p principal.Principal, email string) (flow string, err error)
+	ConfirmEmailChange(ctx context.Context, current principal.Principal, c selfservice.EmailChange) error
 	UndoEmailChange(ctx context.Context, token string) error
 }
 
@@ -43,7 +44,8 @@ func (d accountEmail) Mount(k *kit) {
 		description: "The new address gets a link and a code, the present one a notice. Nothing changes before the new mailbox has answered.",
 		ok:          "Check the new mailbox.", problems: sure,
 	}, func(ctx context.Context, who asker, in *emailInput) (*requestedOutput, error) {
-		return requested(d.flows.RequestEmailChange(ctx, who.principal, in.Body.Email))
+		flow, err := d.flows.RequestEmailChange(ctx, who.principal, in.Body.Email)
+		return requested(auth.Requested{Flow: flow}, err)
 	})
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/account/email/confirm", id: "confirm-email-change", tag: "account", off: off, status: http.StatusNoContent,
@@ -76,5 +78,5 @@ func (d accountEmail) confirm(ctx context.Context, who asker, in *emailChangeInp
 	case !current.SignedIn():
 		current = principal.Principal{}
 	}
-	return nil, d.flows.ConfirmEmailChange(ctx, current, auth.EmailChange{Token: b.Token, Flow: b.Flow, Code: b.Code})
+	return nil, d.flows.ConfirmEmailChange(ctx, current, selfservice.EmailChange{Token: b.Token, Flow: b.Flow, Code: b.Code})
 }

@@ -4,18 +4,19 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 // OwnFactors is what people do to their own second factors.
 type OwnFactors interface {
-	FactorsOf(ctx context.Context, p principal.Principal) (f auth.Factors, required bool, err error)
+	FactorsOf(ctx context.Context, p principal.Principal) (f factor.Set, required bool, err error)
 	BeginTOTP(ctx context.Context, p principal.Principal) (totp.Enrollment, error)
-	ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (auth.SignedIn, error)
+	ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (selfservice.Enrolled, error)
 	CancelTOTP(ctx context.Context, p principal.Principal) error
 	RemoveTOTP(ctx context.Context, p principal.Principal) error
 	RenewRecoveryCodes(ctx context.Context, p principal.Principal) (codes []string, err error)
@@ -90,7 +91,7 @@ func (d accountFactors) Mount(k *kit) {
 		if err != nil {
 			return nil, err
 		}
-		return renew(who, signed, in.Body.TokenDelivery), nil
+		return renew(who, signed.Issued, signed.Codes, in.Body.TokenDelivery), nil
 	})
 	register(k, operation{
 		method: http.MethodDelete, path: "/v1/account/totp/pending", id: "cancel-totp", tag: "account", off: off, status: http.StatusNoContent,

@@ -13,7 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
-// Logins are an account's logins at other providers; *auth.Service is one.
+// Logins are an account's logins at other providers; *selfservice.Service is one.
 type Logins interface {
 	Logins(ctx context.Context, p principal.Principal) ([]federation.Identity, error)
 	UnlinkLogin(ctx context.Context, p principal.Principal, id uuid.UUID) error

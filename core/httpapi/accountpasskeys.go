@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 )
@@ -18,7 +18,7 @@ import (
 type OwnPasskeys interface {
 	Passkeys(ctx context.Context, p principal.Principal) ([]passkey.Passkey, error)
 	BeginPasskey(ctx context.Context, p principal.Principal, conditional bool) (passkey.Ceremony, error)
-	AddPasskey(ctx context.Context, p principal.Principal, f auth.Factor, name string) error
+	AddPasskey(ctx context.Context, p principal.Principal, f factor.Proof, name string) error
 	RenamePasskey(ctx context.Context, p principal.Principal, id uuid.UUID, name string) error
 	DeletePasskey(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
@@ -83,8 +83,8 @@ func (d accountPasskeys) Mount(k *kit) {
 		limit: ratelimit.General, access: endpoint.SignedIn, recent: true, maxBody: passkeyBody,
 		summary: "End adding a passkey", description: "Takes what the browser made.", ok: "It is added.", problems: sure,
 	}, func(ctx context.Context, who asker, in *addPasskeyInput) (*empty, error) {
-		return nil, d.flows.AddPasskey(ctx, who.principal, auth.Factor{
-			Method: auth.MethodPasskey, Ceremony: in.Body.Ceremony, Credential: in.Body.Credential,
+		return nil, d.flows.AddPasskey(ctx, who.principal, factor.Proof{
+			Method: factor.Passkey, Ceremony: in.Body.Ceremony, Credential: in.Body.Credential,
 		}, in.Body.Name)
 	})
 	register(k, operation{

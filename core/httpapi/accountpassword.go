@@ -4,15 +4,15 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/session"
 )
 
 // OwnPassword is what people do to their own password.
 type OwnPassword interface {
-	ChangePassword(ctx context.Context, p principal.Principal, current, next string) (auth.SignedIn, error)
+	ChangePassword(ctx context.Context, p principal.Principal, current, next string) (session.Issued, error)
 	AddPassword(ctx context.Context, p principal.Principal, next string) error
 }
 
@@ -59,5 +59,5 @@ func (d accountPassword) change(ctx context.Context, who asker, in *changePasswo
 	if err != nil {
 		return nil, err
 	}
-	return renew(who, signed, in.Body.TokenDelivery), nil
+	return renew(who, signed, nil, in.Body.TokenDelivery), nil
 }

@@ -8,15 +8,15 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 // OwnProfile is somebody's own account at a glance.
 type OwnProfile interface {
-	Profile(ctx context.Context, p principal.Principal) (auth.Profile, error)
+	Profile(ctx context.Context, p principal.Principal) (selfservice.Profile, error)
 }
 
 // Profile is somebody's own account.

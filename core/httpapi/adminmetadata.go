@@ -13,7 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
-// UserMetadata is what administrators and the application keep with accounts; *auth.Service is one.
+// UserMetadata is what administrators and the application keep with accounts; *administration.Service is one.
 type UserMetadata interface {
 	Metadata(ctx context.Context, userID uuid.UUID, scope metadata.Scope) (metadata.Object, error)
 	ChangeMetadata(ctx context.Context, actor audit.Ref, userID uuid.UUID, c metadata.Change) (metadata.Object, error)

@@ -7,17 +7,17 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
-// Users is what an administrator may do to accounts; *auth.Service is one.
+// Users is what an administrator may do to accounts; *administration.Service is one.
 type Users interface {
-	CreateUser(ctx context.Context, actor audit.Ref, n auth.NewUser) (a account.Account, linkToken string, err error)
+	CreateUser(ctx context.Context, actor audit.Ref, n administration.NewUser) (a account.Account, linkToken string, err error)
 	ResetLink(ctx context.Context, actor audit.Ref, userID uuid.UUID) (linkToken string, err error)
 	Disable(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	Enable(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
@@ -200,7 +200,7 @@ func (d adminUsers) listUsers(ctx context.Context, _ asker, in *listUsersInput) 
 }
 
 func (d adminUsers) createUser(ctx context.Context, who asker, in *createUserInput) (*struct{ Body Invitation }, error) {
-	u, token, err := d.users.CreateUser(ctx, who.actor(), auth.NewUser{Email: in.Body.Email, Username: in.Body.Username, Administrator: in.Body.Administrator, Mail: in.Body.Mail})
+	u, token, err := d.users.CreateUser(ctx, who.actor(), administration.NewUser{Email: in.Body.Email, Username: in.Body.Username, Administrator: in.Body.Administrator, Mail: in.Body.Mail})
 	if err != nil {
 		return nil, err
 	}

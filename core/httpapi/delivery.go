@@ -6,6 +6,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/session"
 )
 
 // Delivery is how a client wants a new session's token.
@@ -95,11 +96,11 @@ func deliver(who asker, in auth.SignedIn, how Delivery) *signedInOutput {
 }
 
 // renew is deliver for a session that goes on with a new token: without a word, it comes the way the old one did.
-func renew(who asker, in auth.SignedIn, how Delivery) *signedInOutput {
+func renew(who asker, in session.Issued, codes []string, how Delivery) *signedInOutput {
 	if how == "" && isBearer(who.r) {
 		how = byBody
 	}
-	return deliver(who, in, how)
+	return deliver(who, auth.SignedIn{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent, Codes: codes}, how)
 }
 
 // isBearer tells how a request's token came.

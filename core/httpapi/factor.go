@@ -3,9 +3,9 @@ package httpapi
 import (
 	"encoding/json"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/factor"
 )
 
 // Ceremony is what a browser needs to use or make a passkey.
@@ -35,8 +35,8 @@ type FactorShown struct {
 	PasskeyAnswer
 }
 
-func (f FactorShown) factor(method string) auth.Factor {
-	return auth.Factor{Method: method, Code: f.Code, Ceremony: f.Ceremony, Credential: f.Credential}
+func (f FactorShown) factor(method string) factor.Proof {
+	return factor.Proof{Method: method, Code: f.Code, Ceremony: f.Ceremony, Credential: f.Credential}
 }
 
 // TOTPEnrollment is the secret of an authenticator app that is being added.

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
@@ -15,6 +16,7 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -87,11 +89,12 @@ func (fixed) SignOut(_ context.Context, token string) error {
 	return nil
 }
 
-func (fixed) ChangePassword(_ context.Context, _ principal.Principal, current, _ string) (auth.SignedIn, error) {
+func (fixed) ChangePassword(_ context.Context, _ principal.Principal, current, _ string) (session.Issued, error) {
 	if current == "wrong" {
-		return auth.SignedIn{}, fault.New(fault.Denied, "wrong_password", "The current password is wrong.").At("current_password")
+		return session.Issued{}, fault.New(fault.Denied, "wrong_password", "The current password is wrong.").At("current_password")
 	}
-	return fixedSignedIn(true), nil
+	in := fixedSignedIn(true)
+	return session.Issued{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent}, nil
 }
 
 func (fixed) RequestReset(context.Context, string) (auth.Requested, error) {
@@ -111,7 +114,7 @@ func (fixed) SetPassword(_ context.Context, n auth.NewPassword) (auth.SignedIn, 
 
 func (fixed) SetUsername(context.Context, audit.Ref, uuid.UUID, string) error { return nil }
 
-func (fixed) CreateUser(_ context.Context, _ audit.Ref, n auth.NewUser) (account.Account, string, error) {
+func (fixed) CreateUser(_ context.Context, _ audit.Ref, n administration.NewUser) (account.Account, string, error) {
 	if n.Email == "ada@example.com" {
 		return account.Account{}, "", account.ErrEmailTaken
 	}

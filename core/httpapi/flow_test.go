@@ -32,13 +32,13 @@ func eachFlowWith(t *testing.T, o authtest.Options, f func(t *testing.T, e *env)
 	storetest.Each(t, flowSources, func(t *testing.T, db *store.DB) {
 		f(t, newEnv(t, db, func(e *env, cfg *httpapi.Config) {
 			parts := authtest.Open(t, db, o)
-			service, queue := parts.Service, parts.Queue
+			service, own, queue := parts.SignIns, parts.SelfService, parts.Queue
 			e.flows = parts
-			cfg.Recent = service.Sure
+			cfg.Recent = own.RequireRecentAuth
 			cfg.SignUps, cfg.SignIns, cfg.PasswordResets, cfg.SecondFactors, cfg.StepUps, cfg.PasskeySignIns, cfg.MagicLinks = service, service, service, service, service, service, service
-			cfg.OwnProfile, cfg.OwnPassword, cfg.OwnFactors, cfg.OwnPasskeys, cfg.OwnEmail = service, service, service, service, service
-			cfg.OwnUsername, cfg.OwnDevices, cfg.OwnMetadata, cfg.UserMetadata = service, service, service, service
-			cfg.Users, cfg.Inbox = service, parts.Inbox
+			cfg.OwnProfile, cfg.OwnPassword, cfg.OwnFactors, cfg.OwnPasskeys, cfg.OwnEmail = own, own, own, own, own
+			cfg.OwnUsername, cfg.OwnDevices, cfg.OwnMetadata = own, own, own
+			cfg.Users, cfg.UserMetadata, cfg.Inbox = parts.Administration, parts.Administration, parts.Inbox
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan struct{})
 			go func() {

@@ -6,8 +6,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/metadata/schema"
@@ -21,7 +21,7 @@ func identOptions(t *testing.T) authtest.Options {
 		t.Fatal(err)
 	}
 	return authtest.Options{
-		Settings: auth.Settings{Usernames: auth.OptionalUsernames},
+		Settings: flow.Settings{Usernames: flow.OptionalUsernames},
 		Metadata: metadata.Rules{MaxBytes: 1024, Schemas: map[metadata.Scope]*schema.Schema{metadata.User: s}},
 	}
 }

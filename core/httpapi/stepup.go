@@ -7,8 +7,10 @@ import (
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/session"
 )
 
 // StepUps is proving anew who is signed in.
@@ -16,7 +18,7 @@ type StepUps interface {
 	StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error)
 	StepUpPasskey(ctx context.Context, p principal.Principal) (passkey.Ceremony, error)
 	StepUpMail(ctx context.Context, p principal.Principal) (flow string, err error)
-	StepUp(ctx context.Context, p principal.Principal, f auth.Factor) (auth.SignedIn, error)
+	StepUp(ctx context.Context, p principal.Principal, f factor.Proof) (session.Issued, error)
 }
 
 type stepUpInput struct {
@@ -92,5 +94,5 @@ func (d stepUp) prove(ctx context.Context, who asker, in *stepUpInput) (*signedI
 	if err != nil {
 		return nil, err
 	}
-	return renew(who, signed, b.TokenDelivery), nil
+	return renew(who, signed, nil, b.TokenDelivery), nil
 }

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 // fewCodes is how many recovery codes are few enough to say so.
@@ -38,7 +38,7 @@ func (p *Pages) mountAccount(on mounter) {
 	on("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
 	on("/account/devices", p.devices, p.forgetDevice)
 	p.mountPasskeys(on)
-	if p.cfg.Logins != nil && p.cfg.Providers != nil {
+	if p.cfg.OwnLogins != nil && p.cfg.Providers != nil {
 		p.mountLogins(on)
 	}
 }
@@ -49,7 +49,7 @@ func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (principal.Principa
 	if !ok {
 		return who, false
 	}
-	if err := p.cfg.OwnAccount.Sure(r.Context(), who); err != nil {
+	if err := p.cfg.OwnAccount.RequireRecentAuth(r.Context(), who); err != nil {
 		p.refusedOwn(w, r, err, r.URL.RequestURI())
 		return who, false
 	}
@@ -165,7 +165,7 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -199,7 +199,7 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "account", v)
 }
 
-func warn(l *lang.Language, own auth.Own) *warning {
+func warn(l *lang.Language, own selfservice.Overview) *warning {
 	left := own.Factors.RecoveryCodes
 	renew := Link{Title: l.Text("page.account.warning.renew"), Path: "/account/recovery-codes/renew"}
 	switch {
@@ -213,7 +213,7 @@ func warn(l *lang.Language, own auth.Own) *warning {
 	return nil
 }
 
-func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
+func (p *Pages) waysIn(l *lang.Language, own selfservice.Overview) group {
 	add := l.Text("page.account.row.new")
 	rows := []ownRow{{Link: Link{Title: l.Text("page.account.email.title"), Path: "/account/email", Description: own.Email}}}
 	if p.usernames() {
@@ -237,7 +237,7 @@ func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
 	if own.PasskeyLimit > 0 || own.Factors.Passkeys > 0 {
 		rows = append(rows, row)
 	}
-	if p.cfg.Logins != nil && p.cfg.Providers != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
+	if p.cfg.OwnLogins != nil && p.cfg.Providers != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
 		row = ownRow{Link: Link{Title: l.Text("page.account.logins.title"), Path: "/account/logins"}}
 		if len(own.Providers) > 0 {
 			row.Description = strings.Join(p.providerTitles(own.Providers), " · ")
@@ -249,7 +249,7 @@ func (p *Pages) waysIn(l *lang.Language, own auth.Own) group {
 	return group{"ways", l.Text("page.account.ways"), rows}
 }
 
-func secondFactor(l *lang.Language, own auth.Own) group {
+func secondFactor(l *lang.Language, own selfservice.Overview) group {
 	app := ownRow{Link: Link{Title: l.Text("page.account.authenticator.title"), Path: "/account/authenticator", Description: l.Text("page.account.row.authenticator")}}
 	if !own.Factors.TOTP {
 		app.Description, app.Tag = l.Text("page.account.row.no_authenticator"), l.Text("page.account.row.new")
@@ -269,7 +269,7 @@ func secondFactor(l *lang.Language, own auth.Own) group {
 	return group{"second", l.Text("page.account.second"), []ownRow{app, codes}}
 }
 
-func seenAt(l *lang.Language, own auth.Own) group {
+func seenAt(l *lang.Language, own selfservice.Overview) group {
 	row := ownRow{Link: Link{Title: l.Text("page.account.devices.title"), Path: "/account/devices", Description: l.Plural("page.account.row.browsers", own.Browsers)}}
 	return group{"seen", l.Text("page.account.seen"), []ownRow{row}}
 }

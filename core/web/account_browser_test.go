@@ -22,6 +22,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -252,7 +253,7 @@ func TestAccountBrowser_inOtherLanguages(t *testing.T) {
 // the codes for the day it is lost on a page of its own.
 func TestAccountBrowser_aPasskeyInTheMiddleOfSigningIn(t *testing.T) {
 	t.Parallel()
-	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Settings: auth.Settings{RequireSecondFactor: true}}, nil)
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Settings: flow.Settings{RequireSecondFactor: true}}, nil)
 	ctx := chrome(t)
 	run := runner(t, ctx)
 	device, _ := authenticator(webauthn.AuthenticatorTransportInternal, true)

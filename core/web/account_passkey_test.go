@@ -12,6 +12,8 @@ import (
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/factor"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -169,7 +171,7 @@ func TestAccountPasskeys_asManyAsThereMayBe(t *testing.T) {
 // TestAccountPasskeys_whereEverybodyNeedsASecondFactor: the last one stays, and there are recovery codes to be had.
 func TestAccountPasskeys_whereEverybodyNeedsASecondFactor(t *testing.T) {
 	t.Parallel()
-	clocked(t, authtest.Options{Settings: auth.Settings{RequireSecondFactor: true}}, func(t *testing.T, e *env, _ *clock) {
+	clocked(t, authtest.Options{Settings: flow.Settings{RequireSecondFactor: true}}, func(t *testing.T, e *env, _ *clock) {
 		e.browser(t).post("/register", "email", alice, "password", first)
 		link, _ := e.mail(t, alice)
 		in, err := e.auth.Confirm(t.Context(), auth.Confirmation{Token: link[strings.LastIndex(link, "=")+1:], Password: first})
@@ -185,7 +187,7 @@ func TestAccountPasskeys_whereEverybodyNeedsASecondFactor(t *testing.T) {
 			t.Fatal(err)
 		}
 		in, err = e.auth.FinishSignIn(t.Context(), auth.SecondFactor{
-			Flow: in.Pending.Flow, Factor: auth.Factor{Method: auth.MethodPasskey, Ceremony: asked.Token, Credential: credential},
+			Flow: in.Pending.Flow, Factor: factor.Proof{Method: factor.Passkey, Ceremony: asked.Token, Credential: credential},
 		})
 		if err != nil || len(in.Codes) != 10 {
 			t.Fatalf("%+v, %v", in, err)

@@ -19,7 +19,9 @@ import (
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/store"
@@ -438,7 +440,7 @@ func (e *env) secondFactor(t testing.TB, email, key string, c *clock) *browser {
 	if err != nil || in.Pending == nil {
 		t.Fatalf("no second factor asked: %v", err)
 	}
-	in, err = e.auth.FinishSignIn(t.Context(), auth.SecondFactor{Flow: in.Pending.Flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: codeAt(t, key, c.now())}})
+	in, err = e.auth.FinishSignIn(t.Context(), auth.SecondFactor{Flow: in.Pending.Flow, Factor: factor.Proof{Method: factor.TOTP, Code: codeAt(t, key, c.now())}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -567,7 +569,7 @@ func TestAccountLogins(t *testing.T) {
 // TestAccount_policyDemandsASecondFactor: the last one stays where everybody has to have one.
 func TestAccount_policyDemandsASecondFactor(t *testing.T) {
 	t.Parallel()
-	clocked(t, authtest.Options{Settings: auth.Settings{RequireSecondFactor: true}}, func(t *testing.T, e *env, c *clock) {
+	clocked(t, authtest.Options{Settings: flow.Settings{RequireSecondFactor: true}}, func(t *testing.T, e *env, c *clock) {
 		e.browser(t).post("/register", "email", alice, "password", first).sends(t, "/register/check-mail")
 		link, _ := e.mail(t, alice)
 		in, err := e.auth.Confirm(t.Context(), auth.Confirmation{Token: link[strings.LastIndex(link, "=")+1:], Password: first})
@@ -579,7 +581,7 @@ func TestAccount_policyDemandsASecondFactor(t *testing.T) {
 			t.Fatal(err)
 		}
 		key := secret.Secret.Reveal()
-		in, err = e.auth.FinishSignIn(t.Context(), auth.SecondFactor{Flow: in.Pending.Flow, Factor: auth.Factor{Method: auth.MethodTOTP, Code: codeAt(t, key, c.now())}})
+		in, err = e.auth.FinishSignIn(t.Context(), auth.SecondFactor{Flow: in.Pending.Flow, Factor: factor.Proof{Method: factor.TOTP, Code: codeAt(t, key, c.now())}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,11 +4,11 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 func emailChangeForm(l *lang.Language, typed string) *form {
@@ -42,7 +42,7 @@ func (p *Pages) changeEmail(w http.ResponseWriter, r *http.Request) {
 	ft := fault.From(err)
 	switch {
 	case err == nil:
-		cookie.Email.Set(w, asked.Flow)
+		cookie.Email.Set(w, asked)
 		see(w, "/account/email/sent")
 	case needsProof(err) || !comesBack(w, ft):
 		p.refusedOwn(w, r, err, "/account/email")
@@ -87,7 +87,7 @@ func (p *Pages) emailSent(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	err := p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, auth.EmailChange{Flow: cookie.Email.Token(r), Code: r.PostForm.Get("code")})
+	err := p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, selfservice.EmailChange{Flow: cookie.Email.Token(r), Code: r.PostForm.Get("code")})
 	ft := fault.From(err)
 	switch {
 	case err == nil:
@@ -155,7 +155,7 @@ func (p *Pages) emailConfirm(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := r.PostForm.Get("token")
-	err = p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, auth.EmailChange{Token: token, Flow: cookie.Email.Token(r)})
+	err = p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, selfservice.EmailChange{Token: token, Flow: cookie.Email.Token(r)})
 	switch {
 	case err != nil && fault.From(err).Code == "sign_in_first":
 		p.emailElsewhere(w, r, token)

@@ -3,10 +3,10 @@ package web
 import (
 	"net/http"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/session"
 )
 
 // passwordForm changes the password, or adds one where there is none.
@@ -44,7 +44,7 @@ func (p *Pages) showPassword(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	has, err := p.cfg.OwnAccount.PasswordOf(r.Context(), who)
+	has, err := p.cfg.OwnAccount.HasPassword(r.Context(), who)
 	if err != nil {
 		p.refusedOwn(w, r, err, "/account/password")
 		return
@@ -60,9 +60,9 @@ func (p *Pages) changePassword(w http.ResponseWriter, r *http.Request) {
 	has, next := r.PostForm.Has("current"), r.PostForm.Get("password")
 	var err error
 	if has {
-		var in auth.SignedIn
-		if in, err = p.cfg.Auth.ChangePassword(r.Context(), who, r.PostForm.Get("current"), next); err == nil {
-			p.giveSession(w, in) // the one before has ended with all others
+		var in session.Issued
+		if in, err = p.cfg.OwnAccount.ChangePassword(r.Context(), who, r.PostForm.Get("current"), next); err == nil {
+			p.giveSession(w, in, "") // the one before has ended with all others
 			see(w, "/account?notice=password-changed")
 			return
 		}

@@ -5,11 +5,11 @@ import (
 	"html/template"
 	"net/http"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 // appPage is what the page of the authenticator app shows.
@@ -127,7 +127,7 @@ func (p *Pages) confirmAuthenticator(w http.ResponseWriter, r *http.Request) {
 	}
 	done, err := p.cfg.OwnFactors.ConfirmTOTP(r.Context(), who, r.PostForm.Get("code"))
 	if err == nil {
-		p.renewed(w, r, done)
+		p.renewed(w, r, done.Issued)
 	}
 	if err == nil && done.Codes != nil {
 		p.showCodes(w, r, who, done.Codes, "page.account.notice.authenticator_on", "/account")
@@ -141,7 +141,7 @@ func (p *Pages) showRemoveAuthenticator(w http.ResponseWriter, r *http.Request) 
 	if !ok {
 		return
 	}
-	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
 	switch {
 	case err != nil:
 		p.Error(w, r, err)
@@ -152,7 +152,7 @@ func (p *Pages) showRemoveAuthenticator(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
-func (p *Pages) askRemove(w http.ResponseWriter, r *http.Request, who principal.Principal, own auth.Own) {
+func (p *Pages) askRemove(w http.ResponseWriter, r *http.Request, who principal.Principal, own selfservice.Overview) {
 	v := p.ownView(r, who, "page.account.authenticator.remove.title")
 	l := v.L.Language
 	after := l.Text("page.account.authenticator.remove.last")
@@ -199,7 +199,7 @@ func (p *Pages) lastOne(w http.ResponseWriter, r *http.Request, who principal.Pr
 	default:
 		return false
 	}
-	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return true

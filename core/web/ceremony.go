@@ -7,8 +7,8 @@ import (
 	"mime"
 	"net/http"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/request"
 )
@@ -27,8 +27,8 @@ type answered struct {
 }
 
 // factor is what was answered, for the flows.
-func (a answered) factor() auth.Factor {
-	return auth.Factor{Method: auth.MethodPasskey, Ceremony: a.Token, Credential: a.Credential}
+func (a answered) factor() factor.Proof {
+	return factor.Proof{Method: factor.Passkey, Ceremony: a.Token, Credential: a.Credential}
 }
 
 var errNotJSON = fault.New(fault.Invalid, "malformed_request", "The request can't be read.")

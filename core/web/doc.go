@@ -16,7 +16,7 @@
 // that. One style sheet of plain CSS: its custom properties are the tokens an adopter overrides, and a file of the same
 // name in Config.Override replaces any template or asset.
 //
-// A handler decodes a form, calls one method of core/auth, and renders or redirects. A form that is refused comes back
+// A handler decodes a form, calls one method of a flow (core/auth, core/selfservice), and renders or redirects. A form that is refused comes back
 // with what was typed, never with a password. The answer to a sign-up is the same page for everybody. GET consumes
 // nothing: /confirm and /set-password show a page whose button does.
 //

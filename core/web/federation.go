@@ -135,7 +135,7 @@ func (p *Pages) mintedHere(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	out, returnTo, err := p.cfg.Logins.SignInMinted(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r))
+	out, returnTo, err := p.cfg.Logins.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r))
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -152,7 +152,7 @@ func (p *Pages) linked(w http.ResponseWriter, r *http.Request, res federation.Re
 		err = errOtherSession
 	}
 	if err == nil {
-		err = p.cfg.Logins.LinkLogin(r.Context(), who, res.Claims)
+		err = p.cfg.OwnLogins.LinkLogin(r.Context(), who, res.Claims)
 	}
 	switch {
 	case err == nil:

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/net/html"
 
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 )
 
@@ -390,7 +390,7 @@ func TestReturnToIsCarried(t *testing.T) {
 func TestSetPassword(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, e *env) {
-		_, link, err := e.auth.CreateUser(t.Context(), audit.Ref{Type: "operator", ID: "0/root"}, auth.NewUser{Email: "admin@example.com", Administrator: true})
+		_, link, err := e.parts.CreateUser(t.Context(), audit.Ref{Type: "operator", ID: "0/root"}, administration.NewUser{Email: "admin@example.com", Administrator: true})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -71,7 +71,7 @@ func (p *Pages) providerTitles(names []string) []string {
 }
 
 func (p *Pages) linkedLogins(r *http.Request, who principal.Principal) ([]linkedLogin, error) {
-	list, err := p.cfg.Logins.Logins(r.Context(), who)
+	list, err := p.cfg.OwnLogins.Logins(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (p *Pages) unlink(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, errNoLogin)
 		return
 	}
-	err = p.cfg.Logins.UnlinkLogin(r.Context(), who, id)
+	err = p.cfg.OwnLogins.UnlinkLogin(r.Context(), who, id)
 	switch {
 	case err == nil || fault.KindOf(err) == fault.NotFound:
 		see(w, "/account/logins?notice=login-unlinked")
@@ -160,7 +160,7 @@ func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	if err := p.cfg.OwnAccount.Sure(r.Context(), who); err != nil {
+	if err := p.cfg.OwnAccount.RequireRecentAuth(r.Context(), who); err != nil {
 		p.refusedOwn(w, r, err, "/account/logins")
 		return
 	}

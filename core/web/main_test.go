@@ -67,15 +67,15 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 
 	o.Settings.BaseURL, o.Settings.MagicLinks = e.base, true
 	parts := authtest.Open(t, db, o)
-	e.parts, e.auth, e.inbox, e.queue = parts, parts.Service, parts.Inbox, parts.Queue
+	e.parts, e.auth, e.inbox, e.queue = parts, parts.SignIns, parts.Inbox, parts.Queue
 	sessions := parts.Sessions
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
 		Logger:  logger,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
 		Services: web.Services{
-			Auth: e.auth, Sessions: sessions, SecondFactors: e.auth, PasskeySignIns: e.auth, MagicLinks: e.auth, OwnFactors: e.auth, OwnAccount: e.auth,
-			Logins: e.auth, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
+			Auth: e.auth, Sessions: sessions, SecondFactors: e.auth, PasskeySignIns: e.auth, MagicLinks: e.auth, OwnFactors: parts.SelfService, OwnAccount: parts.SelfService,
+			Logins: e.auth, OwnLogins: parts.SelfService, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
 		},
 		Now: o.Now,
 		Plugins: func(principal.Principal) []web.Link {

@@ -10,11 +10,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/mux"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
@@ -60,7 +60,7 @@ func (p *Pages) mountPasskeys(on mounter) {
 
 // mayMakePasskey reports whether the browser may be asked to make a passkey by itself, because the person has just signed in
 // with a password (WebAuthn L3 §5.1.3, conditional creation).
-func (p *Pages) mayMakePasskey(who principal.Principal, own auth.Own) bool {
+func (p *Pages) mayMakePasskey(who principal.Principal, own selfservice.Overview) bool {
 	return own.Factors.Passkeys < own.PasskeyLimit && slices.Contains(who.AMR, "pwd") &&
 		p.cfg.Now().Sub(who.AuthTime) < justNow
 }
@@ -79,7 +79,7 @@ func (p *Pages) passkeys(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -201,7 +201,7 @@ func (p *Pages) signals(r *http.Request, who principal.Principal) (string, error
 }
 
 // afterPassword names how it stands with a passkey as the second factor.
-func afterPassword(own auth.Own) string {
+func afterPassword(own selfservice.Overview) string {
 	switch {
 	case own.Factors.TOTP:
 		return "totp"
@@ -216,7 +216,7 @@ func afterPassword(own auth.Own) string {
 }
 
 // afterForm changes that, where there is something to change.
-func afterForm(l *lang.Language, own auth.Own) *form {
+func afterForm(l *lang.Language, own selfservice.Overview) *form {
 	f := &form{Action: "/account/passkeys/after-password", Quiet: true, Hidden: []hidden{{"on", "1"}}}
 	switch afterPassword(own) {
 	case "off":

@@ -31,7 +31,7 @@ func (p *Pages) recoveryCodes(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return

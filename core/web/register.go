@@ -10,6 +10,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/lang"
 )
 
@@ -26,7 +27,7 @@ func (p *Pages) newPassword(l *lang.Language, label string) field {
 func (p *Pages) registerForm(l *lang.Language, email, username, returnTo string) *form {
 	f := &form{Action: "/register", Submit: l.Text("page.register.submit"), Hidden: p.returnField(returnTo), Fields: []field{emailField(l, email)}}
 	if p.usernames() {
-		f.Fields = append(f.Fields, usernameField(l, username, p.cfg.Usernames == auth.RequiredUsernames))
+		f.Fields = append(f.Fields, usernameField(l, username, p.cfg.Usernames == flow.RequiredUsernames))
 	}
 	f.Fields = append(f.Fields, p.newPassword(l, "page.field.password"))
 	return f

@@ -12,8 +12,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -159,7 +159,7 @@ func TestScanner(t *testing.T) {
 		other.post("/login/link/sent", "code", code).sends(t, "/account")
 
 		// An account that an administrator made.
-		if _, _, err := s.auth.CreateUser(t.Context(), audit.Ref{Type: "operator", ID: "0/root"}, auth.NewUser{Email: carol, Mail: true}); err != nil {
+		if _, _, err := s.parts.CreateUser(t.Context(), audit.Ref{Type: "operator", ID: "0/root"}, administration.NewUser{Email: carol, Mail: true}); err != nil {
 			t.Fatal(err)
 		}
 		link, _ = s.mail(t, carol, mail.PasswordSetLink)

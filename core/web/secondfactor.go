@@ -10,6 +10,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 )
@@ -39,16 +40,16 @@ type challenge struct {
 func (p *Pages) factorForm(l *lang.Language, method string) *form {
 	f := &form{Submit: l.Text("page.second_factor.submit"), Hidden: []hidden{{"method", method}}}
 	switch method {
-	case auth.MethodTOTP:
+	case factor.TOTP:
 		f.Fields = []field{codeField(l.Text("page.second_factor.totp_code"), l.Text("page.second_factor.totp_hint"))}
-	case auth.MethodRecoveryCode:
+	case factor.RecoveryCode:
 		f.Fields = []field{{
 			Name: "code", Label: l.Text("page.second_factor.recovery_code"), Hint: l.Text("page.second_factor.recovery_hint"), Type: "text", Autocomplete: "off",
 			MaxLength: 64, Required: true, Class: "code long",
 		}}
-	case auth.MethodPassword:
+	case factor.Password:
 		f.Fields = []field{{Name: "password", Label: l.Text("page.field.password"), Type: "password", Autocomplete: "current-password", Required: true}}
-	case auth.MethodMail:
+	case factor.Mail:
 		f.Fields = []field{codeField(l.Text("page.field.mail_code"), l.Text("page.field.six_digits"))}
 	default:
 		return nil
@@ -84,7 +85,7 @@ func otherWays(l *lang.Language, address string, methods []string, at string) []
 
 // code is a code as it was typed, without what people put into it. Recovery codes have letters.
 func code(r *http.Request, method string) string {
-	if method == auth.MethodRecoveryCode {
+	if method == factor.RecoveryCode {
 		return strings.TrimSpace(r.PostForm.Get("code"))
 	}
 	return digits(r.PostForm.Get("code"))
@@ -142,7 +143,7 @@ func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pendin
 	body := challenge{Lead: l.Text("page.second_factor.lead_" + method), Others: otherWays(l, v.Here, at.Methods, method)}
 	f := p.factorForm(l, method)
 	switch {
-	case at.Enroll && method == auth.MethodTOTP:
+	case at.Enroll && method == factor.TOTP:
 		body.Lead, body.Aside = l.Text("page.second_factor.enroll_lead"), l.Text("page.second_factor.enroll_aside")
 		e, waits, err := p.cfg.SecondFactors.WaitingTOTP(r.Context(), at.Flow)
 		if err == nil && waits {
@@ -161,7 +162,7 @@ func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pendin
 			Kind: "register", Options: "/login/second-factor/passkey/options", Action: "/login/second-factor", Submit: l.Text("page.passkey.add"),
 			Hidden: []hidden{{"method", method}},
 		}
-	case method == auth.MethodPasskey:
+	case method == factor.Passkey:
 		body.Passkey = &passkeyForm{
 			Kind: "second", Options: "/login/second-factor/passkey/options", Finish: "/login/second-factor/passkey/finish", Submit: l.Text("page.passkey.use"),
 		}
@@ -207,7 +208,7 @@ func (p *Pages) secondFactor(w http.ResponseWriter, r *http.Request) {
 	}
 	in, err := p.cfg.SecondFactors.FinishSignIn(r.Context(), auth.SecondFactor{
 		Flow: at.Flow, Trust: r.PostForm.Get("trust") != "", Device: cookie.DeviceToken(r),
-		Factor: auth.Factor{
+		Factor: factor.Proof{
 			Method: method, Code: code(r, method), Ceremony: r.PostForm.Get("token"), Credential: json.RawMessage(r.PostForm.Get("credential")),
 		},
 	})
@@ -239,7 +240,7 @@ func (p *Pages) beginPendingApp(w http.ResponseWriter, r *http.Request) {
 		p.Error(w, r, err)
 		return
 	}
-	see(w, "/login/second-factor?"+url.Values{"method": {auth.MethodTOTP}, "return_to": {returnTo}}.Encode())
+	see(w, "/login/second-factor?"+url.Values{"method": {factor.TOTP}, "return_to": {returnTo}}.Encode())
 }
 
 func (p *Pages) pendingPasskeyOptions(w http.ResponseWriter, r *http.Request) {

@@ -10,12 +10,15 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/selfservice"
+	"github.com/sigra-auth/sigra/core/session"
 )
 
-// Services are the flows and stores that the pages call. *auth.Service is every one of the interfaces but Sessions, Federation, Signals and Inbox;
+// Services are the flows and stores that the pages call. *auth.Service is what is about signing in, *selfservice.Service what is one's own;
 // what is nil is not offered. Their errors are *fault.Error where a person can do something about them.
 type Services struct {
 	Auth           Auth     // needed
@@ -26,6 +29,7 @@ type Services struct {
 	OwnFactors     OwnFactors
 	OwnAccount     OwnAccount
 	Logins         Logins
+	OwnLogins      OwnLogins
 	Signals        Signals   // nil: browsers are not told of passkeys that nobody has
 	Providers      Providers // *federation.Service; needed with Logins
 	Inbox          Inbox     // nil: no /dev/mail
@@ -39,7 +43,6 @@ type Auth interface {
 	Confirm(ctx context.Context, c auth.Confirmation) (auth.SignedIn, error)
 	SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error)
 	SignOut(ctx context.Context, token string) error
-	ChangePassword(ctx context.Context, p principal.Principal, current, next string) (auth.SignedIn, error)
 	LookPassword(ctx context.Context, token string) (email string, err error)
 	SetPassword(ctx context.Context, n auth.NewPassword) (auth.SignedIn, error)
 	RequestReset(ctx context.Context, email string) (auth.Requested, error)
@@ -61,7 +64,7 @@ type SecondFactors interface {
 	StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error)
 	StepUpPasskey(ctx context.Context, p principal.Principal) (passkey.Ceremony, error)
 	StepUpMail(ctx context.Context, p principal.Principal) (flow string, err error)
-	StepUp(ctx context.Context, p principal.Principal, f auth.Factor) (auth.SignedIn, error)
+	StepUp(ctx context.Context, p principal.Principal, f factor.Proof) (session.Issued, error)
 	TrustFor() time.Duration // how long a browser may be spared it; 0: that is not offered
 }
 
@@ -90,10 +93,10 @@ type MagicLinks interface {
 
 // OwnFactors is what people do to their own factors.
 type OwnFactors interface {
-	FactorsOf(ctx context.Context, p principal.Principal) (f auth.Factors, required bool, err error)
-	Authenticator(ctx context.Context, p principal.Principal) (auth.Authenticator, error)
+	FactorsOf(ctx context.Context, p principal.Principal) (f factor.Set, required bool, err error)
+	Authenticator(ctx context.Context, p principal.Principal) (selfservice.Authenticator, error)
 	BeginTOTP(ctx context.Context, p principal.Principal) (totp.Enrollment, error)
-	ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (auth.SignedIn, error)
+	ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (selfservice.Enrolled, error)
 	CancelTOTP(ctx context.Context, p principal.Principal) error
 	RemoveTOTP(ctx context.Context, p principal.Principal) error
 	RenewRecoveryCodes(ctx context.Context, p principal.Principal) (codes []string, err error)
@@ -101,33 +104,38 @@ type OwnFactors interface {
 	Passkeys(ctx context.Context, p principal.Principal) ([]passkey.Passkey, error)
 	PasskeySignals(ctx context.Context, p principal.Principal) (passkey.Signals, error)
 	BeginPasskey(ctx context.Context, p principal.Principal, conditional bool) (passkey.Ceremony, error)
-	AddPasskey(ctx context.Context, p principal.Principal, f auth.Factor, name string) error
+	AddPasskey(ctx context.Context, p principal.Principal, f factor.Proof, name string) error
 	RenamePasskey(ctx context.Context, p principal.Principal, id uuid.UUID, name string) error
 	DeletePasskey(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
 // OwnAccount is what else people do to their own account.
 type OwnAccount interface {
-	Own(ctx context.Context, p principal.Principal) (auth.Own, error)
-	Sure(ctx context.Context, p principal.Principal) error
-	PasswordOf(ctx context.Context, p principal.Principal) (has bool, err error)
+	Overview(ctx context.Context, p principal.Principal) (selfservice.Overview, error)
+	RequireRecentAuth(ctx context.Context, p principal.Principal) error
+	HasPassword(ctx context.Context, p principal.Principal) (has bool, err error)
+	ChangePassword(ctx context.Context, p principal.Principal, current, next string) (session.Issued, error)
 	AddPassword(ctx context.Context, p principal.Principal, next string) error
 	ChangeUsername(ctx context.Context, p principal.Principal, username string) error
-	RequestEmailChange(ctx context.Context, p principal.Principal, email string) (auth.Requested, error)
+	RequestEmailChange(ctx context.Context, p principal.Principal, email string) (flow string, err error)
 	LookEmailChange(ctx context.Context, token string, undo bool) (address string, err error)
-	ConfirmEmailChange(ctx context.Context, current principal.Principal, c auth.EmailChange) error
+	ConfirmEmailChange(ctx context.Context, current principal.Principal, c selfservice.EmailChange) error
 	UndoEmailChange(ctx context.Context, token string) error
 	Devices(ctx context.Context, p principal.Principal) ([]device.Device, error)
 	ThisDevice(ctx context.Context, p principal.Principal, token string) (uuid.UUID, error)
 	ForgetDevice(ctx context.Context, p principal.Principal, id uuid.UUID) error
 }
 
-// Logins is signing in at other providers, and the links of an account to them.
+// Logins is signing in at other providers.
 type Logins interface {
 	SignInFederated(ctx context.Context, c federation.Claims, signUp bool, device string) (auth.Federated, error)
-	SignInMinted(ctx context.Context, flow, device string) (out auth.Federated, returnTo string, err error)
+	SignInPlugin(ctx context.Context, flow, device string) (out auth.Federated, returnTo string, err error)
 	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
 	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
+}
+
+// OwnLogins are the links of somebody's own account to other providers.
+type OwnLogins interface {
 	LinkLogin(ctx context.Context, p principal.Principal, c federation.Claims) error
 	Logins(ctx context.Context, p principal.Principal) ([]federation.Identity, error)
 	UnlinkLogin(ctx context.Context, p principal.Principal, id uuid.UUID) error
@@ -144,7 +152,11 @@ var _ interface {
 	SecondFactors
 	PasskeySignIns
 	MagicLinks
-	OwnFactors
-	OwnAccount
 	Logins
 } = (*auth.Service)(nil)
+
+var _ interface {
+	OwnFactors
+	OwnAccount
+	OwnLogins
+} = (*selfservice.Service)(nil)

@@ -17,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -217,7 +218,7 @@ func TestSignInBrowser_demands(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Now: c.now, Backoff: backoff, Settings: auth.Settings{RequireSecondFactor: true}}, nil)
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Now: c.now, Backoff: backoff, Settings: flow.Settings{RequireSecondFactor: true}}, nil)
 	ctx := chrome(t)
 	run := runner(t, ctx)
 	device, _ := authenticator(webauthn.AuthenticatorTransportInternal, true)

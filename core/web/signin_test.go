@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/account"
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -398,7 +398,7 @@ func TestSecondFactor_everyFirstFactor(t *testing.T) {
 // TestSecondFactor_enroll: who must have one and has none adds one in the middle of the sign-in, and gets recovery codes.
 func TestSecondFactor_enroll(t *testing.T) {
 	t.Parallel()
-	clocked(t, authtest.Options{Settings: auth.Settings{RequireSecondFactor: true}}, func(t *testing.T, e *env, c *clock) {
+	clocked(t, authtest.Options{Settings: flow.Settings{RequireSecondFactor: true}}, func(t *testing.T, e *env, c *clock) {
 		b := e.browser(t)
 		b.post("/register", "email", alice, "password", first)
 		_, code := e.mail(t, alice)

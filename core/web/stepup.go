@@ -7,11 +7,12 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/session"
 )
 
 // mayStepUp reports whether somebody who is signed in can show anew who they are.
@@ -36,7 +37,7 @@ func (p *Pages) stepUpPath(returnTo, aal string) string {
 
 // second gives the ways that are second factors.
 func second(methods []string) []string {
-	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == auth.MethodPassword || m == auth.MethodMail })
+	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == factor.Password || m == factor.Mail })
 }
 
 func (p *Pages) showStepUp(w http.ResponseWriter, r *http.Request) {
@@ -83,7 +84,7 @@ func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who principal.
 		v.Scripts = passkeyScripts
 	} else {
 		f.Hidden = append(f.Hidden, carried...)
-		if method == auth.MethodMail && cookie.StepUp.Token(r) != "" {
+		if method == factor.Mail && cookie.StepUp.Token(r) != "" {
 			body.Lead = l.Text("page.step_up.mailed")
 		}
 	}
@@ -101,7 +102,7 @@ func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who principal.
 }
 
 func (p *Pages) stepUpForm(l *lang.Language, who principal.Principal, method string, mailed bool) *form {
-	if method == auth.MethodMail && !mailed {
+	if method == factor.Mail && !mailed {
 		return &form{Action: "/step-up/mail", Submit: l.Text("page.step_up.send")}
 	}
 	f := p.factorForm(l, method)
@@ -109,7 +110,7 @@ func (p *Pages) stepUpForm(l *lang.Language, who principal.Principal, method str
 		return nil
 	}
 	f.Action = "/step-up"
-	if method == auth.MethodPassword {
+	if method == factor.Password {
 		f.Fields = append([]field{whose(l, who.Email)}, f.Fields...)
 	}
 	return f
@@ -129,7 +130,7 @@ func (p *Pages) stepUp(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	returnTo, method := r.PostForm.Get("return_to"), r.PostForm.Get("method")
-	in, err := p.cfg.SecondFactors.StepUp(r.Context(), who, auth.Factor{
+	in, err := p.cfg.SecondFactors.StepUp(r.Context(), who, factor.Proof{
 		Method: method, Code: code(r, method), Password: r.PostForm.Get("password"), Flow: cookie.StepUp.Token(r),
 	})
 	if err == nil {
@@ -149,8 +150,8 @@ func (p *Pages) stepUp(w http.ResponseWriter, r *http.Request) {
 }
 
 // renewed gives the browser its session's new token.
-func (p *Pages) renewed(w http.ResponseWriter, r *http.Request, in auth.SignedIn) {
-	p.giveSession(w, in)
+func (p *Pages) renewed(w http.ResponseWriter, r *http.Request, in session.Issued) {
+	p.giveSession(w, in, "")
 	if cookie.StepUp.Token(r) != "" {
 		cookie.StepUp.Clear(w)
 	}

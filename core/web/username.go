@@ -7,12 +7,13 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // usernames reports whether accounts may have one.
-func (p *Pages) usernames() bool { return p.cfg.Usernames != auth.NoUsernames }
+func (p *Pages) usernames() bool { return p.cfg.Usernames != flow.NoUsernames }
 
 func usernameField(l *lang.Language, value string, required bool) field {
 	f := field{
@@ -44,7 +45,7 @@ func (p *Pages) confirmedTo(in auth.SignedIn, returnTo string) string {
 
 func (p *Pages) usernameForm(l *lang.Language, typed, present string) *form {
 	f := &form{Action: "/account/username", Submit: l.Text("page.account.username.submit"), Fields: []field{usernameField(l, typed, true)}}
-	if present != "" && p.cfg.Usernames == auth.OptionalUsernames {
+	if present != "" && p.cfg.Usernames == flow.OptionalUsernames {
 		f.Also = []button{{Name: "remove", Value: "1", Label: l.Text("page.account.username.remove"), Unchecked: true}}
 	}
 	f.focus()
@@ -52,7 +53,7 @@ func (p *Pages) usernameForm(l *lang.Language, typed, present string) *form {
 }
 
 func (p *Pages) askUsername(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, typed string, ft *fault.Error) {
-	own, err := p.cfg.OwnAccount.Own(r.Context(), who)
+	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return

@@ -6,23 +6,23 @@ import (
 
 	"github.com/chromedp/chromedp"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 	"github.com/sigra-auth/sigra/core/web"
 )
 
 // usernames is the pages where accounts have one.
-func usernames(t testing.TB, db *store.DB, mode auth.Usernames) *env {
+func usernames(t testing.TB, db *store.DB, mode flow.Usernames) *env {
 	t.Helper()
-	return startWith(t, db, authtest.Options{Settings: auth.Settings{Usernames: mode}}, func(c *web.Config) { c.Usernames = mode })
+	return startWith(t, db, authtest.Options{Settings: flow.Settings{Usernames: mode}}, func(c *web.Config) { c.Usernames = mode })
 }
 
 func TestUsername(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
-		e := usernames(t, db, auth.OptionalUsernames)
+		e := usernames(t, db, flow.OptionalUsernames)
 		b := e.browser(t)
 		b.get("/login").shows(t, 200, "E-mail or username", `name="email"`, `type="text"`)
 		b.get("/register").shows(t, 200, "Username (optional)", "3 to 32 letters and digits")
@@ -71,7 +71,7 @@ func TestUsername_off(t *testing.T) {
 // TestUsernameBrowser looks at the pages with usernames.
 func TestUsernameBrowser(t *testing.T) {
 	t.Parallel()
-	e := usernames(t, storetest.Open(t, store.SQLite, sources...), auth.RequiredUsernames)
+	e := usernames(t, storetest.Open(t, store.SQLite, sources...), flow.RequiredUsernames)
 	run := runner(t, chrome(t))
 	run("sign up", chromedp.Navigate(e.base+"/register"), arrive("Create your account"), shots(t, "80-register"), typed("#email", alice), typed("#username", "Alice"),
 		typed("#password", first), submit("Check your mail"))

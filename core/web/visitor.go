@@ -10,6 +10,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/session"
 )
 
 // visitor says who a request's session cookie belongs to. A cookie that is good for nothing is taken back.
@@ -66,7 +67,7 @@ func (p *Pages) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn, a
 			p.log.Warn("the session before this sign-in was not ended", "error", err)
 		}
 	}
-	p.giveSession(w, in)
+	p.giveSession(w, session.Issued{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent}, in.Device)
 	for _, f := range []cookie.Flow{cookie.Pending, cookie.Join, cookie.Magic, cookie.Reset, cookie.Return} {
 		if f.Token(r) != "" {
 			f.Clear(w)
@@ -75,14 +76,15 @@ func (p *Pages) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn, a
 	return address
 }
 
-func (p *Pages) giveSession(w http.ResponseWriter, in auth.SignedIn) {
+// giveSession hands a session over, and what the browser is to keep in its device cookie; empty: what it has.
+func (p *Pages) giveSession(w http.ResponseWriter, in session.Issued, device string) {
 	var until time.Time
 	if in.Persistent {
 		until = in.Principal.ExpiresAt
 	}
 	cookie.SetSession(w, in.Token, until)
-	if in.Device != "" {
-		cookie.SetDevice(w, in.Device)
+	if device != "" {
+		cookie.SetDevice(w, device)
 	}
 }
 

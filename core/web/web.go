@@ -13,8 +13,8 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -34,7 +34,7 @@ type Config struct {
 
 	RegistrationClosed bool
 	PasswordMinLength  int            // said beside the field; zero means 8
-	Usernames          auth.Usernames // as the flows have it
+	Usernames          flow.Usernames // as the flows have it
 	RememberMe         bool           // offer "stay signed in"
 
 	Texts    *lang.Catalogues // nil: those that are built in

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/config"
@@ -14,7 +15,9 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
@@ -23,6 +26,7 @@ import (
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/ratelimit"
+	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -37,7 +41,7 @@ func Sources() []store.Source {
 
 // Options say what is not as usual. The zero value is good for most tests.
 type Options struct {
-	Settings  auth.Settings      // BaseURL empty: https://auth.example.test
+	Settings  flow.Settings      // BaseURL empty: https://auth.example.test
 	Now       func() time.Time   // nil: the clock
 	Root      keyring.Secret     // zero: a new one
 	Password  password.Config    // without costs: the cheapest there are
@@ -47,13 +51,23 @@ type Options struct {
 	Mails     ratelimit.Quota    // zero: no limit
 	Passkeys  passkey.Settings   // RPID empty: from BaseURL
 	Metadata  metadata.Rules
-	Beat      time.Duration // of answers about an address; zero: none
+	Padding   time.Duration // of answers about an address; zero: none
 	Providers []config.Provider
 }
 
+// The flows, under names that can stand beside each other in Parts.
+type (
+	SignIns        = auth.Service
+	SelfService    = selfservice.Service
+	Administration = administration.Service
+)
+
 // Parts are the flows and what they stand on.
 type Parts struct {
-	*auth.Service
+	*SignIns
+	*SelfService
+	*Administration
+	Kit       *flow.Kit
 	DB        *store.DB
 	Ring      *keyring.Ring
 	Accounts  *account.Store
@@ -109,8 +123,8 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 			*q = ratelimit.Quota{Count: 5, Per: 15 * time.Minute}
 		}
 	}
-	if o.Beat == 0 {
-		o.Beat = -1
+	if o.Padding == 0 {
+		o.Padding = -1
 	}
 	if o.Passkeys.RPID == "" {
 		o.Passkeys.RPID, o.Passkeys.Origin = base.Hostname(), o.Settings.BaseURL
@@ -157,12 +171,22 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 		o.Backoff, err = ratelimit.NewBackoff(ratelimit.BackoffConfig{Name: "sign_in", Hard: o.Failures, Now: o.Now}.Shared(o.Settings.Usernames.Names()))
 		check(err)
 	}
-	p.Service, err = auth.New(auth.Config{
-		DB: db, Accounts: p.Accounts, Metadata: p.Metadata, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes, Passkeys: p.Passkeys,
-		Devices: p.Devices, Logins: p.Logins, Audit: p.Audit, Mail: p.Queue, Gates: p.Gates,
-		Failures: o.Backoff, Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails),
-		Settings: o.Settings, Now: o.Now, Beat: o.Beat,
+	p.Kit, err = flow.New(flow.Config{
+		Stores: flow.Stores{
+			DB: db, Accounts: p.Accounts, Metadata: p.Metadata, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes,
+			Passkeys: p.Passkeys, Devices: p.Devices, Logins: p.Logins,
+		},
+		Limits: flow.Limits{Failures: o.Backoff, Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails)},
+		Audit:  p.Audit, Mail: p.Queue, Gates: p.Gates, Settings: o.Settings, Now: o.Now, Padding: o.Padding,
 	})
+	check(err)
+	factors, err := factor.New(p.Kit)
+	check(err)
+	p.SignIns, err = auth.New(auth.Config{Kit: p.Kit, Factors: factors})
+	check(err)
+	p.SelfService, err = selfservice.New(selfservice.Config{Kit: p.Kit, Factors: factors})
+	check(err)
+	p.Administration, err = administration.New(administration.Config{Kit: p.Kit, Factors: factors})
 	check(err)
 	return p
 }

@@ -13,21 +13,19 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// mintPurpose is what onetime keeps a sign-in as that a plugin has verified, until the browser comes to go on.
-const mintPurpose onetime.Purpose = "minted"
+// pluginSignInTTL is how long the browser may take to follow one redirect.
+const pluginSignInTTL = 2 * time.Minute
 
-// mintTTL is how long the browser may take to follow one redirect.
-const mintTTL = 2 * time.Minute
+var errPluginSignIn = fault.New(fault.Unauthenticated, "sign_in_expired", "This sign-in took too long, was used already or was begun elsewhere. Please start again.")
 
-var errMint = fault.New(fault.Unauthenticated, "sign_in_expired", "This sign-in took too long, was used already or was begun elsewhere. Please start again.")
-
-// Minted is a sign-in that a plugin has verified with a provider of its own, such as SAML.
-type Minted struct {
+// VerifiedByPlugin is a sign-in that a plugin has verified with a provider of its own, such as SAML.
+type VerifiedByPlugin struct {
 	Plugin        string    `json:"plugin"`
 	Provider      string    `json:"provider"` // below the plugin's name
 	Subject       string    `json:"subject"`
@@ -42,8 +40,14 @@ type Minted struct {
 	Agent string `json:"agent,omitempty"`
 }
 
+// pluginSignIns signs in on the word of a plugin.
+type pluginSignIns struct {
+	*machine
+	federated *federatedSignIns
+}
+
 // claims are what the plugin says of somebody, as any other provider's.
-func (m Minted) claims() federation.Claims {
+func (m VerifiedByPlugin) claims() federation.Claims {
 	c := federation.Claims{Provider: m.Plugin + "/" + m.Provider, Issuer: "plugin:" + m.Plugin, Subject: m.Subject, EmailVerified: m.EmailVerified}
 	if e, err := account.ParseEmail(m.Email); err == nil {
 		c.Email = e
@@ -59,66 +63,66 @@ func federatedIndex(plugin, index string) string {
 	return plugin + "/" + index
 }
 
-// HoldMinted keeps a verified sign-in and gives the secret with which the browser goes on, once, within two minutes and
+// HoldPluginSignIn keeps a verified sign-in and gives the secret with which the browser goes on, once, within two minutes and
 // from the same address with the same user agent: a link that somebody else is made to follow signs them in to nothing.
-func (s *Service) HoldMinted(ctx context.Context, m Minted) (flow string, err error) {
+func (s *pluginSignIns) HoldPluginSignIn(ctx context.Context, m VerifiedByPlugin) (flowToken string, err error) {
 	info := request.From(ctx)
 	m.IP, m.Agent = info.IPString(), info.UserAgent
 	b, err := json.Marshal(m)
 	if err != nil {
 		return "", err
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		out, err := s.onetime.Issue(ctx, tx, onetime.Request{Purpose: mintPurpose, TTL: mintTTL, Flow: true, Payload: b})
-		flow = out.Flow
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		out, err := s.kit.Onetime.Issue(ctx, tx, onetime.Request{Purpose: flow.PluginSignIn, TTL: pluginSignInTTL, Flow: true, Payload: b})
+		flowToken = out.Flow
 		return err
 	})
-	return flow, err
+	return flowToken, err
 }
 
-// SignInMinted goes on with what HoldMinted kept: through the same linking rules, gates and second factor as any other
+// SignInPlugin goes on with what HoldPluginSignIn kept: through the same linking rules, gates and second factor as any other
 // provider's word. returnTo is where the plugin wants the browser to go.
-func (s *Service) SignInMinted(ctx context.Context, flow, device string) (out Federated, returnTo string, err error) {
-	var m Minted
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		g, err := s.onetime.LookFlow(ctx, tx, mintPurpose, flow)
+func (s *pluginSignIns) SignInPlugin(ctx context.Context, flowToken, device string) (out Federated, returnTo string, err error) {
+	var m VerifiedByPlugin
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		g, err := s.kit.Onetime.LookFlow(ctx, tx, flow.PluginSignIn, flowToken)
 		if err != nil {
 			return err
 		}
 		if err := json.Unmarshal(g.Payload, &m); err != nil {
-			return fmt.Errorf("read minted sign-in: %w", err)
+			return fmt.Errorf("read sign-in of a plugin: %w", err)
 		}
-		return s.onetime.Spend(ctx, tx, g)
+		return s.kit.Onetime.Spend(ctx, tx, g)
 	})
 	if errors.Is(err, onetime.ErrInvalid) {
-		err = errMint
+		err = errPluginSignIn
 	}
 	if err != nil {
 		return Federated{}, "", err
 	}
 	c := m.claims()
 	if info := request.From(ctx); info.IPString() != m.IP || info.UserAgent != m.Agent {
-		return Federated{}, "", s.FederatedFailed(ctx, c.Provider, "state", "other_browser", errMint)
+		return Federated{}, "", s.federated.FederatedFailed(ctx, c.Provider, "state", "other_browser", errPluginSignIn)
 	}
-	out, err = s.signInVouched(ctx, vouch{Claims: c, signUp: true, userID: m.UserID, index: federatedIndex(m.Plugin, m.Index)}, device)
+	out, err = s.federated.signInVouched(ctx, vouch{Claims: c, signUp: true, userID: m.UserID, index: federatedIndex(m.Plugin, m.Index)}, device)
 	return out, m.ReturnTo, err
 }
 
 // RevokeFederated ends the sessions that a login at a plugin's provider began, because it ended there.
-func (s *Service) RevokeFederated(ctx context.Context, plugin, index, reason string) (n int, err error) {
+func (s *pluginSignIns) RevokeFederated(ctx context.Context, plugin, index, reason string) (n int, err error) {
 	if index == "" {
 		return 0, nil
 	}
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		ended, err := s.sessions.RevokeFederatedIn(ctx, tx, federatedIndex(plugin, index))
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		ended, err := s.kit.Sessions.RevokeFederatedIn(ctx, tx, federatedIndex(plugin, index))
 		if err != nil {
 			return err
 		}
 		n = len(ended)
 		for _, p := range ended {
-			if err := s.record(ctx, tx, audit.Entry{
+			if err := s.kit.Record(ctx, tx, audit.Entry{
 				Action: "session.revoke", Reason: reason, Actor: audit.Ref{Type: "plugin", ID: plugin},
-				Targets:  []audit.Ref{{Type: "session", ID: p.SessionID.String()}, user(p.UserID)},
+				Targets:  []audit.Ref{{Type: "session", ID: p.SessionID.String()}, flow.User(p.UserID)},
 				Metadata: map[string]any{"cause": "federated_logout", "plugin": plugin},
 			}); err != nil {
 				return err

@@ -1,0 +1,8 @@
+// Package administration owns what an administrator does to accounts: make one, send its owner a link to set a password, disable and
+// enable it, reset its factors, lift its pauses, give it a username, change its metadata, end its sessions, delete it.
+//
+// Nobody ever sets or sees somebody else's password or factors (ASVS 5.0 6.4.6): the owner gets a one-time link. Every change
+// is one transaction with its audit row, in which the account's row is locked.
+//
+// The package refuses to decide who is an administrator: its callers do.
+package administration

@@ -1,0 +1,283 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/factor"
+	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/gate"
+	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/store"
+)
+
+// SignedIn is how a sign-in goes on: with a session and its token, or, where Pending is set, with nothing but the
+// question for a second factor.
+type SignedIn struct {
+	Token      string // secret: it exists nowhere else. Empty while Pending
+	Principal  principal.Principal
+	Persistent bool     // "remember me": the cookie should outlive the browser
+	Device     string   // what the browser is to keep in its device cookie, for its next sign-in; secret. Empty: it keeps what it has
+	Pending    *Pending // nil: signed in
+	Codes      []string // recovery codes, where the sign-in made the first ones; secret, shown once
+
+	// UsernameTaken says, of Confirm, that somebody else has the username by now that was chosen at sign-up. The account has none.
+	UsernameTaken bool
+}
+
+// proof is what a method hands to complete: that somebody has shown to be the holder of an account.
+type proof struct {
+	account    account.Account // as it was when the factor was verified
+	method     string          // for audit and gates: "password", "magic_link", "passkey", "oauth" …
+	amr        []string
+	twoFactors bool   // the method is two factors in one: a passkey that verified its user
+	device     string // the browser's device cookie
+	federated  string // the handle of a plugin's provider, see RevokeFederated
+	link       string // the flow of a login elsewhere that waits to be linked (federated.go)
+	persistent bool
+	meta       map[string]any // more metadata of auth.login.success
+
+	// change is what the method changes in the transaction of the session, with the account's row locked: spend the link, set
+	// the password, clear the failures. It looks again at what the proof rests on, and may refuse.
+	change func(ctx context.Context, tx *store.Tx, a account.Account) error
+	// refused is how the method writes down a refusal: its own audit row. Nil: as auth.login.failure, as which a gate's is
+	// written down for every method.
+	refused func(ctx context.Context, r flow.Refusal) error
+}
+
+// machine is what every way to sign in goes through: complete, after a first factor, and finish, after a second, both of which
+// end in begin.
+type machine struct {
+	kit     *flow.Kit
+	factors *factor.Service
+}
+
+// complete turns the proof of a first factor into a session, or into a pending sign-in that a second factor ends: the gates are
+// asked, then everything else is one transaction.
+func (m *machine) complete(ctx context.Context, p proof) (out SignedIn, err error) {
+	stepUp, err := m.askLogin(ctx, p)
+	if err == nil {
+		err = m.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+			out, err = m.admit(ctx, tx, p, stepUp)
+			return err
+		})
+	}
+	if err != nil {
+		return SignedIn{}, m.noted(ctx, p, err)
+	}
+	return out, nil
+}
+
+// askLogin asks the gates, outside of any transaction. A step-up is the answer that demands a second factor; every
+// refusal is an error.
+func (m *machine) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, err error) {
+	if !m.kit.Gated(gate.Login) {
+		return nil, nil
+	}
+	who := &principal.Principal{
+		Kind: principal.User, UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
+		AAL: principal.AAL1, AMR: p.amr, AuthTime: m.kit.Now(),
+	}
+	if p.twoFactors {
+		who.AAL = principal.AAL2
+	}
+	ans, err := m.kit.Ask(ctx, gate.Ask{
+		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID),
+		Context: map[string]any{"method": p.method, "email_domain": flow.EmailDomain(p.account.Email)},
+	})
+	if err != nil || ans.Decision != gate.StepUp {
+		return nil, err
+	}
+	return &ans, nil
+}
+
+// admit is that transaction: what the method changes, and then the session, unless a second factor is asked first.
+func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, stepUp *gate.Answer) (SignedIn, error) {
+	a, err := m.kit.Accounts.Lock(ctx, tx, p.account.ID)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if p.change != nil {
+		if err := p.change(ctx, tx, a); err != nil {
+			return SignedIn{}, err
+		}
+		if a.Status == account.Unconfirmed { // and may be confirmed now, without what a stranger put there
+			if a, err = m.kit.Accounts.GetIn(ctx, tx, a.ID); err != nil {
+				return SignedIn{}, err
+			}
+		}
+	}
+	if !m.maySignIn(a.Status) {
+		return SignedIn{}, flow.Refusal{Reason: "account_" + string(a.Status), Err: errCredentials}
+	}
+	n, err := m.need(ctx, tx, a, p, stepUp)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if n.asked {
+		return m.suspend(ctx, tx, a, p, n)
+	}
+	g := session.Grant{Account: a, AAL: principal.AAL1, AMR: p.amr, Method: p.method, Persistent: p.persistent, Federated: p.federated}
+	if p.twoFactors {
+		g.AAL = principal.AAL2
+	}
+	return m.begin(ctx, tx, a, p, g, n.trusted)
+}
+
+// maySignIn: with deferred confirmation an unconfirmed account may; otherwise only an active one.
+func (m *machine) maySignIn(st account.Status) bool {
+	return st == account.Active || st == account.Unconfirmed && m.kit.Settings.DeferConfirmation
+}
+
+// need is what a sign-in still lacks after its first factor.
+type need struct {
+	asked   bool
+	trusted bool     // a second factor was spared because the browser is trusted
+	enroll  bool     // one is demanded and the account has none: the person adds one now
+	methods []string // which can be shown
+}
+
+// need decides whether a second factor is asked, under the account's lock. It is asked when the account has one, when a
+// gate demands one, when policy demands one of everybody, and, as a setting, when the sign-in is suspicious. A trusted
+// browser spares it in the first and third case only: the others are about this very sign-in.
+func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p proof, gateStepUp *gate.Answer) (need, error) {
+	if p.twoFactors {
+		return need{}, nil
+	}
+	suspicious := false
+	if m.kit.Settings.SuspiciousStepUp {
+		var err error
+		if suspicious, err = m.kit.Devices.Suspicious(ctx, tx, a.ID, p.device); err != nil {
+			return need{}, err
+		}
+	}
+	asked := gateStepUp != nil || a.SecondFactor || m.kit.Settings.RequireSecondFactor
+	if !asked && !suspicious {
+		return need{}, nil
+	}
+	f, err := m.factors.Of(ctx, tx, a.ID)
+	if err != nil {
+		return need{}, err
+	}
+	has := f.Second()
+	switch {
+	case len(has) == 0 && gateStepUp != nil:
+		return need{}, flow.CannotStepUp(*gateStepUp) // letting it pass would be worse
+	case len(has) == 0 && !asked:
+		return need{}, nil // whoever is suspicious must not be the one who adds a factor
+	case len(has) == 0:
+		return need{asked: true, enroll: true, methods: []string{factor.TOTP, factor.Passkey}}, nil
+	}
+	if gateStepUp == nil && !suspicious {
+		seen, err := m.kit.Devices.Look(ctx, tx, a.ID, p.device)
+		if err != nil {
+			return need{}, err
+		}
+		if seen.Trusted {
+			return need{trusted: true}, nil
+		}
+	}
+	methods := factor.Beside(has, p.amr)
+	switch {
+	case len(methods) > 0:
+		return need{asked: true, methods: methods}, nil
+	case gateStepUp != nil:
+		return need{}, flow.CannotStepUp(*gateStepUp)
+	}
+	return need{}, flow.Refusal{Reason: "one_factor", Err: errOneFactor}
+}
+
+// suspend keeps what was proved until the second factor comes, in the transaction of the first one.
+func (m *machine) suspend(ctx context.Context, tx *store.Tx, a account.Account, p proof, n need) (SignedIn, error) {
+	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Meta: p.meta, Methods: n.methods, Enroll: n.enroll})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	issued, err := m.kit.Onetime.Issue(ctx, tx, onetime.Request{Purpose: flow.PendingSignIn, AccountID: a.ID, TTL: m.kit.Settings.SecondFactorTTL, Flow: true, Payload: b})
+	if err != nil {
+		return SignedIn{}, err
+	}
+	return SignedIn{Pending: &Pending{Flow: issued.Flow, Methods: n.methods, Enroll: n.enroll, ExpiresAt: issued.ExpiresAt}}, nil
+}
+
+// begin makes the session, in the transaction of the factors that it rests on.
+func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p proof, g session.Grant, trusted bool) (SignedIn, error) {
+	if _, err := m.kit.Accounts.SignedIn(ctx, tx, a.ID); err != nil {
+		return SignedIn{}, err
+	}
+	if err := m.linkWaiting(ctx, tx, a, p.link); err != nil {
+		return SignedIn{}, err
+	}
+	in, err := m.kit.Sessions.Issue(ctx, tx, g)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	noted, err := m.kit.Devices.Note(ctx, tx, a.ID, p.device)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	meta := map[string]any{"method": p.method, "aal": g.AAL}
+	if p.persistent {
+		meta["remember"] = true
+	}
+	if trusted {
+		meta["trusted_device"] = true
+	}
+	if noted.NewDevice {
+		meta["new_device"] = true
+	}
+	for k, v := range p.meta {
+		meta[k] = v
+	}
+	if err := m.kit.Record(ctx, tx, audit.Entry{
+		Action: "auth.login.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, SessionID: in.Principal.SessionID,
+		AuthMethod: p.amr[0], Metadata: meta,
+	}); err != nil {
+		return SignedIn{}, err
+	}
+	if err := m.noticeDevice(ctx, tx, a, noted, in.Principal.SessionID); err != nil {
+		return SignedIn{}, err
+	}
+	out := SignedIn{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent}
+	if noted.Token != p.device {
+		out.Device = noted.Token
+	}
+	return out, nil
+}
+
+// noticeDevice tells the person of a sign-in in a browser that is new to the account, and writes down when it came from a
+// new network as well. The first browser of an account is no news.
+func (m *machine) noticeDevice(ctx context.Context, tx *store.Tx, a account.Account, n device.Noted, sessionID uuid.UUID) error {
+	if !n.NewDevice || n.FirstDevice {
+		return nil
+	}
+	if n.NewNetwork && m.kit.Settings.Suspicious {
+		if err := m.kit.Record(ctx, tx, audit.Entry{
+			Action: "security.suspicious_login", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, SessionID: sessionID,
+			Metadata: map[string]any{"new_device": true, "new_network": true},
+		}); err != nil {
+			return err
+		}
+	}
+	return m.kit.Notice(ctx, tx, a, mail.Letter{Purpose: mail.NewDevice})
+}
+
+// ownerShown is for whoever has shown that an account's address is theirs: an account that was not confirmed is so now, and
+// without anything of a stranger'm. A password that one chose at sign-up waits in a flow that ends here.
+func (m *machine) ownerShown(ctx context.Context, tx *store.Tx, a account.Account) error {
+	if a.Status != account.Unconfirmed {
+		return nil
+	}
+	if _, err := m.kit.Accounts.Activate(ctx, tx, a.ID); err != nil {
+		return err
+	}
+	return m.kit.Reclaim(ctx, tx, a)
+}
