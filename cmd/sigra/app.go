@@ -62,7 +62,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			a.close()
 		}
 	}()
-	if a.parts, err = openParts(ctx, cfg, log, a.metrics); err != nil {
+	if a.parts, err = openParts(ctx, cfg, registry(), log, a.metrics); err != nil {
 		return nil, err
 	}
 	a.callers = newCallers(a.sessions, cfg.Events.Token)
@@ -272,28 +272,14 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 		}
 		a.replaced = replaced
 	}
-	kept := func(what string, err error) {
-		if err != nil {
-			diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: what + " kept as they were", Detail: err.Error()})
-		}
+	for _, f := range a.set.Reload(next) {
+		diags = append(diags, config.Diagnostic{Severity: config.Warning, Summary: fmt.Sprintf("Settings of %s kept as they were", f.Part), Detail: f.Err.Error()})
 	}
-	kept("Session settings", a.sessions.Configure(sessionSettings(next)))
-	kept("Passkey settings", a.reloadPasskeys(next))
-	kept("Abuse settings", a.reloadAbuse(next.Abuse))
-	kept("Rules for metadata", a.reloadMetadata(next.Metadata))
-	a.auth.TrustDevices(next.SecondFactor.TrustDevice)
 	if was, is := a.cfg.Passkey.RPID, next.Passkey.RPID; was != is && a.cfg.Server.BaseURL == next.Server.BaseURL {
 		diags = append(diags, config.Diagnostic{
 			Severity: config.Warning, Setting: "passkey.rp_id", Summary: fmt.Sprintf("Passkeys still belong to %s", was),
 			Detail: fmt.Sprintf("After a restart they would belong to %s, and nobody could use any passkey that there is. Put rp_id back, unless that is what you want.", is),
 		})
-	}
-	directory, err := newDirectory(a.cfg.Server.BaseURL, next.Providers)
-	kept("Providers", err)
-	if err == nil {
-		was := a.federation.Directory()
-		a.federation.Use(directory)
-		was.Close()
 	}
 	if a.cert != nil {
 		if err := a.cert.Reload(); err != nil {
@@ -304,22 +290,6 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 		a.log.SetLevel(level)
 	}
 	return changed, diags
-}
-
-// reloadPasskeys changes what may change while running: not whose passkeys they are.
-func (a *app) reloadPasskeys(next *config.Config) error {
-	is := *a.cfg
-	is.Passkey = next.Passkey
-	is.Passkey.RPID = a.cfg.Passkey.RPID
-	return a.passkeys.Configure(passkeySettings(&is))
-}
-
-func (a *app) reloadMetadata(next config.Metadata) error {
-	rules, err := metadataRules(next)
-	if err == nil {
-		a.metadata.SetRules(rules)
-	}
-	return err
 }
 
 func (a *app) renew() {
@@ -362,8 +332,7 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	defer end()
 	workers, background := errgroup.WithContext(background)
 	for name, run := range map[string]func(context.Context) error{
-		"relay": a.relay.Run, "mail": a.mail.Run, "sessions": a.sessions.Run, "auth": a.auth.Run, "federation": a.federation.Run, "keyring": a.keys.Run,
-		"telemetry": a.runTelemetry, "reseal": a.runReseal, "rate limits": a.pruneLimits,
+		"parts": a.set.Run, "telemetry": a.runTelemetry, "reseal": a.runReseal,
 	} {
 		workers.Go(func() error {
 			if err := run(background); err != nil && !errors.Is(err, context.Canceled) {
@@ -435,26 +404,6 @@ func (a *app) runReseal(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-a.resealC:
-		}
-	}
-}
-
-// pruneLimits forgets failures that no longer count, and proofs that nobody takes any more.
-func (a *app) pruneLimits(ctx context.Context) error {
-	t := time.NewTicker(time.Hour)
-	defer t.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
-		}
-		for _, l := range []interface {
-			Prune(context.Context, *store.DB) (int64, error)
-		}{a.factors, a.mails, a.failures} {
-			if _, err := l.Prune(ctx, a.db); err != nil && ctx.Err() == nil {
-				a.log.Warn("old rate-limit buckets not removed, will try again", "error", err)
-			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/control"
 	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -37,10 +38,10 @@ func (c *cli) migrate(ctx context.Context, cfg *config.Config, statusOnly bool) 
 	defer func() { _ = db.Close() }()
 	var done []store.Migration
 	if !statusOnly {
-		if done, err = db.Migrate(ctx, tables()...); err != nil {
+		if done, err = db.Migrate(ctx, part.Migrations(registry())...); err != nil {
 			return err
 		}
-	} else if done, err = db.Migrations(ctx, tables()...); err != nil {
+	} else if done, err = db.Migrations(ctx, part.Migrations(registry())...); err != nil {
 		return err
 	}
 	type step struct {

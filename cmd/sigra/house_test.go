@@ -20,6 +20,7 @@ const module = "github.com/sigra-auth/sigra"
 var floors = [][]string{
 	{"fault", "secret", "request", "principal", "lang", "federation/preset", "metadata/schema"},
 	{"config", "store", "telemetry"},
+	{"part"},
 	{"lease", "keyring", "commitlog"},
 	{"audit"},
 	{"event"},
@@ -39,7 +40,7 @@ var floors = [][]string{
 }
 
 // The floors of the domain, whose packages serve no HTTP and know no protobuf.
-const firstDomain, lastDomain = 6, 13 // account … administration
+const firstDomain, lastDomain = 7, 14 // account … administration
 
 // clients are packages of the domain that call out over HTTP: providers of logins, webhook endpoints, the list of breached
 // passwords, captcha providers. They serve none.

@@ -142,7 +142,7 @@ func (c *cli) openAlone(ctx context.Context, cfg *config.Config, file string) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := openParts(ctx, cfg, log, nil)
+	p, err := openParts(ctx, cfg, registry(), log, nil)
 	if err != nil {
 		return nil, nil, err
 	}

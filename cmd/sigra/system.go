@@ -13,6 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -50,7 +51,7 @@ func (s *system) Status(ctx context.Context) (httpapi.Status, error) {
 
 // Migrations implements httpapi.System.
 func (s *system) Migrations(ctx context.Context) ([]store.Migration, error) {
-	return s.db.Migrations(ctx, tables()...)
+	return s.db.Migrations(ctx, part.Migrations(registry())...)
 }
 
 // load reads the configuration file again.
@@ -219,7 +220,7 @@ func (k keyAdmin) RotateKeys(ctx context.Context, actor audit.Ref) (keyring.Key,
 
 // reseal seals anew what older keys have sealed.
 func (p *parts) reseal(ctx context.Context) {
-	res, err := p.keys.Reseal(ctx, sealedColumns())
+	res, err := p.keys.Reseal(ctx, p.set.Sealed())
 	switch {
 	case err != nil && ctx.Err() == nil:
 		p.log.Error("not everything could be sealed with the new key; the old one still opens it", "error", err)

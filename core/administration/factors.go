@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/flow"
@@ -61,26 +60,8 @@ func (s *Service) Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID)
 		if err != nil {
 			return err
 		}
-		known, err := s.kit.Devices.List(ctx, tx, a.ID)
-		if err != nil {
+		if err := s.kit.ClearLimits(ctx, tx, a.Subject()); err != nil {
 			return err
-		}
-		keys := []string{a.Email}
-		if u, err := account.ParseUsername(a.Username); err == nil {
-			keys = append(keys, flow.UsernameKey(u))
-		}
-		for _, d := range known {
-			keys = append(keys, flow.Key("device", d.ID.String()))
-		}
-		for _, key := range keys {
-			if err := s.kit.Failures.Clear(ctx, tx, key); err != nil {
-				return err
-			}
-		}
-		for _, key := range []string{a.ID.String(), flow.Key("change", a.ID.String())} {
-			if err := s.kit.Factors.Clear(ctx, tx, key); err != nil {
-				return err
-			}
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{Action: "admin.user.unlock", Actor: actor, Targets: []audit.Ref{flow.User(a.ID)}})
 	})

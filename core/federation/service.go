@@ -1,10 +1,8 @@
 package federation
 
 import (
-	"context"
 	"embed"
 	"errors"
-	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -86,24 +84,6 @@ func (s *Service) Providers() []Provider { return s.directory.Load().Providers()
 
 // Directory is who can be signed in with at this moment.
 func (s *Service) Directory() *Directory { return s.directory.Load() }
-
-const cleanEvery = 10 * time.Minute
-
-// Run deletes expired states in the background until ctx ends. Any number of nodes may run it.
-func (s *Service) Run(ctx context.Context) error {
-	for {
-		t := time.NewTimer(cleanEvery/2 + rand.N(cleanEvery))
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		case <-t.C:
-		}
-		if _, err := s.Clean(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("expired sign-in states not deleted, will try again", "error", err)
-		}
-	}
-}
 
 // Request begins a sign-in at a provider.
 type Request struct {

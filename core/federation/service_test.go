@@ -17,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/federation/federationtest"
 	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -324,7 +325,7 @@ func TestKeys_rotatedUnderWay(t *testing.T) {
 		if _, err := w.ring.Rotate(t.Context(), func(context.Context, *store.Tx, keyring.Key) error { return nil }); err != nil {
 			t.Fatal(err)
 		}
-		if r, err := w.ring.Reseal(t.Context(), []keyring.Column{federation.Sealed}); err != nil || r.Changed != 1 || r.Failed != 0 {
+		if r, err := w.ring.Reseal(t.Context(), []part.SealedColumn{federation.Sealed}); err != nil || r.Changed != 1 || r.Failed != 0 {
 			t.Fatalf("%+v %v", r, err)
 		}
 		if _, err := w.Finish(t.Context(), p.Approve(t, b)); err != nil {
@@ -341,11 +342,6 @@ func TestClean(t *testing.T) {
 		w.advance(5 * time.Minute)
 		b := w.begin(t, "example")
 		w.advance(6 * time.Minute)
-		gone, leave := context.WithCancel(t.Context())
-		leave()
-		if err := w.Run(gone); err != nil {
-			t.Error(err)
-		}
 		if n, err := w.Clean(t.Context()); n != 3 || err != nil {
 			t.Errorf("%d, %v", n, err)
 		}

@@ -12,20 +12,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/store"
 )
-
-// SealPurpose is what payloads are sealed for; the keyring's reseal registry names it.
-const SealPurpose = "federation.state"
-
-// Sealed is the column that is sealed anew after the keys were rotated.
-var Sealed = keyring.Column{
-	Name:    "federation_state.payload",
-	Select:  `SELECT id, payload FROM federation_state WHERE payload IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`,
-	Update:  `UPDATE federation_state SET payload = $3 WHERE id = $1 AND payload = $2`,
-	Purpose: func(uuid.UUID) string { return SealPurpose },
-}
 
 // flow is what waits, sealed, for a callback.
 type flow struct {

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -251,7 +252,7 @@ func TestOpen_floodOfUnknownKeys(t *testing.T) {
 
 func reseal(t testing.TB, ctx context.Context, r *keyring.Ring) (keyring.Resealed, error) {
 	t.Helper()
-	return r.Reseal(ctx, []keyring.Column{{
+	return r.Reseal(ctx, []part.SealedColumn{{
 		Name:    "sealed.value",
 		Select:  `SELECT id, value FROM sealed WHERE id > $1 AND value IS NOT NULL ORDER BY id LIMIT $2`,
 		Update:  `UPDATE sealed SET value = $3 WHERE id = $1 AND value = $2`,
@@ -285,7 +286,7 @@ func TestReseal(t *testing.T) {
 		// Killed after the first batch: a new process begins again and finishes.
 		killed, kill := context.WithCancel(ctx)
 		stopAfter := 0
-		_, err = r.Reseal(killed, []keyring.Column{{
+		_, err = r.Reseal(killed, []part.SealedColumn{{
 			Name:   "sealed.value",
 			Select: `SELECT id, value FROM sealed WHERE id > $1 AND value IS NOT NULL ORDER BY id LIMIT $2`,
 			Update: `UPDATE sealed SET value = $3 WHERE id = $1 AND value = $2`,

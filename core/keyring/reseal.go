@@ -6,21 +6,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 )
-
-// Column is one column of sealed values, described by the package that owns its table.
-type Column struct {
-	// Name is for logs: "plugin_kv.value".
-	Name string
-	// Select gives the next rows' ids (UUID) and sealed values, by rising id: $1 is the id to start after, $2 the
-	// number of rows. NULLs must be left out.
-	Select string
-	// Update replaces one value if it is still the one that was read: $1 the id, $2 the old value, $3 the new one.
-	Update string
-	// Purpose is what the values of a row are sealed for.
-	Purpose func(id uuid.UUID) string
-}
 
 // Resealed says what a pass over the columns did.
 type Resealed struct {
@@ -34,7 +22,7 @@ const resealBatch = 100
 
 // Reseal seals again, with the active key, what retired keys have sealed. Each batch is a transaction of its own and
 // what is fresh is passed over, so it may be stopped at any point and begun again.
-func (r *Ring) Reseal(ctx context.Context, columns []Column) (Resealed, error) {
+func (r *Ring) Reseal(ctx context.Context, columns []part.SealedColumn) (Resealed, error) {
 	var total Resealed
 	for _, c := range columns {
 		last := uuid.Nil
@@ -67,7 +55,7 @@ type sealedRow struct {
 	sealed []byte
 }
 
-func (r *Ring) readBatch(ctx context.Context, c Column, after uuid.UUID) ([]sealedRow, error) {
+func (r *Ring) readBatch(ctx context.Context, c part.SealedColumn, after uuid.UUID) ([]sealedRow, error) {
 	rows, err := r.db.Query(ctx, c.Select, after, resealBatch)
 	if err != nil {
 		return nil, err
@@ -84,7 +72,7 @@ func (r *Ring) readBatch(ctx context.Context, c Column, after uuid.UUID) ([]seal
 	return out, rows.Err()
 }
 
-func (r *Ring) resealBatch(ctx context.Context, c Column, batch []sealedRow) (Resealed, error) {
+func (r *Ring) resealBatch(ctx context.Context, c part.SealedColumn, batch []sealedRow) (Resealed, error) {
 	done := Resealed{Seen: len(batch)}
 	type change struct {
 		id       uuid.UUID

@@ -95,6 +95,35 @@ func (b *Inbox) Clear(ctx context.Context) error {
 	})
 }
 
+// eraseReceived removes what one address got.
+func eraseReceived(ctx context.Context, tx *store.Tx, to string) error {
+	rows, err := tx.Query(ctx, `SELECT message, created_at FROM mail_inbox`)
+	if err != nil {
+		return fmt.Errorf("erase inbox: %w", err)
+	}
+	defer rows.Close()
+	var gone []uuid.UUID
+	for rows.Next() {
+		r, err := scanReceived(rows)
+		if err != nil {
+			return err
+		}
+		if r.To.Address == to {
+			gone = append(gone, r.ID)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("erase inbox: %w", err)
+	}
+	rows.Close()
+	for _, id := range gone {
+		if _, err := tx.Exec(ctx, `DELETE FROM mail_inbox WHERE id = $1`, id); err != nil {
+			return fmt.Errorf("erase inbox: %w", err)
+		}
+	}
+	return nil
+}
+
 func scanReceived(row interface{ Scan(...any) error }) (Received, error) {
 	var r Received
 	var body json.RawMessage

@@ -21,11 +21,13 @@ import (
 //go:embed migrations
 var Migrations embed.FS
 
-// Sealer encrypts what waits in the queue; core/keyring is one. The purpose is bound to the ciphertext.
-type Sealer interface {
+// Keys encrypt what waits in the queue and name whom it is for; core/keyring is one. The purpose is bound to the result.
+type Keys interface {
 	Seal(plain []byte, purpose string) []byte
 	// Open gives the plaintext back; stale says that it was sealed with a key that is no longer the newest.
 	Open(sealed []byte, purpose string) (plain []byte, stale bool, err error)
+	// MAC gives a keyed hash that stays the same for good.
+	MAC(purpose string, msg []byte) []byte
 }
 
 // Leases lets one node at a time send; core/lease is one.
@@ -45,7 +47,7 @@ const DefaultTTL = 24 * time.Hour
 // Config of a Queue.
 type Config struct {
 	DB     *store.DB
-	Sealer Sealer
+	Keys   Keys
 	Leases Leases // nil: this is the only node
 	Mailer Mailer // what sends when no plugin does: the development Inbox, or SMTP
 	From   Address
@@ -58,7 +60,7 @@ type Config struct {
 // Queue takes messages in the transaction of what they tell of, and sends them. Safe for concurrent use.
 type Queue struct {
 	db      *store.DB
-	sealer  Sealer
+	keys    Keys
 	leases  Leases
 	builtin Mailer
 	from    Address
@@ -72,8 +74,8 @@ type Queue struct {
 
 // New makes a Queue; Run sends.
 func New(cfg Config) (*Queue, error) {
-	if cfg.DB == nil || cfg.Sealer == nil || cfg.Mailer == nil {
-		return nil, errors.New("mail: a database, a sealer and a mailer are needed")
+	if cfg.DB == nil || cfg.Keys == nil || cfg.Mailer == nil {
+		return nil, errors.New("mail: a database, a keyring and a mailer are needed")
 	}
 	if err := checkAddress(cfg.From); err != nil {
 		return nil, fmt.Errorf("mail: the sender: %w", err)
@@ -89,7 +91,7 @@ func New(cfg Config) (*Queue, error) {
 	}
 	now := cfg.Now
 	q := &Queue{
-		db: cfg.DB, sealer: cfg.Sealer, leases: cfg.Leases, builtin: cfg.Mailer, from: cfg.From, log: cfg.Logger, observe: cfg.Observe,
+		db: cfg.DB, keys: cfg.Keys, leases: cfg.Leases, builtin: cfg.Mailer, from: cfg.From, log: cfg.Logger, observe: cfg.Observe,
 		now:  func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 		wake: make(chan struct{}, 1),
 	}
@@ -150,9 +152,9 @@ func (q *Queue) enqueue(ctx context.Context, tx *store.Tx, m Message, decoy bool
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("encode mail: %w", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, next_at, deadline, created_at, decoy)
-		VALUES ($1, $2, 'queued', $3, $4, $5, $4, $6) ON CONFLICT (id) DO NOTHING`,
-		m.ID, m.Purpose, q.sealer.Seal(plain, SealPurpose), now, m.Deadline.UTC().Truncate(time.Microsecond), decoy)
+	_, err = tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, next_at, deadline, created_at, decoy, recipient)
+		VALUES ($1, $2, 'queued', $3, $4, $5, $4, $6, $7) ON CONFLICT (id) DO NOTHING`,
+		m.ID, m.Purpose, q.keys.Seal(plain, SealPurpose), now, m.Deadline.UTC().Truncate(time.Microsecond), decoy, q.recipient(m.To.Address))
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("queue mail: %w", err)
 	}

@@ -64,7 +64,7 @@ func (w *world) node(name string, m mail.Mailer) *mail.Queue {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	q, err := mail.New(mail.Config{DB: w.db, Sealer: w.ring, Leases: leases, Mailer: m, From: mail.Address{Address: "auth@example.test", Name: "Sigra"}, Now: w.now})
+	q, err := mail.New(mail.Config{DB: w.db, Keys: w.ring, Leases: leases, Mailer: m, From: mail.Address{Address: "auth@example.test", Name: "Sigra"}, Now: w.now})
 	if err != nil {
 		w.t.Fatal(err)
 	}

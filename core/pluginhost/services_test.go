@@ -115,7 +115,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	must(err)
 	inbox, err := mail.NewInbox(db, nil)
 	must(err)
-	queue, err := mail.New(mail.Config{DB: db, Sealer: keys, Leases: leases, Mailer: inbox, From: mail.Address{Address: "sigra@example.com"}})
+	queue, err := mail.New(mail.Config{DB: db, Keys: keys, Leases: leases, Mailer: inbox, From: mail.Address{Address: "sigra@example.com"}})
 	must(err)
 	must(db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var err error

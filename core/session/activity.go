@@ -72,13 +72,10 @@ func (a *activity) putBack(m map[uuid.UUID]sighting) {
 	}
 }
 
-// Run writes activity in the background and deletes sessions past their end, until ctx ends; then it writes what is
-// left. It is the owner of this package's only goroutine: the caller's.
+// Run writes activity in the background until ctx ends; then it writes what is left. It is the owner of this package's only goroutine: the caller's.
 func (s *Store) Run(ctx context.Context) error {
 	tick := time.NewTicker(flushEvery)
 	defer tick.Stop()
-	clean := time.NewTicker(10 * time.Minute)
-	defer clean.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -88,10 +85,6 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-tick.C:
 			if err := s.Flush(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("session activity not written, will try again", "error", err)
-			}
-		case <-clean.C:
-			if _, err := s.Clean(ctx); err != nil && ctx.Err() == nil {
-				s.log.Warn("expired sessions not deleted, will try again", "error", err)
 			}
 		}
 	}

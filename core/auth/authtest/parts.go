@@ -160,7 +160,7 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 	check(err)
 	p.Inbox, err = mail.NewInbox(db, o.Now)
 	check(err)
-	p.Queue, err = mail.New(mail.Config{DB: db, Sealer: p.Ring, Leases: leases, Mailer: p.Inbox, From: mail.Address{Address: "auth@example.test"}, Now: o.Now})
+	p.Queue, err = mail.New(mail.Config{DB: db, Keys: p.Ring, Leases: leases, Mailer: p.Inbox, From: mail.Address{Address: "auth@example.test"}, Now: o.Now})
 	check(err)
 	limit := func(name string, q ratelimit.Quota) *ratelimit.Account {
 		l, err := ratelimit.NewAccount(ratelimit.AccountConfig{Name: name, Quota: q, Now: o.Now})

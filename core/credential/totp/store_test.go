@@ -22,6 +22,7 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/keyring"
+	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -436,7 +437,7 @@ func TestTable_secretIsSealed(t *testing.T) {
 		if _, err := w.ring.Rotate(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := w.ring.Reseal(t.Context(), []keyring.Column{totp.Sealed}); err != nil || got != (keyring.Resealed{Seen: 2, Changed: 2}) {
+		if got, err := w.ring.Reseal(t.Context(), []part.SealedColumn{totp.Sealed}); err != nil || got != (keyring.Resealed{Seen: 2, Changed: 2}) {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if bytes.Equal(was, sealed(id)) {
