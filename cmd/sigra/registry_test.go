@@ -236,14 +236,18 @@ func TestRegistry_exportAndErase(t *testing.T) {
 		other := newOther(t, p)
 		ctx := request.With(t.Context(), request.Info{ID: "r1", IP: ip, UserAgent: agent})
 		user := audit.Ref{Type: "user", ID: who.UserID.String(), Display: "Quintessa Marsh"}
-		err := p.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		hash, err := p.passwords.Hash(ctx, "quintessa has a long password")
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			a, err := p.accounts.GetIn(ctx, tx, who.UserID)
 			if err != nil {
 				return err
 			}
 			steps := []func() error{
 				func() error {
-					return p.passwords.Set(ctx, tx, a.ID, "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g")
+					return p.passwords.Set(ctx, tx, a.ID, hash)
 				},
 				func() error {
 					_, err := p.sessions.Issue(ctx, tx, session.Grant{Account: a, AAL: "aal1", AMR: []string{"pwd"}})
