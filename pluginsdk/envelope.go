@@ -2,7 +2,10 @@ package pluginsdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
+	"runtime/debug"
 	"slices"
 
 	"github.com/hashicorp/go-hclog"
@@ -67,33 +70,51 @@ func (e *envelope) Configure(ctx context.Context, req *pluginv1.ConfigureRequest
 		s.log.SetLevel(level)
 	}
 	before := s.host.state.Load()
-	next := &hostState{baseURL: req.GetBaseUrl(), version: req.GetHostVersion(), grants: req.GetGrants()}
-	for _, name := range req.GetGrantedServices() {
-		if g, ok := ServiceOf(name); ok {
-			next.granted = append(next.granted, g)
-			if !slices.Contains(next.grants, string(g)) {
-				next.grants = append(next.grants, string(g))
-			}
-		}
+	networks, err := prefixes(req.GetAllowedNetworks())
+	if err != nil {
+		return nil, toStatus(Permanent(err))
 	}
-	s.host.state.Store(next)
+	s.host.state.Store(&hostState{
+		baseURL: req.GetBaseUrl(), version: req.GetHostVersion(), grants: req.GetGrants(), language: req.GetDefaultLanguage(), networks: networks,
+	})
 	if err := s.openStorage(ctx, req.GetStorage()); err != nil {
 		s.host.state.Store(before)
 		return nil, toStatus(err)
 	}
-	if err := s.plugin.Configure(ctx, s.host, Settings{req.GetSettingsJson()}); err != nil {
+	host := s.host.forInstance()
+	instance, err := s.make(ctx, host, Settings{req.GetSettingsJson()})
+	if err != nil {
 		s.host.state.Store(before)
 		if IsRetryable(err) {
 			return nil, toStatus(err)
 		}
 		return &pluginv1.ConfigureResponse{Diagnostics: diagnosticsTo(err)}, nil
 	}
-	s.mu.Lock()
-	if s.phase == fresh {
-		s.phase = configured
-	}
-	s.mu.Unlock()
+	s.swap(s.newRunning(instance, host))
 	return &pluginv1.ConfigureResponse{}, nil
+}
+
+// make has the plugin make an instance; one that panics has refused its settings.
+func (s *Server) make(ctx context.Context, host *Host, in Settings) (instance any, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.log.Error("plugin panicked", "method", "configure", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			instance, err = nil, errors.New("the plugin panicked while it was configured")
+		}
+	}()
+	return s.plugin.configure(ctx, host, in)
+}
+
+func prefixes(in []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range in {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return nil, fmt.Errorf("allowed networks: %w", err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // openStorage opens the plugin's database once; it stays the same for the life of the process.
@@ -136,15 +157,28 @@ func diagnosticsTo(err error) []*pluginv1.Diagnostic {
 
 // Health implements pluginv1.PluginServer.
 func (e *envelope) Health(ctx context.Context, _ *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
-	r, ok := e.s.plugin.(HealthReporter)
-	if !ok {
+	e.s.mu.Lock()
+	r := e.s.current
+	e.s.mu.Unlock()
+	if r == nil {
 		return &pluginv1.HealthResponse{Ok: true}, nil
 	}
-	facts, err := r.Health(ctx)
+	var facts map[string]string
+	err := r.why()
+	if h, ok := r.instance.(HealthReporter); ok {
+		var unwell error
+		facts, unwell = h.Health(ctx)
+		err = errors.Join(unwell, err)
+	}
 	if err != nil {
 		return &pluginv1.HealthResponse{Detail: err.Error(), Facts: facts}, nil
 	}
 	return &pluginv1.HealthResponse{Ok: true, Facts: facts}, nil
+}
+
+// Metrics implements pluginv1.PluginServer.
+func (e *envelope) Metrics(context.Context, *pluginv1.MetricsRequest) (*pluginv1.MetricsResponse, error) {
+	return &pluginv1.MetricsResponse{Families: e.s.host.metrics.families()}, nil
 }
 
 // Stop implements pluginv1.PluginServer.

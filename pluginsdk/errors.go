@@ -56,6 +56,24 @@ func Denied(reason, message string) error {
 	return &classified{class: denied, err: errors.New(message), reason: reason}
 }
 
+// RejectedError is a mail that can never be sent, with what was wrong with it.
+type RejectedError struct {
+	Code     string // for programs: "suppressed", "tracking_on_auth_stream"
+	Findings []Finding
+	Err      error
+}
+
+// Error implements error.
+func (e *RejectedError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e *RejectedError) Unwrap() error { return e.Err }
+
+// Rejected says that a mail can never be sent: Permanent with a code for programs and what was found.
+func Rejected(code, reason string, findings ...Finding) error {
+	return Permanent(&RejectedError{Code: code, Findings: findings, Err: errors.New(reason)})
+}
+
 func classify(c class, err error) error {
 	if err == nil {
 		return nil
@@ -143,7 +161,7 @@ func toStatus(err error) error {
 }
 
 // fromStatus is the only place where a host service's status becomes an error of this package.
-func (h *Host) fromStatus(op string, s Service, err error) error {
+func (h *Host) fromStatus(op string, s Grant, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -16,34 +16,33 @@ import (
 
 // sink is an audit sink made of one function.
 type sink struct {
-	services []pluginsdk.Service
-	record   func(ctx context.Context, h *pluginsdk.Host) error
-	host     **pluginsdk.Host
-	stop     func(ctx context.Context) error
+	record func(ctx context.Context, h *pluginsdk.Host) error
+	host   *pluginsdk.Host
+	stop   func(ctx context.Context) error
 }
 
-func (s sink) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{Name: "sink", Version: "1.0.0", Wants: s.services}
+func (s *sink) Record(ctx context.Context, _ pluginsdk.RecordRequest) (pluginsdk.RecordResponse, error) {
+	return pluginsdk.RecordResponse{}, s.record(ctx, s.host)
 }
 
-func (s sink) Configure(_ context.Context, h *pluginsdk.Host, _ pluginsdk.Settings) error {
-	*s.host = h
-	return nil
-}
-
-func (s sink) Record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
-	return pluginsdk.Recorded{}, s.record(ctx, *s.host)
-}
-
-func (s sink) Stop(ctx context.Context) error {
+func (s *sink) Stop(ctx context.Context) error {
 	if s.stop == nil {
 		return nil
 	}
 	return s.stop(ctx)
 }
 
-func newSink(record func(context.Context, *pluginsdk.Host) error) sink {
-	return sink{services: pluginsdk.Services(), record: record, host: new(*pluginsdk.Host)}
+func (s *sink) plugin() pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{Name: "sink", Version: "1.0.0", Wants: pluginsdk.Grants()},
+		func(_ context.Context, h *pluginsdk.Host, _ struct{}) (*sink, error) {
+			return &sink{record: s.record, host: h, stop: s.stop}, nil
+		})
+}
+
+func sinkOf(record func(context.Context, *pluginsdk.Host) error) *sink { return &sink{record: record} }
+
+func newSink(record func(context.Context, *pluginsdk.Host) error) pluginsdk.Plugin {
+	return sinkOf(record).plugin()
 }
 
 // Each class of error arrives as one code, and each code means what the contract says.
@@ -101,19 +100,19 @@ func TestErrors_nilStaysNil(t *testing.T) {
 func TestHost_notGranted(t *testing.T) {
 	t.Parallel()
 	r := plugintest.Start(t, newSink(func(ctx context.Context, h *pluginsdk.Host) error {
-		if h.Granted(pluginsdk.KVService) || !h.Granted(pluginsdk.AuditRecord) {
+		if h.Granted(pluginsdk.KVUse) || !h.Granted(pluginsdk.AuditRecord) {
 			return errors.New("Granted lies")
 		}
 		_, _, err := h.KV().Get(ctx, "x")
 		return err
-	}), plugintest.Config{Instance: "mine", Grants: []pluginsdk.Service{pluginsdk.AuditRecord}})
+	}), plugintest.Config{Instance: "mine", Grants: []pluginsdk.Grant{pluginsdk.AuditRecord}})
 	h := r.SDK()
 	_, _, err := h.KV().Get(t.Context(), "x")
 	var missing *pluginsdk.NotGrantedError
-	if !errors.As(err, &missing) || missing.Service != pluginsdk.KVService {
+	if !errors.As(err, &missing) || missing.Grant != pluginsdk.KVUse {
 		t.Fatalf("got %v", err)
 	}
-	if want := `plugin "mine" is not granted "kv"; in its block in sigra.hcl write: grants = ["audit.record", "kv"]`; err.Error() != want {
+	if want := `plugin "mine" is not granted "kv.use"; in its block in sigra.hcl write: grants = ["audit.record", "kv.use"]`; err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
 	// Passed up, it is permanent: trying again won't help.
@@ -121,7 +120,7 @@ func TestHost_notGranted(t *testing.T) {
 		t.Errorf("passed up: %v", err)
 	}
 	// The host is asked each time: it is the one that writes the refusal down for its operator.
-	if n := r.Host.Calls(pluginsdk.KVService); n != 2 {
+	if n := r.Host.Calls(pluginsdk.KVUse); n != 2 {
 		t.Errorf("the host heard of %d of 2 calls", n)
 	}
 }

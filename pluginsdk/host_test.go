@@ -30,11 +30,12 @@ func TestHost_identity(t *testing.T) {
 	}
 	fake.AddUser(pluginsdk.User{ID: "gone", Email: "gone@example.com", Status: "deleted"})
 	for i := range 5 {
-		fake.AddMembership(pluginsdk.Membership{UserID: "u1", OrganizationID: fmt.Sprint("o", i), Role: "owner", Since: plugintest.Epoch})
+		fake.AddMembership(pluginsdk.Membership{UserID: "u1", OrganizationID: fmt.Sprint("o", i), Role: "owner", CreatedAt: plugintest.Epoch})
 	}
 	fake.AddOrganization(pluginsdk.Organization{ID: "o1", Slug: "acme", Name: "Acme"})
 	fake.AddSession(plugintest.Ada)
-	id := hostOf(t, fake).Identity()
+	h := hostOf(t, fake)
+	id := h.Identity()
 
 	if us, err := id.Users(t.Context(), append(ids, "nobody", "gone")...); err != nil || len(us) != 451 {
 		t.Errorf("%d users, %v", len(us), err)
@@ -48,11 +49,11 @@ func TestHost_identity(t *testing.T) {
 	if _, ok, err := id.User(t.Context(), "nobody"); err != nil || ok {
 		t.Errorf("nobody: %v, %v", ok, err)
 	}
-	if u, ok, err := id.FindUser(t.Context(), "U7@example.com"); err != nil || !ok || u.ID != "u7" {
+	if u, ok, err := id.FindUser(t.Context(), pluginsdk.UserQuery{Email: "U7@example.com"}); err != nil || !ok || u.ID != "u7" {
 		t.Errorf("%+v, %v, %v", u, ok, err)
 	}
 	var orgs []string
-	for m, err := range id.Memberships(t.Context(), "u1", "") {
+	for m, err := range id.Memberships(t.Context(), pluginsdk.MembershipQuery{UserID: "u1"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,16 +62,16 @@ func TestHost_identity(t *testing.T) {
 	if got := strings.Join(orgs, " "); got != "o0 o1 o2 o3 o4" {
 		t.Errorf("memberships in %s", got)
 	}
-	for range id.Memberships(t.Context(), "u1", "") {
+	for range id.Memberships(t.Context(), pluginsdk.MembershipQuery{UserID: "u1"}) {
 		break // leaving early is fine
 	}
 	if os, err := id.Organizations(t.Context(), "o1", "o9"); err != nil || len(os) != 1 || os[0].Slug != "acme" {
 		t.Errorf("%v, %v", os, err)
 	}
-	if p, err := id.ResolveSession(t.Context(), plugintest.Ada.SessionID); err != nil || p == nil || p.UserID != plugintest.Ada.UserID || !p.AuthTime.Equal(plugintest.Epoch) {
+	if p, err := h.Sessions().Resolve(t.Context(), plugintest.Ada.SessionID); err != nil || p == nil || p.UserID != plugintest.Ada.UserID || !p.AuthTime.Equal(plugintest.Epoch) {
 		t.Errorf("%+v, %v", p, err)
 	}
-	if p, err := id.ResolveSession(t.Context(), "ended"); err != nil || p != nil {
+	if p, err := h.Sessions().Resolve(t.Context(), "ended"); err != nil || p != nil {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -114,10 +115,10 @@ func TestHost_theOtherServices(t *testing.T) {
 	fake := &plugintest.Fake{}
 	h, ctx := hostOf(t, fake), t.Context()
 
-	if _, dup, err := h.Events().Publish(ctx, append(plugintest.Events("a.b", 2), plugintest.Events("a.b", 1)...)...); err != nil || dup != 1 {
-		t.Errorf("publish: %d duplicates, %v", dup, err)
+	if p, err := h.Events().Publish(ctx, append(plugintest.Events("a.b", 2), plugintest.Events("a.b", 1)...)...); err != nil || p.Duplicate != 1 {
+		t.Errorf("publish: %+v, %v", p, err)
 	}
-	if err := h.Mail().Send(ctx, pluginsdk.Message{IdempotencyKey: "1", To: pluginsdk.Address{Address: "a@b"}}); err != nil || fake.Sent()[0].To.Address != "a@b" {
+	if _, err := h.Mail().Send(ctx, pluginsdk.Message{IdempotencyKey: "1", To: pluginsdk.Address{Address: "a@b"}}); err != nil || fake.Sent()[0].To.Address != "a@b" {
 		t.Errorf("mail: %v, %v", fake.Sent(), err)
 	}
 	sealed, err := h.Seal().Seal(ctx, []byte("plain"), "purpose")
@@ -130,17 +131,17 @@ func TestHost_theOtherServices(t *testing.T) {
 	if _, _, err := h.Seal().Open(ctx, sealed, "other"); !pluginsdk.IsPermanent(err) {
 		t.Errorf("open for another purpose: %v", err)
 	}
-	if u, err := h.Sessions().Mint(ctx, pluginsdk.SignIn{Provider: "p", Subject: "s"}); err != nil || u == "" || fake.Minted()[0].Subject != "s" {
-		t.Errorf("mint: %q, %v", u, err)
+	if u, err := h.Sessions().Mint(ctx, pluginsdk.MintRequest{Provider: "p", Subject: "s"}); err != nil || u.ContinueURL == "" || fake.Minted()[0].Subject != "s" {
+		t.Errorf("mint: %v, %v", u, err)
 	}
 	fake.AddSession(plugintest.Ada)
-	if n, err := h.Sessions().RevokeUser(ctx, plugintest.Ada.UserID, "left"); err != nil || n != 1 {
-		t.Errorf("revoke: %d, %v", n, err)
+	if r, err := h.Sessions().Revoke(ctx, pluginsdk.RevokeRequest{UserID: plugintest.Ada.UserID, Reason: "left"}); err != nil || len(r.SessionIDs) != 1 {
+		t.Errorf("revoke: %v, %v", r, err)
 	}
-	if page, err := h.Pages().Render(ctx, pluginsdk.Page{Title: "T", Body: "<p>B</p>"}); err != nil || !strings.Contains(page, "<p>B</p>") {
-		t.Errorf("render: %q, %v", page, err)
+	if page, err := h.Pages().Render(ctx, pluginsdk.Page{Title: "T", BodyHTML: "<p>B</p>"}); err != nil || !strings.Contains(page.HTML, "<p>B</p>") {
+		t.Errorf("render: %v, %v", page, err)
 	}
-	if u, err := h.Pages().SignInURL(ctx, pluginsdk.SignInDemand{ReturnTo: "/x", MaxAge: time.Minute}); err != nil || u != "/login?return_to=/x" {
+	if u, err := h.Pages().SignInURL(ctx, pluginsdk.SignInRequest{ReturnTo: "/x", MaxAge: time.Minute}); err != nil || u != "/login?return_to=%2Fx" {
 		t.Errorf("sign-in: %q, %v", u, err)
 	}
 	if h.BaseURL() != "https://sigra.example" || h.Instance() != "sink" || h.Database() != nil || h.Dialect() != "" {
@@ -152,17 +153,17 @@ func TestHost_kv(t *testing.T) {
 	t.Parallel()
 	fake := &plugintest.Fake{}
 	kv, ctx := hostOf(t, fake).KV(), t.Context()
-	v1, stored, err := kv.Put(ctx, "a/1", []byte("x"), 0, 0)
+	v1, stored, err := kv.Put(ctx, pluginsdk.KVPut{Key: "a/1", Value: []byte("x")})
 	if err != nil || !stored {
 		t.Fatalf("put: %v, %v", stored, err)
 	}
-	if _, stored, _ := kv.Put(ctx, "a/1", []byte("y"), 0, 0); stored {
+	if _, stored, _ := kv.Put(ctx, pluginsdk.KVPut{Key: "a/1", Value: []byte("y")}); stored {
 		t.Error("put over what is there")
 	}
-	if _, stored, _ := kv.Put(ctx, "a/1", []byte("y"), v1, 0); !stored {
+	if _, stored, _ := kv.Put(ctx, pluginsdk.KVPut{Key: "a/1", Value: []byte("y"), IfVersion: v1}); !stored {
 		t.Error("compare and swap")
 	}
-	_, _, _ = kv.Put(ctx, "a/2", []byte("z"), pluginsdk.AnyVersion, time.Minute)
+	_, _, _ = kv.Put(ctx, pluginsdk.KVPut{Key: "a/2", Value: []byte("z"), IfVersion: pluginsdk.AnyVersion, TTL: time.Minute})
 	if es, err := kv.List(ctx, "a/", "", 10); err != nil || len(es) != 2 || string(es[0].Value) != "y" {
 		t.Errorf("list: %v, %v", es, err)
 	}
@@ -188,7 +189,7 @@ func TestLease_Hold(t *testing.T) {
 		ran, err := lease.Hold(t.Context(), "job", 30*time.Second, func(_ context.Context, token int64) error {
 			first = token
 			time.Sleep(2 * time.Minute) // renewed meanwhile, as the fake's clock shows
-			if n := fake.Calls(pluginsdk.LeaseService); n < 10 {
+			if n := fake.Calls(pluginsdk.LeaseHold); n < 10 {
 				t.Errorf("renewed by %d calls", n)
 			}
 			return nil

@@ -18,14 +18,14 @@ var ErrLeaseLost = errors.New("the lease is lost")
 // Acquire takes or renews a lease for ttl (2 s to 5 min). token grows with every change of holder: write it along with
 // what the runner does, and refuse smaller ones.
 func (l Lease) Acquire(ctx context.Context, name string, ttl time.Duration) (held bool, token int64, err error) {
-	resp, err := call(ctx, l.h, LeaseService, "acquire lease", hostv1.NewLeaseClient, hostv1.LeaseClient.Acquire,
+	resp, err := call(ctx, l.h, LeaseHold, "acquire lease", hostv1.NewLeaseClient, hostv1.LeaseClient.Acquire,
 		&hostv1.AcquireRequest{Name: name, Ttl: durationpb.New(ttl)})
 	return resp.GetHeld(), resp.GetToken(), err
 }
 
 // Release gives a lease up before its time.
 func (l Lease) Release(ctx context.Context, name string) error {
-	_, err := call(ctx, l.h, LeaseService, "release lease", hostv1.NewLeaseClient, hostv1.LeaseClient.Release,
+	_, err := call(ctx, l.h, LeaseHold, "release lease", hostv1.NewLeaseClient, hostv1.LeaseClient.Release,
 		&hostv1.ReleaseRequest{Name: name})
 	return err
 }

@@ -2,60 +2,124 @@ package pluginsdk
 
 import (
 	"context"
-	"net/http"
+	"fmt"
+	"reflect"
 	"time"
+
+	"github.com/sigra-auth/sigra/pluginsdk/lang"
 )
 
-// Plugin is what every plugin implements.
-type Plugin interface {
-	// Manifest says what the plugin is. It is asked before Configure and must answer the same each time.
-	Manifest() Manifest
-	// Configure is called with the settings of the plugin's block before anything else is, and again when they change
-	// while the plugin runs. Return an error made by Diagnostic (or joined from several) to point at a setting; on any
-	// error the earlier settings must stay in force. host stays the same for the life of the process.
-	Configure(ctx context.Context, host *Host, settings Settings) error
+// Plugin is what Serve serves: what it is, and how an instance of it is made. Make one with Define.
+type Plugin struct {
+	manifest  Manifest
+	settings  any // pointer to a zero settings struct; nil for none
+	instance  any // a zero value of the instance's type: what it implements are the seams
+	configure func(ctx context.Context, host *Host, in Settings) (any, error)
+	err       error
+}
+
+// Define makes a plugin. S is a struct whose sigra tags describe the config block (struct{} for none, see SettingsOf); I is
+// the type that does the work, and what I implements of AuditSink, EventSink, Mailer, Gate, Routes, LoginMethods, Claims,
+// Subject, Logout and Commands is what the plugin offers.
+//
+// configure makes an instance for one set of settings. It is called before anything else, and again when the settings
+// change while the plugin runs: calls go to the new instance as soon as it is returned, those in flight end on the old one,
+// which is then stopped (see Stopper). Nothing of this needs a lock in the plugin. Return an error made by Diagnostic (or
+// several joined) to point at a setting; on any error the earlier instance stays in force. What must outlive a change of
+// settings (a cache, a pool) belongs to whatever configure is a method of.
+func Define[S, I any](m Manifest, configure func(ctx context.Context, host *Host, settings S) (I, error)) Plugin {
+	var zero I
+	p := Plugin{manifest: m, instance: zero}
+	if p.instance == nil {
+		p.err = fmt.Errorf("Define: the instance's type must not be an interface: nothing could be told from %T", (*I)(nil))
+	}
+	if t := reflect.TypeFor[S](); t.Kind() != reflect.Struct {
+		p.err = fmt.Errorf("Define: settings are a struct, not %s", t)
+	} else if t.NumField() > 0 {
+		p.settings = new(S)
+	}
+	if configure == nil {
+		p.err = fmt.Errorf("Define: no configure function")
+	}
+	hasSettings := p.settings != nil
+	p.configure = func(ctx context.Context, host *Host, in Settings) (any, error) {
+		var s S
+		if hasSettings {
+			if err := in.Decode(&s); err != nil {
+				return nil, err
+			}
+		} else if err := in.none(); err != nil {
+			return nil, err
+		}
+		made, err := configure(ctx, host, s)
+		if err != nil {
+			return nil, err
+		}
+		return made, nil
+	}
+	return p
+}
+
+// Manifest is what the plugin was defined with.
+func (p Plugin) Manifest() Manifest { return p.manifest }
+
+// Stopper is implemented by instances that have something to end: goroutines, connections. Stop is called once, when the
+// settings have changed or the plugin stops, after the instance's last call has returned or was given up; host services and
+// the database still work. ctx bounds it, and what is not done by then is cut off.
+type Stopper interface {
+	Stop(ctx context.Context) error
+}
+
+// Runner is implemented by instances that work beside serving. Run is called once calls may come, and its context ends
+// when the instance is replaced or stopped. If it returns before that, with an error or a panic, it is called again after a
+// while, and the plugin shows as degraded meanwhile. Every node runs it; for work that one node is to do see Host.Every.
+type Runner interface {
+	Run(ctx context.Context) error
+}
+
+// HealthReporter is implemented by instances that know whether they are well. An error makes the plugin show as degraded,
+// facts are small figures for `sigra plugin info`. It must answer within two seconds.
+type HealthReporter interface {
+	Health(ctx context.Context) (facts map[string]string, err error)
 }
 
 // Manifest describes a plugin.
 type Manifest struct {
-	Name        string // [a-z][a-z0-9_]{0,62}: the name its audit actions and claims stand under
+	Name        string // [a-z][a-z0-9_]{0,62}: the name its audit actions, claims and cookies stand under
 	Version     string // semantic version
 	Description string // one line
 
-	// Settings is a pointer to a struct whose sigra tags describe the config block; nil for none. See SettingsOf.
-	Settings any
-	// Requires are the host services the plugin can't run without, Wants those it uses when granted.
-	Requires, Wants []Service
+	// Requires are the grants the plugin can't run without, Wants those it uses when it has them.
+	Requires, Wants []Grant
 	Routes          []Route
 	// Events are the host-emitted events it takes: "billing.*".
 	Events []string
-	// Questions are what it can be asked as a Gate.
-	Questions []Question
+	// Questions are what it is asked as a Gate.
+	Questions []GateQuestion
 	// AuditActions are actions or prefixes ("auth.*") it takes beside the catalogue's defaults.
 	AuditActions []string
+	// Actions are those it records itself.
+	Actions []Action
 	// Claims are the names of the claims it may add, below its own name.
 	Claims []string
+	// Commands are its verbs under `sigra <name> …`.
+	Commands []Command
+	// Texts are its message catalogues; nil for none. See the package pluginsdk/lang.
+	Texts *lang.Catalogues
 	// Storage asks for a database of its own; nil for none. See the package pluginsdk/storage.
 	Storage Storage
 }
 
-// Route is a path a plugin serves, with all below it.
-type Route struct {
-	Path    string // "/threadline"
-	Machine bool   // for programs: no cross-origin check in front
-	Title   string // in navigation; empty: not there
-	Access  Access
+// Action is an audit action that the plugin records.
+type Action struct {
+	Name        string   // below the plugin's name: "greeter.greeting.change"
+	Description string   // one line, for the catalogue
+	CRUD        string   // "c", "r", "u" or "d"
+	Outcomes    []string // of "success", "failure", "error"; nil: success
+	Metadata    []string // the keys its metadata may have
+	Webhooks    bool     // endpoints may ask for it
+	Timeline    bool     // shown on timelines by default
 }
-
-// Access says who gets to a route at all; the host answers the others.
-type Access int
-
-// The levels of access.
-const (
-	Public Access = iota
-	SignedIn
-	Administrators
-)
 
 // Ref names somebody or something.
 type Ref struct {
@@ -65,179 +129,40 @@ type Ref struct {
 	Display string `json:"display,omitempty"`
 }
 
-// AuditRow is a committed row of Sigra's audit log.
-type AuditRow struct {
-	ID             string // UUIDv7; with OccurredAt the key of the effect
-	OccurredAt     time.Time
-	Action         string
-	Category       string
-	CRUD           string
-	Outcome        string
-	Reason         string
-	Actor          Ref
-	Impersonator   *Ref
-	Targets        []Ref
-	OrganizationID string
-	SessionID      string
-	RequestID      string
-	CorrelationID  string
-	IP             string
-	UserAgent      string
-	AuthMethod     string
-	Metadata       map[string]any
-	Position       string // opaque; grows in delivery order, compare as text
+// Principal is who is asking, resolved by Sigra.
+type Principal struct {
+	Kind                      string // "user", "service_account", "application", "operator"
+	UserID                    string // of a service account its own id
+	OrganizationID            string // the active one
+	Role                      string // there; opaque to Sigra
+	OrganizationAdministrator bool   // there
+	SessionID                 string
+	SessionCreatedAt          time.Time
+	SessionExpiresAt          time.Time
+	ImpersonatorID            string // the administrator who acts in the user's name
+	Email                     string
+	Display                   string
+	Administrator             bool // of Sigra itself
+	AAL                       string
+	AMR                       []string
+	AuthTime                  time.Time
+	Scopes                    []string // of a key or token; nil: whatever its holder may
+	TokenID                   string   // of the key or token that the request showed
 }
 
-// AuditSink takes audit rows.
-type AuditSink interface {
-	// Record returns nil once every row is durable, except those it names as refused. Rows arrive in commit order, at
-	// least once: an error, or a crash before the answer, brings them again, perhaps cut into other batches.
-	Record(ctx context.Context, rows []AuditRow) (Recorded, error)
-}
-
-// Recorded says what became of a batch.
-type Recorded struct {
-	Inserted, Duplicate, Conflict int
-	Refused                       []Refusal // rows the sink can never take; they go to the dead letters
-}
-
-// Refusal is one row or event a sink can never take.
-type Refusal struct{ ID, Reason string }
-
-// Event is a host-emitted event: something the application told Sigra, under a name that is not Sigra's.
-type Event struct {
-	ID         string // the idempotency key
-	Type       string
-	OccurredAt time.Time
-	ReceivedAt time.Time
-	Subject    string
-	Source     string
-	Data       []byte // JSON
-	Position   string
-}
-
-// EventSink takes host-emitted events, like AuditSink takes rows.
-type EventSink interface {
-	Receive(ctx context.Context, events []Event) ([]Refusal, error)
-}
-
-// Address is a mailbox.
-type Address struct{ Address, Name string }
-
-// Message is a mail to send.
-type Message struct {
-	IdempotencyKey    string
-	Purpose           string
-	From, To          Address
-	Subject           string
-	Text, HTML        string
-	Variables         map[string]string
-	Language          string
-	Deadline          time.Time
-	OrganizationID    string
-	PossibleDuplicate bool
-}
-
-// Mailer sends mail. Return nil when another system has taken the message; Retryable(err) when it was surely not
-// sent; Permanent(err) when it never can be; any other error means it may or may not have been.
-type Mailer interface {
-	Send(ctx context.Context, m Message) error
-}
-
-// Question is what a gate can be asked.
-type Question string
-
-// The questions.
-const (
-	Registration  Question = "registration"
-	Login         Question = "login"
-	SessionStepUp Question = "session.step_up"
-	MemberAdd     Question = "member.add"
-	MemberRemove  Question = "member.remove"
-	UserDelete    Question = "user.delete"
-	TokenIssue    Question = "token.issue"
-	RouteAccess   Question = "route"
-)
-
-// Ask is one question.
-type Ask struct {
-	Question  Question
-	Principal *Principal // who acts; nil at registration
-	Subject   Ref
-	Request   RequestInfo
-	Context   map[string]any
-	AttemptID string // one action; answer a repeated question alike
+// Ref is the principal as an audit row names it.
+func (p *Principal) Ref() Ref {
+	if p == nil {
+		return Ref{Type: "anonymous"}
+	}
+	return Ref{Type: p.Kind, ID: p.UserID}
 }
 
 // RequestInfo is where a request came from.
-type RequestInfo struct{ RequestID, IP, UserAgent string }
-
-// Answer is a gate's answer: make one with Allow, Deny or StepUp.
-type Answer struct {
-	decision decision
-	reason   string
-	message  string
-	aal      string
-}
-
-type decision int
-
-const (
-	undecided decision = iota
-	allow
-	deny
-	stepUp
-)
-
-// Allow lets the action go on.
-func Allow() Answer { return Answer{decision: allow} }
-
-// Deny stops it, with a code for programs and a sentence for the user (which may be empty).
-func Deny(reason, message string) Answer {
-	return Answer{decision: deny, reason: reason, message: message}
-}
-
-// StepUp demands a higher assurance first ("aal2").
-func StepUp(aal, reason string) Answer { return Answer{decision: stepUp, aal: aal, reason: reason} }
-
-// Gate answers questions before actions happen.
-type Gate interface {
-	Ask(ctx context.Context, a Ask) (Answer, error)
-}
-
-// Routes serves HTTP below the manifest's paths. RequestPrincipal(r.Context()) says who is asking; the request bears
-// no Sigra cookie and no identity header, and none it may carry can be trusted.
-type Routes interface {
-	http.Handler
-}
-
-// LoginMethod is a way to sign in that the plugin offers.
-type LoginMethod struct {
-	ID, Label, URL string
-	Exclusive      bool // the other ways are not to be offered
-}
-
-// LoginMethods offers ways to sign in.
-type LoginMethods interface {
-	Offer(ctx context.Context, emailDomain, organizationID, returnTo string) ([]LoginMethod, error)
-}
-
-// Claims adds claims, below the plugin's own name, to what Sigra issues for audience.
-type Claims interface {
-	Claims(ctx context.Context, p Principal, audience string) (claims map[string]any, maxAge time.Duration, err error)
-}
-
-// Principal is who is asking, resolved by Sigra.
-type Principal struct {
-	Kind           string // "user", "service_account", "operator"
-	UserID         string
-	OrganizationID string
-	SessionID      string
-	ImpersonatorID string
-	Email          string
-	Display        string
-	Administrator  bool
-	AAL            string
-	AMR            []string
-	AuthTime       time.Time
+type RequestInfo struct {
+	RequestID   string
+	IP          string
+	UserAgent   string
+	Language    string // BCP 47: what the answer is to be in
+	Traceparent string // W3C Trace Context, when the request is traced
 }

@@ -2,6 +2,7 @@ package pluginsdk
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +22,53 @@ import (
 type (
 	principalKey   struct{}
 	requestInfoKey struct{}
+	certificateKey struct{}
 )
+
+// CookieName is the name under which a plugin keeps a cookie: Sigra passes no other on, in neither direction. The prefix
+// makes browsers insist on Secure, Path=/ and no Domain (RFC 6265bis §4.1.3.2).
+func CookieName(plugin, name string) string { return "__Host-" + plugin + "_" + name }
+
+// RequestState is the value of the cookie that Sessions.Begin set in the browser which sent r; empty when it did not come.
+func RequestState(r *http.Request, plugin, state string) string {
+	if len(state) < stateKeyLength {
+		return ""
+	}
+	c, err := r.Cookie(CookieName(plugin, "state_"+state[:stateKeyLength]))
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// stateKeyLength is how much of a state is in the name of its cookie, so that several sign-ins can be under way at once.
+const stateKeyLength = 12
+
+// RequestCertificate is the client's TLS certificate; nil when there is none or the route did not ask for it.
+func RequestCertificate(ctx context.Context) *ClientCertificate {
+	c, _ := ctx.Value(certificateKey{}).(*ClientCertificate)
+	return c
+}
+
+// WithCertificate puts a client certificate into a context as a request would carry it: for tests of handlers.
+func WithCertificate(ctx context.Context, c *ClientCertificate) context.Context {
+	return context.WithValue(ctx, certificateKey{}, c)
+}
+
+func certificateFrom(c *pluginv1.ClientCertificate) (*ClientCertificate, error) {
+	if c == nil {
+		return nil, nil
+	}
+	out := &ClientCertificate{Source: c.GetSource(), Verified: c.GetVerified()}
+	for _, der := range c.GetChain() {
+		x, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, fmt.Errorf("client certificate: %w", err)
+		}
+		out.Chain = append(out.Chain, x)
+	}
+	return out, nil
+}
 
 // RequestPrincipal says who sent the request that r.Context() belongs to, as Sigra resolved it; nil when nobody is
 // signed in.
@@ -45,7 +92,6 @@ func WithRequest(ctx context.Context, p *Principal, info RequestInfo) context.Co
 // routes serves an http.Handler over one stream per request.
 type routes struct {
 	pluginv1.UnimplementedRoutesServer
-	x   http.Handler
 	log hclog.Logger
 }
 
@@ -86,7 +132,7 @@ func (rt routes) handle(w *responseWriter, r *http.Request) (err error) {
 			err = status.Error(codes.Aborted, "the handler aborted the response")
 		}
 	}()
-	rt.x.ServeHTTP(w, r)
+	instanceFor[Routes](r.Context()).ServeHTTP(w, r)
 	return nil
 }
 
@@ -107,6 +153,11 @@ func requestFrom(ctx context.Context, head *pluginv1.RequestHead, body *requestB
 	if r.ContentLength != 0 {
 		r.Body, r.Trailer = body, body.trailer
 	}
+	certificate, err := certificateFrom(head.GetClientCertificate())
+	if err != nil {
+		return nil, err
+	}
+	ctx = WithCertificate(ctx, certificate)
 	ctx = WithRequest(ctx, principalFrom(head.GetPrincipal()), requestInfoFrom(head.GetRequest()))
 	return r.WithContext(ctx), nil
 }

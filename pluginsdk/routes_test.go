@@ -20,15 +20,14 @@ import (
 // site is a plugin made of one handler.
 type site struct{ http.HandlerFunc }
 
-func (site) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{Name: "site", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/site"}}}
+func siteOf(h http.HandlerFunc) pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{Name: "site", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/site"}}},
+		func(context.Context, *pluginsdk.Host, struct{}) (site, error) { return site{h}, nil })
 }
-
-func (site) Configure(context.Context, *pluginsdk.Host, pluginsdk.Settings) error { return nil }
 
 func serveSite(t *testing.T, h http.HandlerFunc) *http.Client {
 	t.Helper()
-	return plugintest.Start(t, site{h}, plugintest.Config{}).Client(plugintest.Ada)
+	return plugintest.Start(t, siteOf(h), plugintest.Config{}).Client(plugintest.Ada)
 }
 
 func do(t *testing.T, c *http.Client, method string, body io.Reader) (*http.Response, string, error) {
@@ -64,9 +63,9 @@ func TestRoutes_requestArrivesAsSent(t *testing.T) {
 
 func TestRoutes_nobodySignedIn(t *testing.T) {
 	t.Parallel()
-	run := plugintest.Start(t, site{func(w http.ResponseWriter, r *http.Request) {
+	run := plugintest.Start(t, siteOf(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, pluginsdk.RequestPrincipal(r.Context()) == nil)
-	}}, plugintest.Config{})
+	}), plugintest.Config{})
 	if _, got, err := do(t, run.Client(nil), http.MethodGet, nil); err != nil || got != "true" {
 		t.Errorf("got %q, %v", got, err)
 	}

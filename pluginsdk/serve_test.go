@@ -147,7 +147,7 @@ func (p *process) ready(t *testing.T) *pluginv1.DescribeResponse {
 	}
 	resp, err := p.plugin.Configure(ctx, &pluginv1.ConfigureRequest{
 		SettingsJson: []byte(`{"greeting":"good day"}`), BaseUrl: "https://sigra.example", LogLevel: "info",
-		GrantedServices: []string{pluginsdk.KVService.GRPC()},
+		Grants: []string{"kv.use"},
 	})
 	if err != nil || len(resp.GetDiagnostics()) > 0 {
 		t.Fatalf("configure: %v %v", resp.GetDiagnostics(), err)
@@ -168,18 +168,18 @@ func TestServe_describesWhatItImplements(t *testing.T) {
 	if d.GetSettings().GetAttributes()[0].GetDefaultJson() != `"hello"` {
 		t.Errorf("settings are %v", d.GetSettings())
 	}
-	if d.GetRequiredServices()[0] != "sigra.host.v1.KV" || d.GetWantedServices()[0] != "sigra.host.v1.Identity" {
-		t.Errorf("services are %v, %v", d.GetRequiredServices(), d.GetWantedServices())
+	if d.GetRequiredGrants()[0] != "kv.use" || d.GetWantedGrants()[0] != "identity.read" {
+		t.Errorf("grants are %v, %v", d.GetRequiredGrants(), d.GetWantedGrants())
 	}
 }
 
-// What the plugin prints, before and after the handshake, itself or by a child, appears in its log and breaks nothing.
+// What the plugin prints after the handshake, itself or by a child, appears in its log and breaks nothing.
 func TestServe_printsToStandardOutput(t *testing.T) {
 	t.Parallel()
 	p := startChild(t, "PATH="+os.Getenv("PATH"))
 	p.ready(t)
 	for _, want := range []string{
-		"noise on standard output while", "noise on standard output after", "noise on standard error after", "noise from a child",
+		"noise on standard output after", "noise on standard error after", "noise from a child",
 		`"@level":"info"`, `"@message":"configured"`, `"@module":"child"`,
 	} {
 		p.stderr.await(t, want)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -28,19 +27,6 @@ const Contract = "sigra.plugin.v1"
 
 // defaultStopGrace bounds Stop when the host names no bound.
 const defaultStopGrace = 1500 * time.Millisecond
-
-// Stopper is implemented by plugins that have something to end: goroutines, connections. Stop is called once, after the
-// last call has returned or was given up; host services and the database still work. ctx bounds it, and what is not done by
-// then is cut off.
-type Stopper interface {
-	Stop(ctx context.Context) error
-}
-
-// HealthReporter is implemented by plugins that know whether they are well. An error makes the plugin show as degraded,
-// facts are small figures for `sigra plugin info`. It must answer within two seconds.
-type HealthReporter interface {
-	Health(ctx context.Context) (facts map[string]string, err error)
-}
 
 // ServerConfig configures a Server.
 type ServerConfig struct {
@@ -69,8 +55,8 @@ type Server struct {
 	mu       sync.Mutex // guards what follows
 	phase    phase
 	brokerID uint32
-	calls    int
-	idle     chan struct{} // closed when the last call of a stopping server ends
+	current  *running // nil until configured
+	retiring sync.WaitGroup
 	life     context.Context
 	end      context.CancelFunc
 	stopOnce sync.Once
@@ -87,14 +73,12 @@ const (
 )
 
 // NewServer checks the manifest and prepares to serve.
-func NewServer(cfg ServerConfig) (srv *Server, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			srv, err = nil, fmt.Errorf("Manifest panicked: %v\n%s", v, debug.Stack())
-		}
-	}()
-	if cfg.Plugin == nil {
-		return nil, errors.New("no plugin to serve")
+func NewServer(cfg ServerConfig) (*Server, error) {
+	if cfg.Plugin.err != nil {
+		return nil, cfg.Plugin.err
+	}
+	if cfg.Plugin.configure == nil {
+		return nil, errors.New("no plugin to serve: make one with Define")
 	}
 	log := cfg.Logger
 	if log == nil {
@@ -106,89 +90,11 @@ func NewServer(cfg ServerConfig) (srv *Server, err error) {
 		return nil, err
 	}
 	s := &Server{
-		plugin: cfg.Plugin, manifest: m, describe: d, host: newHost(log), log: log, dial: cfg.Dial,
-		idle: make(chan struct{}), stopped: make(chan struct{}),
+		plugin: cfg.Plugin, manifest: m, describe: d, host: newHost(log, m), log: log, dial: cfg.Dial, stopped: make(chan struct{}),
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	return s, nil
 }
-
-var (
-	pluginName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
-	semver     = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
-)
-
-// describe makes the answer to Describe out of the manifest and of what the plugin implements.
-func describe(p Plugin, m Manifest) (*pluginv1.DescribeResponse, error) {
-	if !pluginName.MatchString(m.Name) {
-		return nil, fmt.Errorf("manifest: name %q must match %s", m.Name, pluginName)
-	}
-	if !semver.MatchString(m.Version) {
-		return nil, fmt.Errorf("manifest: version %q is not a semantic version such as 1.2.3", m.Version)
-	}
-	schema, err := SettingsOf(m.Settings)
-	if err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
-	}
-	d := &pluginv1.DescribeResponse{
-		Name: m.Name, Version: m.Version, SdkVersion: SDKVersion, Description: m.Description,
-		EventPatterns: m.Events, AuditActions: m.AuditActions, Claims: m.Claims, Settings: schemaTo(schema), Storage: m.Storage != nil,
-	}
-	for _, seam := range seams(p) {
-		d.Seams = append(d.Seams, seam.desc.ServiceName)
-	}
-	for _, list := range []struct {
-		from []Service
-		to   *[]string
-	}{{m.Requires, &d.RequiredServices}, {m.Wants, &d.WantedServices}} {
-		for _, s := range list.from {
-			name := s.GRPC()
-			if name == "" {
-				return nil, fmt.Errorf("manifest: there is no host service %q", s)
-			}
-			*list.to = append(*list.to, name)
-		}
-	}
-	for _, r := range m.Routes {
-		if !strings.HasPrefix(r.Path, "/") || r.Path == "/" || strings.HasSuffix(r.Path, "/") {
-			return nil, fmt.Errorf("manifest: route %q must begin with a slash, not end with one, and not be all of them", r.Path)
-		}
-		access := pluginv1.Access_ACCESS_PUBLIC
-		switch r.Access {
-		case SignedIn:
-			access = pluginv1.Access_ACCESS_SIGNED_IN
-		case Administrators:
-			access = pluginv1.Access_ACCESS_ADMIN
-		}
-		d.Routes = append(d.Routes, &pluginv1.Route{Path: r.Path, Machine: r.Machine, Title: r.Title, Access: access})
-	}
-	for _, q := range m.Questions {
-		d.GateQuestions = append(d.GateQuestions, string(q))
-	}
-	return d, consistent(p, m)
-}
-
-// consistent finds manifests that promise what the plugin does not implement, and the other way round.
-func consistent(p Plugin, m Manifest) error {
-	for _, c := range []struct {
-		promised bool
-		has      bool
-		what     string
-	}{
-		{len(m.Routes) > 0, is[Routes](p), "Routes (an http.Handler)"},
-		{len(m.Questions) > 0, is[Gate](p), "Gate"},
-		{len(m.Events) > 0, is[EventSink](p), "EventSink"},
-		{len(m.AuditActions) > 0, is[AuditSink](p), "AuditSink"},
-		{len(m.Claims) > 0, is[Claims](p), "Claims"},
-	} {
-		if c.promised && !c.has {
-			return fmt.Errorf("manifest: it names what needs %s, which %T does not implement", c.what, p)
-		}
-	}
-	return nil
-}
-
-func is[T any](p Plugin) bool { _, ok := p.(T); return ok }
 
 // Options are the gRPC server options that the contract needs: message bounds and the guard around every call.
 func (s *Server) Options() []grpc.ServerOption {
@@ -264,18 +170,14 @@ func (s *Server) enter(ctx context.Context, method string) (context.Context, fun
 	case stopping:
 		return nil, nil, status.Error(codes.Unavailable, "the plugin is stopping")
 	}
-	s.calls++
-	ctx, cancel := context.WithCancel(ctx)
+	r := s.current
+	r.enter()
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, instanceKey{}, r.instance))
 	unhook := context.AfterFunc(s.life, cancel)
 	return ctx, func() {
 		unhook()
 		cancel()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.calls--
-		if s.calls == 0 && s.phase == stopping {
-			close(s.idle)
-		}
+		r.leave()
 	}, nil
 }
 
@@ -300,42 +202,32 @@ func (s *Server) Stop(ctx context.Context) error {
 
 func (s *Server) stop(ctx context.Context) (err error) {
 	s.mu.Lock()
-	was, busy := s.phase, s.calls > 0
 	s.phase = stopping
+	r := s.current
 	s.mu.Unlock()
-	if busy {
+	if r != nil {
 		// Leave a share of the time for the plugin's own Stop.
-		wait, cancel := context.WithTimeout(ctx, share(ctx))
-		select {
-		case <-s.idle:
-		case <-wait.Done():
-		}
-		cancel()
+		idle := r.retire()
+		await(ctx, share(ctx), idle)
+		s.end() // what is still in flight has its context ended
+		await(ctx, share(ctx)/4, idle)
+		err = r.stop(ctx)
 	}
-	s.end() // what is still in flight has its context ended
-	if busy {
-		wait, cancel := context.WithTimeout(ctx, share(ctx)/4)
-		select {
-		case <-s.idle:
-		case <-wait.Done():
-		}
-		cancel()
-	}
-	if st, ok := s.plugin.(Stopper); ok && was == configured {
-		done := make(chan error, 1)
-		go func() {
-			var err error
-			defer func() { done <- err }()
-			defer s.recover("Stop", &err)
-			err = st.Stop(ctx)
-		}()
-		select {
-		case err = <-done:
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
-	}
+	s.end()
+	retired := make(chan struct{})
+	go func() { defer close(retired); s.retiring.Wait() }()
+	await(ctx, share(ctx), retired)
 	return errors.Join(err, s.host.close())
+}
+
+// await waits for done, at most so long.
+func await(ctx context.Context, most time.Duration, done <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
 }
 
 // share is two thirds of the time left.
@@ -350,6 +242,20 @@ func share(ctx context.Context) time.Duration {
 // InFlight is how many calls of the seams are being answered.
 func (s *Server) InFlight() int {
 	s.mu.Lock()
+	r := s.current
+	s.mu.Unlock()
+	if r == nil {
+		return 0
+	}
+	return r.inFlight()
+}
+
+// Instance is the one in force; nil before the first Configure. For test kits.
+func (s *Server) Instance() any {
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.calls
+	if s.current == nil {
+		return nil
+	}
+	return s.current.instance
 }

@@ -11,28 +11,40 @@ import (
 	"github.com/sigra-auth/sigra/pluginsdk/plugintest"
 )
 
-// manifest is a plugin that is nothing but one.
-type manifest struct{ m pluginsdk.Manifest }
+// nothing implements nothing.
+type nothing struct{}
 
-func (m manifest) Manifest() pluginsdk.Manifest                                       { return m.m }
-func (manifest) Configure(context.Context, *pluginsdk.Host, pluginsdk.Settings) error { return nil }
+func define(m pluginsdk.Manifest) pluginsdk.Plugin {
+	return pluginsdk.Define(m, func(context.Context, *pluginsdk.Host, struct{}) (*nothing, error) { return &nothing{}, nil })
+}
 
 func TestNewServer_refusesManifests(t *testing.T) {
 	t.Parallel()
 	for want, m := range map[string]pluginsdk.Manifest{
-		`name "" must match`:        {Version: "1.0.0"},
-		`name "Upper" must match`:   {Name: "Upper", Version: "1.0.0"},
-		`version "v1" is not a`:     {Name: "x", Version: "v1"},
-		`no host service "kvv"`:     {Name: "x", Version: "1.0.0", Requires: []pluginsdk.Service{"kvv"}},
-		`route "/x/" must`:          {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x/"}}},
-		`route "/" must`:            {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/"}}},
-		`needs Routes`:              {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x"}}},
-		`needs Gate`:                {Name: "x", Version: "1.0.0", Questions: []pluginsdk.Question{pluginsdk.Login}},
-		`needs EventSink`:           {Name: "x", Version: "1.0.0", Events: []string{"billing.*"}},
-		`settings must be a struct`: {Name: "x", Version: "1.0.0", Settings: 7},
+		`name "" must match`:      {Version: "1.0.0"},
+		`name "Upper" must match`: {Name: "Upper", Version: "1.0.0"},
+		`version "v1" is not a`:   {Name: "x", Version: "v1"},
+		`no grant "kv.usee"`:      {Name: "x", Version: "1.0.0", Requires: []pluginsdk.Grant{"kv.usee"}},
+		`the setting "issuer"`:    {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "{issuer}/token"}}},
+		`must stand below "x."`:   {Name: "x", Version: "1.0.0", Actions: []pluginsdk.Action{{Name: "y.z", Description: "d", CRUD: "c"}}},
+		`needs Commands`:          {Name: "x", Version: "1.0.0", Commands: []pluginsdk.Command{{Name: "lint"}}},
+		`route "/x/" must`:        {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x/"}}},
+		`route "/" must`:          {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/"}}},
+		`needs Routes`:            {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x"}}},
+		`needs Gate`:              {Name: "x", Version: "1.0.0", Questions: []pluginsdk.GateQuestion{{Question: pluginsdk.Login}}},
+		`needs EventSink`:         {Name: "x", Version: "1.0.0", Events: []string{"billing.*"}},
 	} {
-		_, err := pluginsdk.NewServer(pluginsdk.ServerConfig{Plugin: manifest{m}})
+		_, err := pluginsdk.NewServer(pluginsdk.ServerConfig{Plugin: define(m)})
 		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	ok := pluginsdk.Manifest{Name: "x", Version: "1.0.0"}
+	for want, p := range map[string]pluginsdk.Plugin{
+		"settings are a struct":    pluginsdk.Define(ok, func(context.Context, *pluginsdk.Host, int) (*nothing, error) { return nil, nil }),
+		"must not be an interface": pluginsdk.Define(ok, func(context.Context, *pluginsdk.Host, struct{}) (any, error) { return nil, nil }),
+	} {
+		if _, err := pluginsdk.NewServer(pluginsdk.ServerConfig{Plugin: p}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
@@ -76,9 +88,9 @@ func TestServer_Stop(t *testing.T) {
 				c.stop = func(ctx context.Context) error { <-ctx.Done(); <-t.Context().Done(); return nil }
 			}
 			began := make(chan struct{})
-			s := newSink(func(ctx context.Context, _ *pluginsdk.Host) error { close(began); return c.call(ctx) })
+			s := sinkOf(func(ctx context.Context, _ *pluginsdk.Host) error { close(began); return c.call(ctx) })
 			s.stop = c.stop
-			r := plugintest.Start(t, s, plugintest.Config{})
+			r := plugintest.Start(t, s.plugin(), plugintest.Config{})
 			done := make(chan error, 1)
 			go func() { _, err := r.Record(t.Context()); done <- err }()
 			<-began

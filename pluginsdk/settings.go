@@ -20,6 +20,12 @@ func NewSettings(object []byte) Settings { return Settings{append([]byte(nil), o
 // JSON gives them as the host sent them. They may hold secrets.
 func (s Settings) JSON() []byte { return append([]byte(nil), s.json...) }
 
+// none refuses settings where the plugin has none.
+func (s Settings) none() error {
+	var none struct{}
+	return s.Decode(&none)
+}
+
 // Schema describes a config block.
 type Schema struct {
 	Attributes []Attribute

@@ -1,16 +1,17 @@
 package pluginsdk
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
+	"github.com/sigra-auth/sigra/pluginsdk/internal/wire"
+	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
-	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// This file turns protobuf messages into the author's types and back. Nothing else in the package's face knows them.
+// This file turns protobuf messages into the author's types and back where internal/wire can't by itself: enums, oneofs, and
+// audit rows, which come by the hundred thousand.
 
 func timeFrom(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
@@ -26,81 +27,34 @@ func timeTo(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func mapFrom(s *structpb.Struct) map[string]any {
-	if s == nil {
+// list turns a list of messages.
+func list[T any, M proto.Message](in []M) []T {
+	if len(in) == 0 {
 		return nil
 	}
-	return s.AsMap()
-}
-
-func structTo(m map[string]any) (*structpb.Struct, error) {
-	if m == nil {
-		return nil, nil
+	out := make([]T, len(in))
+	for i, m := range in {
+		wire.From(&out[i], m)
 	}
-	if s, err := structpb.NewStruct(m); err == nil {
-		return s, nil
-	}
-	// Something that protobuf does not know by itself, such as a []string or a time: what JSON makes of it.
-	b, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
-	}
-	s := &structpb.Struct{}
-	if err := s.UnmarshalJSON(b); err != nil {
-		return nil, fmt.Errorf("not JSON: %w", err)
-	}
-	return s, nil
+	return out
 }
 
 func refFrom(r *pluginv1.Ref) Ref {
 	return Ref{Type: r.GetType(), ID: r.GetId(), Role: r.GetRole(), Display: r.GetDisplay()}
 }
 
-func refTo(r Ref) *pluginv1.Ref {
-	if r == (Ref{}) {
-		return nil
-	}
-	return &pluginv1.Ref{Type: r.Type, Id: r.ID, Role: r.Role, Display: r.Display}
-}
-
-func refsTo(rs []Ref) []*pluginv1.Ref {
-	var out []*pluginv1.Ref
-	for _, r := range rs {
-		out = append(out, refTo(r))
-	}
-	return out
-}
-
 func principalFrom(p *pluginv1.Principal) *Principal {
 	if p == nil {
 		return nil
 	}
-	return &Principal{
-		Kind: p.GetKind(), UserID: p.GetUserId(), OrganizationID: p.GetOrganizationId(), SessionID: p.GetSessionId(),
-		ImpersonatorID: p.GetImpersonatorId(), Email: p.GetEmail(), Display: p.GetDisplay(), Administrator: p.GetAdministrator(),
-		AAL: p.GetAal(), AMR: p.GetAmr(), AuthTime: timeFrom(p.GetAuthTime()),
-	}
+	out := &Principal{}
+	wire.From(out, p)
+	return out
 }
 
-func principalTo(p *Principal) *pluginv1.Principal {
-	if p == nil {
-		return nil
-	}
-	return &pluginv1.Principal{
-		Kind: p.Kind, UserId: p.UserID, OrganizationId: p.OrganizationID, SessionId: p.SessionID, ImpersonatorId: p.ImpersonatorID,
-		Email: p.Email, Display: p.Display, Administrator: p.Administrator, Aal: p.AAL, Amr: p.AMR, AuthTime: timeTo(p.AuthTime),
-	}
-}
-
-func requestInfoFrom(r *pluginv1.RequestInfo) RequestInfo {
-	return RequestInfo{RequestID: r.GetRequestId(), IP: r.GetIp(), UserAgent: r.GetUserAgent()}
-}
-
-func requestInfoTo(r RequestInfo) *pluginv1.RequestInfo {
-	if r == (RequestInfo{}) {
-		return nil
-	}
-	return &pluginv1.RequestInfo{RequestId: r.RequestID, Ip: r.IP, UserAgent: r.UserAgent}
+func requestInfoFrom(r *pluginv1.RequestInfo) (out RequestInfo) {
+	wire.From(&out, r)
+	return out
 }
 
 func rowsFrom(rows []*pluginv1.AuditRow) []AuditRow {
@@ -111,7 +65,10 @@ func rowsFrom(rows []*pluginv1.AuditRow) []AuditRow {
 			CRUD: r.GetCrud(), Outcome: r.GetOutcome(), Reason: r.GetReason(), Actor: refFrom(r.GetActor()),
 			OrganizationID: r.GetOrganizationId(), SessionID: r.GetSessionId(), RequestID: r.GetRequestId(),
 			CorrelationID: r.GetCorrelationId(), IP: r.GetIp(), UserAgent: r.GetUserAgent(), AuthMethod: r.GetAuthMethod(),
-			Metadata: mapFrom(r.GetMetadata()), Position: r.GetPosition(),
+			Position: r.GetPosition(),
+		}
+		if m := r.GetMetadata(); m != nil {
+			out[i].Metadata = m.AsMap()
 		}
 		if imp := r.GetImpersonator(); imp != nil {
 			ref := refFrom(imp)
@@ -128,41 +85,135 @@ func eventFrom(e *pluginv1.Event) Event {
 	return Event{
 		ID: e.GetId(), Type: e.GetType(), OccurredAt: timeFrom(e.GetOccurredAt()), ReceivedAt: timeFrom(e.GetReceivedAt()),
 		Subject: e.GetSubject(), Source: e.GetSource(), Data: e.GetDataJson(), Position: e.GetPosition(),
+		OrganizationID: e.GetOrganizationId(), Schema: e.GetSchema(), Version: e.GetVersion(),
 	}
 }
 
 func eventTo(e Event) *pluginv1.Event {
 	return &pluginv1.Event{
 		Id: e.ID, Type: e.Type, OccurredAt: timeTo(e.OccurredAt), ReceivedAt: timeTo(e.ReceivedAt), Subject: e.Subject,
-		Source: e.Source, DataJson: e.Data, Position: e.Position,
+		Source: e.Source, DataJson: e.Data, Position: e.Position, OrganizationId: e.OrganizationID, Schema: e.Schema, Version: e.Version,
 	}
 }
 
-func messageFrom(m *pluginv1.SendRequest) Message {
-	return Message{
-		IdempotencyKey: m.GetIdempotencyKey(), Purpose: m.GetPurpose(), From: addressFrom(m.GetFrom()), To: addressFrom(m.GetTo()),
-		Subject: m.GetSubject(), Text: m.GetText(), HTML: m.GetHtml(), Variables: m.GetVariables(), Language: m.GetLanguage(),
-		Deadline: timeFrom(m.GetDeadline()), OrganizationID: m.GetOrganizationId(), PossibleDuplicate: m.GetPossibleDuplicate(),
-	}
+func messageFrom(m *pluginv1.SendRequest) (out Message) {
+	wire.From(&out, m)
+	out.Category = categoryFrom(m.GetCategory())
+	return out
 }
 
-func messageTo(m Message) *pluginv1.SendRequest {
-	return &pluginv1.SendRequest{
-		IdempotencyKey: m.IdempotencyKey, Purpose: m.Purpose, From: addressTo(m.From), To: addressTo(m.To), Subject: m.Subject,
-		Text: m.Text, Html: m.HTML, Variables: m.Variables, Language: m.Language, Deadline: timeTo(m.Deadline),
-		OrganizationId: m.OrganizationID, PossibleDuplicate: m.PossibleDuplicate,
-	}
+func messageTo(m Message) (*pluginv1.SendRequest, error) {
+	out := &pluginv1.SendRequest{Category: categoryTo(m.Category)}
+	return out, wire.To(out, m)
 }
 
-func addressFrom(a *pluginv1.Address) Address {
-	return Address{Address: a.GetAddress(), Name: a.GetName()}
+func categoryFrom(c pluginv1.MailCategory) MailCategory {
+	switch c {
+	case pluginv1.MailCategory_MAIL_CATEGORY_NOTICE:
+		return NoticeMail
+	case pluginv1.MailCategory_MAIL_CATEGORY_OTHER:
+		return OtherMail
+	}
+	return AuthMail
 }
 
-func addressTo(a Address) *pluginv1.Address {
-	if a == (Address{}) {
-		return nil
+func categoryTo(c MailCategory) pluginv1.MailCategory {
+	switch c {
+	case NoticeMail:
+		return pluginv1.MailCategory_MAIL_CATEGORY_NOTICE
+	case OtherMail:
+		return pluginv1.MailCategory_MAIL_CATEGORY_OTHER
 	}
-	return &pluginv1.Address{Address: a.Address, Name: a.Name}
+	return pluginv1.MailCategory_MAIL_CATEGORY_AUTH
+}
+
+func askFrom(r *pluginv1.AskRequest) (out Ask) {
+	wire.From(&out, r)
+	switch c := r.GetContext().(type) {
+	case *pluginv1.AskRequest_Registration:
+		out.Registration = plain[RegistrationContext](c.Registration)
+	case *pluginv1.AskRequest_Login:
+		out.Login = plain[LoginContext](c.Login)
+	case *pluginv1.AskRequest_StepUp:
+		out.StepUp = plain[StepUpContext](c.StepUp)
+	case *pluginv1.AskRequest_Member:
+		out.Member = plain[MemberContext](c.Member)
+	case *pluginv1.AskRequest_UserDelete:
+		out.UserDelete = plain[UserDeleteContext](c.UserDelete)
+	case *pluginv1.AskRequest_Token:
+		out.Token = plain[TokenContext](c.Token)
+	case *pluginv1.AskRequest_Route:
+		out.Route = plain[RouteContext](c.Route)
+	}
+	return out
+}
+
+func plain[T any](m proto.Message) *T {
+	out := new(T)
+	wire.From(out, m)
+	return out
+}
+
+func askTo(a Ask) (*pluginv1.AskRequest, error) {
+	out := &pluginv1.AskRequest{}
+	if err := wire.To(out, a); err != nil {
+		return nil, err
+	}
+	var err error
+	switch {
+	case a.Registration != nil:
+		m := &pluginv1.RegistrationContext{}
+		err, out.Context = wire.To(m, a.Registration), &pluginv1.AskRequest_Registration{Registration: m}
+	case a.Login != nil:
+		m := &pluginv1.LoginContext{}
+		err, out.Context = wire.To(m, a.Login), &pluginv1.AskRequest_Login{Login: m}
+	case a.StepUp != nil:
+		m := &pluginv1.StepUpContext{}
+		err, out.Context = wire.To(m, a.StepUp), &pluginv1.AskRequest_StepUp{StepUp: m}
+	case a.Member != nil:
+		m := &pluginv1.MemberContext{}
+		err, out.Context = wire.To(m, a.Member), &pluginv1.AskRequest_Member{Member: m}
+	case a.UserDelete != nil:
+		m := &pluginv1.UserDeleteContext{}
+		err, out.Context = wire.To(m, a.UserDelete), &pluginv1.AskRequest_UserDelete{UserDelete: m}
+	case a.Token != nil:
+		m := &pluginv1.TokenContext{}
+		err, out.Context = wire.To(m, a.Token), &pluginv1.AskRequest_Token{Token: m}
+	case a.Route != nil:
+		m := &pluginv1.RouteContext{}
+		err, out.Context = wire.To(m, a.Route), &pluginv1.AskRequest_Route{Route: m}
+	}
+	return out, err
+}
+
+// Verdict is what the gates answered.
+type Verdict struct {
+	Decision             string `wire:"-"` // "allow", "deny", "step_up"
+	By                   string `wire:"-"` // the plugin that decided; empty: nobody objected
+	Reason               string
+	Message              string
+	RequiredAAL          string
+	ReservationID        string
+	ReservationExpiresAt time.Time
+	CacheFor             time.Duration
+	Revision             string
+	Explain              string
+	Obligations          []Obligation
+}
+
+// decisions are the words for the answers on the wire.
+var decisions = map[pluginv1.AskResponse_Answer]string{
+	pluginv1.AskResponse_ANSWER_ALLOW: "allow", pluginv1.AskResponse_ANSWER_DENY: "deny", pluginv1.AskResponse_ANSWER_STEP_UP: "step_up",
+}
+
+func verdictFrom(r *hostv1.AskGatesResponse) Verdict {
+	a := r.GetAnswer()
+	v := Verdict{
+		Decision: decisions[a.GetAnswer()], By: r.GetBy(), Reason: a.GetReason(), Message: a.GetMessage(), RequiredAAL: a.GetRequiredAal(),
+		ReservationID: a.GetReservationId(), ReservationExpiresAt: timeFrom(a.GetReservationExpiresAt()), CacheFor: a.GetCacheFor().AsDuration(),
+		Revision: a.GetRevision(), Explain: a.GetExplain(), Obligations: list[Obligation](a.GetObligations()),
+	}
+	return v
 }
 
 func refusalsTo(rs []Refusal) []*pluginv1.RowFailure {

@@ -81,7 +81,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			PasskeySignIns: a.auth, Logins: a.auth, OwnLogins: a.own, Providers: a.federation, Signals: a.passkeys,
 		},
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
-		Plugins: func(p principal.Principal) []web.Link { return a.links(p) }, Texts: a.catalogues, Logger: log.Named("web"),
+		Plugins: func(p principal.Principal, language string) []web.Link { return a.links(p, language) }, Texts: a.catalogues, Logger: log.Named("web"),
 	}
 	a.replaced = replacedBy(cfg)
 	var diags config.Diagnostics
@@ -148,12 +148,12 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 	}
 	return pluginhost.New(pluginhost.Config{
 		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version,
-		Bundled: bundledNames, ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
+		Bundled: bundledNames, BundledGates: bundledGates(), ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
 		CorePaths: corePaths(pages), Callers: callers{a.callers, pages},
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
 		Gates:    a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail,
-		Keyring: a.keys, Leases: a.leases, Pages: pages, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
+		Keyring: a.keys, Leases: a.leases, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }
 
@@ -177,9 +177,9 @@ func corePaths(pages *web.Pages) []string {
 }
 
 // links are the plugin pages somebody may open, for the navigation.
-func (a *app) links(p principal.Principal) []web.Link {
+func (a *app) links(p principal.Principal, language string) []web.Link {
 	var out []web.Link
-	for _, l := range a.host.Links(p) {
+	for _, l := range a.host.Links(p, language) {
 		out = append(out, web.Link{Title: l.Title, Path: l.Path})
 	}
 	return out

@@ -10,6 +10,6 @@ import (
 // bundle names the satellites that are part of this binary. Nothing else in the core knows them.
 func bundle() map[string]func() pluginsdk.Plugin {
 	return map[string]func() pluginsdk.Plugin{
-		"threadline": func() pluginsdk.Plugin { return threadline.New() },
+		"threadline": threadline.New,
 	}
 }

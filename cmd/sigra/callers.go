@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
@@ -32,9 +33,6 @@ func (c callers) Caller(r *http.Request) (principal.Principal, bool, error) {
 		p, err = c.chain.ResolveCredential(r.Context(), shown)
 	}
 	switch {
-	case err == nil && p.Kind == principal.Application:
-		// Its key is Sigra's and is taken away, but the application is nobody who could be signed in at a plugin's pages.
-		return principal.Principal{}, true, nil
 	case err == nil:
 		return p, shown.Bearer != "", nil
 	case fault.KindOf(err) == fault.Unauthenticated:
@@ -44,6 +42,6 @@ func (c callers) Caller(r *http.Request) (principal.Principal, bool, error) {
 }
 
 // SignIn implements pluginhost.Callers.
-func (c callers) SignIn(r *http.Request) string {
-	return c.pages.SignIn(r.URL.RequestURI(), 0, "", false)
+func (c callers) SignIn(r *http.Request, maxAge time.Duration, aal string) string {
+	return c.pages.SignIn(r.URL.RequestURI(), maxAge, aal, false)
 }

@@ -56,7 +56,7 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	if os.Getenv(goPluginCookie) != "" && os.Getenv(recorderEnv) != "" {
-		pluginsdk.Serve(&recorder{})
+		pluginsdk.Serve(recorderPlugin())
 		os.Exit(0)
 	}
 	// These tests mostly wait, for processes of their own and for browsers.

@@ -17,7 +17,7 @@ func TestPluginInfo_saysAllThereIs(t *testing.T) {
 	showPlugin(&out, httpapi.PluginInfo{
 		PluginStatus: httpapi.PluginStatus{Name: "greeter", State: "failed", Version: "1.2.3", Source: "/opt/greeter", Seams: []string{"Gate", "Routes"}, Restarts: 4, LastError: "it ended with status 5"},
 		SDK:          "go/1.0.0", Contract: "sigra.plugin.v1", SHA256: strings.Repeat("5f", 32), PinnedBy: "lock",
-		Grants: []string{"kv"}, Requires: []string{"kv"}, Wants: []string{"seal"}, Claims: []string{"plan"}, Env: []string{"TZ"}, Storage: true,
+		Grants: []string{"kv.use"}, Requires: []string{"kv.use"}, Wants: []string{"seal.use"}, Claims: []string{"plan"}, Env: []string{"TZ"}, Storage: true,
 		Routes:    []httpapi.PluginRoute{{Path: "/greeter", Access: "signed_in", Machine: true, Title: "Greeter"}},
 		Settings:  json.RawMessage(`[{"path":"token","type":"string","required":true,"secret":true,"description":"of the API"}]`),
 		LastCrash: "it ended with status 5\npanic: \x1b[2Jboom", CrashedAt: at, Failures: 2, NextStart: at.Add(time.Minute),

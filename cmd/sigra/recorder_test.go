@@ -33,22 +33,12 @@ type recorded struct {
 	Seam, Name, ID, Subject string
 }
 
-func (p *recorder) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{
-		Name: "recorder", Version: "1.0.0", Description: "writes down what it gets", Settings: &recorderSettings{},
-		Events: []string{"billing.*"},
-	}
-}
-
-func (p *recorder) Configure(_ context.Context, _ *pluginsdk.Host, in pluginsdk.Settings) error {
-	var s recorderSettings
-	if err := in.Decode(&s); err != nil {
-		return err
-	}
-	p.mu.Lock()
-	p.file = s.File
-	p.mu.Unlock()
-	return nil
+func recorderPlugin() pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{
+		Name: "recorder", Version: "1.0.0", Description: "writes down what it gets", Events: []string{"billing.*"},
+	}, func(_ context.Context, _ *pluginsdk.Host, s recorderSettings) (*recorder, error) {
+		return &recorder{file: s.File}, nil
+	})
 }
 
 func (p *recorder) write(lines ...recorded) error {
@@ -71,26 +61,26 @@ func (p *recorder) write(lines ...recorded) error {
 	return f.Sync()
 }
 
-func (p *recorder) Record(_ context.Context, rows []pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
-	for _, r := range rows {
+func (p *recorder) Record(_ context.Context, req pluginsdk.RecordRequest) (pluginsdk.RecordResponse, error) {
+	for _, r := range req.Rows {
 		if err := p.write(recorded{"AuditSink", r.Action, r.ID, ""}); err != nil {
-			return pluginsdk.Recorded{}, err
+			return pluginsdk.RecordResponse{}, err
 		}
 	}
-	return pluginsdk.Recorded{Inserted: len(rows)}, nil
+	return pluginsdk.RecordResponse{Inserted: len(req.Rows)}, nil
 }
 
-func (p *recorder) Receive(_ context.Context, events []pluginsdk.Event) ([]pluginsdk.Refusal, error) {
-	for _, e := range events {
+func (p *recorder) Receive(_ context.Context, r pluginsdk.ReceiveRequest) (out pluginsdk.ReceiveResponse, err error) {
+	for _, e := range r.Events {
 		if err := p.write(recorded{"EventSink", e.Type, e.ID, e.Subject}); err != nil {
-			return nil, err
+			return out, err
 		}
 	}
-	return nil, nil
+	return out, nil
 }
 
-func (p *recorder) Send(_ context.Context, m pluginsdk.Message) error {
-	return p.write(recorded{"Mailer", m.Purpose, m.IdempotencyKey, m.Variables["code"] + m.Variables["link"]})
+func (p *recorder) Send(_ context.Context, m pluginsdk.Message) (pluginsdk.SendResponse, error) {
+	return pluginsdk.SendResponse{}, p.write(recorded{"Mailer", m.Purpose, m.IdempotencyKey, m.Variables["code"] + m.Variables["link"]})
 }
 
 // recorderBlock is the plugin's block; its file lies in dir.

@@ -392,7 +392,7 @@ plugin "threadline" {}
 #   enabled  = true  # false: never started
 #   required = false # true: Sigra is not ready without it
 #
-#   grants = ["identity.read", "audit.record", "routes:/greeter"]
+#   grants = ["identity.read", "audit.record", "routes.serve:/greeter"]
 #   env    = ["SSL_CERT_FILE"] # variables passed through; no others are
 #
 #   # Ask the plugin before somebody joins an organization. If it fails or takes too long: deny.

@@ -21,7 +21,7 @@ type Plugin struct {
 	Reattach    string
 	Enabled     bool
 	Required    bool     // not ready without it
-	Grants      []string // "identity.read", "routes:/greeter"
+	Grants      []string // "identity.read", "routes.serve:/greeter"
 	Env         []string // names of variables passed through
 	Gates       []PluginGate
 	Events      PluginEvents

@@ -72,12 +72,12 @@ func readPlugin(b *block, label string) Plugin {
 	b.boolean("enabled", &p.Enabled)
 	b.boolean("required", &p.Required)
 	p.Grants = b.texts("grants", "identity.read", func(s string) (string, *problem) {
-		const want = `Such as "identity.read" or "routes:/greeter"; ` + "`sigra plugin info NAME` lists those the plugin needs."
+		const want = `Such as "identity.read" or "routes.serve:/greeter"; ` + "`sigra plugin info NAME` lists those the plugin needs."
 		if !grantName.MatchString(s) {
 			return "", &problem{is: "has an entry that is no grant", want: want}
 		}
 		if kind, arg, ok := strings.Cut(s, ":"); ok && kind == "routes" && (!strings.HasPrefix(arg, "/") || strings.Contains(arg, "..") || strings.HasSuffix(arg, "/")) {
-			return "", &problem{is: "has routes without a clean path", want: `A path starts with a slash and ends without one: "routes:/greeter".`}
+			return "", &problem{is: "has routes without a clean path", want: `A path starts with a slash and ends without one: "routes.serve:/greeter".`}
 		}
 		return s, nil
 	})

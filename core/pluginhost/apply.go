@@ -134,7 +134,7 @@ func (h *Host) rebuild() {
 			continue
 		}
 		for _, r := range m.GetRoutes() {
-			table.routes = append(table.routes, &route{path: r.GetPath(), title: printable(clip(r.GetTitle(), 80)), machine: r.GetMachine(), access: r.GetAccess(), p: p})
+			table.routes = append(table.routes, newRoute(p, r))
 		}
 		if mailer == nil && m.offers(pluginv1.Mailer_ServiceDesc.ServiceName) {
 			mailer = p
@@ -219,6 +219,11 @@ func (r *reload) plan() {
 				c.kind = start
 			default:
 				settings, diags := decodeSettings(b, in.manifest.GetSettings())
+				// What a path is made of decides who serves it, so that a changed one is a new process.
+				if !diags.HasErrors() && !slices.Equal(in.described.paths(in.settings), in.described.paths(settings)) {
+					c.kind = start
+					continue
+				}
 				diags = append(diags, h.pathConflictsOf(b, in.manifest)...)
 				r.diags = append(r.diags, diags...)
 				c.before = in.settings

@@ -73,16 +73,17 @@ func (p *asker) Describe(_ context.Context, r *pluginv1.DescribeRequest) (*plugi
 		return nil, err
 	}
 	out := &pluginv1.DescribeResponse{
-		Name: r.GetInstance(), Version: "1.0.0", Routes: []*pluginv1.Route{{Path: "/" + r.GetInstance(), Machine: true}},
+		Name: r.GetInstance(), Version: "1.0.0", Routes: []*pluginv1.Route{{Path: "/" + r.GetInstance(), CrossSite: pluginv1.CrossSite_CROSS_SITE_MACHINE}},
 		EventPatterns: []string{"billing.*"}, Claims: []string{"plan", "seats"},
 	}
 	for _, s := range []string{"Routes", "AuditSink", "EventSink", "Mailer", "LoginMethods", "Claims"} {
 		out.Seams = append(out.Seams, "sigra.plugin.v1."+s)
 	}
 	if strings.HasSuffix(p.name, "_all") {
-		for _, s := range hostServiceNames {
-			out.WantedServices = append(out.WantedServices, "sigra.host.v1."+s)
+		for _, g := range pluginsdk.Grants() {
+			out.WantedGrants = append(out.WantedGrants, string(g))
 		}
+		out.WantedGrants = append(out.WantedGrants, "events.publish:billing", "events.publish:auth")
 	}
 	return out, nil
 }

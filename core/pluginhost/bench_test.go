@@ -30,7 +30,7 @@ func BenchmarkGate(b *testing.B) {
 		})
 	})
 	b.Run("ask", func(b *testing.B) {
-		a := gate.Ask{Question: gate.Login, Subject: audit.Ref{Type: "user", ID: "1"}, Context: map[string]any{"do": "allow"}}
+		a := gate.Ask{Question: gate.Login, Subject: audit.Ref{Type: "user", ID: "1"}, Context: map[string]any{"method": "allow"}}
 		timed(b, func() error { _, err := f.gates.Ask(ctx, a); return err })
 	})
 	b.Run("none", func(b *testing.B) {

@@ -2,7 +2,6 @@ package pluginhost
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/config"
@@ -61,8 +60,8 @@ func (h *Host) conflicts(b config.Plugin, m *manifest, others map[string]*manife
 		}
 	}
 	for _, q := range b.Gates {
-		if !m.offers(pluginv1.Gate_ServiceDesc.ServiceName) || !slices.Contains(m.GetGateQuestions(), q.Question) {
-			diags = append(diags, errorAt(b, q.Range, "Plugin can't answer this", fmt.Sprintf("Plugin %q answers: %s.", b.Name, orElse(strings.Join(m.GetGateQuestions(), ", "), "no questions"))))
+		if !m.offers(pluginv1.Gate_ServiceDesc.ServiceName) || m.question(q.Question) == nil {
+			diags = append(diags, errorAt(b, q.Range, "Plugin can't answer this", fmt.Sprintf("Plugin %q answers: %s.", b.Name, orElse(strings.Join(m.questions(), ", "), "no questions"))))
 		}
 	}
 	return diags

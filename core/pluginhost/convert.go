@@ -73,19 +73,21 @@ func refFrom(r *pluginv1.Ref) audit.Ref {
 	return audit.Ref{Type: r.GetType(), ID: r.GetId(), Role: r.GetRole(), Display: r.GetDisplay()}
 }
 
-func principalTo(p *principal.Principal) *pluginv1.Principal {
+// principalTo is a principal as plugins see it.
+func (h *Host) principalTo(p *principal.Principal) *pluginv1.Principal {
 	if p == nil || p.Kind == "" {
 		return nil
 	}
 	return &pluginv1.Principal{
 		Kind: string(p.Kind), UserId: idText(p.UserID), OrganizationId: idText(p.OrganizationID), SessionId: idText(p.SessionID),
 		ImpersonatorId: idText(p.ImpersonatorID), Email: p.Email, Display: p.Display, Administrator: p.Administrator,
-		Aal: p.AAL, Amr: p.AMR, AuthTime: timeTo(p.AuthTime),
+		Aal: p.AAL, Amr: p.AMR, AuthTime: timeTo(p.AuthTime), Role: p.Role, OrganizationAdministrator: h.administers(*p), Scopes: p.Scopes,
+		SessionCreatedAt: timeTo(p.CreatedAt), SessionExpiresAt: timeTo(p.ExpiresAt),
 	}
 }
 
 func requestTo(i request.Info) *pluginv1.RequestInfo {
-	return &pluginv1.RequestInfo{RequestId: i.ID, Ip: i.IPString(), UserAgent: i.UserAgent}
+	return &pluginv1.RequestInfo{RequestId: i.ID, Ip: i.IPString(), UserAgent: i.UserAgent, Language: i.Language}
 }
 
 func rowTo(r *audit.Row) (*pluginv1.AuditRow, error) {

@@ -32,13 +32,14 @@ func (h *Host) Inside(name string, f func(ctx context.Context, health func() err
 }
 
 var (
-	CoreCookie     = coreCookie
-	WithoutCookies = withoutCoreCookies
-	Policies       = policies
-	StrictPolicy   = strictPolicy
-	CleanPath      = cleanPath
-	CheckPath      = checkPath
-	IsIdentity     = isIdentity
+	GrantOf       = grantOf
+	OwnCookies    = ownCookies
+	AllowedCookie = allowedCookie
+	Policies      = policies
+	StrictPolicy  = strictPolicy
+	CleanPath     = cleanPath
+	CheckPath     = checkPath
+	IsIdentity    = isIdentity
 )
 
 // KV is the plugins' small state, by itself.

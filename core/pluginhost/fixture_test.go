@@ -93,7 +93,9 @@ func (callers) Caller(r *http.Request) (principal.Principal, bool, error) {
 	return p, strings.HasPrefix(r.Header.Get("Authorization"), "Bearer sigra"), nil
 }
 
-func (callers) SignIn(r *http.Request) string { return "/login?return_to=" + r.URL.Path }
+func (callers) SignIn(r *http.Request, _ time.Duration, _ string) string {
+	return "/login?return_to=" + r.URL.Path
+}
 
 type option func(*pluginhost.Config, *fixture)
 

@@ -30,20 +30,17 @@ type gateFacade struct {
 	timeout time.Duration
 }
 
-var _ gate.Gate = (*gateFacade)(nil)
+var _ gate.Settler = (*gateFacade)(nil)
 
 // Ask implements gate.Gate.
 func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
-	fields, err := structTo(a.Context)
-	if err != nil {
-		return gate.Answer{}, err
-	}
 	req := &pluginv1.AskRequest{
-		Question: string(a.Question), Principal: principalTo(a.Principal), Subject: refTo(a.Subject), Request: requestTo(request.From(ctx)),
-		Context: fields, AttemptId: a.AttemptID,
+		Question: string(a.Question), Principal: g.p.host.principalTo(a.Principal), Subject: refTo(a.Subject), Request: requestTo(request.From(ctx)),
+		AttemptId: a.AttemptID,
 	}
+	contextTo(req, a)
 	out := gate.Answer{By: g.p.name}
-	err = g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
+	err := g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
 		resp, err := pluginv1.NewGateClient(in.conn).Ask(ctx, req)
 		if err != nil {
 			return err
@@ -52,6 +49,9 @@ func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
 		switch resp.GetAnswer() {
 		case pluginv1.AskResponse_ANSWER_ALLOW:
 			out.Decision = gate.Allow
+			if id := resp.GetReservationId(); id != "" && len(id) <= 200 {
+				out.Reservations = []gate.Reservation{{Gate: g.p.name, ID: id, ExpiresAt: resp.GetReservationExpiresAt().AsTime()}}
+			}
 		case pluginv1.AskResponse_ANSWER_DENY:
 			out.Decision = gate.Deny
 		case pluginv1.AskResponse_ANSWER_STEP_UP:
@@ -83,17 +83,72 @@ func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
 	return gate.Answer{}, err
 }
 
+// Name implements gate.Settler.
+func (g *gateFacade) Name() string { return g.p.name }
+
+// Settle implements gate.Settler.
+func (g *gateFacade) Settle(ctx context.Context, s gate.Settlement) error {
+	req := &pluginv1.SettleRequest{
+		Question: string(s.Question), AttemptId: s.AttemptID, ReservationId: s.ReservationID, Result: pluginv1.SettleRequest_RESULT_ABANDONED,
+	}
+	if s.Committed {
+		req.Result = pluginv1.SettleRequest_RESULT_COMMITTED
+	}
+	return g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
+		_, err := pluginv1.NewGateClient(in.conn).Settle(ctx, req)
+		return err
+	})
+}
+
+// contextTo adds what the question is about.
+func contextTo(req *pluginv1.AskRequest, a gate.Ask) {
+	text := func(name string) string { s, _ := a.Context[name].(string); return s }
+	switch a.Question {
+	case gate.Registration:
+		req.Context = &pluginv1.AskRequest_Registration{Registration: &pluginv1.RegistrationContext{
+			Email: text("email"), EmailDomain: text("email_domain"), Via: text("method"), Provider: text("provider"),
+		}}
+	case gate.Login:
+		req.Context = &pluginv1.AskRequest_Login{Login: &pluginv1.LoginContext{EmailDomain: text("email_domain"), Method: text("method"), Provider: text("provider")}}
+	case gate.MemberAdd, gate.MemberRemove:
+		if m := a.Member; m != nil {
+			req.Context = &pluginv1.AskRequest_Member{Member: &pluginv1.MemberContext{
+				OrganizationId: idText(m.OrganizationID), UserId: idText(m.UserID), Email: m.Email, Role: m.Role, Kind: m.Kind, Via: m.Via,
+				InvitationId: idText(m.InvitationID), Members: m.Members, Invitations: m.Invitations, Protected: m.Protected,
+			}}
+		}
+	case gate.SessionStepUp:
+		req.Context = &pluginv1.AskRequest_StepUp{StepUp: &pluginv1.StepUpContext{Method: text("method"), Aal: text("aal")}}
+	}
+}
+
 // gates is the table as the plugins' blocks have it, in the order of the blocks.
 func (h *Host) gateTable(plugins []*plugin) map[gate.Question][]gate.Gate {
 	out := map[gate.Question][]gate.Gate{}
 	for _, p := range plugins {
-		for _, g := range p.getBlock().Gates {
+		for _, g := range p.gates() {
 			timeout := g.Timeout
 			if timeout <= 0 {
 				timeout = gateTimeout
 			}
 			q := gate.Question(g.Question)
 			out[q] = append(out[q], &gateFacade{p: p, onError: g.OnError, timeout: timeout})
+		}
+	}
+	return out
+}
+
+// gates are the questions that a plugin is asked: those of its block, and of a bundled one those of its manifest too. That is
+// part of this binary, so they stand before its process does, and until then on_error answers.
+func (p *plugin) gates() []config.PluginGate {
+	b := p.getBlock()
+	out := slices.Clone(b.Gates)
+	if b.External() {
+		return out
+	}
+	for _, g := range p.host.cfg.BundledGates[b.Name] {
+		if !slices.ContainsFunc(out, func(have config.PluginGate) bool { return have.Question == g.Question }) {
+			out = append(out, g)
 		}
 	}
 	return out
@@ -196,11 +251,11 @@ func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organizatio
 	for i, p := range asked {
 		wg.Go(func() {
 			err := p.call(ctx, pluginv1.LoginMethods_ServiceDesc.ServiceName, offerTimeout, func(ctx context.Context, in *instance) error {
-				resp, err := pluginv1.NewLoginMethodsClient(in.conn).Offer(ctx, &pluginv1.OfferRequest{EmailDomain: emailDomain, OrganizationId: idText(organization), ReturnTo: returnTo})
+				resp, err := pluginv1.NewLoginMethodsClient(in.conn).Offer(ctx, &pluginv1.OfferRequest{EmailDomain: emailDomain, OrganizationId: idText(organization), ReturnTo: returnTo, Request: requestTo(request.From(ctx))})
 				if err != nil {
 					return err
 				}
-				answers[i] = p.methods(resp.GetMethods())
+				answers[i] = p.methods(resp.GetMethods(), request.From(ctx).Language)
 				return nil
 			})
 			if err != nil {
@@ -213,21 +268,20 @@ func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organizatio
 }
 
 // methods keeps what leads below one of the plugin's own routes.
-func (p *plugin) methods(in []*pluginv1.LoginMethod) []LoginMethod {
+func (p *plugin) methods(in []*pluginv1.LoginMethod, language string) []LoginMethod {
 	p.mu.Lock()
 	m := p.manifest
 	p.mu.Unlock()
 	var out []LoginMethod
 	for _, lm := range in[:min(len(in), 20)] {
 		u, err := url.Parse(lm.GetUrl())
-		ok := err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && cleanPath(u.Path) &&
-			slices.ContainsFunc(m.GetRoutes(), func(r *pluginv1.Route) bool { return under(u.Path, r.GetPath()) })
+		ok := err == nil && u.Scheme == "" && u.Host == "" && u.User == nil && m.serves(u.Path)
 		if !ok || lm.GetLabel() == "" {
 			p.host.metrics.answers.WithLabelValues(p.name, "login_method").Inc()
 			p.log.Warn("way to sign in left out: it does not lead below a route of the plugin", "id", printable(clip(lm.GetId(), 64)))
 			continue
 		}
-		out = append(out, LoginMethod{Plugin: p.name, ID: printable(clip(lm.GetId(), 64)), Label: printable(clip(lm.GetLabel(), 80)), URL: lm.GetUrl(), Exclusive: lm.GetExclusive()})
+		out = append(out, LoginMethod{Plugin: p.name, ID: printable(clip(lm.GetId(), 64)), Label: p.text(lm.GetLabel(), language), URL: lm.GetUrl(), Exclusive: lm.GetExclusive()})
 	}
 	return out
 }
@@ -257,7 +311,7 @@ func (h *Host) Claims(ctx context.Context, who principal.Principal, audience str
 		wg.Go(func() {
 			name, values, age := "", map[string]any{}, time.Duration(0)
 			err := p.call(ctx, pluginv1.Claims_ServiceDesc.ServiceName, claimTimeout, func(ctx context.Context, in *instance) error {
-				resp, err := pluginv1.NewClaimsClient(in.conn).Claims(ctx, &pluginv1.ClaimsRequest{Principal: principalTo(&who), Audience: audience})
+				resp, err := pluginv1.NewClaimsClient(in.conn).Claims(ctx, &pluginv1.ClaimsRequest{Principal: h.principalTo(&who), Audience: audience})
 				if err != nil {
 					return err
 				}
@@ -294,6 +348,11 @@ func (p *plugin) offers(service string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.manifest.offers(service)
+}
+
+// serves reports whether a path is one of the plugin's routes, or below one.
+func (m *manifest) serves(path string) bool {
+	return cleanPath(path) && slices.ContainsFunc(m.GetRoutes(), func(r *pluginv1.Route) bool { return under(path, r.GetPath()) })
 }
 
 // under reports whether a path is a route's or below it.

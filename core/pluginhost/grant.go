@@ -1,6 +1,7 @@
 package pluginhost
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,48 +10,76 @@ import (
 	"github.com/sigra-auth/sigra/core/config"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+	"google.golang.org/protobuf/proto"
 )
 
-// services are the host services and the grant that opens each: one grant, one service.
-var services = []struct{ grant, service string }{
-	{"identity.read", hostv1.Identity_ServiceDesc.ServiceName},
-	{"sessions.write", hostv1.Sessions_ServiceDesc.ServiceName},
-	{"audit.record", hostv1.Audit_ServiceDesc.ServiceName},
-	{"audit.read", hostv1.AuditLog_ServiceDesc.ServiceName},
-	{"events.publish", hostv1.Events_ServiceDesc.ServiceName},
-	{"mail.send", hostv1.Mail_ServiceDesc.ServiceName},
-	{"seal", hostv1.Seal_ServiceDesc.ServiceName},
-	{"lease", hostv1.Lease_ServiceDesc.ServiceName},
-	{"kv", hostv1.KV_ServiceDesc.ServiceName},
-	{"pages", hostv1.Pages_ServiceDesc.ServiceName},
+// serviceGrants are the host services and the grant that opens each; methodGrants has the methods that differ.
+var serviceGrants = map[string]string{
+	hostv1.Identity_ServiceDesc.ServiceName:  "identity.read",
+	hostv1.Members_ServiceDesc.ServiceName:   "members.write",
+	hostv1.Sessions_ServiceDesc.ServiceName:  "sessions.write",
+	hostv1.Audit_ServiceDesc.ServiceName:     "audit.record",
+	hostv1.AuditLog_ServiceDesc.ServiceName:  "audit.read",
+	hostv1.Events_ServiceDesc.ServiceName:    eventsGrant,
+	hostv1.Mail_ServiceDesc.ServiceName:      "mail.send",
+	hostv1.Notices_ServiceDesc.ServiceName:   "notices.send",
+	hostv1.Seal_ServiceDesc.ServiceName:      "seal.use",
+	hostv1.Lease_ServiceDesc.ServiceName:     "lease.hold",
+	hostv1.KV_ServiceDesc.ServiceName:        "kv.use",
+	hostv1.Topics_ServiceDesc.ServiceName:    "topics.use",
+	hostv1.RateLimit_ServiceDesc.ServiceName: "ratelimit.take",
+	hostv1.Claims_ServiceDesc.ServiceName:    "claims.read",
+	hostv1.Gates_ServiceDesc.ServiceName:     "gates.ask",
+	hostv1.Domains_ServiceDesc.ServiceName:   "domains.read",
+	hostv1.Links_ServiceDesc.ServiceName:     "links.use",
+	hostv1.Directory_ServiceDesc.ServiceName: "directory.write",
+	hostv1.Pages_ServiceDesc.ServiceName:     "pages.render",
 }
 
-const routesGrant = "routes:"
+var methodGrants = map[string]string{
+	hostv1.Sessions_Resolve_FullMethodName:  "sessions.read",
+	hostv1.Sessions_List_FullMethodName:     "sessions.read",
+	hostv1.Sessions_Check_FullMethodName:    "sessions.read",
+	hostv1.Mail_Report_FullMethodName:       "mail.report",
+	hostv1.Mail_Catalogue_FullMethodName:    "mail.read",
+	hostv1.Claims_Invalidate_FullMethodName: "claims.write",
+	hostv1.Domains_Verify_FullMethodName:    "domains.write",
+}
 
-func grantOf(service string) string {
-	for _, s := range services {
-		if s.service == service {
-			return s.grant
-		}
+const (
+	eventsGrant = "events.publish" // of types below the plugin's own name; with a scope, of those below that
+	routesGrant = "routes.serve:"
+)
+
+// grantOf is the grant that opens a method, empty for one that this Sigra does not have.
+func grantOf(method string) string {
+	if g, ok := methodGrants[method]; ok {
+		return g
 	}
-	return ""
+	service, _, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	return serviceGrants[service]
 }
 
-func serviceOf(grant string) string {
-	for _, s := range services {
-		if s.grant == grant {
-			return s.service
-		}
-	}
-	return ""
-}
-
+// grantNames are all grants, sorted.
 func grantNames() []string {
-	out := make([]string, 0, len(services)+1)
-	for _, s := range services {
-		out = append(out, s.grant)
+	out := []string{routesGrant + "/path", eventsGrant + ":prefix"}
+	for _, m := range []map[string]string{serviceGrants, methodGrants} {
+		for _, g := range m {
+			out = append(out, g)
+		}
 	}
-	return append(out, routesGrant+"/path")
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+var eventPrefix = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+
+// knownGrant reports whether there is such a grant for a service.
+func knownGrant(name string) bool {
+	if prefix, ok := strings.CutPrefix(name, eventsGrant+":"); ok {
+		return eventPrefix.MatchString(prefix)
+	}
+	return slices.Contains(grantNames(), name)
 }
 
 // grants are what one plugin may do. The zero value allows nothing.
@@ -59,7 +88,18 @@ type grants struct {
 	routes   []string // paths
 }
 
-func (g grants) allows(grant string) bool { return slices.Contains(g.services, grant) }
+func (g grants) allows(grant string) bool {
+	if grant == eventsGrant { // which types is looked at where they are known
+		return slices.ContainsFunc(g.services, func(s string) bool { return s == grant || strings.HasPrefix(s, grant+":") })
+	}
+	return slices.Contains(g.services, grant)
+}
+
+// allowsEvent reports whether a plugin of a name may publish a type.
+func (g grants) allowsEvent(plugin, typ string) bool {
+	prefix, _, _ := strings.Cut(typ, ".")
+	return slices.Contains(g.services, eventsGrant+":"+prefix) || prefix == plugin && slices.Contains(g.services, eventsGrant)
+}
 
 func (g grants) allowsRoute(path string) bool { return slices.Contains(g.routes, path) }
 
@@ -68,15 +108,6 @@ func (g grants) list() []string {
 	out := slices.Clone(g.services)
 	for _, r := range g.routes {
 		out = append(out, routesGrant+r)
-	}
-	return out
-}
-
-// grpcServices are the full service names behind the grants, for Configure.
-func (g grants) grpcServices() []string {
-	out := make([]string, 0, len(g.services))
-	for _, name := range g.services {
-		out = append(out, serviceOf(name))
 	}
 	return out
 }
@@ -94,7 +125,7 @@ func parseGrants(b config.Plugin) (grants, config.Diagnostics) {
 			g.routes = append(g.routes, path)
 			continue
 		}
-		if serviceOf(name) == "" {
+		if !knownGrant(name) {
 			diags = append(diags, b.Diagnose(b.At("grants"), config.Error, fmt.Sprintf("there is no grant %q", name),
 				"The grants are "+strings.Join(grantNames(), ", ")+".", config.Suggest(name, grantNames())))
 			continue
@@ -115,16 +146,15 @@ func settleGrants(b config.Plugin, m *manifest) (grants, config.Diagnostics) {
 		return g, diags
 	}
 	var required, wanted, paths []string
-	for _, s := range m.GetRequiredServices() {
-		name := grantOf(s)
-		if name == "" {
-			diags = append(diags, errorAt(b, b.Range, "Plugin needs a newer Sigra", fmt.Sprintf("Plugin %q requires the host service %s, which this version of Sigra does not have.", b.Name, printable(s))))
+	for _, name := range m.GetRequiredGrants() {
+		if !knownGrant(name) {
+			diags = append(diags, errorAt(b, b.Range, "Plugin needs a newer Sigra", fmt.Sprintf("Plugin %q requires the grant %s, which this version of Sigra does not have.", b.Name, printable(name))))
 			continue
 		}
 		required = append(required, name)
 	}
-	for _, s := range m.GetWantedServices() {
-		if name := grantOf(s); name != "" {
+	for _, name := range m.GetWantedGrants() {
+		if knownGrant(name) {
 			wanted = append(wanted, name)
 		}
 	}
@@ -140,7 +170,7 @@ func settleGrants(b config.Plugin, m *manifest) (grants, config.Diagnostics) {
 	}
 	var missing []string
 	for _, name := range required {
-		if !g.allows(name) {
+		if !slices.Contains(g.services, name) {
 			missing = append(missing, name)
 		}
 	}
@@ -170,7 +200,7 @@ func checkPath(path string) error {
 		return fmt.Errorf("a route's path begins with a slash, names something and has at most 128 characters")
 	}
 	for i, seg := range strings.Split(path[1:], "/") {
-		if seg == ".well-known" && i == 0 && strings.Count(path, "/") > 1 {
+		if seg == ".well-known" && i < strings.Count(path, "/")-1 { // RFC 8615, at the root or below an issuer's path
 			continue
 		}
 		if !segmentPattern.MatchString(seg) {
@@ -190,7 +220,61 @@ type manifest struct {
 var contractSeams = []string{
 	pluginv1.AuditSink_ServiceDesc.ServiceName, pluginv1.EventSink_ServiceDesc.ServiceName, pluginv1.Mailer_ServiceDesc.ServiceName,
 	pluginv1.Gate_ServiceDesc.ServiceName, pluginv1.Routes_ServiceDesc.ServiceName, pluginv1.LoginMethods_ServiceDesc.ServiceName,
-	pluginv1.Claims_ServiceDesc.ServiceName,
+	pluginv1.Claims_ServiceDesc.ServiceName, pluginv1.Subject_ServiceDesc.ServiceName, pluginv1.Logout_ServiceDesc.ServiceName,
+	pluginv1.Commands_ServiceDesc.ServiceName,
+}
+
+// question is what the manifest says of a question; nil: it does not answer it.
+func (m *manifest) question(name string) *pluginv1.GateQuestion {
+	for _, q := range m.GetGateQuestions() {
+		if q.GetName() == name {
+			return q
+		}
+	}
+	return nil
+}
+
+// questions are the names of those it answers.
+func (m *manifest) questions() []string {
+	var out []string
+	for _, q := range m.GetGateQuestions() {
+		out = append(out, printable(clip(q.GetName(), 64)))
+	}
+	return out
+}
+
+// routePlace is the name of a setting in a route's path.
+var routePlace = regexp.MustCompile(`\{[a-z][a-z0-9_]*\}`)
+
+// paths are those of the routes under some settings.
+func (m *manifest) paths(settings []byte) []string {
+	var values map[string]any
+	_ = json.Unmarshal(settings, &values) // made by decodeSettings
+	var out []string
+	for _, r := range m.GetRoutes() {
+		out = append(out, routePlace.ReplaceAllStringFunc(r.GetPath(), func(place string) string {
+			text, _ := values[place[1:len(place)-1]].(string)
+			return strings.TrimSuffix(text, "/")
+		}))
+	}
+	return out
+}
+
+// settle fills the settings that the routes' paths name in. The manifest of a process that is not configured yet is told so once.
+func (m *manifest) settle(b config.Plugin, settings []byte) (*manifest, config.Diagnostics) {
+	paths := m.paths(settings)
+	out := &manifest{proto.Clone(m.DescribeResponse).(*pluginv1.DescribeResponse)}
+	var diags config.Diagnostics
+	for i, r := range out.GetRoutes() {
+		if routePlace.MatchString(r.GetPath()) {
+			if err := checkPath(paths[i]); err != nil {
+				name := routePlace.FindString(r.GetPath())
+				diags = append(diags, errorAt(b, b.SettingRange(name[1:len(name)-1]), "Path can't be served", fmt.Sprintf("It makes the path %q: %v.", printable(paths[i]), err)))
+			}
+		}
+		r.Path = paths[i]
+	}
+	return out, diags
 }
 
 func (m *manifest) offers(service string) bool {
@@ -207,7 +291,7 @@ func checkManifest(r *pluginv1.DescribeResponse) (m *manifest, unknown []string,
 		return nil, nil, fmt.Errorf("the manifest has no version, or one of more than 64 characters")
 	case len(r.GetDescription()) > 512, len(r.GetRoutes()) > 32, len(r.GetSeams()) > 64, len(r.GetEventPatterns()) > 256,
 		len(r.GetGateQuestions()) > 64, len(r.GetAuditActions()) > 256, len(r.GetClaims()) > 64,
-		len(r.GetRequiredServices()) > 64, len(r.GetWantedServices()) > 64:
+		len(r.GetRequiredGrants()) > 64, len(r.GetWantedGrants()) > 64, len(r.GetActions()) > 512, len(r.GetCommands()) > 128, len(r.GetCatalogues()) > 64:
 		return nil, nil, fmt.Errorf("the manifest is larger than any plugin's needs to be")
 	}
 	known := 0
@@ -222,7 +306,7 @@ func checkManifest(r *pluginv1.DescribeResponse) (m *manifest, unknown []string,
 		return nil, unknown, fmt.Errorf("it offers %s; this Sigra speaks %s", strings.Join(unknown, ", "), strings.Join(contractSeams, ", "))
 	}
 	for _, route := range r.GetRoutes() {
-		if err := checkPath(route.GetPath()); err != nil {
+		if err := checkPath(routePlace.ReplaceAllString(route.GetPath(), "/x")); err != nil {
 			return nil, unknown, fmt.Errorf("route %q: %w", printable(clip(route.GetPath(), 80)), err)
 		}
 	}

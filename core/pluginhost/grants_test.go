@@ -27,11 +27,11 @@ func TestGrants_aRefusalIsTypedAndAuditedOnce(t *testing.T) {
 	t.Parallel()
 	f := newHost(t, "")
 	path, sum := external(t, t.TempDir(), "routed-external")
-	f.apply(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n grants = [\"seal\", \"routes:/routed\", \"routes:/routed-machine\", \"routes:/routed-in\", \"routes:/routed-admin\"]\n}", path, sum))
+	f.apply(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n grants = [\"seal.use\", \"routes.serve:/routed\", \"routes.serve:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"]\n}", path, sum))
 	f.wait("routed", pluginhost.Ready)
 	for range 20 {
 		code, body := f.get("/routed/kv?key=a&value=b")
-		if code != 403 || !strings.Contains(body, `"kv"`) || !strings.Contains(body, "grants = [") {
+		if code != 403 || !strings.Contains(body, `"kv.use"`) || !strings.Contains(body, "grants = [") {
 			t.Fatalf("%d %s", code, body)
 		}
 	}
@@ -44,7 +44,7 @@ func TestGrants_aBundledPluginGetsItsManifestAndNoMore(t *testing.T) {
 	t.Parallel()
 	f := ready(t)
 	info, _ := f.Info("routed")
-	if !slices.Contains(info.Grants, "kv") || !slices.Contains(info.Grants, "routes:/routed") || slices.Contains(info.Grants, "identity.read") {
+	if !slices.Contains(info.Grants, "kv.use") || !slices.Contains(info.Grants, "routes.serve:/routed") || slices.Contains(info.Grants, "identity.read") {
 		t.Errorf("grants %v", info.Grants)
 	}
 	if _, body := f.get("/routed/identity"); !strings.Contains(body, "identity.read") {
@@ -61,7 +61,7 @@ func TestGrants_whatIsRequiredMustBeGranted(t *testing.T) {
 	path, sum := external(t, t.TempDir(), "needy-external")
 	f.apply(fmt.Sprintf("plugin \"needy\" {\n source = %q\n sha256 = %q\n}", path, sum))
 	info := f.wait("needy", pluginhost.Failed)
-	if !strings.Contains(info.Detail, `grants = ["identity.read", "routes:/needy"`) {
+	if !strings.Contains(info.Detail, `grants = ["identity.read", "routes.serve:/needy"`) {
 		t.Errorf("detail %q", info.Detail)
 	}
 	if info.Failures != 0 {
@@ -73,7 +73,7 @@ func TestGate_answersAndFailures(t *testing.T) {
 	t.Parallel()
 	f := newHost(t, "gatekeeper")
 	ask := func(do string) (gate.Answer, error) {
-		return f.gates.Ask(context.Background(), gate.Ask{Question: gate.Login, Subject: audit.Ref{Type: "user", ID: "1"}, Context: map[string]any{"do": do}})
+		return f.gates.Ask(context.Background(), gate.Ask{Question: gate.Login, Subject: audit.Ref{Type: "user", ID: "1"}, Context: map[string]any{"method": do}})
 	}
 	f.apply("plugin \"gatekeeper\" {\n gate \"login\" {\n  on_error = \"deny\"\n timeout = \"3s\"\n }\n}")
 	if _, err := ask("allow"); err == nil { // not up yet, or just so

@@ -60,33 +60,29 @@ func connectionNames(h http.Header) []string {
 	return out
 }
 
-// coreCookie reports whether a cookie is Sigra's own. Names are compared as carelessly as a browser or proxy may.
-func coreCookie(name string) bool {
-	name = strings.ToLower(strings.TrimSpace(name))
-	name = strings.TrimPrefix(strings.TrimPrefix(name, "__host-"), "__secure-")
-	return strings.HasPrefix(name, "sigra")
-}
+// cookiePrefix is what the names of a plugin's cookies begin with. Browsers hold a cookie of that prefix to this very host,
+// to HTTPS and to the path / (RFC 6265bis §4.1.3.2), so that no other site nor a neighbour's host can plant one.
+func cookiePrefix(plugin string) string { return "__Host-" + plugin + "_" }
 
-// withoutCoreCookies takes Sigra's cookies out of Cookie header lines and leaves the rest as it is.
-func withoutCoreCookies(lines []string) []string {
-	var out []string
+// ownCookies leaves of Cookie header lines what is the plugin's own: never another plugin's, the application's or Sigra's.
+func ownCookies(lines []string, plugin string) []string {
+	var kept []string
 	for _, line := range lines {
-		var kept []string
 		for pair := range strings.SplitSeq(line, ";") {
-			name, _, _ := strings.Cut(pair, "=")
-			if strings.TrimSpace(pair) != "" && !coreCookie(name) {
-				kept = append(kept, strings.TrimSpace(pair))
+			pair = strings.TrimSpace(pair)
+			if name, _, ok := strings.Cut(pair, "="); ok && strings.HasPrefix(name, cookiePrefix(plugin)) {
+				kept = append(kept, pair)
 			}
 		}
-		if len(kept) > 0 {
-			out = append(out, strings.Join(kept, "; "))
-		}
 	}
-	return out
+	if len(kept) == 0 {
+		return nil
+	}
+	return []string{strings.Join(kept, "; ")}
 }
 
 // requestHeaders is what a plugin sees of a request's headers. bearer says that the Authorization header is Sigra's.
-func requestHeaders(h http.Header, bearer bool) []*pluginv1.Header {
+func requestHeaders(h http.Header, plugin string, bearer bool) []*pluginv1.Header {
 	skip := append(connectionNames(h), hopByHop...)
 	out := make([]*pluginv1.Header, 0, len(h))
 	for name, values := range h {
@@ -96,7 +92,7 @@ func requestHeaders(h http.Header, bearer bool) []*pluginv1.Header {
 		case name == "Authorization" && bearer:
 			continue
 		case name == "Cookie":
-			if values = withoutCoreCookies(values); len(values) == 0 {
+			if values = ownCookies(values, plugin); len(values) == 0 {
 				continue
 			}
 		}
@@ -110,7 +106,7 @@ func requestHeaders(h http.Header, bearer bool) []*pluginv1.Header {
 }
 
 // responseHeaders puts a plugin's headers on an answer; refused names what was taken out. ok is false when they are too many.
-func responseHeaders(dst http.Header, in []*pluginv1.Header) (refused []string, ok bool) {
+func responseHeaders(dst http.Header, plugin string, in []*pluginv1.Header) (refused []string, ok bool) {
 	if len(in) > maxHeaderNames {
 		return nil, false
 	}
@@ -147,8 +143,8 @@ func responseHeaders(dst http.Header, in []*pluginv1.Header) (refused []string, 
 				refused = append(refused, "header_value")
 				continue
 			}
-			if name == "Set-Cookie" && !allowedCookie(v) {
-				refused = append(refused, "core_cookie")
+			if name == "Set-Cookie" && !allowedCookie(v, plugin) {
+				refused = append(refused, "cookie")
 				continue
 			}
 			values = append(values, v)
@@ -163,16 +159,11 @@ func responseHeaders(dst http.Header, in []*pluginv1.Header) (refused []string, 
 	return refused, true
 }
 
-// allowedCookie refuses cookies of Sigra's own names and those a browser would not tell from them: a cookie without a
-// name is sent as its value alone.
-func allowedCookie(line string) bool {
-	pair, _, _ := strings.Cut(line, ";")
-	name, value, found := strings.Cut(pair, "=")
-	if !found || strings.TrimSpace(name) == "" {
-		_ = value
-		return false
-	}
-	return !coreCookie(name)
+// allowedCookie lets a plugin set cookies of its own names only, and in the form that browsers hold the prefix to: another
+// would be dropped by them without a word.
+func allowedCookie(line, plugin string) bool {
+	c, err := http.ParseSetCookie(line)
+	return err == nil && strings.HasPrefix(c.Name, cookiePrefix(plugin)) && c.Secure && c.Path == "/" && c.Domain == ""
 }
 
 // defaultPolicy is the Content-Security-Policy of a plugin's answer when the host was given none.

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,11 +17,13 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -35,6 +38,8 @@ type Config struct {
 	Version     string // of Sigra
 	// Bundled are the plugins in this binary.
 	Bundled []string
+	// BundledGates are the questions that their manifests answer, asked unless their block says otherwise.
+	BundledGates map[string][]config.PluginGate
 	// Command says how to run a bundled plugin; nil means this very program with "plugin-serve NAME".
 	Command func(name string) (path string, args []string)
 	// ReapOrphans lets the host kill what plugins left behind in hiding. It must not be set where the program starts other
@@ -50,6 +55,12 @@ type Config struct {
 	Callers Callers
 	// Failures shows an error for a plugin's route, as the rest of the server would; nil means a problem document.
 	Failures func(w http.ResponseWriter, r *http.Request, err error)
+
+	// Certificates gives what a client proved to own in its TLS handshake, with Sigra or with a trusted proxy, the client's own
+	// certificate first; nil means that there are none.
+	Certificates func(r *http.Request) (chain []*x509.Certificate, source string, verified bool)
+	// Administers says whether somebody administers their active organization; nil: nobody does.
+	Administers func(who principal.Principal) bool
 
 	// PagePolicy is the Content-Security-Policy of a plugin's answers that bring none; empty means defaultPolicy.
 	PagePolicy string
@@ -80,7 +91,8 @@ type Callers interface {
 	// Authorization header is Sigra's own, so that no plugin sees it.
 	Caller(r *http.Request) (p principal.Principal, bearer bool, err error)
 	// SignIn is where to send a browser whose person must sign in to see the page at r; empty when there is none.
-	SignIn(r *http.Request) string
+	// maxAge and aal are what the page wants of a session; zero and empty: any.
+	SignIn(r *http.Request, maxAge time.Duration, aal string) string
 }
 
 // Accounts reads users; core/account is one.
@@ -93,6 +105,7 @@ type Accounts interface {
 type Sessions interface {
 	Revoke(ctx context.Context, actor audit.Ref, userID, sessionID uuid.UUID) error
 	RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error)
+	List(ctx context.Context, userID uuid.UUID) ([]session.Session, error)
 }
 
 // Keyring seals for plugins and derives their database passwords; core/keyring is one.
@@ -296,6 +309,11 @@ func (h *Host) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("stop plugins: %w", ctx.Err())
 	}
+}
+
+// administers reports whether somebody administers their active organization.
+func (h *Host) administers(who principal.Principal) bool {
+	return h.cfg.Administers != nil && who.Kind == principal.User && who.OrganizationID != uuid.Nil && h.cfg.Administers(who)
 }
 
 // Bundled names the plugins in this binary.

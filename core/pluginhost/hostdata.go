@@ -2,10 +2,13 @@ package pluginhost
 
 import (
 	"context"
+	"net/url"
+	"slices"
 	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/request"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
@@ -148,11 +151,21 @@ func (s pagesService) Render(ctx context.Context, r *hostv1.RenderRequest) (*hos
 	if err != nil {
 		return nil, err
 	}
-	html, err := s.h.cfg.Pages.Render(ctx, r.GetTitle(), r.GetBodyHtml(), p, r.GetPath())
+	page := Page{
+		Title: r.GetTitle(), BodyHTML: r.GetBodyHtml(), Principal: p, Path: r.GetPath(), Styles: r.GetStyles(), Scripts: r.GetScripts(),
+		Language: orElse(r.GetLanguage(), orElse(r.GetRequest().GetLanguage(), request.From(ctx).Language)),
+	}
+	for _, address := range slices.Concat(page.Styles, page.Scripts) {
+		u, err := url.Parse(address)
+		if err != nil || u.Scheme != "" || u.Host != "" || !s.in.manifest.serves(u.Path) {
+			return nil, fault.New(fault.Invalid, "foreign_asset", "Styles and scripts lie below one of the plugin's own routes.").At("styles")
+		}
+	}
+	out, err := s.h.cfg.Pages.Render(ctx, page)
 	if err != nil {
 		return nil, err
 	}
-	return &hostv1.RenderResponse{Html: html}, nil
+	return &hostv1.RenderResponse{Html: out.HTML, Language: out.Language, Direction: out.Direction}, nil
 }
 
 func (s pagesService) SignIn(_ context.Context, r *hostv1.SignInRequest) (*hostv1.SignInResponse, error) {

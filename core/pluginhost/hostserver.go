@@ -59,13 +59,9 @@ func (s *hostServices) name() string { return s.in.name }
 func (h *Host) guard(in *instance) grpc.UnaryServerInterceptor {
 	slots := make(chan struct{}, hostCalls)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
-		service := strings.TrimPrefix(info.FullMethod, "/")
-		if i := strings.LastIndexByte(service, '/'); i >= 0 {
-			service = service[:i]
-		}
-		grant := grantOf(service)
+		grant := grantOf(info.FullMethod)
 		if grant == "" || !in.grants().allows(grant) {
-			return nil, h.refuse(ctx, in, grant, service)
+			return nil, h.refuse(ctx, in, grant, strings.TrimPrefix(info.FullMethod, "/"))
 		}
 		select {
 		case slots <- struct{}{}:

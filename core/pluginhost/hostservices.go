@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -52,12 +53,24 @@ type Mint struct {
 
 // Pages lends the shared layout; core/web is one.
 type Pages interface {
-	// Render wraps a body, which the plugin vouches for as safe HTML, in the layout. path is the page's own.
-	Render(ctx context.Context, title, bodyHTML string, who *principal.Principal, path string) (string, error)
+	// Render wraps a body, which the plugin vouches for as safe HTML, in the layout.
+	Render(ctx context.Context, p Page) (Rendered, error)
 	// SignIn is where to send a browser whose person must sign in, anew or better. A returnTo that leads elsewhere is
 	// left out.
 	SignIn(returnTo string, maxAge time.Duration, requiredAAL string, fresh bool) string
 }
+
+// Page is a plugin's page.
+type Page struct {
+	Title, BodyHTML string
+	Principal       *principal.Principal // whose navigation it shows; nil: nobody is signed in
+	Language        string               // BCP 47; of the reader
+	Path            string               // the page's own
+	Styles, Scripts []string             // addresses below the plugin's own routes
+}
+
+// Rendered is the whole page, and the language it came in.
+type Rendered struct{ HTML, Language, Direction string }
 
 // ---- Identity ------------------------------------------------------------------------------------------------
 
@@ -109,6 +122,9 @@ func (s identityService) FindUser(ctx context.Context, r *hostv1.FindUserRequest
 	if s.h.cfg.Accounts == nil {
 		return nil, missing("accounts")
 	}
+	if _, ok := r.GetBy().(*hostv1.FindUserRequest_Email); !ok {
+		return nil, fault.New(fault.Invalid, "invalid_query", "Accounts are found by their email address.").At("by")
+	}
 	a, err := s.h.cfg.Accounts.FindByEmail(ctx, r.GetEmail())
 	switch {
 	case err == nil:
@@ -128,12 +144,12 @@ func (s identityService) ListMemberships(context.Context, *hostv1.ListMembership
 	return &hostv1.ListMembershipsResponse{}, nil
 }
 
-func (s identityService) ResolveSession(ctx context.Context, r *hostv1.ResolveSessionRequest) (*hostv1.ResolveSessionResponse, error) {
+func (s sessionsService) Resolve(ctx context.Context, r *hostv1.ResolveSessionRequest) (*hostv1.ResolveSessionResponse, error) {
 	p, err := s.find(ctx, r.GetSessionId())
 	if err != nil || p == nil {
 		return &hostv1.ResolveSessionResponse{}, err
 	}
-	return &hostv1.ResolveSessionResponse{Principal: principalTo(p)}, nil
+	return &hostv1.ResolveSessionResponse{Principal: s.h.principalTo(p)}, nil
 }
 
 // find gives the principal of a session that stands, or nil.
@@ -199,8 +215,18 @@ func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*
 		if err != nil || id == uuid.Nil {
 			return nil, orElseErr(err, fault.New(fault.Invalid, "invalid_id", "Whose sessions?").At("user_id"))
 		}
-		n, err := s.h.cfg.Sessions.RevokeAll(ctx, actor, id)
-		return &hostv1.RevokeResponse{Revoked: uint32(n)}, err
+		standing, err := s.h.cfg.Sessions.List(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.h.cfg.Sessions.RevokeAll(ctx, actor, id); err != nil {
+			return nil, err
+		}
+		out := &hostv1.RevokeResponse{}
+		for _, x := range standing {
+			out.SessionIds = append(out.SessionIds, x.ID.String())
+		}
+		return out, nil
 	case *hostv1.RevokeRequest_SessionId:
 		p, err := s.find(ctx, w.SessionId)
 		if err != nil || p == nil {
@@ -212,13 +238,13 @@ func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*
 			}
 			return nil, err
 		}
-		return &hostv1.RevokeResponse{Revoked: 1}, nil
+		return &hostv1.RevokeResponse{SessionIds: []string{p.SessionID.String()}}, nil
 	case *hostv1.RevokeRequest_FederatedIndex:
 		if s.h.cfg.Federated == nil {
 			return nil, missing("sessions by a provider's handle")
 		}
-		n, err := s.h.cfg.Federated.RevokeFederated(ctx, s.name(), w.FederatedIndex, r.GetReason())
-		return &hostv1.RevokeResponse{Revoked: uint32(max(n, 0))}, err
+		_, err := s.h.cfg.Federated.RevokeFederated(ctx, s.name(), w.FederatedIndex, r.GetReason())
+		return &hostv1.RevokeResponse{}, err
 	}
 	return nil, fault.New(fault.Invalid, "invalid_which", "Which sessions?").At("which")
 }
@@ -265,7 +291,13 @@ func (s auditService) Record(ctx context.Context, r *hostv1.RecordAuditRequest) 
 	if len(r.GetIdempotencyKey()) > maxKey {
 		return nil, fault.Newf(fault.Invalid, "invalid_key", "An idempotency key has at most %d bytes.", maxKey).At("idempotency_key")
 	}
-	e := audit.Entry{Action: r.GetAction(), Outcome: audit.Outcome(r.GetOutcome()), Actor: refFrom(r.GetActor()), OrganizationID: org, SessionID: sess, Metadata: r.GetMetadata().AsMap()}
+	e := audit.Entry{Action: r.GetAction(), Outcome: audit.Outcome(r.GetOutcome()), Actor: refFrom(r.GetActor()), OrganizationID: org, SessionID: sess, Metadata: r.GetMetadata().AsMap(),
+		Reason: r.GetReason(), CorrelationID: r.GetCorrelationId(), AuthMethod: r.GetAuthMethod(),
+	}
+	if i := r.GetImpersonator(); i != nil {
+		ref := refFrom(i)
+		e.Impersonator = &ref
+	}
 	if r.GetActor() == nil {
 		e.Actor = pluginRef(s.name())
 	}
@@ -371,6 +403,10 @@ func (s eventsService) Publish(ctx context.Context, r *hostv1.PublishRequest) (*
 	}
 	var events []event.Event
 	for _, e := range r.GetEvents() {
+		if !s.in.grants().allowsEvent(s.in.manifest.GetName(), e.GetType()) {
+			prefix, _, _ := strings.Cut(e.GetType(), ".")
+			return nil, s.h.refuse(ctx, s.in, eventsGrant+":"+printable(clip(prefix, 64)), "sigra.host.v1.Events/Publish")
+		}
 		ev := eventFrom(e)
 		ev.Source = "plugin:" + s.name() // in its own name, whatever it says
 		events = append(events, ev)
@@ -413,9 +449,10 @@ func (s mailService) Send(ctx context.Context, r *hostv1.SendMailRequest) (*host
 	if key := m.GetIdempotencyKey(); key != "" {
 		msg.ID = uuid.NewSHA1(mailSpace, []byte(s.name()+"\x00"+key))
 	}
-	err = s.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := s.h.cfg.Outbox.Enqueue(ctx, tx, msg)
+	var id uuid.UUID
+	err = s.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		id, err = s.h.cfg.Outbox.Enqueue(ctx, tx, msg)
 		return err
 	})
-	return &hostv1.SendMailResponse{}, err
+	return &hostv1.SendMailResponse{Id: idText(id)}, err
 }

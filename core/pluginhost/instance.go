@@ -37,20 +37,21 @@ const (
 // instance is one running process of a plugin. Nothing of it is used twice: client, command, checksum and certificate
 // of go-plugin all serve once.
 type instance struct {
-	name     string // of the block
-	proc     *process.Process
-	logs     *process.Log
-	client   *goplugin.Client
-	conn     *grpc.ClientConn
-	plugin   pluginv1.PluginClient
-	manifest *manifest
-	granted  atomic.Pointer[grants] // nil: nothing yet; set after manifest, which host services may read then
-	settings []byte                 // what it was configured with
-	hostSrv  *grpc.Server
-	program  *process.Program // what was started; its file is closed
-	brokerID uint32           // under which the host's services are offered
-	contract string           // the version of the contract that it speaks with us
-	started  time.Time
+	name      string // of the block
+	proc      *process.Process
+	logs      *process.Log
+	client    *goplugin.Client
+	conn      *grpc.ClientConn
+	plugin    pluginv1.PluginClient
+	manifest  *manifest              // with the paths that its settings make
+	described *manifest              // as the plugin answered
+	granted   atomic.Pointer[grants] // nil: nothing yet; set after manifest, which host services may read then
+	settings  []byte                 // what it was configured with
+	hostSrv   *grpc.Server
+	program   *process.Program // what was started; its file is closed
+	brokerID  uint32           // under which the host's services are offered
+	contract  string           // the version of the contract that it speaks with us
+	started   time.Time
 
 	mu       sync.Mutex
 	calls    int
@@ -225,7 +226,7 @@ func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st 
 	defer cancel()
 	resp, err := in.plugin.Configure(ctx, &pluginv1.ConfigureRequest{
 		SettingsJson: settings, Storage: st, BaseUrl: h.cfg.BaseURL, LogLevel: h.log.GetLevel().String(),
-		GrantedServices: in.grants().grpcServices(), Grants: in.grants().list(), HostVersion: h.cfg.Version,
+		Grants: in.grants().list(), HostVersion: h.cfg.Version,
 	})
 	if err != nil {
 		_, ce := (&plugin{name: in.name, host: h}).judge(ctx, &seam{name: "Configure"}, err)

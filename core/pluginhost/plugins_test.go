@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,7 +37,7 @@ type rule struct {
 type tester struct {
 	name     string
 	host     *pluginsdk.Host
-	greeting atomic.Pointer[string]
+	greeting string
 }
 
 func serve(name string) {
@@ -70,66 +69,64 @@ func serve(name string) {
 	case "foreignplugin":
 		serveOther()
 	}
-	t := &tester{name: name}
 	switch {
 	case strings.HasPrefix(name, "asker"):
 		serveAsker(name)
 	case strings.HasPrefix(name, "raw"):
 		serveRaw()
 	case strings.HasPrefix(name, "gate"):
-		pluginsdk.Serve(&gatekeeper{tester: t})
+		pluginsdk.Serve(pluginsdk.Define(pluginsdk.Manifest{
+			Name: name, Version: "1.2.3", Description: "a test", Questions: []pluginsdk.GateQuestion{{Question: pluginsdk.Login}, {Question: pluginsdk.MemberAdd}},
+		}, func(_ context.Context, h *pluginsdk.Host, s settings) (*gatekeeper, error) {
+			t, err := newTester(name, h, s)
+			return &gatekeeper{t}, err
+		}))
 	case strings.HasPrefix(name, "sink"):
-		pluginsdk.Serve(&sinkPlugin{tester: t})
+		pluginsdk.Serve(pluginsdk.Define(pluginsdk.Manifest{Name: name, Version: "1.2.3", Description: "a test"},
+			func(_ context.Context, h *pluginsdk.Host, s settings) (*sinkPlugin, error) {
+				t, err := newTester(name, h, s)
+				return &sinkPlugin{t}, err
+			}))
 	default:
-		pluginsdk.Serve(&routed{tester: t})
+		m := pluginsdk.Manifest{
+			Name: name, Version: "1.2.3", Description: "a test", Wants: []pluginsdk.Grant{pluginsdk.KVUse, pluginsdk.SealUse},
+			Routes: []pluginsdk.Route{{Path: "/" + name, Title: "Test"}, {Path: "/" + name + "-machine", CrossSite: pluginsdk.CrossSiteMachine},
+				{Path: "/" + name + "-in", Access: pluginsdk.SignedIn}, {Path: "/" + name + "-admin", Access: pluginsdk.Administrators}},
+		}
+		if name == "needy" {
+			m.Requires = []pluginsdk.Grant{pluginsdk.IdentityRead}
+		}
+		pluginsdk.Serve(pluginsdk.Define(m, func(_ context.Context, h *pluginsdk.Host, s settings) (*routed, error) {
+			t, err := newTester(name, h, s)
+			return &routed{t}, err
+		}))
 	}
 }
 
-func (t *tester) manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{Name: t.name, Version: "1.2.3", Description: "a test", Settings: &settings{}}
-}
-
-func (t *tester) Configure(_ context.Context, host *pluginsdk.Host, s pluginsdk.Settings) error {
-	var set settings
-	if err := s.Decode(&set); err != nil {
-		return err
-	}
+func newTester(name string, host *pluginsdk.Host, set settings) (*tester, error) {
 	if set.Refuse {
-		return pluginsdk.Diagnostic("refuse", "this plugin refuses", "as it was told to")
+		return nil, pluginsdk.Diagnostic("refuse", "this plugin refuses", "as it was told to")
 	}
 	for i, r := range set.Rule {
 		if r.Port == 13 {
-			return pluginsdk.DiagnosticAt([]string{"rule", strconv.Itoa(i), "port"}, "an unlucky port", "")
+			return nil, pluginsdk.DiagnosticAt([]string{"rule", strconv.Itoa(i), "port"}, "an unlucky port", "")
 		}
 	}
-	if strings.HasPrefix(t.name, "boxed") {
+	if strings.HasPrefix(name, "boxed") {
 		if _, err := sandbox.Restrict(host.Logger(), sandbox.Rights{}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	t.host = host
-	t.greeting.Store(&set.Greeting)
-	return nil
+	return &tester{name, host, set.Greeting}, nil
 }
 
 // routed serves HTTP and uses host services.
 type routed struct{ *tester }
 
-func (p *routed) Manifest() pluginsdk.Manifest {
-	m := p.manifest()
-	m.Routes = []pluginsdk.Route{{Path: "/" + p.name, Title: "Test"}, {Path: "/" + p.name + "-machine", Machine: true},
-		{Path: "/" + p.name + "-in", Access: pluginsdk.SignedIn}, {Path: "/" + p.name + "-admin", Access: pluginsdk.Administrators}}
-	m.Wants = []pluginsdk.Service{pluginsdk.KVService, pluginsdk.SealService}
-	if p.name == "needy" {
-		m.Requires = []pluginsdk.Service{pluginsdk.IdentityRead}
-	}
-	return m
-}
-
 func (p *routed) Stop(ctx context.Context) error {
 	if strings.HasPrefix(p.name, "stopper") {
 		time.Sleep(700 * time.Millisecond) // longer than go-plugin's own shutdown would be given
-		_, _, err := p.host.KV().Put(ctx, "stopped", []byte("in order"), -1, 0)
+		_, _, err := p.host.KV().Put(ctx, pluginsdk.KVPut{Key: "stopped", Value: []byte("in order"), IfVersion: pluginsdk.AnyVersion})
 		return err
 	}
 	return nil
@@ -140,7 +137,7 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	switch rest {
 	case "/hello":
-		_, _ = io.WriteString(w, *p.greeting.Load())
+		_, _ = io.WriteString(w, p.greeting)
 	case "/sleep":
 		d, _ := time.ParseDuration(q.Get("d"))
 		time.Sleep(d)
@@ -245,7 +242,7 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(os.Stderr, "panic: told to crash\n\ngoroutine 1 [running]:")
 		os.Exit(5)
 	case "/kv":
-		v, stored, err := p.host.KV().Put(r.Context(), q.Get("key"), []byte(q.Get("value")), -1, 0)
+		v, stored, err := p.host.KV().Put(r.Context(), pluginsdk.KVPut{Key: q.Get("key"), Value: []byte(q.Get("value")), IfVersion: pluginsdk.AnyVersion})
 		var ng *pluginsdk.NotGrantedError
 		if errors.As(err, &ng) {
 			http.Error(w, ng.Line(), http.StatusForbidden)
@@ -253,7 +250,7 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		_, _ = fmt.Fprint(w, stored, v > 0, err)
 	case "/identity":
-		_, _, err := p.host.Identity().FindUser(r.Context(), "somebody@example.com")
+		_, _, err := p.host.Identity().FindUser(r.Context(), pluginsdk.UserQuery{Email: "somebody@example.com"})
 		_, _ = fmt.Fprint(w, err)
 	default:
 		http.NotFound(w, r)
@@ -263,14 +260,8 @@ func (p *routed) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // gatekeeper answers questions.
 type gatekeeper struct{ *tester }
 
-func (p *gatekeeper) Manifest() pluginsdk.Manifest {
-	m := p.manifest()
-	m.Questions = []pluginsdk.Question{pluginsdk.Login, pluginsdk.MemberAdd}
-	return m
-}
-
 func (p *gatekeeper) Ask(ctx context.Context, a pluginsdk.Ask) (pluginsdk.Answer, error) {
-	switch a.Context["do"] {
+	switch a.Login.Method {
 	case "deny":
 		return pluginsdk.Deny("seat_limit_reached", "All seats are taken."), nil
 	case "step_up":
@@ -287,11 +278,9 @@ func (p *gatekeeper) Ask(ctx context.Context, a pluginsdk.Ask) (pluginsdk.Answer
 // sinkPlugin takes rows.
 type sinkPlugin struct{ *tester }
 
-func (p *sinkPlugin) Manifest() pluginsdk.Manifest { return p.manifest() }
-
-func (p *sinkPlugin) Record(_ context.Context, rows []pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
-	var out pluginsdk.Recorded
-	for _, r := range rows {
+func (p *sinkPlugin) Record(_ context.Context, req pluginsdk.RecordRequest) (pluginsdk.RecordResponse, error) {
+	var out pluginsdk.RecordResponse
+	for _, r := range req.Rows {
 		if r.Reason == "poison" {
 			out.Refused = append(out.Refused, pluginsdk.Refusal{ID: r.ID, Reason: "poison"})
 			continue

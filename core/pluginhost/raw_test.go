@@ -54,7 +54,7 @@ func (p *raw) Describe(ctx context.Context, r *pluginv1.DescribeRequest) (*plugi
 	}
 	return &pluginv1.DescribeResponse{
 		Name: r.GetInstance(), Version: "1", Seams: []string{"sigra.plugin.v1.Routes", "sigra.plugin.v9.Telepathy"},
-		Routes: []*pluginv1.Route{{Path: "/raw"}}, WantedServices: []string{"sigra.host.v1.KV"},
+		Routes: []*pluginv1.Route{{Path: "/raw"}}, WantedGrants: []string{"kv.use"},
 	}, nil
 }
 
@@ -81,7 +81,7 @@ func (p *raw) Serve(s pluginv1.Routes_ServeServer) error {
 	}
 	switch what {
 	case "identity":
-		_, err := hostv1.NewIdentityClient(p.host).FindUser(s.Context(), &hostv1.FindUserRequest{Email: "a@example.com"})
+		_, err := hostv1.NewIdentityClient(p.host).FindUser(s.Context(), &hostv1.FindUserRequest{By: &hostv1.FindUserRequest_Email{Email: "a@example.com"}})
 		head(200)
 		body([]byte(status.Code(err).String() + " " + status.Convert(err).Message()))
 		end()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -30,24 +31,43 @@ type routeTable struct{ routes []*route }
 
 // route is one path of one plugin.
 type route struct {
-	path    string
-	title   string
-	machine bool
-	access  pluginv1.Access
-	p       *plugin
+	*pluginv1.Route
+	p     *plugin
+	slots chan struct{} // nil: no bound of its own
+}
+
+func newRoute(p *plugin, r *pluginv1.Route) *route {
+	out := &route{Route: r, p: p}
+	if n := r.GetMaxInFlight(); n > 0 {
+		out.slots = make(chan struct{}, min(n, maxRouteCalls))
+	}
+	return out
+}
+
+// maxRouteCalls is the most that a route may ask for; the plugin's common bound is below it.
+const maxRouteCalls = 4096
+
+// plugin is what the route's plugin calls itself: its cookies bear that name.
+func (r *route) plugin() string {
+	r.p.mu.Lock()
+	defer r.p.mu.Unlock()
+	if r.p.manifest == nil {
+		return r.p.name
+	}
+	return r.p.manifest.GetName()
 }
 
 // Link is a plugin's page for navigation.
 type Link struct {
 	Plugin, Path, Title string
-	Access              pluginv1.Access
+	Section             string // account, administration, organization
 }
 
 // find gives the most particular route that a path is at or below.
 func (t *routeTable) find(p string) *route {
 	var best *route
 	for _, r := range t.routes {
-		if under(p, r.path) && (best == nil || len(r.path) > len(best.path)) {
+		if under(p, r.GetPath()) && (best == nil || len(r.GetPath()) > len(best.GetPath())) {
 			best = r
 		}
 	}
@@ -75,19 +95,25 @@ func (h *Host) Route(p string) (http.Handler, bool) {
 	return &routeHandler{h: h, r: r}, true
 }
 
-// Links are the plugins' pages for the navigation of somebody.
-func (h *Host) Links(who principal.Principal) []Link {
+// Links are the plugins' pages for the navigation of somebody, in a language.
+func (h *Host) Links(who principal.Principal, language string) []Link {
 	var out []Link
 	for _, r := range h.routes.Load().routes {
-		switch {
-		case r.title == "",
-			r.access == pluginv1.Access_ACCESS_SIGNED_IN && who.Kind == "",
-			r.access == pluginv1.Access_ACCESS_ADMIN && !who.Administrator:
-			continue
+		if r.GetTitle() != "" && r.admits(who) == nil {
+			out = append(out, Link{Plugin: r.p.name, Path: r.GetPath(), Title: r.p.text(r.GetTitle(), language), Section: sectionName(r.GetSection())})
 		}
-		out = append(out, Link{Plugin: r.p.name, Path: r.path, Title: r.title, Access: r.access})
 	}
 	return out
+}
+
+func sectionName(s pluginv1.Section) string {
+	switch s {
+	case pluginv1.Section_SECTION_ADMINISTRATION:
+		return "administration"
+	case pluginv1.Section_SECTION_ORGANIZATION:
+		return "organization"
+	}
+	return "account"
 }
 
 // routeHandler is the Routes facade: one HTTP exchange as one stream.
@@ -97,22 +123,27 @@ type routeHandler struct {
 }
 
 var (
-	errCrossOrigin = fault.New(fault.Denied, "cross_origin", "This request came from another site.")
-	errSignIn      = fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
-	errAdminsOnly  = fault.New(fault.Denied, "administrators_only", "This is for administrators of this service.")
-	errDown        = fault.New(fault.Unavailable, "plugin_unavailable", "This part of the service is not available right now. Try again shortly.").After(5 * time.Second)
-	errUpgrade     = fault.New(fault.Invalid, "upgrade_not_supported", "Protocol upgrades are not supported here.")
-	errBadAnswer   = fault.New(fault.Unavailable, "bad_plugin_answer", "This part of the service gave an answer that can't be passed on.")
+	errCrossOrigin            = fault.New(fault.Denied, "cross_origin", "This request came from another site.")
+	errSignIn                 = fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
+	errAdminsOnly             = fault.New(fault.Denied, "administrators_only", "This is for administrators of this service.")
+	errNotPrograms            = fault.New(fault.Denied, "not_for_programs", "Keys and tokens aren't accepted here.")
+	errProgramsOnly           = fault.New(fault.Denied, "programs_only", "This is for programs with a key or token.")
+	errOrganizationAdminsOnly = fault.New(fault.Denied, "organization_administrators_only", "This is for administrators of the organization.")
+	errStepUp                 = fault.New(fault.Denied, "step_up_required", "Confirm that it's you first.")
+	errTooLarge               = fault.New(fault.TooLarge, "body_too_large", "The request is too large.")
+	errBusy                   = fault.New(fault.Unavailable, "too_many_requests_in_flight", "Too many requests are being answered already. Try again shortly.").After(time.Second)
+	errDown                   = fault.New(fault.Unavailable, "plugin_unavailable", "This part of the service is not available right now. Try again shortly.").After(5 * time.Second)
+	errUpgrade                = fault.New(fault.Invalid, "upgrade_not_supported", "Protocol upgrades are not supported here.")
+	errBadAnswer              = fault.New(fault.Unavailable, "bad_plugin_answer", "This part of the service gave an answer that can't be passed on.")
 )
 
 // ServeHTTP implements http.Handler.
 func (rh *routeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !rh.r.machine {
-		// RFC 6454; ASVS 5.0 3.5.1: a page elsewhere must not act with the visitor's cookies.
-		if err := http.NewCrossOriginProtection().Check(r); err != nil {
-			rh.fail(w, r, errCrossOrigin.Because(err))
-			return
-		}
+	// RFC 6454; ASVS 5.0 3.5.1: a page elsewhere must not act with the visitor's session.
+	foreign := http.NewCrossOriginProtection().Check(r)
+	if foreign != nil && rh.r.GetCrossSite() < pluginv1.CrossSite_CROSS_SITE_ANONYMOUS {
+		rh.fail(w, r, errCrossOrigin.Because(foreign))
+		return
 	}
 	if r.Header.Get("Upgrade") != "" && slices.Contains(connectionNames(r.Header), "Upgrade") && r.ProtoMajor == 1 && !strings.EqualFold(r.Header.Get("Upgrade"), "h2c") {
 		rh.fail(w, r, errUpgrade)
@@ -127,29 +158,115 @@ func (rh *routeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	switch {
-	case rh.r.access != pluginv1.Access_ACCESS_SIGNED_IN && rh.r.access != pluginv1.Access_ACCESS_ADMIN:
-	case who.Kind == "":
-		if to := rh.signIn(r); to != "" {
+	if !bearer && who.Kind != principal.Operator && (foreign != nil || rh.r.GetCrossSite() == pluginv1.CrossSite_CROSS_SITE_MACHINE) {
+		who = principal.Principal{} // what a browser sends by itself proves nothing here
+	}
+	err := rh.r.admits(who)
+	if err == nil {
+		err = rh.r.fresh(who, rh.h.now())
+	}
+	if err != nil {
+		if to := rh.signIn(r, err); to != "" {
 			w.Header().Set("Cache-Control", "no-store")
 			http.Redirect(w, r, to, http.StatusSeeOther)
 			return
 		}
-		rh.fail(w, r, errSignIn)
+		rh.fail(w, r, err)
 		return
-	case rh.r.access == pluginv1.Access_ACCESS_ADMIN && !who.Administrator && who.Kind != "operator":
-		rh.fail(w, r, errAdminsOnly)
-		return
+	}
+	if most := rh.r.GetMaxBodyBytes(); most > 0 {
+		if r.ContentLength > most {
+			rh.fail(w, r, errTooLarge)
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, most)
+	}
+	if rh.r.slots != nil {
+		select {
+		case rh.r.slots <- struct{}{}:
+			defer func() { <-rh.r.slots }()
+		default:
+			rh.fail(w, r, errBusy)
+			return
+		}
 	}
 	rh.serve(w, r, who, bearer)
 }
 
-// signIn is where a browser that wants to see a page goes first; programs are told 401 instead.
-func (rh *routeHandler) signIn(r *http.Request) string {
+// admits says whether somebody gets to the route at all.
+func (r *route) admits(who principal.Principal) error {
+	switch who.Kind {
+	case principal.Operator:
+		return nil
+	case principal.Application, principal.ServiceAccount:
+		if r.GetAccess() <= pluginv1.Access_ACCESS_PUBLIC {
+			return nil
+		}
+		if who.Kind == principal.Application && !r.GetApplications() || who.Kind == principal.ServiceAccount && !r.GetServiceAccounts() {
+			return errNotPrograms
+		}
+		return r.scoped(who)
+	}
+	if r.GetAccess() <= pluginv1.Access_ACCESS_PUBLIC {
+		return nil
+	}
+	if who.Kind == "" {
+		return errSignIn
+	}
+	if who.Scopes != nil { // a person's token: it may do what its scopes say of what the person may
+		if !r.GetServiceAccounts() {
+			return errNotPrograms
+		}
+		if err := r.scoped(who); err != nil {
+			return err
+		}
+	}
+	switch r.GetAccess() {
+	case pluginv1.Access_ACCESS_ADMINISTRATOR:
+		if !who.Administrator {
+			return errAdminsOnly
+		}
+	case pluginv1.Access_ACCESS_ORGANIZATION_ADMINISTRATOR:
+		if !who.Administrator && !r.p.host.administers(who) {
+			return errOrganizationAdminsOnly
+		}
+	case pluginv1.Access_ACCESS_PROGRAMS:
+		return errProgramsOnly
+	}
+	return nil
+}
+
+// scoped holds the scopes of a key or token against those that the route wants.
+func (r *route) scoped(who principal.Principal) error {
+	for _, s := range r.GetScopes() {
+		if !slices.Contains(who.Scopes, s) {
+			return fault.Newf(fault.Denied, "scope_missing", "This needs the scope %s.", printable(clip(s, 64)))
+		}
+	}
+	return nil
+}
+
+// fresh holds a person's session against the assurance and age that the route wants.
+func (r *route) fresh(who principal.Principal, now time.Time) error {
+	if who.Kind != principal.User || who.SessionID == uuid.Nil {
+		return nil
+	}
+	if r.GetRequiredAal() == principal.AAL2 && who.AAL != principal.AAL2 || r.GetMaxAge() != nil && now.Sub(who.AuthTime) > r.GetMaxAge().AsDuration() {
+		return errStepUp
+	}
+	return nil
+}
+
+// signIn is where a browser that wants to see a page goes first; programs are told 401 or 403 instead.
+func (rh *routeHandler) signIn(r *http.Request, why error) string {
 	if rh.h.cfg.Callers == nil || (r.Method != http.MethodGet && r.Method != http.MethodHead) || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		return ""
 	}
-	return rh.h.cfg.Callers.SignIn(r)
+	switch f := fault.From(why); f.Code {
+	case errSignIn.Code, errStepUp.Code:
+		return rh.h.cfg.Callers.SignIn(r, rh.r.GetMaxAge().AsDuration(), rh.r.GetRequiredAal())
+	}
+	return ""
 }
 
 func (rh *routeHandler) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -224,7 +341,7 @@ func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who princi
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // nobody is there any more
 	default:
-		p.log.Warn("request not served", "path", rh.r.path, "request_id", request.From(r.Context()).ID, "error", err)
+		p.log.Warn("request not served", "path", rh.r.GetPath(), "request_id", request.From(r.Context()).ID, "error", err)
 		var ce *CallError
 		if errors.As(err, &ce) && ce.Code == codes.Internal {
 			rh.fail(w, r, errBadAnswer.Because(err))
@@ -252,8 +369,8 @@ func (x *exchange) run(ctx context.Context, in *instance, who principal.Principa
 		target = x.r.URL.RequestURI()
 	}
 	err = x.stream.Send(&pluginv1.ServeRequest{Frame: &pluginv1.ServeRequest_Head{Head: &pluginv1.RequestHead{
-		Method: x.r.Method, Target: strings.ToValidUTF8(target, "?"), Host: strings.ToValidUTF8(x.r.Host, "?"), Scheme: scheme, Headers: requestHeaders(x.r.Header, bearer),
-		Principal: principalTo(&who), Request: requestTo(info), ContentLength: x.r.ContentLength,
+		Method: x.r.Method, Target: strings.ToValidUTF8(target, "?"), Host: strings.ToValidUTF8(x.r.Host, "?"), Scheme: scheme, Headers: requestHeaders(x.r.Header, x.rt.plugin(), bearer),
+		Principal: x.h.principalTo(&who), Request: requestTo(info), ContentLength: x.r.ContentLength, ClientCertificate: x.certificate(),
 	}}})
 	if err != nil && !errors.Is(err, io.EOF) { // EOF: the reason is in Recv
 		return err
@@ -291,6 +408,22 @@ func (x *exchange) run(ctx context.Context, in *instance, who principal.Principa
 	return err
 }
 
+// certificate is what the client proved to own, for routes that ask for it.
+func (x *exchange) certificate() *pluginv1.ClientCertificate {
+	if !x.rt.GetClientCertificates() || x.h.cfg.Certificates == nil {
+		return nil
+	}
+	chain, source, verified := x.h.cfg.Certificates(x.r)
+	if len(chain) == 0 {
+		return nil
+	}
+	out := &pluginv1.ClientCertificate{Source: source, Verified: verified}
+	for _, c := range chain {
+		out.Chain = append(out.Chain, c.Raw)
+	}
+	return out
+}
+
 // pump sends the request's body.
 func (x *exchange) pump() {
 	defer func() { _ = x.stream.CloseSend() }()
@@ -305,7 +438,7 @@ func (x *exchange) pump() {
 			x.idle.Reset(x.rt.p.patience(x.h.timing.idle))
 		}
 		if errors.Is(err, io.EOF) {
-			end := &pluginv1.BodyEnd{Trailers: requestHeaders(x.r.Trailer, true)}
+			end := &pluginv1.BodyEnd{Trailers: requestHeaders(x.r.Trailer, x.rt.plugin(), true)}
 			_ = x.stream.Send(&pluginv1.ServeRequest{Frame: &pluginv1.ServeRequest_End{End: end}})
 			return
 		}
@@ -325,7 +458,11 @@ func (x *exchange) answer() error {
 			}
 			return err
 		}
-		x.idle.Reset(x.rt.p.patience(x.h.timing.idle))
+		if x.rt.GetStreaming() {
+			x.idle.Stop() // it may be silent for hours
+		} else {
+			x.idle.Reset(x.rt.p.patience(x.h.timing.idle))
+		}
 		switch f := resp.GetFrame().(type) {
 		case *pluginv1.ServeResponse_Head:
 			if x.head {
@@ -360,7 +497,7 @@ func (x *exchange) answer() error {
 				return x.bad("its answer has no head")
 			}
 			trailers := http.Header{}
-			if _, ok := responseHeaders(trailers, f.End.GetTrailers()); ok {
+			if _, ok := responseHeaders(trailers, x.rt.plugin(), f.End.GetTrailers()); ok {
 				for name, values := range trailers {
 					if name != "Set-Cookie" {
 						x.w.Header()[http.TrailerPrefix+name] = values
@@ -383,7 +520,7 @@ func (x *exchange) begin(head *pluginv1.ResponseHead) error {
 			return x.bad(fmt.Sprintf("it answered with status %d", code))
 		}
 		before := h.Clone()
-		if _, ok := responseHeaders(h, head.GetHeaders()); ok {
+		if _, ok := responseHeaders(h, x.rt.plugin(), head.GetHeaders()); ok {
 			h.Del("Set-Cookie")
 			x.w.WriteHeader(code)
 		}
@@ -397,12 +534,12 @@ func (x *exchange) begin(head *pluginv1.ResponseHead) error {
 		return x.bad(fmt.Sprintf("it answered with status %d", code))
 	}
 	fresh := http.Header{}
-	refused, ok := responseHeaders(fresh, head.GetHeaders())
+	refused, ok := responseHeaders(fresh, x.rt.plugin(), head.GetHeaders())
 	for _, what := range refused {
 		x.h.metrics.answers.WithLabelValues(x.rt.p.name, badLabel(what)).Inc()
 	}
 	if len(refused) > 0 {
-		x.rt.p.log.Warn("parts of an answer taken out", "path", x.rt.path, "what", printable(clip(strings.Join(refused, ", "), 200)))
+		x.rt.p.log.Warn("parts of an answer taken out", "path", x.rt.GetPath(), "what", printable(clip(strings.Join(refused, ", "), 200)))
 	}
 	if !ok {
 		return x.bad("the head of its answer is too large")
@@ -436,7 +573,7 @@ func framesAllowed(policy string) bool {
 }
 
 func badLabel(what string) string {
-	if what == "core_cookie" || what == "header_name" || what == "header_value" {
+	if what == "cookie" || what == "header_name" || what == "header_value" {
 		return what
 	}
 	return "header"

@@ -170,7 +170,7 @@ func TestRoutes_whoGetsThrough(t *testing.T) {
 			t.Errorf("%s %s %v: %d %s, want %d", c.method, c.path, c.headers, code, body, c.want)
 		}
 	}
-	if links := f.Links(principal.Principal{}); len(links) != 1 || links[0].Path != "/routed" || links[0].Title != "Test" {
+	if links := f.Links(principal.Principal{}, "en"); len(links) != 1 || links[0].Path != "/routed" || links[0].Title != "Test" {
 		t.Errorf("links %v", links)
 	}
 }
@@ -238,9 +238,14 @@ func TestPolicies(t *testing.T) {
 
 func TestCookiesAndPaths(t *testing.T) {
 	t.Parallel()
-	for name, want := range map[string]bool{"__Host-sigra_session": true, "sigra": true, " SIGRA_x": true, "__secure-Sigra": true, "theme": false, "mysigra": false} {
-		if pluginhost.CoreCookie(name) != want {
-			t.Errorf("%q", name)
+	for line, want := range map[string]bool{
+		"__Host-greeter_x=1; Secure; Path=/": true, "__Host-greeter_x=1; Secure; Path=/; SameSite=None; HttpOnly": true,
+		"__Host-sigra_session=1; Secure; Path=/": false, "__Host-greeterx=1; Secure; Path=/": false, "greeter_x=1": false, "__Host-greeter_x=1; Path=/": false,
+		"__Host-greeter_x=1; Secure": false, "__Host-greeter_x=1; Secure; Path=/; Domain=example.com": false, "=__Host-greeter_x; Secure; Path=/": false,
+		"__host-greeter_x=1; Secure; Path=/": false, "": false,
+	} {
+		if pluginhost.AllowedCookie(line, "greeter") != want {
+			t.Errorf("%q", line)
 		}
 	}
 	for p, want := range map[string]bool{"/a": true, "/a/": true, "/a/b": true, "/a//b": false, "/a/./b": false, "/a/../b": false, "a": false, "": false, "/a\\b": false, "/a\x00": false, "/": true} {
@@ -256,12 +261,11 @@ func TestCookiesAndPaths(t *testing.T) {
 }
 
 func FuzzCookies(f *testing.F) {
-	f.Add("a=b; __Host-sigra_session=x;;=; sigra")
+	f.Add("a=b; __Host-sigra_session=x;;=; __Host-greeter_x=1; __Host-greeter_y")
 	f.Fuzz(func(t *testing.T, line string) {
-		for _, kept := range pluginhost.WithoutCookies([]string{line}) {
-			for pair := range strings.SplitSeq(kept, ";") {
-				name, _, _ := strings.Cut(pair, "=")
-				if pluginhost.CoreCookie(name) {
+		for _, kept := range pluginhost.OwnCookies([]string{line}, "greeter") {
+			for pair := range strings.SplitSeq(kept, "; ") {
+				if !strings.HasPrefix(pair, "__Host-greeter_") || !strings.Contains(pair, "=") {
 					t.Errorf("%q kept %q", line, pair)
 				}
 			}

@@ -61,8 +61,15 @@ func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byt
 		p.noteTail(logs.Tail(), err)
 		return nil, nil, nil, err
 	}
-	g, diags := settleGrants(b, in.manifest)
-	settings, more := decodeSettings(b, in.manifest.GetSettings())
+	settings, diags := decodeSettings(b, in.manifest.GetSettings())
+	described := in.manifest
+	if !diags.HasErrors() {
+		var more config.Diagnostics
+		in.manifest, more = described.settle(b, settings)
+		diags = append(diags, more...)
+	}
+	in.described = described
+	g, more := settleGrants(b, in.manifest)
 	diags = append(diags, more...)
 	in.granted.Store(&g)
 	return in, settings, diags, nil

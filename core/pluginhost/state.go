@@ -49,7 +49,7 @@ type Status struct {
 type RouteInfo struct {
 	Path    string `json:"path"`
 	Title   string `json:"title,omitempty"`
-	Access  string `json:"access"` // public, signed_in, administrators
+	Access  string `json:"access"` // public, signed_in, administrators, organization_administrators, programs
 	Machine bool   `json:"machine,omitempty"`
 }
 
@@ -95,8 +95,12 @@ func accessName(a pluginv1.Access) string {
 	switch a {
 	case pluginv1.Access_ACCESS_SIGNED_IN:
 		return "signed_in"
-	case pluginv1.Access_ACCESS_ADMIN:
+	case pluginv1.Access_ACCESS_ADMINISTRATOR:
 		return "administrators"
+	case pluginv1.Access_ACCESS_ORGANIZATION_ADMINISTRATOR:
+		return "organization_administrators"
+	case pluginv1.Access_ACCESS_PROGRAMS:
+		return "programs"
 	}
 	return "public"
 }
@@ -146,15 +150,10 @@ func (p *plugin) info() Info {
 	}
 	if m := p.manifest; m != nil {
 		out.Description, out.SDK, out.Storage = printable(m.GetDescription()), printable(m.GetSdkVersion()), m.GetStorage()
-		out.Questions, out.Events, out.Claims = m.GetGateQuestions(), m.GetEventPatterns(), m.GetClaims()
-		for _, s := range m.GetRequiredServices() {
-			out.Requires = append(out.Requires, grantOf(s))
-		}
-		for _, s := range m.GetWantedServices() {
-			out.Wants = append(out.Wants, orElse(grantOf(s), s))
-		}
+		out.Questions, out.Events, out.Claims = m.questions(), m.GetEventPatterns(), m.GetClaims()
+		out.Requires, out.Wants = m.GetRequiredGrants(), m.GetWantedGrants()
 		for _, r := range m.GetRoutes() {
-			out.Paths = append(out.Paths, RouteInfo{Path: r.GetPath(), Title: printable(clip(r.GetTitle(), 80)), Access: accessName(r.GetAccess()), Machine: r.GetMachine()})
+			out.Paths = append(out.Paths, RouteInfo{Path: r.GetPath(), Title: printable(clip(r.GetTitle(), 80)), Access: accessName(r.GetAccess()), Machine: r.GetCrossSite() == pluginv1.CrossSite_CROSS_SITE_MACHINE})
 		}
 		out.Settings = describeSchema(m.GetSettings(), "")
 	}

@@ -183,7 +183,7 @@ func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
 		},
 	}
 	if p.cfg.Plugins != nil {
-		body.Plugins = p.cfg.Plugins(who)
+		body.Plugins = p.cfg.Plugins(who, p.in(r).Code())
 	}
 	body.Conditional = p.mayMakePasskey(who, own)
 	if r.URL.Query().Get("notice") == "email-changed" { // passkeys are shown with the address

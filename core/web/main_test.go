@@ -18,6 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/server"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -78,7 +79,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 			Logins: e.auth, OwnLogins: parts.SelfService, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
 		},
 		Now: o.Now,
-		Plugins: func(principal.Principal) []web.Link {
+		Plugins: func(principal.Principal, string) []web.Link {
 			return []web.Link{{Title: "Activity", Path: "/threadline", Description: "What happened on your account"}}
 		},
 	}
@@ -109,14 +110,16 @@ func (e *env) plugin(sessions *session.Store) func(string) (http.Handler, bool) 
 				http.Redirect(w, r, e.pages.SignIn(r.URL.RequestURI(), 0, "", false), http.StatusSeeOther)
 				return
 			}
-			page, err := e.pages.Render(r.Context(), "Activity", pluginContent, &who, path)
+			page, err := e.pages.Render(r.Context(), web.PluginPage{
+				Title: "Activity", BodyHTML: pluginContent, Principal: &who, Path: path, Language: request.From(r.Context()).Language,
+			})
 			if err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return
 			}
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
 			w.Header().Set("Content-Security-Policy", e.pages.Policy())
-			_, _ = w.Write([]byte(page))
+			_, _ = w.Write([]byte(page.HTML))
 		}), path == "/threadline"
 	}
 }

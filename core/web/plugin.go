@@ -8,21 +8,33 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/core/principal"
-	"github.com/sigra-auth/sigra/core/request"
 )
 
 // Render puts a plugin's content into the shared layout. The plugin vouches for bodyHTML; what it could do wrong is
 // bounded by the Content-Security-Policy of its answer. A nil principal renders the page of somebody signed out.
-func (p *Pages) Render(ctx context.Context, title, bodyHTML string, who *principal.Principal, path string) (string, error) {
-	v := p.blank(p.texted(request.From(ctx).Language))
-	v.Title, v.Here, v.Shape = title, path, "wide"
-	if who != nil && who.Kind != "" {
-		v = p.signedIn(v, *who, path)
+func (p *Pages) Render(_ context.Context, page PluginPage) (RenderedPage, error) {
+	l := p.texted(page.Language)
+	v := p.blank(l)
+	v.Title, v.Here, v.Shape, v.OwnStyles, v.OwnScripts = page.Title, page.Path, "wide", page.Styles, page.Scripts
+	if who := page.Principal; who != nil && who.Kind != "" {
+		v = p.signedIn(v, *who, page.Path)
 	}
-	v.Body = template.HTML(bodyHTML) //nolint:gosec // the seam's contract: pluginsdk/proto Pages.Render
+	v.Body = template.HTML(page.BodyHTML) //nolint:gosec // the seam's contract: pluginsdk/proto Pages.Render
 	b, err := p.execute("plugin", v)
-	return string(b), err
+	return RenderedPage{HTML: string(b), Language: l.Code(), Direction: l.Direction()}, err
 }
+
+// PluginPage is a plugin's content for the shared layout.
+type PluginPage struct {
+	Title, BodyHTML string
+	Principal       *principal.Principal
+	Language        string // BCP 47; of the reader
+	Path            string // the page's own
+	Styles, Scripts []string
+}
+
+// RenderedPage is the whole page, and the language it came in.
+type RenderedPage struct{ HTML, Language, Direction string }
 
 // SignIn is the address to send a browser to that has to sign in, or to prove itself anew: at most maxAge ago, with
 // requiredAAL, or right now. returnTo is judged here and once more when it is used.

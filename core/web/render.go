@@ -38,13 +38,14 @@ type view struct {
 	Form      *form
 	Body      any
 
-	Languages []choice // to choose from
-	Here      string   // where to come back to after choosing; empty, on a page that is shown once: no choice
-	Scripts   []string // the assets that the page runs; without, it runs none
-	Pictures  bool     // it has pictures in its text (data:)
-	Frames    bool     // it has a page of Sigra's in a frame
-	Captcha   *widget  // it has a captcha provider's widget
-	Refresh   string   // the seconds after which it is asked for anew; empty: never
+	Languages             []choice // to choose from
+	Here                  string   // where to come back to after choosing; empty, on a page that is shown once: no choice
+	Scripts               []string // the assets that the page runs; without, it runs none
+	OwnStyles, OwnScripts []string // addresses of a plugin's, on its page
+	Pictures              bool     // it has pictures in its text (data:)
+	Frames                bool     // it has a page of Sigra's in a frame
+	Captcha               *widget  // it has a captcha provider's widget
+	Refresh               string   // the seconds after which it is asked for anew; empty: never
 }
 
 type navLink struct {
@@ -73,7 +74,7 @@ func (p *Pages) signedIn(v view, who principal.Principal, at string) view {
 func (p *Pages) nav(l *lang.Language, who principal.Principal, at string) []navLink {
 	links := []Link{{Title: l.Text("page.layout.account"), Path: "/account"}}
 	if p.cfg.Plugins != nil {
-		links = append(links, p.cfg.Plugins(who)...)
+		links = append(links, p.cfg.Plugins(who, l.Code())...)
 	}
 	out := make([]navLink, len(links))
 	for i, l := range links {

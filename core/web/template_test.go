@@ -98,13 +98,13 @@ func TestOverride(t *testing.T) {
 	}
 	shows := func(parts ...string) string {
 		t.Helper()
-		page, err := p.Render(t.Context(), "Title", "<b>body</b>", nil, "/x")
+		page, err := p.Render(t.Context(), web.PluginPage{Title: "Title", BodyHTML: "<b>body</b>", Path: "/x"})
 		for _, part := range parts {
-			if err != nil || !strings.Contains(page, part) {
-				t.Fatalf("no %s: %v %s", part, err, page)
+			if err != nil || !strings.Contains(page.HTML, part) {
+				t.Fatalf("no %s: %v %s", part, err, page.HTML)
 			}
 		}
-		return page
+		return page.HTML
 	}
 	logo := regexp.MustCompile(`src="([^"]+)"`).FindStringSubmatch(shows("<p>ours</p><img", "<b>body</b>"))[1]
 	if got := get(logo, 200); got != "<svg/>" {

@@ -30,7 +30,7 @@ type Config struct {
 	ReturnTo    []string // origins, besides Sigra's own, to send people back to after signing in
 
 	Services
-	Plugins func(principal.Principal) []Link // pages of plugins this person may open; nil means none
+	Plugins func(who principal.Principal, language string) []Link // pages of plugins this person may open; nil means none
 
 	RegistrationClosed bool
 	PasswordMinLength  int            // said beside the field; zero means 8

@@ -11,7 +11,7 @@ import (
 )
 
 // routes lists everything Threadline serves. The host lets in only people who are signed in.
-func (p *Plugin) routes() *http.ServeMux {
+func (p *Timeline) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	for path, answer := range map[string]answer{
 		"/threadline/v1/timeline":              p.timeline,
@@ -33,7 +33,7 @@ func (p *Plugin) routes() *http.ServeMux {
 
 // asking is one request: who asks, and what it is answered from.
 type asking struct {
-	*state
+	*Timeline
 	who *pluginsdk.Principal
 }
 
@@ -47,13 +47,9 @@ func (a asking) viewer() *ref {
 
 // ask resolves who asks. The host has turned away everybody who is not signed in; a request without a user in it is
 // refused all the same (ASVS 5.0 8.3.1: checked where it is served, not only in front).
-func (p *Plugin) ask(r *http.Request) (asking, error) {
+func (p *Timeline) ask(r *http.Request) (asking, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return asking{}, errMethod
-	}
-	st := p.state.Load()
-	if st == nil {
-		return asking{}, errStarting
 	}
 	who := pluginsdk.RequestPrincipal(r.Context())
 	switch {
@@ -63,14 +59,14 @@ func (p *Plugin) ask(r *http.Request) (asking, error) {
 	case who.UserID == "", who.Kind != "user" && who.Kind != "service_account":
 		return asking{}, errUnauthenticated
 	}
-	return asking{st, who}, nil
+	return asking{p, who}, nil
 }
 
 // answer gives the value of one JSON endpoint.
 type answer func(asking, *http.Request) (any, error)
 
 // api turns a method that gives a value into a JSON endpoint.
-func (p *Plugin) api(answer answer) http.HandlerFunc {
+func (p *Timeline) api(answer answer) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a, err := p.ask(r)
 		var v any
@@ -78,13 +74,13 @@ func (p *Plugin) api(answer answer) http.HandlerFunc {
 			v, err = answer(a, r)
 		}
 		if err != nil {
-			writeProblem(w, a.problem(r.Context(), err))
+			writeProblem(w, p.problem(r.Context(), err))
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		if err := json.NewEncoder(w).Encode(v); err != nil && a.state != nil {
-			a.log.Debug("answer not taken", "error", err)
+		if err := json.NewEncoder(w).Encode(v); err != nil {
+			p.log.Debug("answer not taken", "error", err)
 		}
 	}
 }
@@ -96,7 +92,7 @@ type timelineAnswer struct {
 	Prev    string  `json:"prev,omitempty"` // give it as before= for the page that precedes
 }
 
-func (p *Plugin) timeline(a asking, r *http.Request) (any, error) {
+func (p *Timeline) timeline(a asking, r *http.Request) (any, error) {
 	f, err := a.filter(r)
 	if err != nil {
 		return nil, err
@@ -113,7 +109,7 @@ func (a asking) filter(r *http.Request) (Filter, error) {
 }
 
 // timelineOf serves the timeline of what somebody did, or of what was done to something.
-func (p *Plugin) timelineOf(rel relation) answer {
+func (p *Timeline) timelineOf(rel relation) answer {
 	return func(a asking, r *http.Request) (any, error) {
 		f, err := a.filter(r)
 		if err != nil {
@@ -138,7 +134,7 @@ func (a asking) list(r *http.Request, f Filter) (any, error) {
 	return timelineAnswer{Entries: pg.entries, Next: pg.next.String(), Prev: pg.prev.String()}, nil
 }
 
-func (p *Plugin) entry(a asking, r *http.Request) (any, error) { return a.find(r) }
+func (p *Timeline) entry(a asking, r *http.Request) (any, error) { return a.find(r) }
 
 func (a asking) find(r *http.Request) (*Entry, error) {
 	id, err := uuid.Parse(r.PathValue("id"))
@@ -155,7 +151,7 @@ func (a asking) find(r *http.Request) (*Entry, error) {
 	return e, nil
 }
 
-func (p *Plugin) status(a asking, r *http.Request) (any, error) {
+func (p *Timeline) status(a asking, r *http.Request) (any, error) {
 	if !a.who.Administrator {
 		return nil, errNotAdmin
 	}
@@ -169,7 +165,7 @@ func (p *Plugin) status(a asking, r *http.Request) (any, error) {
 	}{st, p.recorded.counts()}, nil
 }
 
-func (p *Plugin) conflicts(a asking, r *http.Request) (any, error) {
+func (p *Timeline) conflicts(a asking, r *http.Request) (any, error) {
 	if !a.who.Administrator {
 		return nil, errNotAdmin
 	}

@@ -20,7 +20,7 @@ type store struct {
 
 // record stores a batch in one transaction. Rows that can never be stored come back as refused, all others are durable
 // when it returns without an error.
-func (s *store) record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
+func (s *store) record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsdk.RecordResponse, error) {
 	var refused []pluginsdk.Refusal
 	batch := make([]incoming, 0, len(rows))
 	for _, row := range rows {
@@ -31,16 +31,16 @@ func (s *store) record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsd
 		}
 		batch = append(batch, in)
 	}
-	out := pluginsdk.Recorded{Refused: refused}
+	out := pluginsdk.RecordResponse{Refused: refused}
 	if len(batch) == 0 {
 		return out, nil
 	}
 	err := storage.Tx(ctx, s.db, func(tx *sql.Tx) error {
-		out = pluginsdk.Recorded{Refused: refused}
+		out = pluginsdk.RecordResponse{Refused: refused}
 		return s.recordTx(ctx, tx, batch, &out)
 	})
 	if err != nil {
-		return pluginsdk.Recorded{}, fmt.Errorf("store %d rows: %w", len(batch), err)
+		return pluginsdk.RecordResponse{}, fmt.Errorf("store %d rows: %w", len(batch), err)
 	}
 	return out, nil
 }
@@ -48,7 +48,7 @@ func (s *store) record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsd
 // recordTx takes the state first. On Postgres that row is locked until the end, so that of two writers (a runner that has
 // lost its lease and does not know it yet, and its successor) the second one begins to look only when what the first
 // stored can be seen. On SQLite a transaction has had the file to itself from its beginning.
-func (s *store) recordTx(ctx context.Context, tx *sql.Tx, batch []incoming, out *pluginsdk.Recorded) error {
+func (s *store) recordTx(ctx context.Context, tx *sql.Tx, batch []incoming, out *pluginsdk.RecordResponse) error {
 	st, err := s.lockState(ctx, tx)
 	if err != nil {
 		return err

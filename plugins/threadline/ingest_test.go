@@ -335,13 +335,6 @@ func TestRecord_anyHistoryGivesTheSet(t *testing.T) {
 	})
 }
 
-func TestRecord_notConfigured(t *testing.T) {
-	t.Parallel()
-	if _, err := threadline.New().Record(t.Context(), plugintest.RowsFrom(0, 1)); !pluginsdk.IsRetryable(err) {
-		t.Errorf("%v is not to be tried again", err)
-	}
-}
-
 // A database that does not answer is a reason to try again, not to give rows up.
 func TestRecord_databaseGone(t *testing.T) {
 	t.Parallel()

@@ -68,7 +68,7 @@ func event(n int, change func(*pluginsdk.AuditRow)) pluginsdk.AuditRow {
 }
 
 // must delivers rows and wants them taken so.
-func must(t testing.TB, r *plugintest.Running, inserted, duplicate, conflict, refused int, rows ...pluginsdk.AuditRow) pluginsdk.Recorded {
+func must(t testing.TB, r *plugintest.Running, inserted, duplicate, conflict, refused int, rows ...pluginsdk.AuditRow) pluginsdk.RecordResponse {
 	t.Helper()
 	rec, err := r.Record(t.Context(), rows...)
 	if err != nil {

@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 			[]string{`<input type="hidden" name="session" value="` + signIn.SessionID, "session <strong>" + signIn.SessionID})
 
 		// Sigra can't draw its layout: said as such, and not as a fault of the request.
-		host.Fail(pluginsdk.PagesService, pluginsdk.Retryable(http.ErrServerClosed))
+		host.Fail(pluginsdk.PagesRender, pluginsdk.Retryable(http.ErrServerClosed))
 		if a := get(t, r, plugintest.Ada, "/threadline"); a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") == "" {
 			t.Errorf("%d %s", a.status, a.body)
 		}

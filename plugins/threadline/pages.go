@@ -22,11 +22,11 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 }).ParseFS(templateFiles, "templates/*.html"))
 
 // page turns a method that gives a title and a body into a page in the house's layout.
-func (p *Plugin) page(render func(asking, *http.Request) (title string, body template.HTML, err error)) http.HandlerFunc {
+func (p *Timeline) page(render func(asking, *http.Request) (title string, body template.HTML, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		a, err := p.ask(r)
 		if err != nil {
-			writeProblem(w, a.problem(r.Context(), err))
+			writeProblem(w, p.problem(r.Context(), err))
 			return
 		}
 		status := http.StatusOK
@@ -35,23 +35,23 @@ func (p *Plugin) page(render func(asking, *http.Request) (title string, body tem
 		if errors.As(err, &shown) {
 			status = shown.problem.Status
 		} else if err != nil {
-			pr := a.problem(r.Context(), err)
+			pr := p.problem(r.Context(), err)
 			pr.headers(w.Header())
 			status, title = pr.Status, http.StatusText(pr.Status)
 			if body, err = execute("problem.html", pr); err != nil {
-				writeProblem(w, a.problem(r.Context(), err))
+				writeProblem(w, p.problem(r.Context(), err))
 				return
 			}
 		}
-		out, err := a.host.Pages().Render(r.Context(), pluginsdk.Page{Title: title, Body: string(body), Principal: a.who, Path: "/threadline"})
+		out, err := p.host.Pages().Render(r.Context(), pluginsdk.Page{Title: title, BodyHTML: string(body), Principal: a.who, Path: "/threadline"})
 		if err != nil {
-			writeProblem(w, a.problem(r.Context(), err))
+			writeProblem(w, p.problem(r.Context(), err))
 			return
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
-		_, _ = w.Write([]byte(out)) // the client is gone if this fails
+		_, _ = w.Write([]byte(out.HTML)) // the client is gone if this fails
 	}
 }
 
@@ -163,13 +163,13 @@ func (d timelineData) Invalid(name string) template.HTMLAttr {
 	return ` aria-invalid="true"`
 }
 
-func (p *Plugin) timelinePage(a asking, r *http.Request) (string, template.HTML, error) {
+func (p *Timeline) timelinePage(a asking, r *http.Request) (string, template.HTML, error) {
 	data := timelineData{Admin: a.who.Administrator, Categories: categories}
 	err := p.fillTimeline(a, r, &data)
 	var pe *paramError
 	var pr problem
 	if errors.As(err, &pe) || errors.As(err, &pr) {
-		pr = a.problem(r.Context(), err)
+		pr = p.problem(r.Context(), err)
 		if pe != nil {
 			pr.Detail = capital(label(pe.param)) + ": " + pe.detail + "."
 		}
@@ -186,7 +186,7 @@ func (p *Plugin) timelinePage(a asking, r *http.Request) (string, template.HTML,
 	return "Activity", body, err
 }
 
-func (p *Plugin) fillTimeline(a asking, r *http.Request, data *timelineData) error {
+func (p *Timeline) fillTimeline(a asking, r *http.Request, data *timelineData) error {
 	q, err := parseQuery(r.URL.RawQuery)
 	if err != nil {
 		return err
@@ -255,7 +255,7 @@ func pageLink(q url.Values, param string, c *cursor) string {
 	return "/threadline?" + u.Encode()
 }
 
-func (p *Plugin) entryPage(a asking, r *http.Request) (string, template.HTML, error) {
+func (p *Timeline) entryPage(a asking, r *http.Request) (string, template.HTML, error) {
 	e, err := a.find(r)
 	if err != nil {
 		return "", "", err
@@ -292,7 +292,7 @@ type named struct {
 	Name string
 }
 
-func (p *Plugin) statusPage(a asking, r *http.Request) (string, template.HTML, error) {
+func (p *Timeline) statusPage(a asking, r *http.Request) (string, template.HTML, error) {
 	if !a.who.Administrator {
 		return "", "", errNotAdmin
 	}

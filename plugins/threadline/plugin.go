@@ -30,20 +30,15 @@ type settings struct {
 	PageSize int `sigra:"page_size,optional,default=50" doc:"entries on one page of the timeline, 1 to 200"`
 }
 
-// Plugin is the satellite. Make one with New.
-type Plugin struct {
+// Timeline is the satellite at work, with one set of settings.
+type Timeline struct {
 	now      func() time.Time
 	mux      *http.ServeMux
-	state    atomic.Pointer[state] // nil until configured
-	recorded tally
-}
-
-// state is what a configuration sets up.
-type state struct {
 	host     *pluginsdk.Host
 	store    *store
 	log      hclog.Logger
 	settings settings
+	recorded *tally
 }
 
 // tally counts since the process started.
@@ -56,86 +51,66 @@ func (t *tally) counts() map[string]int64 {
 }
 
 var (
-	_ pluginsdk.Plugin    = (*Plugin)(nil)
-	_ pluginsdk.AuditSink = (*Plugin)(nil)
-	_ pluginsdk.Routes    = (*Plugin)(nil)
+	_ pluginsdk.AuditSink = (*Timeline)(nil)
+	_ pluginsdk.Routes    = (*Timeline)(nil)
 
-	_ pluginsdk.HealthReporter = (*Plugin)(nil)
+	_ pluginsdk.HealthReporter = (*Timeline)(nil)
 )
 
-// New makes Threadline, not yet configured.
-func New() *Plugin {
-	p := &Plugin{now: func() time.Time { return time.Now().UTC() }}
-	p.mux = p.routes()
-	return p
-}
+// New is Threadline, as a plugin.
+func New() pluginsdk.Plugin { return newAt(func() time.Time { return time.Now().UTC() }) }
 
-// Manifest implements pluginsdk.Plugin.
-func (p *Plugin) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{
+func newAt(now func() time.Time) pluginsdk.Plugin {
+	counts := &tally{} // since the process started, whatever the settings
+	return pluginsdk.Define(pluginsdk.Manifest{
 		Name:        "threadline",
 		Version:     Version,
 		Description: "Timelines of who did what, from the audit log",
-		Settings:    &settings{},
-		Requires:    []pluginsdk.Service{pluginsdk.PagesService},
-		Wants:       []pluginsdk.Service{pluginsdk.IdentityRead},
+		Requires:    []pluginsdk.Grant{pluginsdk.PagesRender},
+		Wants:       []pluginsdk.Grant{pluginsdk.IdentityRead},
 		Routes:      []pluginsdk.Route{{Path: "/threadline", Title: "Activity", Access: pluginsdk.SignedIn}},
 		Storage:     storage.New(migrations),
-	}
-}
-
-// Configure implements pluginsdk.Plugin.
-func (p *Plugin) Configure(_ context.Context, host *pluginsdk.Host, in pluginsdk.Settings) error {
-	var s settings
-	if err := in.Decode(&s); err != nil {
-		return err
-	}
-	if s.PageSize < 1 || s.PageSize > maxPage {
-		return pluginsdk.Diagnostic("page_size", "Page size out of range", "A page has 1 to 200 entries.")
-	}
-	p.state.Store(&state{
-		host: host, log: host.Logger(), settings: s,
-		store: &store{db: host.Database(), dialect: host.Dialect(), now: p.now},
+	}, func(_ context.Context, host *pluginsdk.Host, s settings) (*Timeline, error) {
+		if s.PageSize < 1 || s.PageSize > maxPage {
+			return nil, pluginsdk.Diagnostic("page_size", "Page size out of range", "A page has 1 to 200 entries.")
+		}
+		p := &Timeline{
+			now: now, host: host, log: host.Logger(), settings: s, recorded: counts,
+			store: &store{db: host.Database(), dialect: host.Dialect(), now: now},
+		}
+		p.mux = p.routes()
+		return p, nil
 	})
-	return nil
 }
 
 // Record implements pluginsdk.AuditSink.
-func (p *Plugin) Record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
-	st := p.state.Load()
-	if st == nil {
-		return pluginsdk.Recorded{}, pluginsdk.Retryable(errors.New("not configured yet"))
-	}
-	res, err := st.store.record(ctx, rows)
+func (p *Timeline) Record(ctx context.Context, r pluginsdk.RecordRequest) (pluginsdk.RecordResponse, error) {
+	res, err := p.store.record(ctx, r.Rows)
 	if err != nil {
-		return pluginsdk.Recorded{}, pluginsdk.Retryable(err)
+		return pluginsdk.RecordResponse{}, pluginsdk.Retryable(err)
 	}
 	p.recorded.inserted.Add(int64(res.Inserted))
 	p.recorded.duplicate.Add(int64(res.Duplicate))
 	p.recorded.conflict.Add(int64(res.Conflict))
 	p.recorded.refused.Add(int64(len(res.Refused)))
 	if res.Conflict > 0 {
-		st.log.Warn("audit rows came again with other content; the first version stands", "rows", res.Conflict)
+		p.log.Warn("audit rows came again with other content; the first version stands", "rows", res.Conflict)
 	}
 	return res, nil
 }
 
 // ServeHTTP implements pluginsdk.Routes.
-func (p *Plugin) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
+func (p *Timeline) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.mux.ServeHTTP(w, r) }
 
 // Health implements pluginsdk.HealthReporter: the figures `sigra plugin info threadline` shows.
-func (p *Plugin) Health(ctx context.Context) (map[string]string, error) {
+func (p *Timeline) Health(ctx context.Context) (map[string]string, error) {
 	facts := map[string]string{}
 	for name, n := range p.recorded.counts() {
 		facts[name+"_since_start"] = strconv.FormatInt(n, 10)
 	}
-	st := p.state.Load()
-	if st == nil {
-		return facts, nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, healthTime)
 	defer cancel()
-	s, err := st.store.status(ctx)
+	s, err := p.store.status(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		// Busy is not unwell: a process that is ended for being busy has its work before it still. A database that hangs
 		// shows as rows that are not taken.

@@ -28,7 +28,6 @@ var (
 	errNowhere     = problem{Status: http.StatusNotFound, Code: "not_found", Detail: "Threadline has nothing at this address."}
 	errNotAdmin    = problem{Status: http.StatusForbidden, Code: "administrator_required", Detail: "Only an administrator of Sigra may see this."}
 	errMethod      = problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Detail: "Threadline is only read."}
-	errStarting    = problem{Status: http.StatusServiceUnavailable, Code: "starting", Detail: "Threadline is starting. Try again in a moment."}
 	errUnavailable = problem{Status: http.StatusServiceUnavailable, Code: "unavailable", Detail: "The timeline can't be read just now. Try again in a moment."}
 	errTooSlow     = problem{Status: http.StatusServiceUnavailable, Code: "too_slow",
 		Detail: "Too many entries would have to be looked through for this. Narrow it with from and to, or name an actor, a target or an action."}
@@ -53,7 +52,7 @@ func (p problem) headers(h http.Header) {
 }
 
 // problem maps an error to what may be shown; whatever is not meant for people is logged and becomes "internal".
-func (a asking) problem(ctx context.Context, err error) problem {
+func (p *Timeline) problem(ctx context.Context, err error) problem {
 	var pr problem
 	if errors.As(err, &pr) {
 		return pr
@@ -65,9 +64,7 @@ func (a asking) problem(ctx context.Context, err error) problem {
 	if ctx.Err() != nil { // whoever asked has gone: nothing is wrong here
 		return errUnavailable
 	}
-	if a.state != nil {
-		a.log.Error("request failed", "error", err)
-	}
+	p.log.Error("request failed", "error", err)
 	if pluginsdk.IsRetryable(err) {
 		return errUnavailable
 	}

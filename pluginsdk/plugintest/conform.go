@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/sigra-auth/sigra/pluginsdk"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
@@ -78,11 +79,9 @@ type suite struct {
 func conform(t *testing.T, fresh func() pluginsdk.Plugin, o Options, at func(testing.TB) *pluginsdk.Location) {
 	s := &suite{fresh, o, at}
 	p := fresh()
-	_, audit := p.(pluginsdk.AuditSink)
-	_, events := p.(pluginsdk.EventSink)
-	_, mail := p.(pluginsdk.Mailer)
-	_, gate := p.(pluginsdk.Gate)
-	_, routes := p.(pluginsdk.Routes)
+	offers := func(d grpc.ServiceDesc) bool { return slices.Contains(p.Seams(), d.ServiceName) }
+	audit, events, mail := offers(pluginv1.AuditSink_ServiceDesc), offers(pluginv1.EventSink_ServiceDesc), offers(pluginv1.Mailer_ServiceDesc)
+	gate, routes, subject := offers(pluginv1.Gate_ServiceDesc), offers(pluginv1.Routes_ServiceDesc), offers(pluginv1.Subject_ServiceDesc)
 	cases := []struct {
 		name string
 		run  func(*testing.T, *Running)
@@ -105,6 +104,7 @@ func conform(t *testing.T, fresh func() pluginsdk.Plugin, o Options, at func(tes
 		{"mail repeated", s.mailRepeated, mail},
 		{"gate repeats its answer", s.gateRepeats, gate},
 		{"gate unknown question", s.gateUnknown, gate},
+		{"erased twice", s.erasedTwice, subject},
 		{"routes concurrent", s.routesConcurrent, routes},
 		{"routes abandoned", s.routesAbandoned, routes},
 	}
@@ -197,8 +197,8 @@ func (s *suite) configureWorking(t *testing.T, r *Running) {
 		group.Go(func() {
 			for range 5 {
 				s.alive(t, r)
-				for _, route := range r.desc.GetRoutes() {
-					s.visit(t, r, http.MethodGet, route.GetPath(), Ada)
+				for _, path := range s.paths(r) {
+					s.visit(t, r, http.MethodGet, path, Ada)
 				}
 			}
 		})
@@ -208,7 +208,7 @@ func (s *suite) configureWorking(t *testing.T, r *Running) {
 
 func (s *suite) badSettings(t *testing.T, r *Running) {
 	bad := slices.Clone(s.o.BadSettings)
-	if r.desc.GetSettings() != nil && r.plugin.Manifest().Settings != nil {
+	if len(r.desc.GetSettings().GetAttributes()) > 0 {
 		bad = append(bad, s.with("there_is_no_such_setting", true))
 		for _, a := range r.desc.GetSettings().GetAttributes() {
 			bad = append(bad, s.with(a.GetName(), map[string]any{"a": map[string]any{"wrong": []any{"type"}}}))
@@ -249,12 +249,30 @@ func (s *suite) with(name string, value any) string {
 	return string(b)
 }
 
+// paths are those of the routes, with the settings that they name filled in.
+func (s *suite) paths(r *Running) []string {
+	full, _ := withDefaults(r.desc.GetSettings(), s.o.Settings)
+	settings := map[string]any{}
+	_ = json.Unmarshal(full, &settings)
+	var out []string
+	for _, route := range r.desc.GetRoutes() {
+		path := route.GetPath()
+		for name, value := range settings {
+			if text, ok := value.(string); ok {
+				path = strings.ReplaceAll(path, "{"+name+"}", text)
+			}
+		}
+		out = append(out, path)
+	}
+	return out
+}
+
 // alive sees that the plugin still does its work.
 func (s *suite) alive(t *testing.T, r *Running) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, ok := r.plugin.(pluginsdk.AuditSink); ok {
+	if slices.Contains(r.desc.GetSeams(), pluginv1.AuditSink_ServiceDesc.ServiceName) {
 		if _, err := r.Record(ctx, RowsFrom(0, 1)...); err != nil {
 			t.Errorf("a row is not taken any more: %v", err)
 		}
@@ -284,25 +302,25 @@ func (s *suite) stopTwice(t *testing.T, r *Running) {
 
 // failingHost: no service of the host answers, and all are slow about it; the plugin must go on living.
 func (s *suite) failingHost(t *testing.T, r *Running) {
-	for _, g := range pluginsdk.Services() {
+	for _, g := range pluginsdk.Grants() {
 		r.Host.Fail(g, pluginsdk.Retryable(errors.New("the host is not well")))
 	}
 	r.Host.Delay(20 * time.Millisecond)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, ok := r.plugin.(pluginsdk.AuditSink); ok {
+	if slices.Contains(r.desc.GetSeams(), pluginv1.AuditSink_ServiceDesc.ServiceName) {
 		if _, err := r.Record(ctx, RowsFrom(0, 3)...); err != nil && !pluginsdk.IsRetryable(err) {
 			t.Errorf("rows must be taken, or be brought again when the host is well: %v", err)
 		}
 	}
-	for _, route := range r.desc.GetRoutes() {
-		if resp, err := r.Client(Ada).Get("http://sigra" + route.GetPath()); err != nil {
-			t.Errorf("%s: %v", route.GetPath(), err)
+	for _, path := range s.paths(r) {
+		if resp, err := r.Client(Ada).Get("http://sigra" + path); err != nil {
+			t.Errorf("%s: %v", path, err)
 		} else {
 			_ = resp.Body.Close()
 		}
 	}
-	for _, g := range pluginsdk.Services() {
+	for _, g := range pluginsdk.Grants() {
 		r.Host.Fail(g, nil)
 	}
 	r.Host.Delay(0)

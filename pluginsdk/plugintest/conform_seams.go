@@ -11,18 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/sigra-auth/sigra/pluginsdk"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
 // deliver brings rows until they are taken, as the relay does, and fails the test when they are not.
-func deliver(t *testing.T, r *Running, rows []pluginsdk.AuditRow) pluginsdk.Recorded {
+func deliver(t *testing.T, r *Running, rows []pluginsdk.AuditRow) pluginsdk.RecordResponse {
 	t.Helper()
 	var err error
 	for range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		var rec pluginsdk.Recorded
+		var rec pluginsdk.RecordResponse
 		rec, err = r.Record(ctx, rows...)
 		cancel()
 		if err == nil {
@@ -31,11 +32,11 @@ func deliver(t *testing.T, r *Running, rows []pluginsdk.AuditRow) pluginsdk.Reco
 		}
 	}
 	t.Fatalf("%d rows were not taken: %v", len(rows), err)
-	return pluginsdk.Recorded{}
+	return pluginsdk.RecordResponse{}
 }
 
 // account sees that the answer speaks of the rows that were sent. A sink need not count, but then it must not count half.
-func account(t *testing.T, rows []pluginsdk.AuditRow, rec pluginsdk.Recorded) {
+func account(t *testing.T, rows []pluginsdk.AuditRow, rec pluginsdk.RecordResponse) {
 	t.Helper()
 	for _, f := range rec.Refused {
 		if !slices.ContainsFunc(rows, func(r pluginsdk.AuditRow) bool { return r.ID == f.ID }) {
@@ -228,8 +229,8 @@ func (s *suite) eventRedelivery(t *testing.T, r *Running) {
 	if err != nil {
 		t.Fatalf("receive again: %v", err)
 	}
-	if len(again) != len(first) {
-		t.Errorf("it refused %d events first, %d then", len(first), len(again))
+	if len(again.Refused) != len(first.Refused) {
+		t.Errorf("it refused %d events first, %d then", len(first.Refused), len(again.Refused))
 	}
 	late := slices.Clone(events[5:])
 	slices.Reverse(late)
@@ -254,10 +255,10 @@ func (s *suite) mailRepeated(t *testing.T, r *Running) {
 		To: pluginsdk.Address{Address: "ada@example.com", Name: "Ada"}, Subject: "Hello", Text: "Hello", HTML: "<p>Hello</p>",
 		Deadline: time.Now().Add(time.Hour),
 	}
-	first := r.Send(t.Context(), m)
+	_, first := r.Send(t.Context(), m)
 	before, counted := s.effects(t, r)
 	m.PossibleDuplicate = true
-	again := r.Send(t.Context(), m)
+	_, again := r.Send(t.Context(), m)
 	if first == nil && again != nil {
 		t.Errorf("the same message again: %v", again)
 	}
@@ -267,22 +268,47 @@ func (s *suite) mailRepeated(t *testing.T, r *Running) {
 }
 
 func (s *suite) gateRepeats(t *testing.T, r *Running) {
-	for _, q := range r.desc.GetGateQuestions() {
-		ask := pluginsdk.Ask{
-			Question: pluginsdk.Question(q), Principal: Ada, Subject: pluginsdk.Ref{Type: "user", ID: Ada.UserID},
-			Context: map[string]any{"email_domain": "example.com"}, AttemptID: "attempt-1",
-		}
+	for _, gq := range r.desc.GetGateQuestions() {
+		q := pluginsdk.Question(gq.GetName())
+		ask := SampleAsk(q)
 		first, err := r.Ask(t.Context(), ask)
 		if err != nil {
 			t.Errorf("%s: %v", q, err)
 			continue
 		}
-		if again, err := r.Ask(t.Context(), ask); err != nil || again != first {
+		if again, err := r.Ask(t.Context(), ask); err != nil || cmp.Diff(first, again) != "" {
 			t.Errorf("%s: answered %+v, then %+v, %v", q, first, again, err)
 		}
+		if first.ReservationID != "" {
+			for range 2 { // it is told until it answers, so perhaps twice
+				if err := r.Settle(t.Context(), pluginsdk.Settlement{Question: q, AttemptID: ask.AttemptID, ReservationID: first.ReservationID}); err != nil {
+					t.Errorf("%s: settle: %v", q, err)
+				}
+			}
+		}
+		dry := ask
+		dry.DryRun, dry.AttemptID = true, "attempt-2"
+		if v, err := r.Ask(t.Context(), dry); err == nil && v.ReservationID != "" {
+			t.Errorf("%s: a dry run made the reservation %s", q, v.ReservationID)
+		}
 		// Nobody is signed in, nothing is known: an answer or an error, but no panic.
-		_, err = r.Ask(t.Context(), pluginsdk.Ask{Question: pluginsdk.Question(q)})
-		noPanic(t, q, err)
+		_, err = r.Ask(t.Context(), pluginsdk.Ask{Question: q})
+		noPanic(t, string(q), err)
+	}
+}
+
+// erasedTwice: an erasure that was interrupted comes again.
+func (s *suite) erasedTwice(t *testing.T, r *Running) {
+	for range 2 {
+		if _, err := r.Export(t.Context(), pluginsdk.ExportRequest{UserID: Ada.UserID, Email: Ada.Email}); err != nil {
+			t.Errorf("export: %v", err)
+		}
+		if err := r.Erase(t.Context(), pluginsdk.EraseRequest{UserID: Ada.UserID, Email: Ada.Email}); err != nil {
+			t.Errorf("erase: %v", err)
+		}
+	}
+	if err := r.Erase(t.Context(), pluginsdk.EraseRequest{UserID: "0198c0de-0000-7000-8000-00000000dead"}); err != nil {
+		t.Errorf("erase somebody of whom nothing is held: %v", err)
 	}
 }
 
@@ -301,11 +327,11 @@ func noPanic(t *testing.T, what string, err error) {
 
 func (s *suite) routesConcurrent(t *testing.T, r *Running) {
 	var group sync.WaitGroup
-	for _, route := range r.desc.GetRoutes() {
+	for _, path := range s.paths(r) {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
 			for _, p := range []*pluginsdk.Principal{nil, Ada, Root} {
 				for _, tail := range []string{"", "/", "/no/such/page", "?q=%00&cursor=%ff", "/..%2f"} {
-					group.Go(func() { s.visit(t, r, method, route.GetPath()+tail, p) })
+					group.Go(func() { s.visit(t, r, method, path+tail, p) })
 				}
 			}
 		}
@@ -343,9 +369,9 @@ func (s *suite) visit(t *testing.T, r *Running, method, target string, p *plugin
 
 // routesAbandoned: clients go away in the middle; the handlers must end.
 func (s *suite) routesAbandoned(t *testing.T, r *Running) {
-	for _, route := range r.desc.GetRoutes() {
+	for _, path := range s.paths(r) {
 		for range 5 {
-			s.abandon(t, r, route.GetPath())
+			s.abandon(t, r, path)
 		}
 	}
 	for end := time.Now().Add(3 * time.Second); r.srv.InFlight() > 0; time.Sleep(time.Millisecond) {

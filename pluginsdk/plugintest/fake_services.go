@@ -3,13 +3,16 @@ package plugintest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
+	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -23,10 +26,7 @@ func userTo(u pluginsdk.User) *hostv1.User {
 	if u.Status == "deleted" {
 		return &hostv1.User{Id: u.ID, Status: u.Status}
 	}
-	return &hostv1.User{
-		Id: u.ID, Email: u.Email, EmailVerified: u.EmailVerified, Username: u.Username, Display: u.Display, Status: u.Status,
-		CreatedAt: timeTo(u.CreatedAt), Administrator: u.Administrator, PublicMetadata: structTo(u.PublicMetadata),
-	}
+	return to(&hostv1.User{}, u)
 }
 
 func (s fakeIdentity) GetUsers(_ context.Context, req *hostv1.GetUsersRequest) (*hostv1.GetUsersResponse, error) {
@@ -44,7 +44,16 @@ func (s fakeIdentity) GetUsers(_ context.Context, req *hostv1.GetUsersRequest) (
 
 func (s fakeIdentity) FindUser(_ context.Context, req *hostv1.FindUserRequest) (*hostv1.FindUserResponse, error) {
 	for _, u := range s.f.users {
-		if u.Status != "deleted" && strings.EqualFold(u.Email, req.GetEmail()) {
+		var found bool
+		switch by := req.GetBy().(type) {
+		case *hostv1.FindUserRequest_Email:
+			found = strings.EqualFold(u.Email, by.Email)
+		case *hostv1.FindUserRequest_Username:
+			found = u.Username != "" && strings.EqualFold(u.Username, by.Username)
+		case *hostv1.FindUserRequest_ExternalId:
+			found = u.ExternalID != "" && u.ExternalID == by.ExternalId
+		}
+		if u.Status != "deleted" && found {
 			return &hostv1.FindUserResponse{User: userTo(u)}, nil
 		}
 	}
@@ -55,7 +64,14 @@ func (s fakeIdentity) GetOrganizations(_ context.Context, req *hostv1.GetOrganiz
 	resp := &hostv1.GetOrganizationsResponse{}
 	for _, id := range req.GetIds() {
 		if o, ok := s.f.orgs[id]; ok {
-			resp.Organizations = append(resp.Organizations, &hostv1.Organization{Id: o.ID, Slug: o.Slug, Name: o.Name})
+			resp.Organizations = append(resp.Organizations, to(&hostv1.Organization{}, o))
+		}
+	}
+	for _, slug := range req.GetSlugs() {
+		for _, o := range s.f.orgs {
+			if o.Slug == slug {
+				resp.Organizations = append(resp.Organizations, to(&hostv1.Organization{}, o))
+			}
 		}
 	}
 	return resp, nil
@@ -65,8 +81,7 @@ func (s fakeIdentity) ListMemberships(_ context.Context, req *hostv1.ListMembers
 	resp := &hostv1.ListMembershipsResponse{}
 	for _, m := range s.f.memberships {
 		if (req.GetUserId() == "" || m.UserID == req.GetUserId()) && (req.GetOrganizationId() == "" || m.OrganizationID == req.GetOrganizationId()) {
-			resp.Memberships = append(resp.Memberships, &hostv1.Membership{
-				OrganizationId: m.OrganizationID, UserId: m.UserID, Role: m.Role, Since: timeTo(m.Since)})
+			resp.Memberships = append(resp.Memberships, to(&hostv1.Membership{}, m))
 		}
 	}
 	// Small pages, so that a plugin which forgets to turn them is found out.
@@ -83,8 +98,49 @@ func (s fakeIdentity) ListMemberships(_ context.Context, req *hostv1.ListMembers
 	return resp, nil
 }
 
-func (s fakeIdentity) ResolveSession(_ context.Context, req *hostv1.ResolveSessionRequest) (*hostv1.ResolveSessionResponse, error) {
-	return &hostv1.ResolveSessionResponse{Principal: principalTo(s.f.sessions[req.GetSessionId()])}, nil
+func (s fakeIdentity) ListInvitations(_ context.Context, req *hostv1.ListInvitationsRequest) (*hostv1.ListInvitationsResponse, error) {
+	resp := &hostv1.ListInvitationsResponse{}
+	for _, i := range s.f.invitations {
+		if i.OrganizationID == req.GetOrganizationId() {
+			resp.Invitations = append(resp.Invitations, to(&hostv1.Invitation{}, i))
+		}
+	}
+	return resp, nil
+}
+
+type fakeMembers struct {
+	hostv1.UnimplementedMembersServer
+	f *Fake
+}
+
+// change finds a membership and notes what is done to it.
+func (s fakeMembers) change(verb, org, user string, do func(i int)) error {
+	for i, m := range s.f.memberships {
+		if m.OrganizationID != org || m.UserID != user {
+			continue
+		}
+		if m.Protected && verb != "resume" {
+			return status.Error(codes.FailedPrecondition, "an owner is not suspended or removed by a rule")
+		}
+		s.f.changed = append(s.f.changed, verb+" "+org+"/"+user)
+		do(i)
+		return nil
+	}
+	return status.Error(codes.NotFound, "there is no such membership")
+}
+
+func (s fakeMembers) Suspend(_ context.Context, r *hostv1.SuspendMemberRequest) (*hostv1.SuspendMemberResponse, error) {
+	return &hostv1.SuspendMemberResponse{}, s.change("suspend", r.GetOrganizationId(), r.GetUserId(), func(i int) { s.f.memberships[i].Status = "suspended" })
+}
+
+func (s fakeMembers) Resume(_ context.Context, r *hostv1.ResumeMemberRequest) (*hostv1.ResumeMemberResponse, error) {
+	return &hostv1.ResumeMemberResponse{}, s.change("resume", r.GetOrganizationId(), r.GetUserId(), func(i int) { s.f.memberships[i].Status = "active" })
+}
+
+func (s fakeMembers) Remove(_ context.Context, r *hostv1.RemoveMemberRequest) (*hostv1.RemoveMemberResponse, error) {
+	return &hostv1.RemoveMemberResponse{}, s.change("remove", r.GetOrganizationId(), r.GetUserId(), func(i int) {
+		s.f.memberships = slices.Delete(s.f.memberships, i, i+1)
+	})
 }
 
 type fakeSessions struct {
@@ -92,38 +148,91 @@ type fakeSessions struct {
 	f *Fake
 }
 
+func (s fakeSessions) Resolve(_ context.Context, req *hostv1.ResolveSessionRequest) (*hostv1.ResolveSessionResponse, error) {
+	return &hostv1.ResolveSessionResponse{Principal: principalTo(s.f.sessions[req.GetSessionId()])}, nil
+}
+
+func sessionTo(p *pluginsdk.Principal) *hostv1.Session {
+	return &hostv1.Session{
+		Id: p.SessionID, UserId: p.UserID, OrganizationId: p.OrganizationID, Aal: p.AAL, Amr: p.AMR, AuthTime: timeTo(p.AuthTime),
+		CreatedAt: timeTo(p.SessionCreatedAt), LastSeenAt: timeTo(p.AuthTime), ExpiresAt: timeTo(p.SessionExpiresAt),
+	}
+}
+
+func (s fakeSessions) List(_ context.Context, req *hostv1.ListSessionsRequest) (*hostv1.ListSessionsResponse, error) {
+	resp := &hostv1.ListSessionsResponse{}
+	for _, id := range slices.Sorted(maps.Keys(s.f.sessions)) {
+		if p := s.f.sessions[id]; p.UserID == req.GetUserId() {
+			resp.Sessions = append(resp.Sessions, sessionTo(p))
+		}
+	}
+	return resp, nil
+}
+
+func (s fakeSessions) Check(_ context.Context, req *hostv1.CheckSessionsRequest) (*hostv1.CheckSessionsResponse, error) {
+	resp := &hostv1.CheckSessionsResponse{}
+	for _, id := range req.GetSessionIds() {
+		if p := s.f.sessions[id]; p != nil && (s.f.users[p.UserID].Status == "" || s.f.users[p.UserID].Status == "active") {
+			resp.Sessions = append(resp.Sessions, sessionTo(p))
+		}
+	}
+	return resp, nil
+}
+
+func (s fakeSessions) Begin(_ context.Context, req *hostv1.BeginRequest) (*hostv1.BeginResponse, error) {
+	b := from[pluginsdk.BeginRequest](req)
+	b.Purpose = pluginsdk.MintPurpose(max(req.GetPurpose(), 1) - 1)
+	s.f.begun = append(s.f.begun, b)
+	state := fmt.Sprintf("state%07d-fake", len(s.f.begun))
+	site := "Lax"
+	if b.CrossSite {
+		site = "None"
+	}
+	name := pluginsdk.CookieName("plugin", "state_"+state[:12])
+	return &hostv1.BeginResponse{State: state, SetCookie: name + "=bound-" + state + "; Path=/; Secure; HttpOnly; SameSite=" + site}, nil
+}
+
 func (s fakeSessions) Mint(_ context.Context, req *hostv1.MintRequest) (*hostv1.MintResponse, error) {
-	s.f.minted = append(s.f.minted, pluginsdk.SignIn{
-		Provider: req.GetProvider(), Subject: req.GetSubject(), UserID: req.GetUserId(), Email: req.GetEmail(),
-		EmailVerified: req.GetEmailVerified(), OrganizationID: req.GetOrganizationId(), FederatedIndex: req.GetFederatedIndex(),
-		AMR: req.GetAmr(), ReturnTo: req.GetReturnTo(), Request: requestFrom(req.GetRequest()),
-	})
-	return &hostv1.MintResponse{ContinueUrl: "https://sigra.example/continue?token=fake"}, nil
+	if state := req.GetState(); state != "" && req.GetStateCookie() != "bound-"+state {
+		return nil, status.Error(codes.InvalidArgument, "state_cookie: this sign-in began in another browser")
+	}
+	m := from[pluginsdk.MintRequest](req)
+	m.Purpose = pluginsdk.MintPurpose(max(req.GetPurpose(), 1) - 1)
+	m.Membership = pluginsdk.MembershipPolicy(max(req.GetMembership(), 1) - 1)
+	s.f.minted = append(s.f.minted, m)
+	return &hostv1.MintResponse{ContinueUrl: "https://sigra.example/continue?token=fake", MintId: fmt.Sprintf("mint-%d", len(s.f.minted))}, nil
+}
+
+func (s fakeSessions) Outcome(_ context.Context, req *hostv1.OutcomeRequest) (*hostv1.OutcomeResponse, error) {
+	if o, ok := s.f.outcomes[req.GetMintId()]; ok {
+		return to(&hostv1.OutcomeResponse{}, o), nil
+	}
+	return &hostv1.OutcomeResponse{Status: "pending"}, nil
 }
 
 func (s fakeSessions) Revoke(_ context.Context, req *hostv1.RevokeRequest) (*hostv1.RevokeResponse, error) {
-	var n uint32
+	resp := &hostv1.RevokeResponse{}
 	switch w := req.GetWhich().(type) {
 	case *hostv1.RevokeRequest_SessionId:
 		s.f.revoked = append(s.f.revoked, "session:"+w.SessionId)
 		if _, ok := s.f.sessions[w.SessionId]; ok {
 			delete(s.f.sessions, w.SessionId)
-			n++
+			resp.SessionIds = append(resp.SessionIds, w.SessionId)
 		}
 	case *hostv1.RevokeRequest_FederatedIndex:
 		s.f.revoked = append(s.f.revoked, "federated:"+w.FederatedIndex)
 	case *hostv1.RevokeRequest_UserId:
 		s.f.revoked = append(s.f.revoked, "user:"+w.UserId)
-		for id, p := range s.f.sessions {
-			if p.UserID == w.UserId {
+		for _, id := range slices.Sorted(maps.Keys(s.f.sessions)) {
+			if s.f.sessions[id].UserID == w.UserId {
 				delete(s.f.sessions, id)
-				n++
+				resp.SessionIds = append(resp.SessionIds, id)
 			}
 		}
 	default:
 		return nil, status.Error(codes.InvalidArgument, "say which")
 	}
-	return &hostv1.RevokeResponse{Revoked: n}, nil
+	return resp, nil
 }
 
 type fakeAudit struct {
@@ -139,15 +248,7 @@ func (s fakeAudit) Record(_ context.Context, req *hostv1.RecordAuditRequest) (*h
 			}
 		}
 	}
-	e := pluginsdk.AuditEntry{
-		Action: req.GetAction(), Outcome: req.GetOutcome(), Actor: refFrom(req.GetActor()), OrganizationID: req.GetOrganizationId(),
-		SessionID: req.GetSessionId(), Metadata: req.GetMetadata().AsMap(), IdempotencyKey: req.GetIdempotencyKey(),
-		Request: requestFrom(req.GetRequest()),
-	}
-	for _, t := range req.GetTargets() {
-		e.Targets = append(e.Targets, refFrom(t))
-	}
-	s.f.recorded = append(s.f.recorded, e)
+	s.f.recorded = append(s.f.recorded, from[pluginsdk.AuditEntry](req))
 	return &hostv1.RecordAuditResponse{Id: cmp.Or(req.GetIdempotencyKey(), req.GetAction())}, nil
 }
 
@@ -171,6 +272,14 @@ func (s fakeAuditLog) Read(_ context.Context, req *hostv1.ReadAuditRequest) (*ho
 	return resp, nil
 }
 
+func (s fakeAuditLog) Actions(context.Context, *hostv1.ActionsRequest) (*hostv1.ActionsResponse, error) {
+	resp := &hostv1.ActionsResponse{}
+	for _, a := range Catalogue() {
+		resp.Actions = append(resp.Actions, &hostv1.AuditAction{Name: a.Action, Category: a.Category, Crud: a.CRUD, Outcomes: []string{a.Outcome}})
+	}
+	return resp, nil
+}
+
 type fakeEvents struct {
 	hostv1.UnimplementedEventsServer
 	f *Fake
@@ -179,6 +288,10 @@ type fakeEvents struct {
 func (s fakeEvents) Publish(_ context.Context, req *hostv1.PublishRequest) (*hostv1.PublishResponse, error) {
 	resp := &hostv1.PublishResponse{}
 	for _, e := range req.GetEvents() {
+		prefix, _, _ := strings.Cut(e.GetType(), ".")
+		if !s.f.granted[pluginsdk.EventsPublish.Scoped(prefix)] && !s.f.granted[pluginsdk.EventsPublish] {
+			return nil, notGranted(pluginsdk.EventsPublish.Scoped(prefix))
+		}
 		if slices.ContainsFunc(s.f.published, func(have pluginsdk.Event) bool { return have.ID == e.GetId() }) {
 			resp.Duplicate++
 			continue
@@ -199,7 +312,26 @@ func (s fakeMail) Send(_ context.Context, req *hostv1.SendMailRequest) (*hostv1.
 	if m.IdempotencyKey == "" || !slices.ContainsFunc(s.f.sent, func(have pluginsdk.Message) bool { return have.IdempotencyKey == m.IdempotencyKey }) {
 		s.f.sent = append(s.f.sent, m)
 	}
-	return &hostv1.SendMailResponse{}, nil
+	return &hostv1.SendMailResponse{Id: cmp.Or(m.IdempotencyKey, fmt.Sprintf("mail-%d", len(s.f.sent)))}, nil
+}
+
+func (s fakeMail) Report(_ context.Context, req *hostv1.ReportMailRequest) (*hostv1.ReportMailResponse, error) {
+	r := from[pluginsdk.MailReport](req)
+	r.Event = pluginsdk.MailEvent(req.GetEvent())
+	s.f.reports = append(s.f.reports, r)
+	return &hostv1.ReportMailResponse{Known: true}, nil
+}
+
+func (s fakeMail) Catalogue(context.Context, *hostv1.MailCatalogueRequest) (*hostv1.MailCatalogueResponse, error) {
+	resp := &hostv1.MailCatalogueResponse{}
+	for _, p := range []string{"confirm_email", "magic_link", "password_reset", "new_device"} {
+		m := messageTo(pluginsdk.Message{
+			IdempotencyKey: "sample", Purpose: p, Category: pluginsdk.AuthMail, Stream: "transactional", To: pluginsdk.Address{Address: "ada@example.com", Name: "Ada"},
+			Subject: "Sample", Text: "Hello Ada", HTML: "<p>Hello Ada</p>", Language: "en", Link: "https://sigra.example/l/sample", ValidFor: 10 * time.Minute,
+		})
+		resp.Purposes = append(resp.Purposes, &hostv1.MailPurpose{Name: p, Category: m.GetCategory(), Stream: m.GetStream(), Samples: []*pluginv1.SendRequest{m}})
+	}
+	return resp, nil
 }
 
 // fakeSeal is no encryption: it shows when something was not sealed, or was opened for another purpose.
@@ -345,12 +477,27 @@ func (s fakeKV) List(_ context.Context, req *hostv1.ListRequest) (*hostv1.ListRe
 
 type fakePages struct {
 	hostv1.UnimplementedPagesServer
+	f *Fake
 }
 
-func (fakePages) Render(_ context.Context, req *hostv1.RenderRequest) (*hostv1.RenderResponse, error) {
-	return &hostv1.RenderResponse{Html: "<!doctype html><title>" + req.GetTitle() + "</title>" + req.GetBodyHtml()}, nil
+func (s fakePages) Render(_ context.Context, req *hostv1.RenderRequest) (*hostv1.RenderResponse, error) {
+	s.f.rendered = append(s.f.rendered, from[pluginsdk.Page](req))
+	language, direction := cmp.Or(req.GetLanguage(), req.GetRequest().GetLanguage(), "en"), "ltr"
+	if strings.HasPrefix(language, "ar") || strings.HasPrefix(language, "he") {
+		direction = "rtl"
+	}
+	return &hostv1.RenderResponse{
+		Html:     fmt.Sprintf("<!doctype html><html lang=%q dir=%q><title>%s</title>%s", language, direction, req.GetTitle(), req.GetBodyHtml()),
+		Language: language, Direction: direction,
+	}, nil
 }
 
 func (fakePages) SignIn(_ context.Context, req *hostv1.SignInRequest) (*hostv1.SignInResponse, error) {
-	return &hostv1.SignInResponse{Url: "/login?return_to=" + req.GetReturnTo()}, nil
+	q := url.Values{"return_to": {req.GetReturnTo()}}
+	for name, v := range map[string]string{"login_hint": req.GetLoginHint(), "cancel_to": req.GetCancelTo(), "client": req.GetClientName(), "aal": req.GetRequiredAal()} {
+		if v != "" {
+			q.Set(name, v)
+		}
+	}
+	return &hostv1.SignInResponse{Url: "/login?" + q.Encode()}, nil
 }

@@ -33,6 +33,13 @@ type transport struct {
 	principal *pluginsdk.Principal
 }
 
+// language is the first that the request asks for.
+func language(r *http.Request) string {
+	first, _, _ := strings.Cut(r.Header.Get("Accept-Language"), ",")
+	first, _, _ = strings.Cut(first, ";")
+	return strings.TrimSpace(first)
+}
+
 type stream = pluginv1.Routes_ServeClient
 
 const chunkSize = 32 << 10
@@ -53,7 +60,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	head := &pluginv1.RequestHead{
 		Method: r.Method, Target: r.URL.RequestURI(), Host: r.Host, Scheme: "https", Principal: principalTo(t.principal),
-		Request: &pluginv1.RequestInfo{RequestId: "plugintest", Ip: "192.0.2.7", UserAgent: r.UserAgent()}, ContentLength: length,
+		Request: &pluginv1.RequestInfo{RequestId: "plugintest", Ip: "192.0.2.7", UserAgent: r.UserAgent(), Language: language(r)}, ContentLength: length,
 	}
 	for name, values := range r.Header {
 		head.Headers = append(head.Headers, &pluginv1.Header{Name: name, Values: values})

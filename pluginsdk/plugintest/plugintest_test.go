@@ -3,18 +3,22 @@ package plugintest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
 	"github.com/sigra-auth/sigra/pluginsdk"
 	"github.com/sigra-auth/sigra/pluginsdk/plugintest"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,6 +33,7 @@ type memory struct {
 }
 
 type kept struct {
+	made atomic.Int64
 	mu   sync.Mutex
 	rows map[string]int
 }
@@ -47,37 +52,28 @@ type settings struct {
 	Limit int `sigra:"limit,default=10"`
 }
 
-func (m *memory) Manifest() pluginsdk.Manifest {
+func plugin(fault string, kept *kept) pluginsdk.Plugin {
 	version := "1.0.0"
-	if m.fault == "describe" {
-		version = "1.0." + time.Now().Format("150405") + "000" + strings.Trim(time.Now().Format(".000000000"), ".")
-		version = strings.ReplaceAll(version, ".0", ".1")
+	if fault == "describe" {
+		version = fmt.Sprintf("1.0.%d", kept.made.Add(1))
 	}
-	return pluginsdk.Manifest{
-		Name: "memory", Version: version, Settings: &settings{}, Wants: pluginsdk.Services(),
+	return pluginsdk.Define(pluginsdk.Manifest{
+		Name: "memory", Version: version, Wants: pluginsdk.Grants(),
 		Routes: []pluginsdk.Route{{Path: "/memory"}}, Events: []string{"billing.*"},
-		Questions: []pluginsdk.Question{pluginsdk.Login, pluginsdk.MemberAdd},
-	}
+		Questions: []pluginsdk.GateQuestion{{Question: pluginsdk.Login}, {Question: pluginsdk.MemberAdd}},
+	}, func(_ context.Context, h *pluginsdk.Host, s settings) (*memory, error) {
+		if fault != "settings" && s.Limit < 0 {
+			return nil, pluginsdk.Diagnostic("limit", "A limit is not negative.", "")
+		}
+		if fault == "leak" {
+			go func() { select {} }()
+		}
+		return &memory{fault: fault, kept: kept, host: h}, nil
+	})
 }
 
-func (m *memory) Configure(_ context.Context, h *pluginsdk.Host, in pluginsdk.Settings) error {
-	var s settings
-	if m.fault == "settings" {
-		_ = in.Decode(&s)
-	} else if err := in.Decode(&s); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.host = h
-	if m.fault == "leak" {
-		go func() { select {} }()
-	}
-	return nil
-}
-
-func (m *memory) Record(_ context.Context, rows []pluginsdk.AuditRow) (r pluginsdk.Recorded, err error) {
-	for _, row := range rows {
+func (m *memory) Record(_ context.Context, req pluginsdk.RecordRequest) (r pluginsdk.RecordResponse, err error) {
+	for _, row := range req.Rows {
 		if m.kept.add(row.ID, m.fault == "twice") {
 			r.Inserted++
 		} else {
@@ -92,24 +88,24 @@ func (m *memory) Record(_ context.Context, rows []pluginsdk.AuditRow) (r plugins
 	return r, nil
 }
 
-func (m *memory) Receive(_ context.Context, events []pluginsdk.Event) ([]pluginsdk.Refusal, error) {
-	for _, e := range events {
+func (m *memory) Receive(_ context.Context, r pluginsdk.ReceiveRequest) (out pluginsdk.ReceiveResponse, err error) {
+	for _, e := range r.Events {
 		m.kept.add(e.ID, m.fault == "twice")
 	}
-	return nil, nil
+	return out, nil
 }
 
-func (m *memory) Send(_ context.Context, msg pluginsdk.Message) error {
+func (m *memory) Send(_ context.Context, msg pluginsdk.Message) (out pluginsdk.SendResponse, err error) {
 	switch msg.Purpose {
 	case "later":
-		return pluginsdk.Retryable(errors.New("greylisted"))
+		return out, pluginsdk.RetryAfter(errors.New("greylisted"), time.Minute)
 	case "never":
-		return pluginsdk.Permanent(errors.New("no such mailbox"))
+		return out, pluginsdk.Rejected("suppressed", "no such mailbox", pluginsdk.Finding{Rule: "bounce"})
 	case "perhaps":
-		return errors.New("connection lost after DATA")
+		return out, errors.New("connection lost after DATA")
 	}
 	m.kept.add(msg.IdempotencyKey, m.fault == "twice")
-	return nil
+	return pluginsdk.SendResponse{MessageID: "<1@memory>"}, nil
 }
 
 func (m *memory) Ask(_ context.Context, a pluginsdk.Ask) (pluginsdk.Answer, error) {
@@ -128,12 +124,12 @@ func (m *memory) Ask(_ context.Context, a pluginsdk.Ask) (pluginsdk.Answer, erro
 	return pluginsdk.Allow(), nil
 }
 
-func (m *memory) Offer(_ context.Context, domain, _, _ string) ([]pluginsdk.LoginMethod, error) {
-	return []pluginsdk.LoginMethod{{ID: domain, Label: "Acme", URL: "/memory/start", Exclusive: true}}, nil
+func (m *memory) Offer(_ context.Context, r pluginsdk.OfferRequest) (pluginsdk.OfferResponse, error) {
+	return pluginsdk.OfferResponse{Methods: []pluginsdk.LoginMethod{{ID: r.EmailDomain, Label: "Acme", URL: "/memory/start", Exclusive: true}}}, nil
 }
 
-func (m *memory) Claims(_ context.Context, p pluginsdk.Principal, _ string) (map[string]any, time.Duration, error) {
-	return map[string]any{"roles": []string{"owner"}, "id": p.UserID}, time.Minute, nil
+func (m *memory) Claims(_ context.Context, r pluginsdk.ClaimsRequest) (pluginsdk.ClaimsResponse, error) {
+	return pluginsdk.ClaimsResponse{Claims: map[string]any{"roles": []string{"owner"}, "id": r.Principal.UserID}, MaxAge: time.Minute, Revision: "7"}, nil
 }
 
 func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -149,7 +145,7 @@ func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func conform(t *testing.T, fault string) {
 	t.Helper()
 	first := &kept{rows: map[string]int{}}
-	plugintest.Conform(t, func() pluginsdk.Plugin { return &memory{fault: fault, kept: first} }, plugintest.Options{})
+	plugintest.Conform(t, func() pluginsdk.Plugin { return plugin(fault, first) }, plugintest.Options{})
 }
 
 func TestConform_goodPlugin(t *testing.T) {
@@ -196,22 +192,22 @@ func TestConform_findsFaults(t *testing.T) {
 
 func start(t *testing.T, cfg plugintest.Config) *plugintest.Running {
 	t.Helper()
-	return plugintest.Start(t, &memory{kept: &kept{rows: map[string]int{}}}, cfg)
+	return plugintest.Start(t, plugin("", &kept{rows: map[string]int{}}), cfg)
 }
 
 func TestRunning_mailOutcomes(t *testing.T) {
 	t.Parallel()
 	r := start(t, plugintest.Config{})
-	if err := r.Send(t.Context(), pluginsdk.Message{}); err != nil {
+	if sent, err := r.Send(t.Context(), pluginsdk.Message{}); err != nil || sent.MessageID == "" {
 		t.Errorf("accepted: %v", err)
 	}
-	if err := r.Send(t.Context(), pluginsdk.Message{Purpose: "later"}); !pluginsdk.IsRetryable(err) {
+	if _, err := r.Send(t.Context(), pluginsdk.Message{Purpose: "later"}); !pluginsdk.IsRetryable(err) {
 		t.Errorf("later: %v", err)
 	}
-	if err := r.Send(t.Context(), pluginsdk.Message{Purpose: "never"}); !pluginsdk.IsPermanent(err) {
+	if _, err := r.Send(t.Context(), pluginsdk.Message{Purpose: "never"}); !pluginsdk.IsPermanent(err) {
 		t.Errorf("never: %v", err)
 	}
-	if err := r.Send(t.Context(), pluginsdk.Message{Purpose: "perhaps"}); !errors.Is(err, plugintest.ErrUncertain) {
+	if _, err := r.Send(t.Context(), pluginsdk.Message{Purpose: "perhaps"}); !errors.Is(err, plugintest.ErrUncertain) {
 		t.Errorf("perhaps: %v", err)
 	}
 }
@@ -219,12 +215,12 @@ func TestRunning_mailOutcomes(t *testing.T) {
 func TestRunning_gateAnswers(t *testing.T) {
 	t.Parallel()
 	r := start(t, plugintest.Config{})
-	for q, want := range map[pluginsdk.Question]plugintest.Decision{
-		pluginsdk.Registration: {Answer: "allow"},
-		pluginsdk.MemberAdd:    {Answer: "deny", Reason: "no_seat", Message: "There is no seat left."},
-		pluginsdk.Login:        {Answer: "step_up", Reason: "new_device", RequiredAAL: "aal2"},
+	for q, want := range map[pluginsdk.Question]pluginsdk.Verdict{
+		pluginsdk.Registration: {Decision: "allow"},
+		pluginsdk.MemberAdd:    {Decision: "deny", Reason: "no_seat", Message: "There is no seat left."},
+		pluginsdk.Login:        {Decision: "step_up", Reason: "new_device", RequiredAAL: "aal2"},
 	} {
-		if got, err := r.Ask(t.Context(), pluginsdk.Ask{Question: q}); err != nil || got != want {
+		if got, err := r.Ask(t.Context(), pluginsdk.Ask{Question: q}); err != nil || cmp.Diff(got, want) != "" {
 			t.Errorf("%s: %+v, %v", q, got, err)
 		}
 	}
@@ -240,11 +236,11 @@ func TestRunning_gateAnswers(t *testing.T) {
 func TestRunning_claimsAndOffers(t *testing.T) {
 	t.Parallel()
 	r := start(t, plugintest.Config{})
-	c, age, err := r.Claims(t.Context(), plugintest.Ada, "session_jwt")
-	if err != nil || age != time.Minute || c["id"] != plugintest.Ada.UserID || c["roles"].([]any)[0] != "owner" {
-		t.Errorf("claims: %v, %v, %v", c, age, err)
+	c, err := r.Claims(t.Context(), pluginsdk.ClaimsRequest{Principal: *plugintest.Ada, Audience: "session_jwt"})
+	if err != nil || c.MaxAge != time.Minute || c.Revision != "7" || c.Claims["id"] != plugintest.Ada.UserID || c.Claims["roles"].([]any)[0] != "owner" {
+		t.Errorf("claims: %v, %v", c, err)
 	}
-	ms, err := r.Offer(t.Context(), "acme.example", "", "/")
+	ms, err := r.Offer(t.Context(), pluginsdk.OfferRequest{EmailDomain: "acme.example", ReturnTo: "/"})
 	if err != nil || len(ms) != 1 || ms[0] != (pluginsdk.LoginMethod{ID: "acme.example", Label: "Acme", URL: "/memory/start", Exclusive: true}) {
 		t.Errorf("offers: %v, %v", ms, err)
 	}

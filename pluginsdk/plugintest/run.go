@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,7 +27,7 @@ type Config struct {
 	// Settings is the config block as a JSON object; empty: {}. Defaults are filled in from the schema, as Sigra does.
 	Settings string
 	// Grants are the host services it may call; nil: what its manifest requires and wants.
-	Grants []pluginsdk.Service
+	Grants []pluginsdk.Grant
 	// Instance is the label of its block; empty: the manifest's name.
 	Instance string
 	// BaseURL is where Sigra is reached; empty: https://sigra.example
@@ -146,6 +149,9 @@ func (r *Running) describe() (*pluginv1.DescribeResponse, error) {
 // Plugin is what runs.
 func (r *Running) Plugin() pluginsdk.Plugin { return r.plugin }
 
+// Instance is what its configure function made last.
+func (r *Running) Instance() any { return r.srv.Instance() }
+
 // SDK is the host as the plugin got it: the plugin's own database, for looking into it.
 func (r *Running) SDK() *pluginsdk.Host { return r.srv.Host() }
 
@@ -164,7 +170,6 @@ func (r *Running) configure(settings []byte) error {
 		SettingsJson: settings, BaseUrl: r.cfg.BaseURL, LogLevel: "debug", HostVersion: "0.0.0-plugintest",
 	}
 	for _, g := range r.cfg.Grants {
-		req.GrantedServices = append(req.GrantedServices, g.GRPC())
 		req.Grants = append(req.Grants, string(g))
 	}
 	if at := r.cfg.Storage; at != nil && r.desc.GetStorage() {
@@ -196,108 +201,190 @@ func withDefaults(s *pluginv1.Schema, settings string) ([]byte, error) {
 }
 
 // Record delivers audit rows.
-func (r *Running) Record(ctx context.Context, rows ...pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
+func (r *Running) Record(ctx context.Context, rows ...pluginsdk.AuditRow) (pluginsdk.RecordResponse, error) {
 	resp, err := pluginv1.NewAuditSinkClient(r.conn).Record(ctx, &pluginv1.RecordRequest{Rows: rowsTo(rows)})
-	if err != nil {
-		return pluginsdk.Recorded{}, fromStatus(err)
-	}
-	return pluginsdk.Recorded{
-		Inserted: int(resp.GetInserted()), Duplicate: int(resp.GetDuplicate()), Conflict: int(resp.GetConflict()),
-		Refused: refusals(resp.GetRefused()),
-	}, nil
+	return from[pluginsdk.RecordResponse](resp), fromStatus(err)
 }
 
 // Receive delivers host-emitted events.
-func (r *Running) Receive(ctx context.Context, events ...pluginsdk.Event) ([]pluginsdk.Refusal, error) {
+func (r *Running) Receive(ctx context.Context, events ...pluginsdk.Event) (pluginsdk.ReceiveResponse, error) {
 	req := &pluginv1.ReceiveRequest{}
 	for _, e := range events {
 		req.Events = append(req.Events, eventTo(e))
 	}
 	resp, err := pluginv1.NewEventSinkClient(r.conn).Receive(ctx, req)
-	return refusals(resp.GetRefused()), fromStatus(err)
-}
-
-func refusals(fs []*pluginv1.RowFailure) []pluginsdk.Refusal {
-	var out []pluginsdk.Refusal
-	for _, f := range fs {
-		out = append(out, pluginsdk.Refusal{ID: f.GetId(), Reason: f.GetReason()})
-	}
-	return out
+	return from[pluginsdk.ReceiveResponse](resp), fromStatus(err)
 }
 
 // ErrUncertain is what Send gives when the mailer can't say whether the message went out.
 var ErrUncertain = errors.New("it is uncertain whether the message was sent")
 
-// Send gives the plugin a message to send. The error is retryable, permanent or ErrUncertain as the mailer says.
-func (r *Running) Send(ctx context.Context, m pluginsdk.Message) error {
+// Send gives the plugin a message to send. The error is retryable, permanent (a *pluginsdk.RejectedError) or ErrUncertain as
+// the mailer says.
+func (r *Running) Send(ctx context.Context, m pluginsdk.Message) (pluginsdk.SendResponse, error) {
 	resp, err := pluginv1.NewMailerClient(r.conn).Send(ctx, messageTo(m))
 	if err != nil {
-		return fromStatus(err)
+		return pluginsdk.SendResponse{}, fromStatus(err)
 	}
 	switch reason := errors.New(resp.GetReason()); resp.GetOutcome() {
 	case pluginv1.SendResponse_OUTCOME_ACCEPTED:
-		return nil
+		return pluginsdk.SendResponse{MessageID: resp.GetMessageId()}, nil
 	case pluginv1.SendResponse_OUTCOME_RETRY:
-		return pluginsdk.Retryable(reason)
+		if after := resp.GetRetryAfter().AsDuration(); after > 0 {
+			return pluginsdk.SendResponse{}, pluginsdk.RetryAfter(reason, after)
+		}
+		return pluginsdk.SendResponse{}, pluginsdk.Retryable(reason)
 	case pluginv1.SendResponse_OUTCOME_REJECTED:
-		return pluginsdk.Permanent(reason)
+		var findings []pluginsdk.Finding
+		for _, f := range resp.GetFindings() {
+			findings = append(findings, from[pluginsdk.Finding](f))
+		}
+		return pluginsdk.SendResponse{}, pluginsdk.Rejected(resp.GetCode(), resp.GetReason(), findings...)
 	}
-	return fmt.Errorf("%w: %s", ErrUncertain, resp.GetReason())
+	return pluginsdk.SendResponse{}, fmt.Errorf("%w: %s", ErrUncertain, resp.GetReason())
 }
 
-// Decision is a gate's answer as Sigra sees it.
-type Decision struct {
-	Answer      string // "allow", "deny" or "step_up"
-	Reason      string
-	Message     string
-	RequiredAAL string
+// Check asks the mailer about an address.
+func (r *Running) Check(ctx context.Context, c pluginsdk.CheckRequest) (pluginsdk.CheckResponse, error) {
+	resp, err := pluginv1.NewMailerClient(r.conn).Check(ctx, to(&pluginv1.CheckRequest{}, c))
+	return from[pluginsdk.CheckResponse](resp), fromStatus(err)
 }
 
 // Ask puts a question to the gate.
-func (r *Running) Ask(ctx context.Context, a pluginsdk.Ask) (Decision, error) {
-	resp, err := pluginv1.NewGateClient(r.conn).Ask(ctx, &pluginv1.AskRequest{
-		Question: string(a.Question), Principal: principalTo(a.Principal), Subject: refTo(a.Subject),
-		Request: &pluginv1.RequestInfo{RequestId: a.Request.RequestID, Ip: a.Request.IP, UserAgent: a.Request.UserAgent},
-		Context: structTo(a.Context), AttemptId: a.AttemptID,
-	})
+func (r *Running) Ask(ctx context.Context, a pluginsdk.Ask) (pluginsdk.Verdict, error) {
+	resp, err := pluginv1.NewGateClient(r.conn).Ask(ctx, askTo(a))
 	if err != nil {
-		return Decision{}, fromStatus(err)
+		return pluginsdk.Verdict{}, fromStatus(err)
 	}
-	d := Decision{Reason: resp.GetReason(), Message: resp.GetMessage(), RequiredAAL: resp.GetRequiredAal()}
+	v := from[pluginsdk.Verdict](resp)
 	switch resp.GetAnswer() {
 	case pluginv1.AskResponse_ANSWER_ALLOW:
-		d.Answer = "allow"
+		v.Decision = "allow"
 	case pluginv1.AskResponse_ANSWER_DENY:
-		d.Answer = "deny"
+		v.Decision = "deny"
 	case pluginv1.AskResponse_ANSWER_STEP_UP:
-		d.Answer = "step_up"
+		v.Decision = "step_up"
 	default:
-		return Decision{}, errors.New("the gate gave no answer")
+		return pluginsdk.Verdict{}, errors.New("the gate gave no answer")
 	}
-	return d, nil
+	return v, nil
+}
+
+// Settle tells the gate what became of an attempt.
+func (r *Running) Settle(ctx context.Context, s pluginsdk.Settlement) error {
+	req := &pluginv1.SettleRequest{Question: string(s.Question), AttemptId: s.AttemptID, ReservationId: s.ReservationID, Result: pluginv1.SettleRequest_RESULT_ABANDONED}
+	if s.Committed {
+		req.Result = pluginv1.SettleRequest_RESULT_COMMITTED
+	}
+	_, err := pluginv1.NewGateClient(r.conn).Settle(ctx, req)
+	return fromStatus(err)
 }
 
 // Offer asks for the ways to sign in.
-func (r *Running) Offer(ctx context.Context, emailDomain, organizationID, returnTo string) ([]pluginsdk.LoginMethod, error) {
-	resp, err := pluginv1.NewLoginMethodsClient(r.conn).Offer(ctx, &pluginv1.OfferRequest{
-		EmailDomain: emailDomain, OrganizationId: organizationID, ReturnTo: returnTo})
-	if err != nil {
-		return nil, fromStatus(err)
-	}
-	var out []pluginsdk.LoginMethod
-	for _, m := range resp.GetMethods() {
-		out = append(out, pluginsdk.LoginMethod{ID: m.GetId(), Label: m.GetLabel(), URL: m.GetUrl(), Exclusive: m.GetExclusive()})
-	}
-	return out, nil
+func (r *Running) Offer(ctx context.Context, o pluginsdk.OfferRequest) ([]pluginsdk.LoginMethod, error) {
+	resp, err := pluginv1.NewLoginMethodsClient(r.conn).Offer(ctx, to(&pluginv1.OfferRequest{}, o))
+	return from[pluginsdk.OfferResponse](resp).Methods, fromStatus(err)
 }
 
 // Claims asks for the claims to add.
-func (r *Running) Claims(ctx context.Context, p *pluginsdk.Principal, audience string) (map[string]any, time.Duration, error) {
-	resp, err := pluginv1.NewClaimsClient(r.conn).Claims(ctx, &pluginv1.ClaimsRequest{Principal: principalTo(p), Audience: audience})
+func (r *Running) Claims(ctx context.Context, c pluginsdk.ClaimsRequest) (pluginsdk.ClaimsResponse, error) {
+	resp, err := pluginv1.NewClaimsClient(r.conn).Claims(ctx, to(&pluginv1.ClaimsRequest{}, c))
+	return from[pluginsdk.ClaimsResponse](resp), fromStatus(err)
+}
+
+// Export asks for a person's data, as JSON.
+func (r *Running) Export(ctx context.Context, e pluginsdk.ExportRequest) ([]byte, error) {
+	stream, err := pluginv1.NewSubjectClient(r.conn).Export(ctx, to(&pluginv1.ExportRequest{}, e))
 	if err != nil {
-		return nil, 0, fromStatus(err)
+		return nil, fromStatus(err)
 	}
-	return resp.GetClaims().AsMap(), resp.GetMaxAge().AsDuration(), nil
+	var out []byte
+	for {
+		piece, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return out, nil
+		}
+		if err != nil {
+			return nil, fromStatus(err)
+		}
+		out = append(out, piece.GetJson()...)
+	}
+}
+
+// Erase has a person's data removed.
+func (r *Running) Erase(ctx context.Context, e pluginsdk.EraseRequest) error {
+	_, err := pluginv1.NewSubjectClient(r.conn).Erase(ctx, to(&pluginv1.EraseRequest{}, e))
+	return fromStatus(err)
+}
+
+// SignedOut tells of a sign-out.
+func (r *Running) SignedOut(ctx context.Context, s pluginsdk.SignedOutRequest) (pluginsdk.SignedOutResponse, error) {
+	resp, err := pluginv1.NewLogoutClient(r.conn).SignedOut(ctx, to(&pluginv1.SignedOutRequest{}, s))
+	return from[pluginsdk.SignedOutResponse](resp), fromStatus(err)
+}
+
+// Command runs one of the plugin's commands, an offline one too. Its error is a *pluginsdk.ExitError.
+func (r *Running) Command(ctx context.Context, c pluginsdk.CommandCall) (err error) {
+	for p, none := range map[*io.Writer]io.Writer{&c.Stdout: io.Discard, &c.Stderr: io.Discard} {
+		if *p == nil {
+			*p = none
+		}
+	}
+	if c.Stdin == nil {
+		c.Stdin = strings.NewReader("")
+	}
+	for _, known := range r.plugin.Manifest().Commands {
+		if known.Name == c.Name && known.Offline != nil {
+			return known.Offline(ctx, &c)
+		}
+	}
+	stream, err := pluginv1.NewCommandsClient(r.conn).Run(ctx)
+	if err != nil {
+		return fromStatus(err)
+	}
+	start := &pluginv1.CommandStart{Name: c.Name, Arguments: c.Arguments, Json: c.JSON, Operator: c.Operator}
+	_ = stream.Send(&pluginv1.RunRequest{Frame: &pluginv1.RunRequest_Start{Start: start}})
+	in, err := io.ReadAll(c.Stdin)
+	if err != nil {
+		return err
+	}
+	_ = stream.Send(&pluginv1.RunRequest{Frame: &pluginv1.RunRequest_Stdin{Stdin: in}})
+	_ = stream.Send(&pluginv1.RunRequest{Frame: &pluginv1.RunRequest_StdinEnd{StdinEnd: true}})
+	for {
+		f, err := stream.Recv()
+		if err != nil {
+			return fromStatus(err)
+		}
+		_, _ = c.Stdout.Write(f.GetStdout())
+		_, _ = c.Stderr.Write(f.GetStderr())
+		if end := f.GetEnd(); end != nil {
+			if end.GetExitCode() == 0 {
+				return nil
+			}
+			return &pluginsdk.ExitError{Status: int(end.GetExitCode()), Err: errors.New(end.GetError())}
+		}
+	}
+}
+
+// Metric is the value of one of the plugin's own figures (of a histogram its count), under the values of its labels as
+// "name=value" in the order of their names.
+func (r *Running) Metric(ctx context.Context, name string, labels ...string) (float64, error) {
+	resp, err := pluginv1.NewPluginClient(r.conn).Metrics(ctx, &pluginv1.MetricsRequest{})
+	if err != nil {
+		return 0, fromStatus(err)
+	}
+	for _, f := range resp.GetFamilies() {
+		for _, m := range f.GetMetrics() {
+			var have []string
+			for _, k := range slices.Sorted(maps.Keys(m.GetLabels())) {
+				have = append(have, k+"="+m.GetLabels()[k])
+			}
+			if f.GetName() == name && slices.Equal(have, labels) {
+				return m.GetValue() + float64(m.GetCount()), nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("plugintest: there is no figure %s %v", name, labels)
 }
 
 // Health asks how the plugin is; the error is why it is not well.

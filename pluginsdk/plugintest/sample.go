@@ -106,3 +106,32 @@ func Events(typ string, n int) []pluginsdk.Event {
 	}
 	return out
 }
+
+// SampleAsk is a whole question of its kind, asked by Ada.
+func SampleAsk(q pluginsdk.Question) pluginsdk.Ask {
+	a := pluginsdk.Ask{
+		Question: q, Principal: Ada, Subject: pluginsdk.Ref{Type: "user", ID: Ada.UserID}, AttemptID: "attempt-1",
+		Request:    pluginsdk.RequestInfo{RequestID: "plugintest", IP: "192.0.2.7", UserAgent: "plugintest", Language: "en"},
+		Device:     &pluginsdk.Device{ID: "device-1", Known: true},
+		Attributes: map[string]any{"plan": "pro"},
+	}
+	switch q {
+	case pluginsdk.Registration:
+		a.Principal, a.Registration = nil, &pluginsdk.RegistrationContext{EmailDomain: "example.com", Via: "form"}
+	case pluginsdk.Login:
+		a.Login = &pluginsdk.LoginContext{EmailDomain: "example.com", Method: "password", AMR: []string{"pwd"}}
+	case pluginsdk.SessionStepUp:
+		a.StepUp = &pluginsdk.StepUpContext{Method: "totp", AAL: "aal2"}
+	case pluginsdk.MemberAdd, pluginsdk.MemberRemove:
+		a.Member = &pluginsdk.MemberContext{
+			OrganizationID: "0195a4c5-0000-7000-8000-00000000000f", UserID: Ada.UserID, Email: Ada.Email, Role: "member", Kind: "member", Via: "direct", Members: 3,
+		}
+	case pluginsdk.UserDelete:
+		a.UserDelete = &pluginsdk.UserDeleteContext{EmailDomain: "example.com", ScheduledAt: Epoch}
+	case pluginsdk.TokenIssue:
+		a.Token = &pluginsdk.TokenContext{Kind: "oauth", ClientID: "app", ClientName: "App", Scopes: []string{"openid"}, Audience: "https://api.example.com"}
+	case pluginsdk.RouteAccess:
+		a.Route = &pluginsdk.RouteContext{Scheme: "https", Host: "app.example.com", Method: "GET", Path: "/reports"}
+	}
+	return a
+}

@@ -6,15 +6,17 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
+	"github.com/sigra-auth/sigra/pluginsdk/internal/wire"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// The host's side of the conversions in pluginsdk.
+// The host's side of the conversions in pluginsdk, which internal/wire does by the names of fields; audit rows come by the
+// hundred thousand and are done by hand.
 
 func timeTo(t time.Time) *timestamppb.Timestamp {
 	if t.IsZero() {
@@ -23,44 +25,39 @@ func timeTo(t time.Time) *timestamppb.Timestamp {
 	return timestamppb.New(t)
 }
 
-func structTo(m map[string]any) *structpb.Struct {
-	if m == nil {
-		return nil
+// to fills a message; what is not JSON is the test's mistake.
+func to[M proto.Message](m M, from any) M {
+	if err := wire.To(m, from); err != nil {
+		panic(fmt.Sprintf("plugintest: %v", err))
 	}
-	s, err := structpb.NewStruct(m)
-	if err != nil {
-		panic(fmt.Sprintf("plugintest: metadata must be what JSON gives: %v", err))
-	}
-	return s
+	return m
+}
+
+func from[T any](m proto.Message) (out T) {
+	wire.From(&out, m)
+	return out
 }
 
 func refTo(r pluginsdk.Ref) *pluginv1.Ref {
 	return &pluginv1.Ref{Type: r.Type, Id: r.ID, Role: r.Role, Display: r.Display}
 }
 
-func refFrom(r *pluginv1.Ref) pluginsdk.Ref {
-	return pluginsdk.Ref{Type: r.GetType(), ID: r.GetId(), Role: r.GetRole(), Display: r.GetDisplay()}
-}
-
-func requestFrom(r *pluginv1.RequestInfo) pluginsdk.RequestInfo {
-	return pluginsdk.RequestInfo{RequestID: r.GetRequestId(), IP: r.GetIp(), UserAgent: r.GetUserAgent()}
-}
-
 func principalTo(p *pluginsdk.Principal) *pluginv1.Principal {
 	if p == nil {
 		return nil
 	}
-	return &pluginv1.Principal{
-		Kind: p.Kind, UserId: p.UserID, OrganizationId: p.OrganizationID, SessionId: p.SessionID, ImpersonatorId: p.ImpersonatorID,
-		Email: p.Email, Display: p.Display, Administrator: p.Administrator, Aal: p.AAL, Amr: p.AMR, AuthTime: timeTo(p.AuthTime),
-	}
+	return to(&pluginv1.Principal{}, p)
 }
 
 func rowTo(r pluginsdk.AuditRow) *pluginv1.AuditRow {
+	meta, err := wire.Struct(r.Metadata)
+	if err != nil {
+		panic(fmt.Sprintf("plugintest: metadata must be what JSON gives: %v", err))
+	}
 	out := &pluginv1.AuditRow{
 		Id: r.ID, OccurredAt: timeTo(r.OccurredAt), Action: r.Action, Category: r.Category, Crud: r.CRUD, Outcome: r.Outcome,
 		Reason: r.Reason, Actor: refTo(r.Actor), OrganizationId: r.OrganizationID, SessionId: r.SessionID, RequestId: r.RequestID,
-		Ip: r.IP, UserAgent: r.UserAgent, AuthMethod: r.AuthMethod, Metadata: structTo(r.Metadata), CorrelationId: r.CorrelationID,
+		Ip: r.IP, UserAgent: r.UserAgent, AuthMethod: r.AuthMethod, Metadata: meta, CorrelationId: r.CorrelationID,
 		Position: r.Position,
 	}
 	if r.Impersonator != nil {
@@ -81,43 +78,72 @@ func rowsTo(rows []pluginsdk.AuditRow) []*pluginv1.AuditRow {
 }
 
 func eventTo(e pluginsdk.Event) *pluginv1.Event {
-	return &pluginv1.Event{
-		Id: e.ID, Type: e.Type, OccurredAt: timeTo(e.OccurredAt), ReceivedAt: timeTo(e.ReceivedAt), Subject: e.Subject,
-		Source: e.Source, DataJson: e.Data, Position: e.Position,
-	}
+	out := to(&pluginv1.Event{}, e)
+	out.DataJson = e.Data
+	return out
 }
 
 func eventFrom(e *pluginv1.Event) pluginsdk.Event {
-	return pluginsdk.Event{
-		ID: e.GetId(), Type: e.GetType(), OccurredAt: timeFrom(e.GetOccurredAt()), ReceivedAt: timeFrom(e.GetReceivedAt()),
-		Subject: e.GetSubject(), Source: e.GetSource(), Data: e.GetDataJson(), Position: e.GetPosition(),
-	}
+	out := from[pluginsdk.Event](e)
+	out.Data = e.GetDataJson()
+	return out
 }
 
-func timeFrom(t *timestamppb.Timestamp) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return t.AsTime()
+var categories = map[pluginsdk.MailCategory]pluginv1.MailCategory{
+	pluginsdk.AuthMail: pluginv1.MailCategory_MAIL_CATEGORY_AUTH, pluginsdk.NoticeMail: pluginv1.MailCategory_MAIL_CATEGORY_NOTICE,
+	pluginsdk.OtherMail: pluginv1.MailCategory_MAIL_CATEGORY_OTHER,
 }
 
 func messageTo(m pluginsdk.Message) *pluginv1.SendRequest {
-	return &pluginv1.SendRequest{
-		IdempotencyKey: m.IdempotencyKey, Purpose: m.Purpose, From: &pluginv1.Address{Address: m.From.Address, Name: m.From.Name},
-		To: &pluginv1.Address{Address: m.To.Address, Name: m.To.Name}, Subject: m.Subject, Text: m.Text, Html: m.HTML,
-		Variables: m.Variables, Language: m.Language, Deadline: timeTo(m.Deadline), OrganizationId: m.OrganizationID,
-		PossibleDuplicate: m.PossibleDuplicate,
-	}
+	out := to(&pluginv1.SendRequest{}, m)
+	out.Category = categories[m.Category]
+	return out
 }
 
 func messageFrom(m *pluginv1.SendRequest) pluginsdk.Message {
-	return pluginsdk.Message{
-		IdempotencyKey: m.GetIdempotencyKey(), Purpose: m.GetPurpose(),
-		From:    pluginsdk.Address{Address: m.GetFrom().GetAddress(), Name: m.GetFrom().GetName()},
-		To:      pluginsdk.Address{Address: m.GetTo().GetAddress(), Name: m.GetTo().GetName()},
-		Subject: m.GetSubject(), Text: m.GetText(), HTML: m.GetHtml(), Variables: m.GetVariables(), Language: m.GetLanguage(),
-		Deadline: timeFrom(m.GetDeadline()), OrganizationID: m.GetOrganizationId(), PossibleDuplicate: m.GetPossibleDuplicate(),
+	out := from[pluginsdk.Message](m)
+	for name, c := range categories {
+		if c == m.GetCategory() {
+			out.Category = name
+		}
 	}
+	return out
+}
+
+// askTo is a question as Sigra puts it.
+func askTo(a pluginsdk.Ask) *pluginv1.AskRequest {
+	out := to(&pluginv1.AskRequest{}, a)
+	switch {
+	case a.Registration != nil:
+		out.Context = &pluginv1.AskRequest_Registration{Registration: to(&pluginv1.RegistrationContext{}, a.Registration)}
+	case a.Login != nil:
+		out.Context = &pluginv1.AskRequest_Login{Login: to(&pluginv1.LoginContext{}, a.Login)}
+	case a.StepUp != nil:
+		out.Context = &pluginv1.AskRequest_StepUp{StepUp: to(&pluginv1.StepUpContext{}, a.StepUp)}
+	case a.Member != nil:
+		out.Context = &pluginv1.AskRequest_Member{Member: to(&pluginv1.MemberContext{}, a.Member)}
+	case a.UserDelete != nil:
+		out.Context = &pluginv1.AskRequest_UserDelete{UserDelete: to(&pluginv1.UserDeleteContext{}, a.UserDelete)}
+	case a.Token != nil:
+		out.Context = &pluginv1.AskRequest_Token{Token: to(&pluginv1.TokenContext{}, a.Token)}
+	case a.Route != nil:
+		out.Context = &pluginv1.AskRequest_Route{Route: to(&pluginv1.RouteContext{}, a.Route)}
+	}
+	return out
+}
+
+// askFrom is a question as a plugin puts it to Gates.
+func askFrom(r *pluginv1.AskRequest) pluginsdk.Ask {
+	out := from[pluginsdk.Ask](r)
+	if t := r.GetToken(); t != nil {
+		c := from[pluginsdk.TokenContext](t)
+		out.Token = &c
+	}
+	if t := r.GetRoute(); t != nil {
+		c := from[pluginsdk.RouteContext](t)
+		out.Route = &c
+	}
+	return out
 }
 
 // fromStatus classifies what a plugin answered as Sigra does.

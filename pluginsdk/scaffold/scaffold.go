@@ -161,7 +161,7 @@ func newView(c Config) (view, error) {
 	v.Source = filepath.Join(c.Dir, v.Program)
 	var grants []string
 	if v.Has[string(Routes)] {
-		grants = append(grants, strconv.Quote("routes:/"+c.Name))
+		grants = append(grants, strconv.Quote("routes.serve:/"+c.Name))
 	}
 	v.Grants = strings.Join(grants, ", ")
 	if v.Has[string(Mailer)] {

@@ -9,7 +9,7 @@ await serve({
     name: "hello_node",
     version: "1.0.0",
     description: "Greets people, in JavaScript.",
-    required_services: ["sigra.host.v1.KV"],
+    required_grants: ["kv.use"],
     routes: [{ path: "/hello_node", title: "Hello from Node" }],
     settings: {
       attributes: [{ name: "greeting", type: "string", default_json: '"Hello"', description: "What to say before the name." }],

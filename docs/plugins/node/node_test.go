@@ -26,7 +26,7 @@ type callers struct{}
 func (callers) Caller(*http.Request) (principal.Principal, bool, error) {
 	return principal.Principal{}, false, nil
 }
-func (callers) SignIn(*http.Request) string { return "" }
+func (callers) SignIn(*http.Request, time.Duration, string) string { return "" }
 
 // install brings the modules that package-lock.json names, unless they are there.
 func install(t *testing.T) {

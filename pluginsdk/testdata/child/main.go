@@ -25,31 +25,23 @@ type child struct {
 	host     *pluginsdk.Host
 }
 
-func (c *child) Manifest() pluginsdk.Manifest {
-	fmt.Println("noise on standard output while the manifest is asked for")
-	return pluginsdk.Manifest{
-		Name: "child", Version: "1.2.3", Description: "a plugin for tests", Settings: &settings{},
-		Requires: []pluginsdk.Service{pluginsdk.KVService}, Wants: []pluginsdk.Service{pluginsdk.IdentityRead},
-		Routes: []pluginsdk.Route{{Path: "/child", Title: "Child", Access: pluginsdk.SignedIn}},
-	}
-}
+var plugin = pluginsdk.Define(pluginsdk.Manifest{
+	Name: "child", Version: "1.2.3", Description: "a plugin for tests",
+	Requires: []pluginsdk.Grant{pluginsdk.KVUse}, Wants: []pluginsdk.Grant{pluginsdk.IdentityRead},
+	Routes: []pluginsdk.Route{{Path: "/child", Title: "Child", Access: pluginsdk.SignedIn}},
+}, configure)
 
-func (c *child) Configure(ctx context.Context, host *pluginsdk.Host, in pluginsdk.Settings) error {
+func configure(_ context.Context, host *pluginsdk.Host, s settings) (*child, error) {
 	fmt.Println("noise on standard output after the handshake")
 	fmt.Fprintln(os.Stderr, "noise on standard error after the handshake")
 	sh := exec.Command("sh", "-c", "echo noise from a child")
 	sh.Stdout = os.NewFile(1, "descriptor 1")
 	_ = sh.Run()
-	var s settings
-	if err := in.Decode(&s); err != nil {
-		return err
-	}
 	if s.Greeting == "" {
-		return errors.Join(pluginsdk.Diagnostic("greeting", "The greeting is empty.", "Say something."))
+		return nil, errors.Join(pluginsdk.Diagnostic("greeting", "The greeting is empty.", "Say something."))
 	}
-	c.settings, c.host = s, host
 	host.Logger().Info("configured", "greeting", s.Greeting)
-	return nil
+	return &child{s, host}, nil
 }
 
 func (c *child) Ask(_ context.Context, a pluginsdk.Ask) (pluginsdk.Answer, error) {
@@ -81,7 +73,7 @@ func (c *child) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.(http.Flusher).Flush()
 		}
 	case "/child/kv":
-		v, _, err := c.host.KV().Put(r.Context(), "key", []byte("value"), pluginsdk.AnyVersion, 0)
+		v, _, err := c.host.KV().Put(r.Context(), pluginsdk.KVPut{Key: "key", Value: []byte("value"), IfVersion: pluginsdk.AnyVersion})
 		fmt.Fprintln(w, v, err)
 	case "/child/panic":
 		panic("asked to")
@@ -110,5 +102,5 @@ func main() {
 	if os.Getenv("CHILD_EARLY") != "" {
 		_, _ = os.Stderr.WriteString("early\n")
 	}
-	pluginsdk.Serve(&child{})
+	pluginsdk.Serve(plugin)
 }

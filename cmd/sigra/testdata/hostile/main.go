@@ -107,7 +107,7 @@ func (p *hostile) Describe(ctx context.Context, r *pluginv1.DescribeRequest) (*p
 	case "hang_record", "crash_record", "liar", "quits":
 		out.Seams = append(out.Seams, "sigra.plugin.v1.AuditSink")
 	case "hang_ask", "crash_ask":
-		out.Seams, out.GateQuestions = append(out.Seams, "sigra.plugin.v1.Gate"), []string{"login"}
+		out.Seams, out.GateQuestions = append(out.Seams, "sigra.plugin.v1.Gate"), []*pluginv1.GateQuestion{{Name: "login"}}
 	case "oversized":
 		out.Description = strings.Repeat("x", 5<<20)
 	case "thief": // another plugin's path, and below Sigra's own
@@ -251,7 +251,7 @@ func (p *hostile) Serve(s pluginv1.Routes_ServeServer) error {
 		head(200, &pluginv1.Header{Name: "Set-Cookie", Values: []string{"__Host-sigra_session=stolen; Path=/; Secure", "own=1"}},
 			&pluginv1.Header{Name: "Clear-Site-Data", Values: []string{"*"}})
 	case "ungranted":
-		_, err := hostv1.NewIdentityClient(p.host).FindUser(s.Context(), &hostv1.FindUserRequest{Email: "person0@example.com"})
+		_, err := hostv1.NewIdentityClient(p.host).FindUser(s.Context(), &hostv1.FindUserRequest{By: &hostv1.FindUserRequest_Email{Email: "person0@example.com"}})
 		head(200)
 		_ = body([]byte(fmt.Sprint(err)))
 	default:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"sync/atomic"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
 )
@@ -22,51 +21,46 @@ type Provider struct {
 }
 
 // Company offers ways to sign in.
-type Company struct {
-	companies atomic.Pointer[map[string]Provider]
-}
+type Company struct{ companies map[string]Provider }
 
 var (
 	_ pluginsdk.LoginMethods = (*Company)(nil)
 	_ pluginsdk.Routes       = (*Company)(nil)
 )
 
-// Manifest says what it serves: what it offers must lead below one of its own paths.
-func (c *Company) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{
-		Name: "company", Version: "1.0.0", Description: "Sends people to their company's own sign-in.", Settings: &Settings{},
+// plugin says what it serves: what it offers must lead below one of its own paths.
+func plugin() pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{
+		Name: "company", Version: "1.0.0", Description: "Sends people to their company's own sign-in.",
 		Routes: []pluginsdk.Route{{Path: "/company"}},
-	}
+	}, configure)
 }
 
-// Configure takes the companies.
-func (c *Company) Configure(_ context.Context, _ *pluginsdk.Host, in pluginsdk.Settings) error {
-	var s Settings
-	if err := in.Decode(&s); err != nil {
-		return err
-	}
+// configure takes the companies.
+func configure(_ context.Context, _ *pluginsdk.Host, s Settings) (*Company, error) {
 	for domain, p := range s.Company {
 		if u, err := url.Parse(p.URL); err != nil || u.Scheme != "https" || u.Host == "" {
-			return pluginsdk.DiagnosticAt([]string{"company", domain, "url"}, "This is no https address.", "")
+			return nil, pluginsdk.DiagnosticAt([]string{"company", domain, "url"}, "This is no https address.", "")
 		}
 	}
-	c.companies.Store(&s.Company)
-	return nil
+	return &Company{s.Company}, nil
 }
 
 // Offer is asked with the domain of an e-mail address, and never with the whole of it.
-func (c *Company) Offer(_ context.Context, emailDomain, _, returnTo string) ([]pluginsdk.LoginMethod, error) {
-	p, ok := (*c.companies.Load())[emailDomain]
+func (c *Company) Offer(_ context.Context, r pluginsdk.OfferRequest) (pluginsdk.OfferResponse, error) {
+	p, ok := c.companies[r.EmailDomain]
 	if !ok {
-		return nil, nil
+		return pluginsdk.OfferResponse{}, nil
 	}
-	q := url.Values{"domain": {emailDomain}, "return_to": {returnTo}}
-	return []pluginsdk.LoginMethod{{ID: "company", Label: "Continue with " + p.Name, URL: "/company/start?" + q.Encode(), Exclusive: p.Exclusive}}, nil
+	q := url.Values{"domain": {r.EmailDomain}, "return_to": {r.ReturnTo}}
+	return pluginsdk.OfferResponse{Methods: []pluginsdk.LoginMethod{
+		{ID: "company", Label: "Continue with " + p.Name, URL: "/company/start?" + q.Encode(), Exclusive: p.Exclusive},
+	}}, nil
 }
 
 // ServeHTTP begins the sign-in.
 func (c *Company) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	p, ok := (*c.companies.Load())[r.URL.Query().Get("domain")]
+	p, ok := c.companies[r.URL.Query().Get("domain")]
 	if r.URL.Path != "/company/start" || !ok {
 		http.NotFound(w, r)
 		return

@@ -1,7 +1,7 @@
 plugin "company" {
   source            = "/usr/local/lib/sigra/company"
   insecure_unpinned = true
-  grants            = ["routes:/company"]
+  grants            = ["routes.serve:/company"]
 
   config {
     company "example.com" {

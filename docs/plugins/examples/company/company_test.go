@@ -12,8 +12,8 @@ const settings = `{"company": {"example.com": {"name": "Example", "url": "https:
 
 func TestCompany(t *testing.T) {
 	t.Parallel()
-	run := plugintest.Start(t, &Company{}, plugintest.Config{Settings: settings})
-	offered, err := run.Offer(t.Context(), "example.com", "", "/account")
+	run := plugintest.Start(t, plugin(), plugintest.Config{Settings: settings})
+	offered, err := run.Offer(t.Context(), pluginsdk.OfferRequest{EmailDomain: "example.com", ReturnTo: "/account"})
 	if err != nil || len(offered) != 1 || offered[0].Label != "Continue with Example" || !offered[0].Exclusive {
 		t.Fatalf("offered %+v, %v", offered, err)
 	}
@@ -27,14 +27,14 @@ func TestCompany(t *testing.T) {
 	if to := resp.Header.Get("Location"); resp.StatusCode != http.StatusSeeOther || to != "https://sso.example.com/" {
 		t.Errorf("%s leads to %q", resp.Status, to)
 	}
-	if others, err := run.Offer(t.Context(), "example.net", "", "/"); err != nil || len(others) != 0 {
+	if others, err := run.Offer(t.Context(), pluginsdk.OfferRequest{EmailDomain: "example.net", ReturnTo: "/"}); err != nil || len(others) != 0 {
 		t.Errorf("others are offered %+v, %v", others, err)
 	}
 }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	plugintest.Conform(t, func() pluginsdk.Plugin { return &Company{} }, plugintest.Options{
+	plugintest.Conform(t, plugin, plugintest.Options{
 		Settings:    settings,
 		BadSettings: []string{`{"company": {"example.com": {"name": "Example", "url": "javascript:alert(1)"}}}`},
 	})

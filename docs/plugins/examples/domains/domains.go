@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
 )
@@ -15,40 +14,34 @@ type Settings struct {
 }
 
 // Domains answers questions.
-type Domains struct{ allowed atomic.Pointer[[]string] }
+type Domains struct{ allowed []string }
 
 var _ pluginsdk.Gate = (*Domains)(nil)
 
-// Manifest says what it can be asked.
-func (d *Domains) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{
-		Name: "domains", Version: "1.0.0", Description: "Lets people of some e-mail domains in, and no others.", Settings: &Settings{},
-		Questions: []pluginsdk.Question{pluginsdk.Registration, pluginsdk.Login},
-	}
+// plugin says what it can be asked.
+func plugin() pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{
+		Name: "domains", Version: "1.0.0", Description: "Lets people of some e-mail domains in, and no others.",
+		Questions: []pluginsdk.GateQuestion{{Question: pluginsdk.Registration}, {Question: pluginsdk.Login}},
+	}, configure)
 }
 
-// Configure takes the list.
-func (d *Domains) Configure(_ context.Context, _ *pluginsdk.Host, in pluginsdk.Settings) error {
-	var s Settings
-	if err := in.Decode(&s); err != nil {
-		return err
-	}
+// configure takes the list.
+func configure(_ context.Context, _ *pluginsdk.Host, s Settings) (*Domains, error) {
 	for _, domain := range s.Allowed {
 		if domain != strings.ToLower(domain) || strings.Contains(domain, "@") {
-			return pluginsdk.Diagnostic("allowed", domain+" is no domain.", "Write it in lower case, without the @: example.com")
+			return nil, pluginsdk.Diagnostic("allowed", domain+" is no domain.", "Write it in lower case, without the @: example.com")
 		}
 	}
-	d.allowed.Store(&s.Allowed)
-	return nil
+	return &Domains{s.Allowed}, nil
 }
 
 // Ask answers. A repeated question about one attempt gets the same answer, since nothing else goes into it.
 func (d *Domains) Ask(_ context.Context, a pluginsdk.Ask) (pluginsdk.Answer, error) {
 	switch a.Question {
 	case pluginsdk.Registration, pluginsdk.Login:
-		domain, _ := a.Context["email_domain"].(string)
-		if !slices.Contains(*d.allowed.Load(), domain) {
-			return pluginsdk.Deny("domain_not_allowed", "This service is for people of "+strings.Join(*d.allowed.Load(), ", ")+"."), nil
+		if !slices.Contains(d.allowed, a.EmailDomain()) {
+			return pluginsdk.Deny("domain_not_allowed", "This service is for people of "+strings.Join(d.allowed, ", ")+"."), nil
 		}
 	}
 	return pluginsdk.Allow(), nil

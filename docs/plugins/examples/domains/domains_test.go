@@ -9,11 +9,17 @@ import (
 
 func TestDomains(t *testing.T) {
 	t.Parallel()
-	run := plugintest.Start(t, &Domains{}, plugintest.Config{Settings: `{"allowed": ["example.com"]}`})
+	run := plugintest.Start(t, plugin(), plugintest.Config{Settings: `{"allowed": ["example.com"]}`})
 	for domain, want := range map[string]string{"example.com": "allow", "example.net": "deny", "": "deny"} {
 		for _, q := range []pluginsdk.Question{pluginsdk.Registration, pluginsdk.Login} {
-			d, err := run.Ask(t.Context(), pluginsdk.Ask{Question: q, Context: map[string]any{"email_domain": domain}})
-			if err != nil || d.Answer != want {
+			ask := plugintest.SampleAsk(q)
+			if ask.Login != nil {
+				ask.Login.EmailDomain = domain
+			} else {
+				ask.Registration.EmailDomain = domain
+			}
+			d, err := run.Ask(t.Context(), ask)
+			if err != nil || d.Decision != want {
 				t.Errorf("%s of %q: %+v, %v; want %s", q, domain, d, err, want)
 			}
 		}
@@ -22,7 +28,7 @@ func TestDomains(t *testing.T) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	plugintest.Conform(t, func() pluginsdk.Plugin { return &Domains{} }, plugintest.Options{
+	plugintest.Conform(t, plugin, plugintest.Options{
 		Settings:    `{"allowed": ["example.com"]}`,
 		BadSettings: []string{`{"allowed": ["@example.com"]}`},
 	})

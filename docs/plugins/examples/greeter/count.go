@@ -12,13 +12,12 @@ import (
 var _ pluginsdk.AuditSink = (*Greeter)(nil)
 
 // Record counts sign-ins. The same row may come again: its id is kept in the same transaction, so it counts once.
-func (g *Greeter) Record(ctx context.Context, rows []pluginsdk.AuditRow) (pluginsdk.Recorded, error) {
-	var done pluginsdk.Recorded
-	st := g.state.Load()
-	err := storage.Tx(ctx, st.host.Database(), func(tx *sql.Tx) error {
-		done = pluginsdk.Recorded{} // the transaction may run again
-		for _, row := range rows {
-			if row.Action != "auth.login.success" || slices.Contains(st.Ignore, row.Actor.ID) {
+func (g *Greeter) Record(ctx context.Context, r pluginsdk.RecordRequest) (pluginsdk.RecordResponse, error) {
+	var done pluginsdk.RecordResponse
+	err := storage.Tx(ctx, g.host.Database(), func(tx *sql.Tx) error {
+		done = pluginsdk.RecordResponse{} // the transaction may run again
+		for _, row := range r.Rows {
+			if row.Action != "auth.login.success" || slices.Contains(g.Ignore, row.Actor.ID) {
 				done.Duplicate++ // nothing to do
 				continue
 			}
@@ -42,6 +41,6 @@ func (g *Greeter) Record(ctx context.Context, rows []pluginsdk.AuditRow) (plugin
 }
 
 func (g *Greeter) count(ctx context.Context, userID string) (n int, err error) {
-	err = g.state.Load().host.Database().QueryRowContext(ctx, `SELECT count(*) FROM sign_in WHERE user_id = $1`, userID).Scan(&n)
+	err = g.host.Database().QueryRowContext(ctx, `SELECT count(*) FROM sign_in WHERE user_id = $1`, userID).Scan(&n)
 	return n, err
 }

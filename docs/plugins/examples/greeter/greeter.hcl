@@ -1,7 +1,7 @@
 plugin "greeter" {
   source            = "/usr/local/lib/sigra/greeter"
   insecure_unpinned = true # while developing; pin it by sha256 = "…" in production
-  grants            = ["pages", "audit.record", "routes:/greeter"]
+  grants            = ["pages.render", "audit.record", "routes.serve:/greeter"]
 
   config {
     greeting = "Good day"

@@ -12,7 +12,7 @@ import (
 
 func TestGreeter(t *testing.T) {
 	t.Parallel()
-	run := plugintest.Start(t, &Greeter{}, plugintest.Config{Settings: `{"greeting": "Good day"}`})
+	run := plugintest.Start(t, plugin(), plugintest.Config{Settings: `{"greeting": "Good day"}`})
 	if _, err := run.Record(t.Context(), plugintest.Rows()...); err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestGreeter(t *testing.T) {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	plugintest.Conform(t, func() pluginsdk.Plugin { return &Greeter{} }, plugintest.Options{
+	plugintest.Conform(t, plugin, plugintest.Options{
 		BadSettings: []string{`{"greeting": "` + strings.Repeat("x", 101) + `"}`},
 		Effects: func(ctx context.Context, host *pluginsdk.Host) (n int, err error) {
 			err = host.Database().QueryRowContext(ctx, `SELECT count(*) FROM sign_in`).Scan(&n)

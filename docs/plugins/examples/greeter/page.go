@@ -18,25 +18,24 @@ func (g *Greeter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	st := g.state.Load()
 	n, err := g.count(r.Context(), who.UserID)
 	if err != nil {
-		st.host.Logger().Error("can't count sign-ins", "error", err)
+		g.host.Logger().Error("can't count sign-ins", "error", err)
 		http.Error(w, "The count can't be read. Try again shortly.", http.StatusServiceUnavailable)
 		return
 	}
-	text := fmt.Sprintf("%s, %s! You have signed in %d times.", st.Greeting, who.Display, n)
-	if st.Shout {
+	text := fmt.Sprintf("%s, %s! You have signed in %d times.", g.Greeting, who.Display, n)
+	if g.Shout {
 		text = strings.ToUpper(text)
 	}
-	page, err := st.host.Pages().Render(r.Context(), pluginsdk.Page{
-		Title: "Greeter", Body: "<p>" + html.EscapeString(text) + "</p>", Principal: who, Path: "/greeter",
+	page, err := g.host.Pages().Render(r.Context(), pluginsdk.Page{
+		Title: "Greeter", BodyHTML: "<p>" + html.EscapeString(text) + "</p>", Principal: who, Path: "/greeter",
 	})
 	if err != nil {
-		st.host.Logger().Error("can't render the page", "error", err)
+		g.host.Logger().Error("can't render the page", "error", err)
 		http.Error(w, "The page can't be shown. Try again shortly.", http.StatusServiceUnavailable)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	fmt.Fprint(w, page)
+	fmt.Fprint(w, page.HTML)
 }

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
@@ -23,48 +22,42 @@ type Settings struct {
 }
 
 // Pickup sends mail.
-type Pickup struct{ folder atomic.Pointer[string] }
+type Pickup struct{ folder string }
 
 var _ pluginsdk.Mailer = (*Pickup)(nil)
 
-// Manifest says what it is. A plugin that implements Mailer takes all of Sigra's mail.
-func (p *Pickup) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{Name: "pickup", Version: "1.0.0", Description: "Puts mails into a folder.", Settings: &Settings{}}
+// plugin says what it is. A plugin that implements Mailer takes all of Sigra's mail.
+func plugin() pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{Name: "pickup", Version: "1.0.0", Description: "Puts mails into a folder."}, configure)
 }
 
-// Configure looks whether the folder is there.
-func (p *Pickup) Configure(_ context.Context, _ *pluginsdk.Host, in pluginsdk.Settings) error {
-	var s Settings
-	if err := in.Decode(&s); err != nil {
-		return err
-	}
+// configure looks whether the folder is there.
+func configure(_ context.Context, _ *pluginsdk.Host, s Settings) (*Pickup, error) {
 	if fi, err := os.Stat(s.Folder); err != nil || !fi.IsDir() {
-		return pluginsdk.Diagnostic("folder", "There is no such folder.", "Make it, and let Sigra's user write to it.")
+		return nil, pluginsdk.Diagnostic("folder", "There is no such folder.", "Make it, and let Sigra's user write to it.")
 	}
-	p.folder.Store(&s.Folder)
-	return nil
+	return &Pickup{s.Folder}, nil
 }
 
 // Send puts one message into the folder. The same message may come again: its idempotency key is the file's name.
-func (p *Pickup) Send(_ context.Context, m pluginsdk.Message) error {
+func (p *Pickup) Send(_ context.Context, m pluginsdk.Message) (sent pluginsdk.SendResponse, err error) {
 	if !m.Deadline.IsZero() && time.Now().After(m.Deadline) {
-		return pluginsdk.Permanent(errors.New("it is too late for this message"))
+		return sent, pluginsdk.Permanent(errors.New("it is too late for this message"))
 	}
-	folder := *p.folder.Load()
-	file := filepath.Join(folder, url.PathEscape(m.IdempotencyKey)+".eml")
+	file := filepath.Join(p.folder, url.PathEscape(m.IdempotencyKey)+".eml")
 	if _, err := os.Stat(file); err == nil {
-		return nil // it is there already
+		return sent, nil // it is there already
 	}
-	f, err := os.CreateTemp(folder, ".new-*")
+	f, err := os.CreateTemp(p.folder, ".new-*")
 	if err != nil {
-		return pluginsdk.Retryable(err) // nothing was sent
+		return sent, pluginsdk.Retryable(err) // nothing was sent
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(text(m))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return pluginsdk.Retryable(err)
+		return sent, pluginsdk.Retryable(err)
 	}
-	return pluginsdk.Retryable(os.Rename(f.Name(), file))
+	return sent, pluginsdk.Retryable(os.Rename(f.Name(), file))
 }
 
 func text(m pluginsdk.Message) []byte {

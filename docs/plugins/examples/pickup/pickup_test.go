@@ -15,13 +15,13 @@ import (
 func TestPickup(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	run := plugintest.Start(t, &Pickup{}, plugintest.Config{Settings: fmt.Sprintf(`{"folder": %q}`, folder)})
+	run := plugintest.Start(t, plugin(), plugintest.Config{Settings: fmt.Sprintf(`{"folder": %q}`, folder)})
 	m := pluginsdk.Message{
 		IdempotencyKey: "../1", From: pluginsdk.Address{Address: "sigra@example.com"}, To: pluginsdk.Address{Address: "ada@example.com", Name: "Ada\r\nBcc: x@y"},
 		Subject: "Grüße", Text: "Hello", Deadline: time.Now().Add(time.Hour),
 	}
 	for range 2 {
-		if err := run.Send(t.Context(), m); err != nil {
+		if _, err := run.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -37,14 +37,14 @@ func TestPickup(t *testing.T) {
 		t.Errorf("the message is\n%s", s)
 	}
 	m.IdempotencyKey, m.Deadline = "2", time.Now().Add(-time.Hour)
-	if err := run.Send(t.Context(), m); !pluginsdk.IsPermanent(err) {
+	if _, err := run.Send(t.Context(), m); !pluginsdk.IsPermanent(err) {
 		t.Errorf("a message that is too late: %v", err)
 	}
 }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	plugintest.Conform(t, func() pluginsdk.Plugin { return &Pickup{} }, plugintest.Options{
+	plugintest.Conform(t, plugin, plugintest.Options{
 		Settings:    fmt.Sprintf(`{"folder": %q}`, t.TempDir()),
 		BadSettings: []string{`{"folder": "/no/such/folder"}`},
 	})

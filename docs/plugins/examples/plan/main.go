@@ -2,4 +2,4 @@ package main
 
 import "github.com/sigra-auth/sigra/pluginsdk"
 
-func main() { pluginsdk.Serve(&Plan{}) }
+func main() { pluginsdk.Serve(plugin()) }

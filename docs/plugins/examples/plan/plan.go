@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
@@ -16,36 +15,21 @@ type Settings struct {
 }
 
 // Plan adds claims.
-type Plan struct{ settings atomic.Pointer[Settings] }
+type Plan struct{ Settings }
 
 var _ pluginsdk.Claims = (*Plan)(nil)
 
-// Manifest names the claims. They stand below the plugin's own name, so they can't clash with others.
-func (p *Plan) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{
-		Name: "plan", Version: "1.0.0", Description: "Says which plan somebody has.", Settings: &Settings{}, Claims: []string{"name", "features"},
-	}
-}
-
-// Configure takes the plan.
-func (p *Plan) Configure(_ context.Context, _ *pluginsdk.Host, in pluginsdk.Settings) error {
-	var s Settings
-	if err := in.Decode(&s); err != nil {
-		return err
-	}
-	p.settings.Store(&s)
-	return nil
+// plugin names the claims. They stand below the plugin's own name, so they can't clash with others.
+func plugin() pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{
+		Name: "plan", Version: "1.0.0", Description: "Says which plan somebody has.", Claims: []string{"name", "features"},
+	}, func(_ context.Context, _ *pluginsdk.Host, s Settings) (*Plan, error) { return &Plan{s}, nil })
 }
 
 // Claims is asked in the way of a request, so it must be quick: what takes time is worked out beforehand.
-func (p *Plan) Claims(_ context.Context, who pluginsdk.Principal, _ string) (map[string]any, time.Duration, error) {
-	s := p.settings.Load()
-	if who.OrganizationID == "" {
-		return nil, s.MaxAge, nil
+func (p *Plan) Claims(_ context.Context, r pluginsdk.ClaimsRequest) (pluginsdk.ClaimsResponse, error) {
+	if r.Principal.OrganizationID == "" {
+		return pluginsdk.ClaimsResponse{MaxAge: p.MaxAge}, nil
 	}
-	features := []any{}
-	for _, f := range s.Features {
-		features = append(features, f)
-	}
-	return map[string]any{"name": s.Name, "features": features}, s.MaxAge, nil
+	return pluginsdk.ClaimsResponse{Claims: map[string]any{"name": p.Name, "features": p.Features}, MaxAge: p.MaxAge}, nil
 }

@@ -12,20 +12,20 @@ import (
 
 func TestPlan(t *testing.T) {
 	t.Parallel()
-	run := plugintest.Start(t, &Plan{}, plugintest.Config{Settings: `{"name": "gold", "features": ["export"]}`})
-	got, age, err := run.Claims(t.Context(), &pluginsdk.Principal{UserID: "1", OrganizationID: "2"}, "session_jwt")
-	if err != nil || age != 5*time.Minute {
-		t.Fatal(age, err)
+	run := plugintest.Start(t, plugin(), plugintest.Config{Settings: `{"name": "gold", "features": ["export"]}`})
+	got, err := run.Claims(t.Context(), pluginsdk.ClaimsRequest{Principal: pluginsdk.Principal{UserID: "1", OrganizationID: "2"}, Audience: "session_jwt"})
+	if err != nil || got.MaxAge != 5*time.Minute {
+		t.Fatal(got, err)
 	}
-	if d := cmp.Diff(map[string]any{"name": "gold", "features": []any{"export"}}, got); d != "" {
+	if d := cmp.Diff(map[string]any{"name": "gold", "features": []any{"export"}}, got.Claims); d != "" {
 		t.Error(d)
 	}
-	if got, _, err := run.Claims(t.Context(), &pluginsdk.Principal{UserID: "1"}, "session_jwt"); err != nil || len(got) != 0 {
+	if got, err := run.Claims(t.Context(), pluginsdk.ClaimsRequest{Principal: pluginsdk.Principal{UserID: "1"}}); err != nil || len(got.Claims) != 0 {
 		t.Errorf("without an organization: %v, %v", got, err)
 	}
 }
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	plugintest.Conform(t, func() pluginsdk.Plugin { return &Plan{} }, plugintest.Options{})
+	plugintest.Conform(t, plugin, plugintest.Options{})
 }

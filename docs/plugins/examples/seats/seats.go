@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"embed"
 	"encoding/json"
-	"sync/atomic"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
 	"github.com/sigra-auth/sigra/pluginsdk/storage"
@@ -15,35 +14,29 @@ import (
 var migrations embed.FS
 
 // Seats counts seats.
-type Seats struct {
-	host atomic.Pointer[pluginsdk.Host]
-}
+type Seats struct{ db *sql.DB }
 
 var _ pluginsdk.EventSink = (*Seats)(nil)
 
-// Manifest says which events it takes.
-func (s *Seats) Manifest() pluginsdk.Manifest {
-	return pluginsdk.Manifest{
+// plugin says which events it takes.
+func plugin() pluginsdk.Plugin {
+	return pluginsdk.Define(pluginsdk.Manifest{
 		Name: "seats", Version: "1.0.0", Description: "Knows how many seats each customer has bought.",
 		Events:  []string{"billing.seats.*"},
 		Storage: storage.New(migrations),
-	}
-}
-
-// Configure has no settings to take.
-func (s *Seats) Configure(_ context.Context, host *pluginsdk.Host, _ pluginsdk.Settings) error {
-	s.host.Store(host)
-	return nil
+	}, func(_ context.Context, host *pluginsdk.Host, _ struct{}) (*Seats, error) {
+		return &Seats{host.Database()}, nil
+	})
 }
 
 // Receive keeps the newest number of each customer. The same event may come again: it changes nothing then.
-func (s *Seats) Receive(ctx context.Context, events []pluginsdk.Event) (refused []pluginsdk.Refusal, err error) {
-	err = storage.Tx(ctx, s.host.Load().Database(), func(tx *sql.Tx) error {
-		refused = nil // the transaction may run again
-		for _, e := range events {
+func (s *Seats) Receive(ctx context.Context, r pluginsdk.ReceiveRequest) (out pluginsdk.ReceiveResponse, err error) {
+	err = storage.Tx(ctx, s.db, func(tx *sql.Tx) error {
+		out.Refused = nil // the transaction may run again
+		for _, e := range r.Events {
 			var bought struct{ Seats *int }
 			if json.Unmarshal(e.Data, &bought) != nil || bought.Seats == nil || *bought.Seats < 0 {
-				refused = append(refused, pluginsdk.Refusal{ID: e.ID, Reason: `its data is not {"seats": number}`})
+				out.Refused = append(out.Refused, pluginsdk.Refusal{ID: e.ID, Reason: `its data is not {"seats": number}`})
 				continue
 			}
 			if _, err := tx.ExecContext(ctx,
@@ -55,5 +48,5 @@ func (s *Seats) Receive(ctx context.Context, events []pluginsdk.Event) (refused 
 		}
 		return nil
 	})
-	return refused, err
+	return out, err
 }

@@ -32,13 +32,68 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Section int32
+
+const (
+	Section_SECTION_UNSPECIFIED    Section = 0 // account
+	Section_SECTION_ACCOUNT        Section = 1
+	Section_SECTION_ADMINISTRATION Section = 2
+	Section_SECTION_ORGANIZATION   Section = 3
+)
+
+// Enum value maps for Section.
+var (
+	Section_name = map[int32]string{
+		0: "SECTION_UNSPECIFIED",
+		1: "SECTION_ACCOUNT",
+		2: "SECTION_ADMINISTRATION",
+		3: "SECTION_ORGANIZATION",
+	}
+	Section_value = map[string]int32{
+		"SECTION_UNSPECIFIED":    0,
+		"SECTION_ACCOUNT":        1,
+		"SECTION_ADMINISTRATION": 2,
+		"SECTION_ORGANIZATION":   3,
+	}
+)
+
+func (x Section) Enum() *Section {
+	p := new(Section)
+	*p = x
+	return p
+}
+
+func (x Section) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Section) Descriptor() protoreflect.EnumDescriptor {
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[0].Descriptor()
+}
+
+func (Section) Type() protoreflect.EnumType {
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[0]
+}
+
+func (x Section) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Section.Descriptor instead.
+func (Section) EnumDescriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{0}
+}
+
+// Access says which people get to a route. Programs are let in by applications and service_accounts.
 type Access int32
 
 const (
-	Access_ACCESS_UNSPECIFIED Access = 0 // public
-	Access_ACCESS_PUBLIC      Access = 1
-	Access_ACCESS_SIGNED_IN   Access = 2 // the host answers others itself: 401, or the way to sign in for a page
-	Access_ACCESS_ADMIN       Access = 3
+	Access_ACCESS_UNSPECIFIED                Access = 0 // public
+	Access_ACCESS_PUBLIC                     Access = 1
+	Access_ACCESS_SIGNED_IN                  Access = 2 // the host answers others itself: 401, or the way to sign in for a page
+	Access_ACCESS_ADMINISTRATOR              Access = 3 // of Sigra
+	Access_ACCESS_ORGANIZATION_ADMINISTRATOR Access = 4 // of the session's organization; administrators of Sigra too
+	Access_ACCESS_PROGRAMS                   Access = 5 // no people at all
 )
 
 // Enum value maps for Access.
@@ -47,13 +102,17 @@ var (
 		0: "ACCESS_UNSPECIFIED",
 		1: "ACCESS_PUBLIC",
 		2: "ACCESS_SIGNED_IN",
-		3: "ACCESS_ADMIN",
+		3: "ACCESS_ADMINISTRATOR",
+		4: "ACCESS_ORGANIZATION_ADMINISTRATOR",
+		5: "ACCESS_PROGRAMS",
 	}
 	Access_value = map[string]int32{
-		"ACCESS_UNSPECIFIED": 0,
-		"ACCESS_PUBLIC":      1,
-		"ACCESS_SIGNED_IN":   2,
-		"ACCESS_ADMIN":       3,
+		"ACCESS_UNSPECIFIED":                0,
+		"ACCESS_PUBLIC":                     1,
+		"ACCESS_SIGNED_IN":                  2,
+		"ACCESS_ADMINISTRATOR":              3,
+		"ACCESS_ORGANIZATION_ADMINISTRATOR": 4,
+		"ACCESS_PROGRAMS":                   5,
 	}
 )
 
@@ -68,11 +127,11 @@ func (x Access) String() string {
 }
 
 func (Access) Descriptor() protoreflect.EnumDescriptor {
-	return file_sigra_plugin_v1_plugin_proto_enumTypes[0].Descriptor()
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[1].Descriptor()
 }
 
 func (Access) Type() protoreflect.EnumType {
-	return &file_sigra_plugin_v1_plugin_proto_enumTypes[0]
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[1]
 }
 
 func (x Access) Number() protoreflect.EnumNumber {
@@ -81,7 +140,114 @@ func (x Access) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Access.Descriptor instead.
 func (Access) EnumDescriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{0}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{1}
+}
+
+// CrossSite says what becomes of requests that a page of another site makes a browser send.
+type CrossSite int32
+
+const (
+	CrossSite_CROSS_SITE_UNSPECIFIED CrossSite = 0 // refused, except for reading
+	CrossSite_CROSS_SITE_REFUSED     CrossSite = 1
+	// Let in as nobody's: the session cookie counts for requests from this site only.
+	CrossSite_CROSS_SITE_ANONYMOUS CrossSite = 2
+	// For programs: no cookie counts at all, and nothing stands in front.
+	CrossSite_CROSS_SITE_MACHINE CrossSite = 3
+)
+
+// Enum value maps for CrossSite.
+var (
+	CrossSite_name = map[int32]string{
+		0: "CROSS_SITE_UNSPECIFIED",
+		1: "CROSS_SITE_REFUSED",
+		2: "CROSS_SITE_ANONYMOUS",
+		3: "CROSS_SITE_MACHINE",
+	}
+	CrossSite_value = map[string]int32{
+		"CROSS_SITE_UNSPECIFIED": 0,
+		"CROSS_SITE_REFUSED":     1,
+		"CROSS_SITE_ANONYMOUS":   2,
+		"CROSS_SITE_MACHINE":     3,
+	}
+)
+
+func (x CrossSite) Enum() *CrossSite {
+	p := new(CrossSite)
+	*p = x
+	return p
+}
+
+func (x CrossSite) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CrossSite) Descriptor() protoreflect.EnumDescriptor {
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[2].Descriptor()
+}
+
+func (CrossSite) Type() protoreflect.EnumType {
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[2]
+}
+
+func (x CrossSite) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CrossSite.Descriptor instead.
+func (CrossSite) EnumDescriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+}
+
+type MailCategory int32
+
+const (
+	MailCategory_MAIL_CATEGORY_UNSPECIFIED MailCategory = 0 // auth
+	MailCategory_MAIL_CATEGORY_AUTH        MailCategory = 1 // somebody can't go on without it
+	MailCategory_MAIL_CATEGORY_NOTICE      MailCategory = 2 // tells of what has happened
+	MailCategory_MAIL_CATEGORY_OTHER       MailCategory = 3
+)
+
+// Enum value maps for MailCategory.
+var (
+	MailCategory_name = map[int32]string{
+		0: "MAIL_CATEGORY_UNSPECIFIED",
+		1: "MAIL_CATEGORY_AUTH",
+		2: "MAIL_CATEGORY_NOTICE",
+		3: "MAIL_CATEGORY_OTHER",
+	}
+	MailCategory_value = map[string]int32{
+		"MAIL_CATEGORY_UNSPECIFIED": 0,
+		"MAIL_CATEGORY_AUTH":        1,
+		"MAIL_CATEGORY_NOTICE":      2,
+		"MAIL_CATEGORY_OTHER":       3,
+	}
+)
+
+func (x MailCategory) Enum() *MailCategory {
+	p := new(MailCategory)
+	*p = x
+	return p
+}
+
+func (x MailCategory) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MailCategory) Descriptor() protoreflect.EnumDescriptor {
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[3].Descriptor()
+}
+
+func (MailCategory) Type() protoreflect.EnumType {
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[3]
+}
+
+func (x MailCategory) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MailCategory.Descriptor instead.
+func (MailCategory) EnumDescriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
 }
 
 type Diagnostic_Severity int32
@@ -117,11 +283,11 @@ func (x Diagnostic_Severity) String() string {
 }
 
 func (Diagnostic_Severity) Descriptor() protoreflect.EnumDescriptor {
-	return file_sigra_plugin_v1_plugin_proto_enumTypes[1].Descriptor()
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[4].Descriptor()
 }
 
 func (Diagnostic_Severity) Type() protoreflect.EnumType {
-	return &file_sigra_plugin_v1_plugin_proto_enumTypes[1]
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[4]
 }
 
 func (x Diagnostic_Severity) Number() protoreflect.EnumNumber {
@@ -130,7 +296,59 @@ func (x Diagnostic_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Diagnostic_Severity.Descriptor instead.
 func (Diagnostic_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{9, 0}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{13, 0}
+}
+
+type MetricFamily_Type int32
+
+const (
+	MetricFamily_TYPE_UNSPECIFIED MetricFamily_Type = 0
+	MetricFamily_TYPE_COUNTER     MetricFamily_Type = 1
+	MetricFamily_TYPE_GAUGE       MetricFamily_Type = 2
+	MetricFamily_TYPE_HISTOGRAM   MetricFamily_Type = 3
+)
+
+// Enum value maps for MetricFamily_Type.
+var (
+	MetricFamily_Type_name = map[int32]string{
+		0: "TYPE_UNSPECIFIED",
+		1: "TYPE_COUNTER",
+		2: "TYPE_GAUGE",
+		3: "TYPE_HISTOGRAM",
+	}
+	MetricFamily_Type_value = map[string]int32{
+		"TYPE_UNSPECIFIED": 0,
+		"TYPE_COUNTER":     1,
+		"TYPE_GAUGE":       2,
+		"TYPE_HISTOGRAM":   3,
+	}
+)
+
+func (x MetricFamily_Type) Enum() *MetricFamily_Type {
+	p := new(MetricFamily_Type)
+	*p = x
+	return p
+}
+
+func (x MetricFamily_Type) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MetricFamily_Type) Descriptor() protoreflect.EnumDescriptor {
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[5].Descriptor()
+}
+
+func (MetricFamily_Type) Type() protoreflect.EnumType {
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[5]
+}
+
+func (x MetricFamily_Type) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MetricFamily_Type.Descriptor instead.
+func (MetricFamily_Type) EnumDescriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type SendResponse_Outcome int32
@@ -172,11 +390,11 @@ func (x SendResponse_Outcome) String() string {
 }
 
 func (SendResponse_Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_sigra_plugin_v1_plugin_proto_enumTypes[2].Descriptor()
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[6].Descriptor()
 }
 
 func (SendResponse_Outcome) Type() protoreflect.EnumType {
-	return &file_sigra_plugin_v1_plugin_proto_enumTypes[2]
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[6]
 }
 
 func (x SendResponse_Outcome) Number() protoreflect.EnumNumber {
@@ -185,7 +403,7 @@ func (x SendResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SendResponse_Outcome.Descriptor instead.
 func (SendResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{26, 0}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{36, 0}
 }
 
 type AskResponse_Answer int32
@@ -224,11 +442,11 @@ func (x AskResponse_Answer) String() string {
 }
 
 func (AskResponse_Answer) Descriptor() protoreflect.EnumDescriptor {
-	return file_sigra_plugin_v1_plugin_proto_enumTypes[3].Descriptor()
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[7].Descriptor()
 }
 
 func (AskResponse_Answer) Type() protoreflect.EnumType {
-	return &file_sigra_plugin_v1_plugin_proto_enumTypes[3]
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[7]
 }
 
 func (x AskResponse_Answer) Number() protoreflect.EnumNumber {
@@ -237,7 +455,56 @@ func (x AskResponse_Answer) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AskResponse_Answer.Descriptor instead.
 func (AskResponse_Answer) EnumDescriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{28, 0}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{49, 0}
+}
+
+type SettleRequest_Result int32
+
+const (
+	SettleRequest_RESULT_UNSPECIFIED SettleRequest_Result = 0
+	SettleRequest_RESULT_COMMITTED   SettleRequest_Result = 1
+	SettleRequest_RESULT_ABANDONED   SettleRequest_Result = 2
+)
+
+// Enum value maps for SettleRequest_Result.
+var (
+	SettleRequest_Result_name = map[int32]string{
+		0: "RESULT_UNSPECIFIED",
+		1: "RESULT_COMMITTED",
+		2: "RESULT_ABANDONED",
+	}
+	SettleRequest_Result_value = map[string]int32{
+		"RESULT_UNSPECIFIED": 0,
+		"RESULT_COMMITTED":   1,
+		"RESULT_ABANDONED":   2,
+	}
+)
+
+func (x SettleRequest_Result) Enum() *SettleRequest_Result {
+	p := new(SettleRequest_Result)
+	*p = x
+	return p
+}
+
+func (x SettleRequest_Result) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SettleRequest_Result) Descriptor() protoreflect.EnumDescriptor {
+	return file_sigra_plugin_v1_plugin_proto_enumTypes[8].Descriptor()
+}
+
+func (SettleRequest_Result) Type() protoreflect.EnumType {
+	return &file_sigra_plugin_v1_plugin_proto_enumTypes[8]
+}
+
+func (x SettleRequest_Result) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SettleRequest_Result.Descriptor instead.
+func (SettleRequest_Result) EnumDescriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{51, 0}
 }
 
 type DescribeRequest struct {
@@ -312,23 +579,26 @@ func (x *DescribeRequest) GetInstance() string {
 }
 
 type DescribeResponse struct {
-	state            protoimpl.MessageState `protogen:"open.v1"`
-	Name             string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                                                 // [a-z][a-z0-9_]{0,62}
-	Version          string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`                                           // semantic version
-	SdkVersion       string                 `protobuf:"bytes,3,opt,name=sdk_version,json=sdkVersion,proto3" json:"sdk_version,omitempty"`                   // what it was built with, for people
-	Description      string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`                                   // one line
-	Seams            []string               `protobuf:"bytes,5,rep,name=seams,proto3" json:"seams,omitempty"`                                               // full service names: "sigra.plugin.v1.AuditSink"
-	RequiredServices []string               `protobuf:"bytes,6,rep,name=required_services,json=requiredServices,proto3" json:"required_services,omitempty"` // full service names of host services it can't run without
-	WantedServices   []string               `protobuf:"bytes,7,rep,name=wanted_services,json=wantedServices,proto3" json:"wanted_services,omitempty"`       // ones it uses when granted
-	Routes           []*Route               `protobuf:"bytes,8,rep,name=routes,proto3" json:"routes,omitempty"`
-	EventPatterns    []string               `protobuf:"bytes,9,rep,name=event_patterns,json=eventPatterns,proto3" json:"event_patterns,omitempty"`  // host-emitted events it takes: "billing.*", "billing.seats.changed"
-	GateQuestions    []string               `protobuf:"bytes,10,rep,name=gate_questions,json=gateQuestions,proto3" json:"gate_questions,omitempty"` // "login", "member.add" …
-	AuditActions     []string               `protobuf:"bytes,11,rep,name=audit_actions,json=auditActions,proto3" json:"audit_actions,omitempty"`    // extra audit actions or prefixes it wants beside the catalogue's defaults
-	Settings         *Schema                `protobuf:"bytes,12,opt,name=settings,proto3" json:"settings,omitempty"`
-	Storage          bool                   `protobuf:"varint,13,opt,name=storage,proto3" json:"storage,omitempty"` // it wants a database of its own
-	Claims           []string               `protobuf:"bytes,14,rep,name=claims,proto3" json:"claims,omitempty"`    // names of the claims it can add, below its own name
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                                           // [a-z][a-z0-9_]{0,62}
+	Version        string                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`                                     // semantic version
+	SdkVersion     string                 `protobuf:"bytes,3,opt,name=sdk_version,json=sdkVersion,proto3" json:"sdk_version,omitempty"`             // what it was built with, for people
+	Description    string                 `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`                             // one line
+	Seams          []string               `protobuf:"bytes,5,rep,name=seams,proto3" json:"seams,omitempty"`                                         // full service names: "sigra.plugin.v1.AuditSink"
+	RequiredGrants []string               `protobuf:"bytes,6,rep,name=required_grants,json=requiredGrants,proto3" json:"required_grants,omitempty"` // grants it can't run without: "identity.read", "events.publish:billing"
+	WantedGrants   []string               `protobuf:"bytes,7,rep,name=wanted_grants,json=wantedGrants,proto3" json:"wanted_grants,omitempty"`       // ones it uses when it has them
+	Routes         []*Route               `protobuf:"bytes,8,rep,name=routes,proto3" json:"routes,omitempty"`
+	EventPatterns  []string               `protobuf:"bytes,9,rep,name=event_patterns,json=eventPatterns,proto3" json:"event_patterns,omitempty"` // host-emitted events it takes: "billing.*", "billing.seats.changed"
+	GateQuestions  []*GateQuestion        `protobuf:"bytes,10,rep,name=gate_questions,json=gateQuestions,proto3" json:"gate_questions,omitempty"`
+	AuditActions   []string               `protobuf:"bytes,11,rep,name=audit_actions,json=auditActions,proto3" json:"audit_actions,omitempty"` // extra audit actions or prefixes it wants beside the catalogue's defaults
+	Actions        []*Action              `protobuf:"bytes,12,rep,name=actions,proto3" json:"actions,omitempty"`                               // the actions it records itself
+	Settings       *Schema                `protobuf:"bytes,13,opt,name=settings,proto3" json:"settings,omitempty"`
+	Storage        bool                   `protobuf:"varint,14,opt,name=storage,proto3" json:"storage,omitempty"`      // it wants a database of its own
+	Claims         []string               `protobuf:"bytes,15,rep,name=claims,proto3" json:"claims,omitempty"`         // names of the claims it can add, below its own name
+	Catalogues     []*Catalogue           `protobuf:"bytes,16,rep,name=catalogues,proto3" json:"catalogues,omitempty"` // its texts; the one for "en" is complete
+	Commands       []*Command             `protobuf:"bytes,17,rep,name=commands,proto3" json:"commands,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DescribeResponse) Reset() {
@@ -396,16 +666,16 @@ func (x *DescribeResponse) GetSeams() []string {
 	return nil
 }
 
-func (x *DescribeResponse) GetRequiredServices() []string {
+func (x *DescribeResponse) GetRequiredGrants() []string {
 	if x != nil {
-		return x.RequiredServices
+		return x.RequiredGrants
 	}
 	return nil
 }
 
-func (x *DescribeResponse) GetWantedServices() []string {
+func (x *DescribeResponse) GetWantedGrants() []string {
 	if x != nil {
-		return x.WantedServices
+		return x.WantedGrants
 	}
 	return nil
 }
@@ -424,7 +694,7 @@ func (x *DescribeResponse) GetEventPatterns() []string {
 	return nil
 }
 
-func (x *DescribeResponse) GetGateQuestions() []string {
+func (x *DescribeResponse) GetGateQuestions() []*GateQuestion {
 	if x != nil {
 		return x.GateQuestions
 	}
@@ -434,6 +704,13 @@ func (x *DescribeResponse) GetGateQuestions() []string {
 func (x *DescribeResponse) GetAuditActions() []string {
 	if x != nil {
 		return x.AuditActions
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetActions() []*Action {
+	if x != nil {
+		return x.Actions
 	}
 	return nil
 }
@@ -459,20 +736,323 @@ func (x *DescribeResponse) GetClaims() []string {
 	return nil
 }
 
-// Route is a path the plugin wants to serve, with all below it.
-type Route struct {
+func (x *DescribeResponse) GetCatalogues() []*Catalogue {
+	if x != nil {
+		return x.Catalogues
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetCommands() []*Command {
+	if x != nil {
+		return x.Commands
+	}
+	return nil
+}
+
+// GateQuestion is a question the plugin answers, with what holds when the block has no gate for it.
+type GateQuestion struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`        // "/threadline"; no trailing slash
-	Machine       bool                   `protobuf:"varint,2,opt,name=machine,proto3" json:"machine,omitempty"` // for programs: no CSRF check stands in front
-	Title         string                 `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`      // what navigation calls it; empty: not in navigation
-	Access        Access                 `protobuf:"varint,4,opt,name=access,proto3,enum=sigra.plugin.v1.Access" json:"access,omitempty"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`                                        // "login", "member.add" …
+	AllowOnError  bool                   `protobuf:"varint,2,opt,name=allow_on_error,json=allowOnError,proto3" json:"allow_on_error,omitempty"` // a failing plugin doesn't stop the action; otherwise it does
+	Timeout       *durationpb.Duration   `protobuf:"bytes,3,opt,name=timeout,proto3" json:"timeout,omitempty"`                                  // absent: the host's
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *GateQuestion) Reset() {
+	*x = GateQuestion{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GateQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GateQuestion) ProtoMessage() {}
+
+func (x *GateQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GateQuestion.ProtoReflect.Descriptor instead.
+func (*GateQuestion) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *GateQuestion) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *GateQuestion) GetAllowOnError() bool {
+	if x != nil {
+		return x.AllowOnError
+	}
+	return false
+}
+
+func (x *GateQuestion) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+// Action is an audit action that the plugin records, for the catalogue.
+type Action struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`               // below the plugin's own name: "mailglass.delivery.bounce"
+	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"` // one line
+	Crud          string                 `protobuf:"bytes,3,opt,name=crud,proto3" json:"crud,omitempty"`               // "c", "r", "u", "d"
+	Outcomes      []string               `protobuf:"bytes,4,rep,name=outcomes,proto3" json:"outcomes,omitempty"`       // of "success", "failure", "error"
+	Metadata      []string               `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty"`       // the keys that its metadata may have
+	Webhooks      bool                   `protobuf:"varint,6,opt,name=webhooks,proto3" json:"webhooks,omitempty"`      // endpoints may ask for it
+	Timeline      bool                   `protobuf:"varint,7,opt,name=timeline,proto3" json:"timeline,omitempty"`      // shown on timelines by default
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Action) Reset() {
+	*x = Action{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Action) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Action) ProtoMessage() {}
+
+func (x *Action) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Action.ProtoReflect.Descriptor instead.
+func (*Action) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Action) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Action) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Action) GetCrud() string {
+	if x != nil {
+		return x.Crud
+	}
+	return ""
+}
+
+func (x *Action) GetOutcomes() []string {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *Action) GetMetadata() []string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *Action) GetWebhooks() bool {
+	if x != nil {
+		return x.Webhooks
+	}
+	return false
+}
+
+func (x *Action) GetTimeline() bool {
+	if x != nil {
+		return x.Timeline
+	}
+	return false
+}
+
+// Catalogue is the plugin's texts in one language. Where Sigra shows a text of the plugin's (a route's title, the label
+// of a way to sign in), a key of the catalogue stands for the text in the reader's language.
+type Catalogue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Language      string                 `protobuf:"bytes,1,opt,name=language,proto3" json:"language,omitempty"` // BCP 47
+	Messages      map[string]string      `protobuf:"bytes,2,rep,name=messages,proto3" json:"messages,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Catalogue) Reset() {
+	*x = Catalogue{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Catalogue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Catalogue) ProtoMessage() {}
+
+func (x *Catalogue) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Catalogue.ProtoReflect.Descriptor instead.
+func (*Catalogue) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Catalogue) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *Catalogue) GetMessages() map[string]string {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+// Command is a verb under `sigra <plugin> …`.
+type Command struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`           // one or two words: "lint", "outbox list"
+	Summary       string                 `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`     // what it does, in the imperative: "Check a template for tracking"
+	Arguments     string                 `protobuf:"bytes,3,opt,name=arguments,proto3" json:"arguments,omitempty"` // what follows the name, for the help: "FILE…"
+	Offline       bool                   `protobuf:"varint,4,opt,name=offline,proto3" json:"offline,omitempty"`    // runs by itself, with the caller's files, and needs no server
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Command) Reset() {
+	*x = Command{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Command) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Command) ProtoMessage() {}
+
+func (x *Command) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Command.ProtoReflect.Descriptor instead.
+func (*Command) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Command) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Command) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *Command) GetArguments() string {
+	if x != nil {
+		return x.Arguments
+	}
+	return ""
+}
+
+func (x *Command) GetOffline() bool {
+	if x != nil {
+		return x.Offline
+	}
+	return false
+}
+
+// Route is a path the plugin wants to serve, with all below it.
+type Route struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "/threadline"; no trailing slash. "{issuer_path}" stands for the text of the setting issuer_path, which is empty or a
+	// path: "{issuer_path}/token", "/.well-known/oauth-authorization-server{issuer_path}".
+	Path               string               `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Title              string               `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`                                             // a text or a key of the catalogue: what navigation calls it; empty: not in navigation
+	Section            Section              `protobuf:"varint,3,opt,name=section,proto3,enum=sigra.plugin.v1.Section" json:"section,omitempty"`           // where in navigation
+	Access             Access               `protobuf:"varint,4,opt,name=access,proto3,enum=sigra.plugin.v1.Access" json:"access,omitempty"`              // of people
+	Applications       bool                 `protobuf:"varint,5,opt,name=applications,proto3" json:"applications,omitempty"`                              // the application's keys may call it
+	ServiceAccounts    bool                 `protobuf:"varint,6,opt,name=service_accounts,json=serviceAccounts,proto3" json:"service_accounts,omitempty"` // service accounts and personal tokens may call it
+	Scopes             []string             `protobuf:"bytes,7,rep,name=scopes,proto3" json:"scopes,omitempty"`                                           // a key or token must have each of these
+	RequiredAal        string               `protobuf:"bytes,8,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`              // "aal2": people with less are sent to prove more
+	MaxAge             *durationpb.Duration `protobuf:"bytes,9,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`                             // people who proved who they are longer ago are sent to do it again
+	MaxBodyBytes       int64                `protobuf:"varint,10,opt,name=max_body_bytes,json=maxBodyBytes,proto3" json:"max_body_bytes,omitempty"`       // of a request; 0: any length, as long as it keeps coming
+	MaxInFlight        uint32               `protobuf:"varint,11,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`          // requests at once; 0: only the plugin's common bound
+	Streaming          bool                 `protobuf:"varint,12,opt,name=streaming,proto3" json:"streaming,omitempty"`                                   // answers may stay open without a byte: event streams
+	CrossSite          CrossSite            `protobuf:"varint,13,opt,name=cross_site,json=crossSite,proto3,enum=sigra.plugin.v1.CrossSite" json:"cross_site,omitempty"`
+	ClientCertificates bool                 `protobuf:"varint,14,opt,name=client_certificates,json=clientCertificates,proto3" json:"client_certificates,omitempty"` // it wants to see the client's TLS certificate
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[2]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +1064,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[2]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +1077,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Route) GetPath() string {
@@ -507,13 +1087,6 @@ func (x *Route) GetPath() string {
 	return ""
 }
 
-func (x *Route) GetMachine() bool {
-	if x != nil {
-		return x.Machine
-	}
-	return false
-}
-
 func (x *Route) GetTitle() string {
 	if x != nil {
 		return x.Title
@@ -521,11 +1094,88 @@ func (x *Route) GetTitle() string {
 	return ""
 }
 
+func (x *Route) GetSection() Section {
+	if x != nil {
+		return x.Section
+	}
+	return Section_SECTION_UNSPECIFIED
+}
+
 func (x *Route) GetAccess() Access {
 	if x != nil {
 		return x.Access
 	}
 	return Access_ACCESS_UNSPECIFIED
+}
+
+func (x *Route) GetApplications() bool {
+	if x != nil {
+		return x.Applications
+	}
+	return false
+}
+
+func (x *Route) GetServiceAccounts() bool {
+	if x != nil {
+		return x.ServiceAccounts
+	}
+	return false
+}
+
+func (x *Route) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Route) GetRequiredAal() string {
+	if x != nil {
+		return x.RequiredAal
+	}
+	return ""
+}
+
+func (x *Route) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+func (x *Route) GetMaxBodyBytes() int64 {
+	if x != nil {
+		return x.MaxBodyBytes
+	}
+	return 0
+}
+
+func (x *Route) GetMaxInFlight() uint32 {
+	if x != nil {
+		return x.MaxInFlight
+	}
+	return 0
+}
+
+func (x *Route) GetStreaming() bool {
+	if x != nil {
+		return x.Streaming
+	}
+	return false
+}
+
+func (x *Route) GetCrossSite() CrossSite {
+	if x != nil {
+		return x.CrossSite
+	}
+	return CrossSite_CROSS_SITE_UNSPECIFIED
+}
+
+func (x *Route) GetClientCertificates() bool {
+	if x != nil {
+		return x.ClientCertificates
+	}
+	return false
 }
 
 // Schema describes the plugin's settings: the config block inside the plugin block.
@@ -539,7 +1189,7 @@ type Schema struct {
 
 func (x *Schema) Reset() {
 	*x = Schema{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +1201,7 @@ func (x *Schema) String() string {
 func (*Schema) ProtoMessage() {}
 
 func (x *Schema) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +1214,7 @@ func (x *Schema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schema.ProtoReflect.Descriptor instead.
 func (*Schema) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Schema) GetAttributes() []*Attribute {
@@ -595,7 +1245,7 @@ type Attribute struct {
 
 func (x *Attribute) Reset() {
 	*x = Attribute{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +1257,7 @@ func (x *Attribute) String() string {
 func (*Attribute) ProtoMessage() {}
 
 func (x *Attribute) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +1270,7 @@ func (x *Attribute) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attribute.ProtoReflect.Descriptor instead.
 func (*Attribute) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Attribute) GetName() string {
@@ -679,7 +1329,7 @@ type Block struct {
 
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +1341,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +1354,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Block) GetName() string {
@@ -751,20 +1401,22 @@ func (x *Block) GetDescription() string {
 
 type ConfigureRequest struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
-	SettingsJson    []byte                 `protobuf:"bytes,1,opt,name=settings_json,json=settingsJson,proto3" json:"settings_json,omitempty"`          // an object that fits the schema, defaults filled in
-	Storage         *Storage               `protobuf:"bytes,2,opt,name=storage,proto3" json:"storage,omitempty"`                                        // absent when not asked for
-	BaseUrl         string                 `protobuf:"bytes,3,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`                         // where people reach Sigra: "https://id.example.com"
-	LogLevel        string                 `protobuf:"bytes,4,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`                      // trace, debug, info, warn, error
-	GrantedServices []string               `protobuf:"bytes,5,rep,name=granted_services,json=grantedServices,proto3" json:"granted_services,omitempty"` // full service names of host services it may call
+	SettingsJson    []byte                 `protobuf:"bytes,1,opt,name=settings_json,json=settingsJson,proto3" json:"settings_json,omitempty"` // an object that fits the schema, defaults filled in
+	Storage         *Storage               `protobuf:"bytes,2,opt,name=storage,proto3" json:"storage,omitempty"`                               // absent when not asked for
+	BaseUrl         string                 `protobuf:"bytes,3,opt,name=base_url,json=baseUrl,proto3" json:"base_url,omitempty"`                // where people reach Sigra: "https://id.example.com"
+	LogLevel        string                 `protobuf:"bytes,4,opt,name=log_level,json=logLevel,proto3" json:"log_level,omitempty"`             // trace, debug, info, warn, error
+	Grants          []string               `protobuf:"bytes,5,rep,name=grants,proto3" json:"grants,omitempty"`                                 // what it may ask of the host: "identity.read", "routes.serve:/greeter"
 	HostVersion     string                 `protobuf:"bytes,6,opt,name=host_version,json=hostVersion,proto3" json:"host_version,omitempty"`
-	Grants          []string               `protobuf:"bytes,7,rep,name=grants,proto3" json:"grants,omitempty"` // every grant of the block as written, so that messages can print the whole line
+	DefaultLanguage string                 `protobuf:"bytes,7,opt,name=default_language,json=defaultLanguage,proto3" json:"default_language,omitempty"` // of the installation, BCP 47
+	// Networks that the operator lets outbound calls reach although they are private: CIDR blocks.
+	AllowedNetworks []string `protobuf:"bytes,8,rep,name=allowed_networks,json=allowedNetworks,proto3" json:"allowed_networks,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +1428,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +1441,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ConfigureRequest) GetSettingsJson() []byte {
@@ -820,9 +1472,9 @@ func (x *ConfigureRequest) GetLogLevel() string {
 	return ""
 }
 
-func (x *ConfigureRequest) GetGrantedServices() []string {
+func (x *ConfigureRequest) GetGrants() []string {
 	if x != nil {
-		return x.GrantedServices
+		return x.Grants
 	}
 	return nil
 }
@@ -834,9 +1486,16 @@ func (x *ConfigureRequest) GetHostVersion() string {
 	return ""
 }
 
-func (x *ConfigureRequest) GetGrants() []string {
+func (x *ConfigureRequest) GetDefaultLanguage() string {
 	if x != nil {
-		return x.Grants
+		return x.DefaultLanguage
+	}
+	return ""
+}
+
+func (x *ConfigureRequest) GetAllowedNetworks() []string {
+	if x != nil {
+		return x.AllowedNetworks
 	}
 	return nil
 }
@@ -852,7 +1511,7 @@ type Storage struct {
 
 func (x *Storage) Reset() {
 	*x = Storage{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +1523,7 @@ func (x *Storage) String() string {
 func (*Storage) ProtoMessage() {}
 
 func (x *Storage) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +1536,7 @@ func (x *Storage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Storage.ProtoReflect.Descriptor instead.
 func (*Storage) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Storage) GetDialect() string {
@@ -910,7 +1569,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1581,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1594,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ConfigureResponse) GetDiagnostics() []*Diagnostic {
@@ -957,7 +1616,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1628,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1641,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Diagnostic) GetSeverity() Diagnostic_Severity {
@@ -1021,7 +1680,7 @@ type HealthRequest struct {
 
 func (x *HealthRequest) Reset() {
 	*x = HealthRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1033,7 +1692,7 @@ func (x *HealthRequest) String() string {
 func (*HealthRequest) ProtoMessage() {}
 
 func (x *HealthRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1046,7 +1705,7 @@ func (x *HealthRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
 func (*HealthRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 type HealthResponse struct {
@@ -1060,7 +1719,7 @@ type HealthResponse struct {
 
 func (x *HealthResponse) Reset() {
 	*x = HealthResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1072,7 +1731,7 @@ func (x *HealthResponse) String() string {
 func (*HealthResponse) ProtoMessage() {}
 
 func (x *HealthResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1085,7 +1744,7 @@ func (x *HealthResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
 func (*HealthResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HealthResponse) GetOk() bool {
@@ -1109,6 +1768,283 @@ func (x *HealthResponse) GetFacts() map[string]string {
 	return nil
 }
 
+type MetricsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsRequest) Reset() {
+	*x = MetricsRequest{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsRequest) ProtoMessage() {}
+
+func (x *MetricsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsRequest.ProtoReflect.Descriptor instead.
+func (*MetricsRequest) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+}
+
+type MetricsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Families      []*MetricFamily        `protobuf:"bytes,1,rep,name=families,proto3" json:"families,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricsResponse) Reset() {
+	*x = MetricsResponse{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricsResponse) ProtoMessage() {}
+
+func (x *MetricsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricsResponse.ProtoReflect.Descriptor instead.
+func (*MetricsResponse) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *MetricsResponse) GetFamilies() []*MetricFamily {
+	if x != nil {
+		return x.Families
+	}
+	return nil
+}
+
+// MetricFamily is one figure. It appears as sigra_plugin_<name>_<family>, with the label plugin.
+type MetricFamily struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // [a-z][a-z0-9_]*; counters end with _total
+	Help          string                 `protobuf:"bytes,2,opt,name=help,proto3" json:"help,omitempty"`
+	Type          MetricFamily_Type      `protobuf:"varint,3,opt,name=type,proto3,enum=sigra.plugin.v1.MetricFamily_Type" json:"type,omitempty"`
+	Metrics       []*Metric              `protobuf:"bytes,4,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetricFamily) Reset() {
+	*x = MetricFamily{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetricFamily) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetricFamily) ProtoMessage() {}
+
+func (x *MetricFamily) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetricFamily.ProtoReflect.Descriptor instead.
+func (*MetricFamily) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *MetricFamily) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MetricFamily) GetHelp() string {
+	if x != nil {
+		return x.Help
+	}
+	return ""
+}
+
+func (x *MetricFamily) GetType() MetricFamily_Type {
+	if x != nil {
+		return x.Type
+	}
+	return MetricFamily_TYPE_UNSPECIFIED
+}
+
+func (x *MetricFamily) GetMetrics() []*Metric {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+type Metric struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Labels        map[string]string      `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Value         float64                `protobuf:"fixed64,2,opt,name=value,proto3" json:"value,omitempty"` // of a counter or gauge
+	Count         uint64                 `protobuf:"varint,3,opt,name=count,proto3" json:"count,omitempty"`  // of a histogram
+	Sum           float64                `protobuf:"fixed64,4,opt,name=sum,proto3" json:"sum,omitempty"`
+	Buckets       []*Bucket              `protobuf:"bytes,5,rep,name=buckets,proto3" json:"buckets,omitempty"` // cumulative, rising
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Metric) Reset() {
+	*x = Metric{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Metric) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Metric) ProtoMessage() {}
+
+func (x *Metric) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Metric.ProtoReflect.Descriptor instead.
+func (*Metric) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Metric) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Metric) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Metric) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Metric) GetSum() float64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+func (x *Metric) GetBuckets() []*Bucket {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+type Bucket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Le            float64                `protobuf:"fixed64,1,opt,name=le,proto3" json:"le,omitempty"`
+	Count         uint64                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Bucket) Reset() {
+	*x = Bucket{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Bucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Bucket) ProtoMessage() {}
+
+func (x *Bucket) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
+func (*Bucket) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Bucket) GetLe() float64 {
+	if x != nil {
+		return x.Le
+	}
+	return 0
+}
+
+func (x *Bucket) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 type StopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Grace         *durationpb.Duration   `protobuf:"bytes,1,opt,name=grace,proto3" json:"grace,omitempty"`
@@ -1118,7 +2054,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +2066,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +2079,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StopRequest) GetGrace() *durationpb.Duration {
@@ -1161,7 +2097,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +2109,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +2122,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 type Ref struct {
@@ -1201,7 +2137,7 @@ type Ref struct {
 
 func (x *Ref) Reset() {
 	*x = Ref{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +2149,7 @@ func (x *Ref) String() string {
 func (*Ref) ProtoMessage() {}
 
 func (x *Ref) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +2162,7 @@ func (x *Ref) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ref.ProtoReflect.Descriptor instead.
 func (*Ref) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Ref) GetType() string {
@@ -1259,25 +2195,31 @@ func (x *Ref) GetDisplay() string {
 
 // Principal is who is asking, resolved by Sigra. Absent means nobody is signed in.
 type Principal struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	UserId         string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	OrganizationId string                 `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	SessionId      string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Aal            string                 `protobuf:"bytes,4,opt,name=aal,proto3" json:"aal,omitempty"` // "aal1", "aal2"
-	Amr            []string               `protobuf:"bytes,5,rep,name=amr,proto3" json:"amr,omitempty"` // RFC 8176 names
-	AuthTime       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=auth_time,json=authTime,proto3" json:"auth_time,omitempty"`
-	Administrator  bool                   `protobuf:"varint,7,opt,name=administrator,proto3" json:"administrator,omitempty"` // of Sigra itself
-	Email          string                 `protobuf:"bytes,8,opt,name=email,proto3" json:"email,omitempty"`
-	Display        string                 `protobuf:"bytes,9,opt,name=display,proto3" json:"display,omitempty"`
-	ImpersonatorId string                 `protobuf:"bytes,10,opt,name=impersonator_id,json=impersonatorId,proto3" json:"impersonator_id,omitempty"`
-	Kind           string                 `protobuf:"bytes,11,opt,name=kind,proto3" json:"kind,omitempty"` // "user", "service_account", "operator" (the control socket)
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state                     protoimpl.MessageState `protogen:"open.v1"`
+	Kind                      string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`                                                                             // "user", "service_account", "application", "operator" (the control socket)
+	UserId                    string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`                                                           // of a service account its own id
+	OrganizationId            string                 `protobuf:"bytes,3,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`                                   // the active one
+	Role                      string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`                                                                             // there; opaque to Sigra
+	OrganizationAdministrator bool                   `protobuf:"varint,5,opt,name=organization_administrator,json=organizationAdministrator,proto3" json:"organization_administrator,omitempty"` // there
+	SessionId                 string                 `protobuf:"bytes,6,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	SessionCreatedAt          *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=session_created_at,json=sessionCreatedAt,proto3" json:"session_created_at,omitempty"`
+	SessionExpiresAt          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=session_expires_at,json=sessionExpiresAt,proto3" json:"session_expires_at,omitempty"`
+	Aal                       string                 `protobuf:"bytes,9,opt,name=aal,proto3" json:"aal,omitempty"`  // "aal1", "aal2"
+	Amr                       []string               `protobuf:"bytes,10,rep,name=amr,proto3" json:"amr,omitempty"` // RFC 8176 names
+	AuthTime                  *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=auth_time,json=authTime,proto3" json:"auth_time,omitempty"`
+	Administrator             bool                   `protobuf:"varint,12,opt,name=administrator,proto3" json:"administrator,omitempty"` // of Sigra itself
+	Email                     string                 `protobuf:"bytes,13,opt,name=email,proto3" json:"email,omitempty"`
+	Display                   string                 `protobuf:"bytes,14,opt,name=display,proto3" json:"display,omitempty"`
+	ImpersonatorId            string                 `protobuf:"bytes,15,opt,name=impersonator_id,json=impersonatorId,proto3" json:"impersonator_id,omitempty"` // the administrator who acts in the user's name
+	Scopes                    []string               `protobuf:"bytes,16,rep,name=scopes,proto3" json:"scopes,omitempty"`                                       // of a key or token; none: whatever its holder may
+	TokenId                   string                 `protobuf:"bytes,17,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`                      // of the key or token that the request showed
+	unknownFields             protoimpl.UnknownFields
+	sizeCache                 protoimpl.SizeCache
 }
 
 func (x *Principal) Reset() {
 	*x = Principal{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +2231,7 @@ func (x *Principal) String() string {
 func (*Principal) ProtoMessage() {}
 
 func (x *Principal) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +2244,14 @@ func (x *Principal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Principal.ProtoReflect.Descriptor instead.
 func (*Principal) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Principal) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
 }
 
 func (x *Principal) GetUserId() string {
@@ -1319,11 +2268,39 @@ func (x *Principal) GetOrganizationId() string {
 	return ""
 }
 
+func (x *Principal) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *Principal) GetOrganizationAdministrator() bool {
+	if x != nil {
+		return x.OrganizationAdministrator
+	}
+	return false
+}
+
 func (x *Principal) GetSessionId() string {
 	if x != nil {
 		return x.SessionId
 	}
 	return ""
+}
+
+func (x *Principal) GetSessionCreatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionCreatedAt
+	}
+	return nil
+}
+
+func (x *Principal) GetSessionExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionExpiresAt
+	}
+	return nil
 }
 
 func (x *Principal) GetAal() string {
@@ -1375,9 +2352,16 @@ func (x *Principal) GetImpersonatorId() string {
 	return ""
 }
 
-func (x *Principal) GetKind() string {
+func (x *Principal) GetScopes() []string {
 	if x != nil {
-		return x.Kind
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Principal) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
 	}
 	return ""
 }
@@ -1387,13 +2371,15 @@ type RequestInfo struct {
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Ip            string                 `protobuf:"bytes,2,opt,name=ip,proto3" json:"ip,omitempty"`
 	UserAgent     string                 `protobuf:"bytes,3,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	Language      string                 `protobuf:"bytes,4,opt,name=language,proto3" json:"language,omitempty"`       // BCP 47: what the answer is to be in
+	Traceparent   string                 `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"` // W3C Trace Context, when the request is traced
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RequestInfo) Reset() {
 	*x = RequestInfo{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +2391,7 @@ func (x *RequestInfo) String() string {
 func (*RequestInfo) ProtoMessage() {}
 
 func (x *RequestInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +2404,7 @@ func (x *RequestInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestInfo.ProtoReflect.Descriptor instead.
 func (*RequestInfo) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RequestInfo) GetRequestId() string {
@@ -1442,6 +2428,20 @@ func (x *RequestInfo) GetUserAgent() string {
 	return ""
 }
 
+func (x *RequestInfo) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *RequestInfo) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
 type RecordRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Rows          []*AuditRow            `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
@@ -1451,7 +2451,7 @@ type RecordRequest struct {
 
 func (x *RecordRequest) Reset() {
 	*x = RecordRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +2463,7 @@ func (x *RecordRequest) String() string {
 func (*RecordRequest) ProtoMessage() {}
 
 func (x *RecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +2476,7 @@ func (x *RecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordRequest.ProtoReflect.Descriptor instead.
 func (*RecordRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RecordRequest) GetRows() []*AuditRow {
@@ -1514,7 +2514,7 @@ type AuditRow struct {
 
 func (x *AuditRow) Reset() {
 	*x = AuditRow{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +2526,7 @@ func (x *AuditRow) String() string {
 func (*AuditRow) ProtoMessage() {}
 
 func (x *AuditRow) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +2539,7 @@ func (x *AuditRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuditRow.ProtoReflect.Descriptor instead.
 func (*AuditRow) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *AuditRow) GetId() string {
@@ -1687,7 +2687,7 @@ type RecordResponse struct {
 
 func (x *RecordResponse) Reset() {
 	*x = RecordResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +2699,7 @@ func (x *RecordResponse) String() string {
 func (*RecordResponse) ProtoMessage() {}
 
 func (x *RecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +2712,7 @@ func (x *RecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordResponse.ProtoReflect.Descriptor instead.
 func (*RecordResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RecordResponse) GetRefused() []*RowFailure {
@@ -1753,7 +2753,7 @@ type RowFailure struct {
 
 func (x *RowFailure) Reset() {
 	*x = RowFailure{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +2765,7 @@ func (x *RowFailure) String() string {
 func (*RowFailure) ProtoMessage() {}
 
 func (x *RowFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +2778,7 @@ func (x *RowFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowFailure.ProtoReflect.Descriptor instead.
 func (*RowFailure) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RowFailure) GetId() string {
@@ -1804,7 +2804,7 @@ type ReceiveRequest struct {
 
 func (x *ReceiveRequest) Reset() {
 	*x = ReceiveRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1816,7 +2816,7 @@ func (x *ReceiveRequest) String() string {
 func (*ReceiveRequest) ProtoMessage() {}
 
 func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1829,7 +2829,7 @@ func (x *ReceiveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveRequest.ProtoReflect.Descriptor instead.
 func (*ReceiveRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReceiveRequest) GetEvents() []*Event {
@@ -1840,22 +2840,25 @@ func (x *ReceiveRequest) GetEvents() []*Event {
 }
 
 type Event struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // the idempotency key
-	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	OccurredAt    *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
-	ReceivedAt    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
-	Subject       string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
-	Source        string                 `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
-	DataJson      []byte                 `protobuf:"bytes,7,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
-	Position      string                 `protobuf:"bytes,8,opt,name=position,proto3" json:"position,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // the idempotency key
+	Type           string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	OccurredAt     *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=occurred_at,json=occurredAt,proto3" json:"occurred_at,omitempty"`
+	ReceivedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=received_at,json=receivedAt,proto3" json:"received_at,omitempty"`
+	Subject        string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
+	Source         string                 `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	DataJson       []byte                 `protobuf:"bytes,7,opt,name=data_json,json=dataJson,proto3" json:"data_json,omitempty"`
+	Position       string                 `protobuf:"bytes,8,opt,name=position,proto3" json:"position,omitempty"`
+	OrganizationId string                 `protobuf:"bytes,9,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	Schema         string                 `protobuf:"bytes,10,opt,name=schema,proto3" json:"schema,omitempty"`    // what the data looks like: "billing.subscription/1"
+	Version        int64                  `protobuf:"varint,11,opt,name=version,proto3" json:"version,omitempty"` // of the subject; grows with each of its changes; 0: not told
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1867,7 +2870,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1880,7 +2883,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Event) GetId() string {
@@ -1939,6 +2942,27 @@ func (x *Event) GetPosition() string {
 	return ""
 }
 
+func (x *Event) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *Event) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *Event) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 type ReceiveResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Refused       []*RowFailure          `protobuf:"bytes,1,rep,name=refused,proto3" json:"refused,omitempty"`
@@ -1948,7 +2972,7 @@ type ReceiveResponse struct {
 
 func (x *ReceiveResponse) Reset() {
 	*x = ReceiveResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2984,7 @@ func (x *ReceiveResponse) String() string {
 func (*ReceiveResponse) ProtoMessage() {}
 
 func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2997,7 @@ func (x *ReceiveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReceiveResponse.ProtoReflect.Descriptor instead.
 func (*ReceiveResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ReceiveResponse) GetRefused() []*RowFailure {
@@ -1986,7 +3010,7 @@ func (x *ReceiveResponse) GetRefused() []*RowFailure {
 type SendRequest struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	IdempotencyKey    string                 `protobuf:"bytes,1,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	Purpose           string                 `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"` // "confirm_email", "password_reset" …
+	Purpose           string                 `protobuf:"bytes,2,opt,name=purpose,proto3" json:"purpose,omitempty"` // "confirm_email", "password_reset" …; of a plugin's own mail "plugin.purpose"
 	From              *Address               `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
 	To                *Address               `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
 	Subject           string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`
@@ -1997,13 +3021,21 @@ type SendRequest struct {
 	Deadline          *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=deadline,proto3" json:"deadline,omitempty"` // not to be sent after this
 	OrganizationId    string                 `protobuf:"bytes,11,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	PossibleDuplicate bool                   `protobuf:"varint,12,opt,name=possible_duplicate,json=possibleDuplicate,proto3" json:"possible_duplicate,omitempty"`
+	Category          MailCategory           `protobuf:"varint,13,opt,name=category,proto3,enum=sigra.plugin.v1.MailCategory" json:"category,omitempty"`
+	Stream            string                 `protobuf:"bytes,14,opt,name=stream,proto3" json:"stream,omitempty"`                     // "transactional", "operational", "bulk"
+	Link              string                 `protobuf:"bytes,15,opt,name=link,proto3" json:"link,omitempty"`                         // the address that the mail is about, once, in clear
+	Code              string                 `protobuf:"bytes,16,opt,name=code,proto3" json:"code,omitempty"`                         // the code that it carries
+	ValidFor          *durationpb.Duration   `protobuf:"bytes,17,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"` // of the link and the code
+	UserId            string                 `protobuf:"bytes,18,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Attachments       []*Attachment          `protobuf:"bytes,19,rep,name=attachments,proto3" json:"attachments,omitempty"`
+	TemplateVersion   string                 `protobuf:"bytes,20,opt,name=template_version,json=templateVersion,proto3" json:"template_version,omitempty"` // of the template that rendered the body
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +3047,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +3060,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SendRequest) GetIdempotencyKey() string {
@@ -2115,6 +3147,62 @@ func (x *SendRequest) GetPossibleDuplicate() bool {
 	return false
 }
 
+func (x *SendRequest) GetCategory() MailCategory {
+	if x != nil {
+		return x.Category
+	}
+	return MailCategory_MAIL_CATEGORY_UNSPECIFIED
+}
+
+func (x *SendRequest) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *SendRequest) GetLink() string {
+	if x != nil {
+		return x.Link
+	}
+	return ""
+}
+
+func (x *SendRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *SendRequest) GetValidFor() *durationpb.Duration {
+	if x != nil {
+		return x.ValidFor
+	}
+	return nil
+}
+
+func (x *SendRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *SendRequest) GetAttachments() []*Attachment {
+	if x != nil {
+		return x.Attachments
+	}
+	return nil
+}
+
+func (x *SendRequest) GetTemplateVersion() string {
+	if x != nil {
+		return x.TemplateVersion
+	}
+	return ""
+}
+
 type Address struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
@@ -2125,7 +3213,7 @@ type Address struct {
 
 func (x *Address) Reset() {
 	*x = Address{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +3225,7 @@ func (x *Address) String() string {
 func (*Address) ProtoMessage() {}
 
 func (x *Address) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +3238,7 @@ func (x *Address) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Address.ProtoReflect.Descriptor instead.
 func (*Address) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Address) GetAddress() string {
@@ -2167,18 +3255,81 @@ func (x *Address) GetName() string {
 	return ""
 }
 
+type Attachment struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	ContentType   string                 `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	Content       []byte                 `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Attachment) Reset() {
+	*x = Attachment{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Attachment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Attachment) ProtoMessage() {}
+
+func (x *Attachment) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
+func (*Attachment) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Attachment) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Attachment) GetContentType() string {
+	if x != nil {
+		return x.ContentType
+	}
+	return ""
+}
+
+func (x *Attachment) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
 type SendResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Outcome       SendResponse_Outcome   `protobuf:"varint,1,opt,name=outcome,proto3,enum=sigra.plugin.v1.SendResponse_Outcome" json:"outcome,omitempty"`
 	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	MessageId     string                 `protobuf:"bytes,3,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	RetryAfter    *durationpb.Duration   `protobuf:"bytes,4,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"` // with RETRY
+	Code          string                 `protobuf:"bytes,5,opt,name=code,proto3" json:"code,omitempty"`                               // for programs: "suppressed", "tracking_on_auth_stream"
+	Findings      []*Finding             `protobuf:"bytes,6,rep,name=findings,proto3" json:"findings,omitempty"`                       // what was wrong with the message
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2190,7 +3341,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2203,7 +3354,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SendResponse) GetOutcome() SendResponse_Outcome {
@@ -2227,22 +3378,238 @@ func (x *SendResponse) GetMessageId() string {
 	return ""
 }
 
+func (x *SendResponse) GetRetryAfter() *durationpb.Duration {
+	if x != nil {
+		return x.RetryAfter
+	}
+	return nil
+}
+
+func (x *SendResponse) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *SendResponse) GetFindings() []*Finding {
+	if x != nil {
+		return x.Findings
+	}
+	return nil
+}
+
+type Finding struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rule          string                 `protobuf:"bytes,1,opt,name=rule,proto3" json:"rule,omitempty"` // "remote_image"
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Where         string                 `protobuf:"bytes,3,opt,name=where,proto3" json:"where,omitempty"` // "html:12:4"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Finding) Reset() {
+	*x = Finding{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Finding) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Finding) ProtoMessage() {}
+
+func (x *Finding) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Finding.ProtoReflect.Descriptor instead.
+func (*Finding) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *Finding) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Finding) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *Finding) GetWhere() string {
+	if x != nil {
+		return x.Where
+	}
+	return ""
+}
+
+type CheckRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Purpose        string                 `protobuf:"bytes,1,opt,name=purpose,proto3" json:"purpose,omitempty"`
+	Address        string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	OrganizationId string                 `protobuf:"bytes,3,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CheckRequest) Reset() {
+	*x = CheckRequest{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckRequest) ProtoMessage() {}
+
+func (x *CheckRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
+func (*CheckRequest) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *CheckRequest) GetPurpose() string {
+	if x != nil {
+		return x.Purpose
+	}
+	return ""
+}
+
+func (x *CheckRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *CheckRequest) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+type CheckResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Deliverable   bool                   `protobuf:"varint,1,opt,name=deliverable,proto3" json:"deliverable,omitempty"`
+	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"` // when not: "suppressed"
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CheckResponse) Reset() {
+	*x = CheckResponse{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckResponse) ProtoMessage() {}
+
+func (x *CheckResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
+func (*CheckResponse) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *CheckResponse) GetDeliverable() bool {
+	if x != nil {
+		return x.Deliverable
+	}
+	return false
+}
+
+func (x *CheckResponse) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *CheckResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type AskRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// registration, login, session.step_up, member.add, member.remove, user.delete, token.issue, route
-	Question      string           `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
-	Principal     *Principal       `protobuf:"bytes,2,opt,name=principal,proto3" json:"principal,omitempty"` // who acts; absent for registration
-	Subject       *Ref             `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`     // what is acted on
-	Request       *RequestInfo     `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
-	Context       *structpb.Struct `protobuf:"bytes,5,opt,name=context,proto3" json:"context,omitempty"`
-	AttemptId     string           `protobuf:"bytes,6,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // one action; a repeated question for it must be answered alike
+	Question  string       `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	Principal *Principal   `protobuf:"bytes,2,opt,name=principal,proto3" json:"principal,omitempty"` // who acts; absent for registration
+	Subject   *Ref         `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`     // what is acted on
+	Request   *RequestInfo `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
+	// One action, from the question to its audit row, where it is the correlation id. A repeated question for it must be
+	// answered alike.
+	AttemptId string  `protobuf:"bytes,5,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	DryRun    bool    `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // nothing is about to happen: reserve nothing
+	Device    *Device `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`
+	// The user's own public and private metadata, and what the application adds when it asks.
+	Attributes *structpb.Struct `protobuf:"bytes,8,opt,name=attributes,proto3" json:"attributes,omitempty"`
+	// Types that are valid to be assigned to Context:
+	//
+	//	*AskRequest_Registration
+	//	*AskRequest_Login
+	//	*AskRequest_StepUp
+	//	*AskRequest_Member
+	//	*AskRequest_UserDelete
+	//	*AskRequest_Token
+	//	*AskRequest_Route
+	Context       isAskRequest_Context `protobuf_oneof:"context"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AskRequest) Reset() {
 	*x = AskRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +3621,7 @@ func (x *AskRequest) String() string {
 func (*AskRequest) ProtoMessage() {}
 
 func (x *AskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +3634,7 @@ func (x *AskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskRequest.ProtoReflect.Descriptor instead.
 func (*AskRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *AskRequest) GetQuestion() string {
@@ -2298,13 +3665,6 @@ func (x *AskRequest) GetRequest() *RequestInfo {
 	return nil
 }
 
-func (x *AskRequest) GetContext() *structpb.Struct {
-	if x != nil {
-		return x.Context
-	}
-	return nil
-}
-
 func (x *AskRequest) GetAttemptId() string {
 	if x != nil {
 		return x.AttemptId
@@ -2312,19 +3672,746 @@ func (x *AskRequest) GetAttemptId() string {
 	return ""
 }
 
-type AskResponse struct {
+func (x *AskRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *AskRequest) GetDevice() *Device {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *AskRequest) GetAttributes() *structpb.Struct {
+	if x != nil {
+		return x.Attributes
+	}
+	return nil
+}
+
+func (x *AskRequest) GetContext() isAskRequest_Context {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *AskRequest) GetRegistration() *RegistrationContext {
+	if x != nil {
+		if x, ok := x.Context.(*AskRequest_Registration); ok {
+			return x.Registration
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetLogin() *LoginContext {
+	if x != nil {
+		if x, ok := x.Context.(*AskRequest_Login); ok {
+			return x.Login
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetStepUp() *StepUpContext {
+	if x != nil {
+		if x, ok := x.Context.(*AskRequest_StepUp); ok {
+			return x.StepUp
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetMember() *MemberContext {
+	if x != nil {
+		if x, ok := x.Context.(*AskRequest_Member); ok {
+			return x.Member
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetUserDelete() *UserDeleteContext {
+	if x != nil {
+		if x, ok := x.Context.(*AskRequest_UserDelete); ok {
+			return x.UserDelete
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetToken() *TokenContext {
+	if x != nil {
+		if x, ok := x.Context.(*AskRequest_Token); ok {
+			return x.Token
+		}
+	}
+	return nil
+}
+
+func (x *AskRequest) GetRoute() *RouteContext {
+	if x != nil {
+		if x, ok := x.Context.(*AskRequest_Route); ok {
+			return x.Route
+		}
+	}
+	return nil
+}
+
+type isAskRequest_Context interface {
+	isAskRequest_Context()
+}
+
+type AskRequest_Registration struct {
+	Registration *RegistrationContext `protobuf:"bytes,10,opt,name=registration,proto3,oneof"`
+}
+
+type AskRequest_Login struct {
+	Login *LoginContext `protobuf:"bytes,11,opt,name=login,proto3,oneof"`
+}
+
+type AskRequest_StepUp struct {
+	StepUp *StepUpContext `protobuf:"bytes,12,opt,name=step_up,json=stepUp,proto3,oneof"`
+}
+
+type AskRequest_Member struct {
+	Member *MemberContext `protobuf:"bytes,13,opt,name=member,proto3,oneof"` // of member.add and member.remove
+}
+
+type AskRequest_UserDelete struct {
+	UserDelete *UserDeleteContext `protobuf:"bytes,14,opt,name=user_delete,json=userDelete,proto3,oneof"`
+}
+
+type AskRequest_Token struct {
+	Token *TokenContext `protobuf:"bytes,15,opt,name=token,proto3,oneof"`
+}
+
+type AskRequest_Route struct {
+	Route *RouteContext `protobuf:"bytes,16,opt,name=route,proto3,oneof"`
+}
+
+func (*AskRequest_Registration) isAskRequest_Context() {}
+
+func (*AskRequest_Login) isAskRequest_Context() {}
+
+func (*AskRequest_StepUp) isAskRequest_Context() {}
+
+func (*AskRequest_Member) isAskRequest_Context() {}
+
+func (*AskRequest_UserDelete) isAskRequest_Context() {}
+
+func (*AskRequest_Token) isAskRequest_Context() {}
+
+func (*AskRequest_Route) isAskRequest_Context() {}
+
+type Device struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Answer        AskResponse_Answer     `protobuf:"varint,1,opt,name=answer,proto3,enum=sigra.plugin.v1.AskResponse_Answer" json:"answer,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`   // a code for programs: "seat_limit_reached"
-	Message       string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"` // a sentence for people
-	RequiredAal   string                 `protobuf:"bytes,4,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Known         bool                   `protobuf:"varint,2,opt,name=known,proto3" json:"known,omitempty"`     // somebody signed in with it to this account before
+	Trusted       bool                   `protobuf:"varint,3,opt,name=trusted,proto3" json:"trusted,omitempty"` // it stands in for the second factor
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *Device) Reset() {
+	*x = Device{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Device) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Device) ProtoMessage() {}
+
+func (x *Device) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Device.ProtoReflect.Descriptor instead.
+func (*Device) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *Device) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Device) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *Device) GetTrusted() bool {
+	if x != nil {
+		return x.Trusted
+	}
+	return false
+}
+
+type RegistrationContext struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EmailDomain   string                 `protobuf:"bytes,1,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"`
+	Via           string                 `protobuf:"bytes,2,opt,name=via,proto3" json:"via,omitempty"`           // "form", "invitation", "provider", "plugin", "import", "administrator"
+	Provider      string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"` // for via = provider or plugin
+	Email         string                 `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegistrationContext) Reset() {
+	*x = RegistrationContext{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegistrationContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegistrationContext) ProtoMessage() {}
+
+func (x *RegistrationContext) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegistrationContext.ProtoReflect.Descriptor instead.
+func (*RegistrationContext) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *RegistrationContext) GetEmailDomain() string {
+	if x != nil {
+		return x.EmailDomain
+	}
+	return ""
+}
+
+func (x *RegistrationContext) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *RegistrationContext) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *RegistrationContext) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+type LoginContext struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EmailDomain   string                 `protobuf:"bytes,1,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"`
+	Method        string                 `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"` // "password", "passkey", "email_link", "oauth", "plugin" …
+	Provider      string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	Amr           []string               `protobuf:"bytes,4,rep,name=amr,proto3" json:"amr,omitempty"`
+	NewNetwork    bool                   `protobuf:"varint,5,opt,name=new_network,json=newNetwork,proto3" json:"new_network,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoginContext) Reset() {
+	*x = LoginContext{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoginContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoginContext) ProtoMessage() {}
+
+func (x *LoginContext) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoginContext.ProtoReflect.Descriptor instead.
+func (*LoginContext) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *LoginContext) GetEmailDomain() string {
+	if x != nil {
+		return x.EmailDomain
+	}
+	return ""
+}
+
+func (x *LoginContext) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *LoginContext) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *LoginContext) GetAmr() []string {
+	if x != nil {
+		return x.Amr
+	}
+	return nil
+}
+
+func (x *LoginContext) GetNewNetwork() bool {
+	if x != nil {
+		return x.NewNetwork
+	}
+	return false
+}
+
+type StepUpContext struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	Aal           string                 `protobuf:"bytes,2,opt,name=aal,proto3" json:"aal,omitempty"` // that would be reached
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepUpContext) Reset() {
+	*x = StepUpContext{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepUpContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepUpContext) ProtoMessage() {}
+
+func (x *StepUpContext) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepUpContext.ProtoReflect.Descriptor instead.
+func (*StepUpContext) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *StepUpContext) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *StepUpContext) GetAal() string {
+	if x != nil {
+		return x.Aal
+	}
+	return ""
+}
+
+type MemberContext struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	OrganizationId string                 `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	UserId         string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // empty: an address that has no account yet
+	Email          string                 `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
+	Role           string                 `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
+	Kind           string                 `protobuf:"bytes,5,opt,name=kind,proto3" json:"kind,omitempty"` // "member", "guest", "service_account"
+	Via            string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"`   // "direct", "invitation", "just_in_time", "provisioning"
+	InvitationId   string                 `protobuf:"bytes,7,opt,name=invitation_id,json=invitationId,proto3" json:"invitation_id,omitempty"`
+	Members        int64                  `protobuf:"varint,8,opt,name=members,proto3" json:"members,omitempty"`         // how many the organization has
+	Invitations    int64                  `protobuf:"varint,9,opt,name=invitations,proto3" json:"invitations,omitempty"` // how many are open
+	Protected      bool                   `protobuf:"varint,10,opt,name=protected,proto3" json:"protected,omitempty"`    // an owner
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *MemberContext) Reset() {
+	*x = MemberContext{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberContext) ProtoMessage() {}
+
+func (x *MemberContext) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberContext.ProtoReflect.Descriptor instead.
+func (*MemberContext) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *MemberContext) GetOrganizationId() string {
+	if x != nil {
+		return x.OrganizationId
+	}
+	return ""
+}
+
+func (x *MemberContext) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *MemberContext) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *MemberContext) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *MemberContext) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *MemberContext) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *MemberContext) GetInvitationId() string {
+	if x != nil {
+		return x.InvitationId
+	}
+	return ""
+}
+
+func (x *MemberContext) GetMembers() int64 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+func (x *MemberContext) GetInvitations() int64 {
+	if x != nil {
+		return x.Invitations
+	}
+	return 0
+}
+
+func (x *MemberContext) GetProtected() bool {
+	if x != nil {
+		return x.Protected
+	}
+	return false
+}
+
+type UserDeleteContext struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EmailDomain   string                 `protobuf:"bytes,1,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"`
+	ScheduledAt   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=scheduled_at,json=scheduledAt,proto3" json:"scheduled_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserDeleteContext) Reset() {
+	*x = UserDeleteContext{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserDeleteContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserDeleteContext) ProtoMessage() {}
+
+func (x *UserDeleteContext) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserDeleteContext.ProtoReflect.Descriptor instead.
+func (*UserDeleteContext) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *UserDeleteContext) GetEmailDomain() string {
+	if x != nil {
+		return x.EmailDomain
+	}
+	return ""
+}
+
+func (x *UserDeleteContext) GetScheduledAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ScheduledAt
+	}
+	return nil
+}
+
+type TokenContext struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // "personal", "service_account", "session_jwt", "oauth"
+	ClientId      string                 `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
+	ClientName    string                 `protobuf:"bytes,3,opt,name=client_name,json=clientName,proto3" json:"client_name,omitempty"`
+	Scopes        []string               `protobuf:"bytes,4,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	Audience      string                 `protobuf:"bytes,5,opt,name=audience,proto3" json:"audience,omitempty"`
+	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TokenContext) Reset() {
+	*x = TokenContext{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TokenContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TokenContext) ProtoMessage() {}
+
+func (x *TokenContext) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TokenContext.ProtoReflect.Descriptor instead.
+func (*TokenContext) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *TokenContext) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *TokenContext) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *TokenContext) GetClientName() string {
+	if x != nil {
+		return x.ClientName
+	}
+	return ""
+}
+
+func (x *TokenContext) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *TokenContext) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
+}
+
+func (x *TokenContext) GetExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return nil
+}
+
+type RouteContext struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Host          string                 `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	Method        string                 `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	Path          string                 `protobuf:"bytes,3,opt,name=path,proto3" json:"path,omitempty"`
+	Scheme        string                 `protobuf:"bytes,4,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	Rule          string                 `protobuf:"bytes,5,opt,name=rule,proto3" json:"rule,omitempty"` // the forward-auth rule that asks
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RouteContext) Reset() {
+	*x = RouteContext{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RouteContext) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RouteContext) ProtoMessage() {}
+
+func (x *RouteContext) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RouteContext.ProtoReflect.Descriptor instead.
+func (*RouteContext) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *RouteContext) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *RouteContext) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RouteContext) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *RouteContext) GetScheme() string {
+	if x != nil {
+		return x.Scheme
+	}
+	return ""
+}
+
+func (x *RouteContext) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+type AskResponse struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Answer               AskResponse_Answer     `protobuf:"varint,1,opt,name=answer,proto3,enum=sigra.plugin.v1.AskResponse_Answer" json:"answer,omitempty"`
+	Reason               string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`   // a code for programs: "seat_limit_reached"
+	Message              string                 `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"` // a sentence for people
+	RequiredAal          string                 `protobuf:"bytes,4,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
+	ReservationId        string                 `protobuf:"bytes,5,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"` // set: Settle is called for the attempt
+	ReservationExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=reservation_expires_at,json=reservationExpiresAt,proto3" json:"reservation_expires_at,omitempty"`
+	CacheFor             *durationpb.Duration   `protobuf:"bytes,7,opt,name=cache_for,json=cacheFor,proto3" json:"cache_for,omitempty"` // the same question may be answered alike that long; absent: never
+	Revision             string                 `protobuf:"bytes,8,opt,name=revision,proto3" json:"revision,omitempty"`                 // of the rules that decided
+	Explain              string                 `protobuf:"bytes,9,opt,name=explain,proto3" json:"explain,omitempty"`                   // a reference under which the plugin explains the decision
+	Obligations          []*Obligation          `protobuf:"bytes,10,rep,name=obligations,proto3" json:"obligations,omitempty"`          // what whoever asked must also do
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
 func (x *AskResponse) Reset() {
 	*x = AskResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +4423,7 @@ func (x *AskResponse) String() string {
 func (*AskResponse) ProtoMessage() {}
 
 func (x *AskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +4436,7 @@ func (x *AskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskResponse.ProtoReflect.Descriptor instead.
 func (*AskResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *AskResponse) GetAnswer() AskResponse_Answer {
@@ -2380,6 +4467,204 @@ func (x *AskResponse) GetRequiredAal() string {
 	return ""
 }
 
+func (x *AskResponse) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *AskResponse) GetReservationExpiresAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReservationExpiresAt
+	}
+	return nil
+}
+
+func (x *AskResponse) GetCacheFor() *durationpb.Duration {
+	if x != nil {
+		return x.CacheFor
+	}
+	return nil
+}
+
+func (x *AskResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+func (x *AskResponse) GetExplain() string {
+	if x != nil {
+		return x.Explain
+	}
+	return ""
+}
+
+func (x *AskResponse) GetObligations() []*Obligation {
+	if x != nil {
+		return x.Obligations
+	}
+	return nil
+}
+
+type Obligation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Parameters    *structpb.Struct       `protobuf:"bytes,2,opt,name=parameters,proto3" json:"parameters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Obligation) Reset() {
+	*x = Obligation{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Obligation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Obligation) ProtoMessage() {}
+
+func (x *Obligation) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Obligation.ProtoReflect.Descriptor instead.
+func (*Obligation) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *Obligation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Obligation) GetParameters() *structpb.Struct {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
+type SettleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Question      string                 `protobuf:"bytes,1,opt,name=question,proto3" json:"question,omitempty"`
+	AttemptId     string                 `protobuf:"bytes,2,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	ReservationId string                 `protobuf:"bytes,3,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"`
+	Result        SettleRequest_Result   `protobuf:"varint,4,opt,name=result,proto3,enum=sigra.plugin.v1.SettleRequest_Result" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleRequest) Reset() {
+	*x = SettleRequest{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleRequest) ProtoMessage() {}
+
+func (x *SettleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
+func (*SettleRequest) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *SettleRequest) GetQuestion() string {
+	if x != nil {
+		return x.Question
+	}
+	return ""
+}
+
+func (x *SettleRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
+}
+
+func (x *SettleRequest) GetReservationId() string {
+	if x != nil {
+		return x.ReservationId
+	}
+	return ""
+}
+
+func (x *SettleRequest) GetResult() SettleRequest_Result {
+	if x != nil {
+		return x.Result
+	}
+	return SettleRequest_RESULT_UNSPECIFIED
+}
+
+type SettleResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SettleResponse) Reset() {
+	*x = SettleResponse{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SettleResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SettleResponse) ProtoMessage() {}
+
+func (x *SettleResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SettleResponse.ProtoReflect.Descriptor instead.
+func (*SettleResponse) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+}
+
 type ServeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Frame:
@@ -2394,7 +4679,7 @@ type ServeRequest struct {
 
 func (x *ServeRequest) Reset() {
 	*x = ServeRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2406,7 +4691,7 @@ func (x *ServeRequest) String() string {
 func (*ServeRequest) ProtoMessage() {}
 
 func (x *ServeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2419,7 +4704,7 @@ func (x *ServeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeRequest.ProtoReflect.Descriptor instead.
 func (*ServeRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ServeRequest) GetFrame() isServeRequest_Frame {
@@ -2479,22 +4764,24 @@ func (*ServeRequest_Body) isServeRequest_Frame() {}
 func (*ServeRequest_End) isServeRequest_Frame() {}
 
 type RequestHead struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Method        string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
-	Target        string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"` // path and query as received
-	Host          string                 `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
-	Scheme        string                 `protobuf:"bytes,4,opt,name=scheme,proto3" json:"scheme,omitempty"`
-	Headers       []*Header              `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty"`
-	Principal     *Principal             `protobuf:"bytes,6,opt,name=principal,proto3" json:"principal,omitempty"`
-	Request       *RequestInfo           `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
-	ContentLength int64                  `protobuf:"varint,8,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"` // -1: unknown
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Method string                 `protobuf:"bytes,1,opt,name=method,proto3" json:"method,omitempty"`
+	Target string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"` // path and query as received
+	Host   string                 `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
+	Scheme string                 `protobuf:"bytes,4,opt,name=scheme,proto3" json:"scheme,omitempty"`
+	// Of cookies only the plugin's own: those whose names begin with "__Host-<name>_".
+	Headers           []*Header          `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty"`
+	Principal         *Principal         `protobuf:"bytes,6,opt,name=principal,proto3" json:"principal,omitempty"`
+	Request           *RequestInfo       `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	ContentLength     int64              `protobuf:"varint,8,opt,name=content_length,json=contentLength,proto3" json:"content_length,omitempty"`            // -1: unknown
+	ClientCertificate *ClientCertificate `protobuf:"bytes,9,opt,name=client_certificate,json=clientCertificate,proto3" json:"client_certificate,omitempty"` // absent: none, or the route did not ask
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *RequestHead) Reset() {
 	*x = RequestHead{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +4793,7 @@ func (x *RequestHead) String() string {
 func (*RequestHead) ProtoMessage() {}
 
 func (x *RequestHead) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +4806,7 @@ func (x *RequestHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestHead.ProtoReflect.Descriptor instead.
 func (*RequestHead) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RequestHead) GetMethod() string {
@@ -2578,6 +4865,74 @@ func (x *RequestHead) GetContentLength() int64 {
 	return 0
 }
 
+func (x *RequestHead) GetClientCertificate() *ClientCertificate {
+	if x != nil {
+		return x.ClientCertificate
+	}
+	return nil
+}
+
+// ClientCertificate is what the client proved to own in its TLS handshake with Sigra or with a trusted proxy.
+type ClientCertificate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chain         [][]byte               `protobuf:"bytes,1,rep,name=chain,proto3" json:"chain,omitempty"`        // DER, the client's own first
+	Source        string                 `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`      // "tls", "proxy"
+	Verified      bool                   `protobuf:"varint,3,opt,name=verified,proto3" json:"verified,omitempty"` // the chain leads to a root that the terminating side trusts
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientCertificate) Reset() {
+	*x = ClientCertificate{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientCertificate) ProtoMessage() {}
+
+func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
+func (*ClientCertificate) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *ClientCertificate) GetChain() [][]byte {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *ClientCertificate) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ClientCertificate) GetVerified() bool {
+	if x != nil {
+		return x.Verified
+	}
+	return false
+}
+
 type Header struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -2588,7 +4943,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2600,7 +4955,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2613,7 +4968,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Header) GetName() string {
@@ -2639,7 +4994,7 @@ type BodyEnd struct {
 
 func (x *BodyEnd) Reset() {
 	*x = BodyEnd{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2651,7 +5006,7 @@ func (x *BodyEnd) String() string {
 func (*BodyEnd) ProtoMessage() {}
 
 func (x *BodyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2664,7 +5019,7 @@ func (x *BodyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BodyEnd.ProtoReflect.Descriptor instead.
 func (*BodyEnd) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *BodyEnd) GetTrailers() []*Header {
@@ -2689,7 +5044,7 @@ type ServeResponse struct {
 
 func (x *ServeResponse) Reset() {
 	*x = ServeResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2701,7 +5056,7 @@ func (x *ServeResponse) String() string {
 func (*ServeResponse) ProtoMessage() {}
 
 func (x *ServeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2714,7 +5069,7 @@ func (x *ServeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeResponse.ProtoReflect.Descriptor instead.
 func (*ServeResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ServeResponse) GetFrame() isServeResponse_Frame {
@@ -2798,7 +5153,7 @@ type ResponseHead struct {
 
 func (x *ResponseHead) Reset() {
 	*x = ResponseHead{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2810,7 +5165,7 @@ func (x *ResponseHead) String() string {
 func (*ResponseHead) ProtoMessage() {}
 
 func (x *ResponseHead) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2823,7 +5178,7 @@ func (x *ResponseHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseHead.ProtoReflect.Descriptor instead.
 func (*ResponseHead) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ResponseHead) GetStatus() int32 {
@@ -2842,16 +5197,17 @@ func (x *ResponseHead) GetHeaders() []*Header {
 
 type OfferRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
-	EmailDomain    string                 `protobuf:"bytes,1,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"` // never the whole address
+	EmailDomain    string                 `protobuf:"bytes,1,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"` // never the whole address; empty: before anybody typed one
 	OrganizationId string                 `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	ReturnTo       string                 `protobuf:"bytes,3,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
+	Request        *RequestInfo           `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
 
 func (x *OfferRequest) Reset() {
 	*x = OfferRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2863,7 +5219,7 @@ func (x *OfferRequest) String() string {
 func (*OfferRequest) ProtoMessage() {}
 
 func (x *OfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2876,7 +5232,7 @@ func (x *OfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferRequest.ProtoReflect.Descriptor instead.
 func (*OfferRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *OfferRequest) GetEmailDomain() string {
@@ -2900,6 +5256,13 @@ func (x *OfferRequest) GetReturnTo() string {
 	return ""
 }
 
+func (x *OfferRequest) GetRequest() *RequestInfo {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
 type OfferResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Methods       []*LoginMethod         `protobuf:"bytes,1,rep,name=methods,proto3" json:"methods,omitempty"`
@@ -2909,7 +5272,7 @@ type OfferResponse struct {
 
 func (x *OfferResponse) Reset() {
 	*x = OfferResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2921,7 +5284,7 @@ func (x *OfferResponse) String() string {
 func (*OfferResponse) ProtoMessage() {}
 
 func (x *OfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2934,7 +5297,7 @@ func (x *OfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferResponse.ProtoReflect.Descriptor instead.
 func (*OfferResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *OfferResponse) GetMethods() []*LoginMethod {
@@ -2947,7 +5310,7 @@ func (x *OfferResponse) GetMethods() []*LoginMethod {
 type LoginMethod struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`
+	Label         string                 `protobuf:"bytes,2,opt,name=label,proto3" json:"label,omitempty"`          // a text or a key of the catalogue
 	Url           string                 `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`              // below one of the plugin's own routes
 	Exclusive     bool                   `protobuf:"varint,4,opt,name=exclusive,proto3" json:"exclusive,omitempty"` // the other ways are not to be offered
 	unknownFields protoimpl.UnknownFields
@@ -2956,7 +5319,7 @@ type LoginMethod struct {
 
 func (x *LoginMethod) Reset() {
 	*x = LoginMethod{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +5331,7 @@ func (x *LoginMethod) String() string {
 func (*LoginMethod) ProtoMessage() {}
 
 func (x *LoginMethod) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +5344,7 @@ func (x *LoginMethod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginMethod.ProtoReflect.Descriptor instead.
 func (*LoginMethod) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *LoginMethod) GetId() string {
@@ -3015,14 +5378,17 @@ func (x *LoginMethod) GetExclusive() bool {
 type ClaimsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Principal     *Principal             `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"`
-	Audience      string                 `protobuf:"bytes,2,opt,name=audience,proto3" json:"audience,omitempty"` // "session_jwt", "forward_auth", "token:<client>"
+	Audience      string                 `protobuf:"bytes,2,opt,name=audience,proto3" json:"audience,omitempty"`                 // "session_jwt", "forward_auth", "token"
+	ClientId      string                 `protobuf:"bytes,3,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"` // of a token
+	Scopes        []string               `protobuf:"bytes,4,rep,name=scopes,proto3" json:"scopes,omitempty"`
+	Request       *RequestInfo           `protobuf:"bytes,5,opt,name=request,proto3" json:"request,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClaimsRequest) Reset() {
 	*x = ClaimsRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3034,7 +5400,7 @@ func (x *ClaimsRequest) String() string {
 func (*ClaimsRequest) ProtoMessage() {}
 
 func (x *ClaimsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3047,7 +5413,7 @@ func (x *ClaimsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimsRequest.ProtoReflect.Descriptor instead.
 func (*ClaimsRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ClaimsRequest) GetPrincipal() *Principal {
@@ -3064,17 +5430,39 @@ func (x *ClaimsRequest) GetAudience() string {
 	return ""
 }
 
+func (x *ClaimsRequest) GetClientId() string {
+	if x != nil {
+		return x.ClientId
+	}
+	return ""
+}
+
+func (x *ClaimsRequest) GetScopes() []string {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *ClaimsRequest) GetRequest() *RequestInfo {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
 type ClaimsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Claims        *structpb.Struct       `protobuf:"bytes,1,opt,name=claims,proto3" json:"claims,omitempty"` // appears below the plugin's own name
 	MaxAge        *durationpb.Duration   `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	Revision      string                 `protobuf:"bytes,3,opt,name=revision,proto3" json:"revision,omitempty"` // of what they were made from
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ClaimsResponse) Reset() {
 	*x = ClaimsResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3086,7 +5474,7 @@ func (x *ClaimsResponse) String() string {
 func (*ClaimsResponse) ProtoMessage() {}
 
 func (x *ClaimsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3099,7 +5487,7 @@ func (x *ClaimsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimsResponse.ProtoReflect.Descriptor instead.
 func (*ClaimsResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ClaimsResponse) GetClaims() *structpb.Struct {
@@ -3116,6 +5504,633 @@ func (x *ClaimsResponse) GetMaxAge() *durationpb.Duration {
 	return nil
 }
 
+func (x *ClaimsResponse) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
+}
+
+type ExportRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportRequest) Reset() {
+	*x = ExportRequest{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportRequest) ProtoMessage() {}
+
+func (x *ExportRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
+func (*ExportRequest) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ExportRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *ExportRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+type ExportResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Json          []byte                 `protobuf:"bytes,1,opt,name=json,proto3" json:"json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportResponse) Reset() {
+	*x = ExportResponse{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportResponse) ProtoMessage() {}
+
+func (x *ExportResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
+func (*ExportResponse) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *ExportResponse) GetJson() []byte {
+	if x != nil {
+		return x.Json
+	}
+	return nil
+}
+
+type EraseRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"` // as it was
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseRequest) Reset() {
+	*x = EraseRequest{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseRequest) ProtoMessage() {}
+
+func (x *EraseRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
+func (*EraseRequest) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *EraseRequest) GetUserId() string {
+	if x != nil {
+		return x.UserId
+	}
+	return ""
+}
+
+func (x *EraseRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+type EraseResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseResponse) Reset() {
+	*x = EraseResponse{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseResponse) ProtoMessage() {}
+
+func (x *EraseResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
+func (*EraseResponse) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+}
+
+type SignedOutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Principal     *Principal             `protobuf:"bytes,1,opt,name=principal,proto3" json:"principal,omitempty"` // as it was
+	SessionIds    []string               `protobuf:"bytes,2,rep,name=session_ids,json=sessionIds,proto3" json:"session_ids,omitempty"`
+	ReturnTo      string                 `protobuf:"bytes,3,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
+	Request       *RequestInfo           `protobuf:"bytes,4,opt,name=request,proto3" json:"request,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignedOutRequest) Reset() {
+	*x = SignedOutRequest{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedOutRequest) ProtoMessage() {}
+
+func (x *SignedOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedOutRequest.ProtoReflect.Descriptor instead.
+func (*SignedOutRequest) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *SignedOutRequest) GetPrincipal() *Principal {
+	if x != nil {
+		return x.Principal
+	}
+	return nil
+}
+
+func (x *SignedOutRequest) GetSessionIds() []string {
+	if x != nil {
+		return x.SessionIds
+	}
+	return nil
+}
+
+func (x *SignedOutRequest) GetReturnTo() string {
+	if x != nil {
+		return x.ReturnTo
+	}
+	return ""
+}
+
+func (x *SignedOutRequest) GetRequest() *RequestInfo {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+type SignedOutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	FrameUrls     []string               `protobuf:"bytes,1,rep,name=frame_urls,json=frameUrls,proto3" json:"frame_urls,omitempty"`       // shown in hidden frames (OpenID Connect front-channel logout)
+	RedirectUrl   string                 `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"` // the browser goes there last, and comes back to return_to
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SignedOutResponse) Reset() {
+	*x = SignedOutResponse{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedOutResponse) ProtoMessage() {}
+
+func (x *SignedOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedOutResponse.ProtoReflect.Descriptor instead.
+func (*SignedOutResponse) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *SignedOutResponse) GetFrameUrls() []string {
+	if x != nil {
+		return x.FrameUrls
+	}
+	return nil
+}
+
+func (x *SignedOutResponse) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+type RunRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Frame:
+	//
+	//	*RunRequest_Start
+	//	*RunRequest_Stdin
+	//	*RunRequest_StdinEnd
+	Frame         isRunRequest_Frame `protobuf_oneof:"frame"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunRequest) Reset() {
+	*x = RunRequest{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunRequest) ProtoMessage() {}
+
+func (x *RunRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
+func (*RunRequest) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *RunRequest) GetFrame() isRunRequest_Frame {
+	if x != nil {
+		return x.Frame
+	}
+	return nil
+}
+
+func (x *RunRequest) GetStart() *CommandStart {
+	if x != nil {
+		if x, ok := x.Frame.(*RunRequest_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
+func (x *RunRequest) GetStdin() []byte {
+	if x != nil {
+		if x, ok := x.Frame.(*RunRequest_Stdin); ok {
+			return x.Stdin
+		}
+	}
+	return nil
+}
+
+func (x *RunRequest) GetStdinEnd() bool {
+	if x != nil {
+		if x, ok := x.Frame.(*RunRequest_StdinEnd); ok {
+			return x.StdinEnd
+		}
+	}
+	return false
+}
+
+type isRunRequest_Frame interface {
+	isRunRequest_Frame()
+}
+
+type RunRequest_Start struct {
+	Start *CommandStart `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
+}
+
+type RunRequest_Stdin struct {
+	Stdin []byte `protobuf:"bytes,2,opt,name=stdin,proto3,oneof"`
+}
+
+type RunRequest_StdinEnd struct {
+	StdinEnd bool `protobuf:"varint,3,opt,name=stdin_end,json=stdinEnd,proto3,oneof"`
+}
+
+func (*RunRequest_Start) isRunRequest_Frame() {}
+
+func (*RunRequest_Stdin) isRunRequest_Frame() {}
+
+func (*RunRequest_StdinEnd) isRunRequest_Frame() {}
+
+type CommandStart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Arguments     []string               `protobuf:"bytes,2,rep,name=arguments,proto3" json:"arguments,omitempty"`
+	Json          bool                   `protobuf:"varint,3,opt,name=json,proto3" json:"json,omitempty"`        // the operator wants JSON on standard output
+	Operator      string                 `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"` // who runs it: "1000/alice"
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandStart) Reset() {
+	*x = CommandStart{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandStart) ProtoMessage() {}
+
+func (x *CommandStart) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandStart.ProtoReflect.Descriptor instead.
+func (*CommandStart) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *CommandStart) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CommandStart) GetArguments() []string {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+func (x *CommandStart) GetJson() bool {
+	if x != nil {
+		return x.Json
+	}
+	return false
+}
+
+func (x *CommandStart) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+type RunResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Frame:
+	//
+	//	*RunResponse_Stdout
+	//	*RunResponse_Stderr
+	//	*RunResponse_End
+	Frame         isRunResponse_Frame `protobuf_oneof:"frame"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RunResponse) Reset() {
+	*x = RunResponse{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RunResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RunResponse) ProtoMessage() {}
+
+func (x *RunResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
+func (*RunResponse) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *RunResponse) GetFrame() isRunResponse_Frame {
+	if x != nil {
+		return x.Frame
+	}
+	return nil
+}
+
+func (x *RunResponse) GetStdout() []byte {
+	if x != nil {
+		if x, ok := x.Frame.(*RunResponse_Stdout); ok {
+			return x.Stdout
+		}
+	}
+	return nil
+}
+
+func (x *RunResponse) GetStderr() []byte {
+	if x != nil {
+		if x, ok := x.Frame.(*RunResponse_Stderr); ok {
+			return x.Stderr
+		}
+	}
+	return nil
+}
+
+func (x *RunResponse) GetEnd() *CommandEnd {
+	if x != nil {
+		if x, ok := x.Frame.(*RunResponse_End); ok {
+			return x.End
+		}
+	}
+	return nil
+}
+
+type isRunResponse_Frame interface {
+	isRunResponse_Frame()
+}
+
+type RunResponse_Stdout struct {
+	Stdout []byte `protobuf:"bytes,1,opt,name=stdout,proto3,oneof"`
+}
+
+type RunResponse_Stderr struct {
+	Stderr []byte `protobuf:"bytes,2,opt,name=stderr,proto3,oneof"`
+}
+
+type RunResponse_End struct {
+	End *CommandEnd `protobuf:"bytes,3,opt,name=end,proto3,oneof"`
+}
+
+func (*RunResponse_Stdout) isRunResponse_Frame() {}
+
+func (*RunResponse_Stderr) isRunResponse_Frame() {}
+
+func (*RunResponse_End) isRunResponse_Frame() {}
+
+type CommandEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ExitCode      int32                  `protobuf:"varint,1,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Error         string                 `protobuf:"bytes,2,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommandEnd) Reset() {
+	*x = CommandEnd{}
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommandEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommandEnd) ProtoMessage() {}
+
+func (x *CommandEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommandEnd.ProtoReflect.Descriptor instead.
+func (*CommandEnd) Descriptor() ([]byte, []int) {
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *CommandEnd) GetExitCode() int32 {
+	if x != nil {
+		return x.ExitCode
+	}
+	return 0
+}
+
+func (x *CommandEnd) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 var File_sigra_plugin_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
@@ -3125,29 +6140,69 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\fhost_version\x18\x01 \x01(\tR\vhostVersion\x12\x1c\n" +
 	"\tcontracts\x18\x02 \x03(\tR\tcontracts\x12$\n" +
 	"\x0ehost_broker_id\x18\x03 \x01(\rR\fhostBrokerId\x12\x1a\n" +
-	"\binstance\x18\x04 \x01(\tR\binstance\"\xf9\x03\n" +
+	"\binstance\x18\x04 \x01(\tR\binstance\"\xb5\x05\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1f\n" +
 	"\vsdk_version\x18\x03 \x01(\tR\n" +
 	"sdkVersion\x12 \n" +
 	"\vdescription\x18\x04 \x01(\tR\vdescription\x12\x14\n" +
-	"\x05seams\x18\x05 \x03(\tR\x05seams\x12+\n" +
-	"\x11required_services\x18\x06 \x03(\tR\x10requiredServices\x12'\n" +
-	"\x0fwanted_services\x18\a \x03(\tR\x0ewantedServices\x12.\n" +
+	"\x05seams\x18\x05 \x03(\tR\x05seams\x12'\n" +
+	"\x0frequired_grants\x18\x06 \x03(\tR\x0erequiredGrants\x12#\n" +
+	"\rwanted_grants\x18\a \x03(\tR\fwantedGrants\x12.\n" +
 	"\x06routes\x18\b \x03(\v2\x16.sigra.plugin.v1.RouteR\x06routes\x12%\n" +
-	"\x0eevent_patterns\x18\t \x03(\tR\reventPatterns\x12%\n" +
+	"\x0eevent_patterns\x18\t \x03(\tR\reventPatterns\x12D\n" +
 	"\x0egate_questions\x18\n" +
-	" \x03(\tR\rgateQuestions\x12#\n" +
-	"\raudit_actions\x18\v \x03(\tR\fauditActions\x123\n" +
-	"\bsettings\x18\f \x01(\v2\x17.sigra.plugin.v1.SchemaR\bsettings\x12\x18\n" +
-	"\astorage\x18\r \x01(\bR\astorage\x12\x16\n" +
-	"\x06claims\x18\x0e \x03(\tR\x06claims\"|\n" +
+	" \x03(\v2\x1d.sigra.plugin.v1.GateQuestionR\rgateQuestions\x12#\n" +
+	"\raudit_actions\x18\v \x03(\tR\fauditActions\x121\n" +
+	"\aactions\x18\f \x03(\v2\x17.sigra.plugin.v1.ActionR\aactions\x123\n" +
+	"\bsettings\x18\r \x01(\v2\x17.sigra.plugin.v1.SchemaR\bsettings\x12\x18\n" +
+	"\astorage\x18\x0e \x01(\bR\astorage\x12\x16\n" +
+	"\x06claims\x18\x0f \x03(\tR\x06claims\x12:\n" +
+	"\n" +
+	"catalogues\x18\x10 \x03(\v2\x1a.sigra.plugin.v1.CatalogueR\n" +
+	"catalogues\x124\n" +
+	"\bcommands\x18\x11 \x03(\v2\x18.sigra.plugin.v1.CommandR\bcommands\"}\n" +
+	"\fGateQuestion\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12$\n" +
+	"\x0eallow_on_error\x18\x02 \x01(\bR\fallowOnError\x123\n" +
+	"\atimeout\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\xc2\x01\n" +
+	"\x06Action\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12\x12\n" +
+	"\x04crud\x18\x03 \x01(\tR\x04crud\x12\x1a\n" +
+	"\boutcomes\x18\x04 \x03(\tR\boutcomes\x12\x1a\n" +
+	"\bmetadata\x18\x05 \x03(\tR\bmetadata\x12\x1a\n" +
+	"\bwebhooks\x18\x06 \x01(\bR\bwebhooks\x12\x1a\n" +
+	"\btimeline\x18\a \x01(\bR\btimeline\"\xaa\x01\n" +
+	"\tCatalogue\x12\x1a\n" +
+	"\blanguage\x18\x01 \x01(\tR\blanguage\x12D\n" +
+	"\bmessages\x18\x02 \x03(\v2(.sigra.plugin.v1.Catalogue.MessagesEntryR\bmessages\x1a;\n" +
+	"\rMessagesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
+	"\aCommand\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\asummary\x18\x02 \x01(\tR\asummary\x12\x1c\n" +
+	"\targuments\x18\x03 \x01(\tR\targuments\x12\x18\n" +
+	"\aoffline\x18\x04 \x01(\bR\aoffline\"\xa8\x04\n" +
 	"\x05Route\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\tR\x04path\x12\x18\n" +
-	"\amachine\x18\x02 \x01(\bR\amachine\x12\x14\n" +
-	"\x05title\x18\x03 \x01(\tR\x05title\x12/\n" +
-	"\x06access\x18\x04 \x01(\x0e2\x17.sigra.plugin.v1.AccessR\x06access\"t\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n" +
+	"\x05title\x18\x02 \x01(\tR\x05title\x122\n" +
+	"\asection\x18\x03 \x01(\x0e2\x18.sigra.plugin.v1.SectionR\asection\x12/\n" +
+	"\x06access\x18\x04 \x01(\x0e2\x17.sigra.plugin.v1.AccessR\x06access\x12\"\n" +
+	"\fapplications\x18\x05 \x01(\bR\fapplications\x12)\n" +
+	"\x10service_accounts\x18\x06 \x01(\bR\x0fserviceAccounts\x12\x16\n" +
+	"\x06scopes\x18\a \x03(\tR\x06scopes\x12!\n" +
+	"\frequired_aal\x18\b \x01(\tR\vrequiredAal\x122\n" +
+	"\amax_age\x18\t \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12$\n" +
+	"\x0emax_body_bytes\x18\n" +
+	" \x01(\x03R\fmaxBodyBytes\x12\"\n" +
+	"\rmax_in_flight\x18\v \x01(\rR\vmaxInFlight\x12\x1c\n" +
+	"\tstreaming\x18\f \x01(\bR\tstreaming\x129\n" +
+	"\n" +
+	"cross_site\x18\r \x01(\x0e2\x1a.sigra.plugin.v1.CrossSiteR\tcrossSite\x12/\n" +
+	"\x13client_certificates\x18\x0e \x01(\bR\x12clientCertificates\"t\n" +
 	"\x06Schema\x12:\n" +
 	"\n" +
 	"attributes\x18\x01 \x03(\v2\x1a.sigra.plugin.v1.AttributeR\n" +
@@ -3166,15 +6221,16 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\blabelled\x18\x03 \x01(\bR\blabelled\x12\x1a\n" +
 	"\brequired\x18\x04 \x01(\bR\brequired\x12/\n" +
 	"\x06schema\x18\x05 \x01(\v2\x17.sigra.plugin.v1.SchemaR\x06schema\x12 \n" +
-	"\vdescription\x18\x06 \x01(\tR\vdescription\"\x89\x02\n" +
+	"\vdescription\x18\x06 \x01(\tR\vdescription\"\xb4\x02\n" +
 	"\x10ConfigureRequest\x12#\n" +
 	"\rsettings_json\x18\x01 \x01(\fR\fsettingsJson\x122\n" +
 	"\astorage\x18\x02 \x01(\v2\x18.sigra.plugin.v1.StorageR\astorage\x12\x19\n" +
 	"\bbase_url\x18\x03 \x01(\tR\abaseUrl\x12\x1b\n" +
-	"\tlog_level\x18\x04 \x01(\tR\blogLevel\x12)\n" +
-	"\x10granted_services\x18\x05 \x03(\tR\x0fgrantedServices\x12!\n" +
-	"\fhost_version\x18\x06 \x01(\tR\vhostVersion\x12\x16\n" +
-	"\x06grants\x18\a \x03(\tR\x06grants\"M\n" +
+	"\tlog_level\x18\x04 \x01(\tR\blogLevel\x12\x16\n" +
+	"\x06grants\x18\x05 \x03(\tR\x06grants\x12!\n" +
+	"\fhost_version\x18\x06 \x01(\tR\vhostVersion\x12)\n" +
+	"\x10default_language\x18\a \x01(\tR\x0fdefaultLanguage\x12)\n" +
+	"\x10allowed_networks\x18\b \x03(\tR\x0fallowedNetworks\"M\n" +
 	"\aStorage\x12\x18\n" +
 	"\adialect\x18\x01 \x01(\tR\adialect\x12\x10\n" +
 	"\x03dsn\x18\x02 \x01(\tR\x03dsn\x12\x16\n" +
@@ -3199,7 +6255,33 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"FactsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\">\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x10\n" +
+	"\x0eMetricsRequest\"L\n" +
+	"\x0fMetricsResponse\x129\n" +
+	"\bfamilies\x18\x01 \x03(\v2\x1d.sigra.plugin.v1.MetricFamilyR\bfamilies\"\xf5\x01\n" +
+	"\fMetricFamily\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04help\x18\x02 \x01(\tR\x04help\x126\n" +
+	"\x04type\x18\x03 \x01(\x0e2\".sigra.plugin.v1.MetricFamily.TypeR\x04type\x121\n" +
+	"\ametrics\x18\x04 \x03(\v2\x17.sigra.plugin.v1.MetricR\ametrics\"R\n" +
+	"\x04Type\x12\x14\n" +
+	"\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fTYPE_COUNTER\x10\x01\x12\x0e\n" +
+	"\n" +
+	"TYPE_GAUGE\x10\x02\x12\x12\n" +
+	"\x0eTYPE_HISTOGRAM\x10\x03\"\xf1\x01\n" +
+	"\x06Metric\x12;\n" +
+	"\x06labels\x18\x01 \x03(\v2#.sigra.plugin.v1.Metric.LabelsEntryR\x06labels\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value\x12\x14\n" +
+	"\x05count\x18\x03 \x01(\x04R\x05count\x12\x10\n" +
+	"\x03sum\x18\x04 \x01(\x01R\x03sum\x121\n" +
+	"\abuckets\x18\x05 \x03(\v2\x17.sigra.plugin.v1.BucketR\abuckets\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\".\n" +
+	"\x06Bucket\x12\x0e\n" +
+	"\x02le\x18\x01 \x01(\x01R\x02le\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x04R\x05count\">\n" +
 	"\vStopRequest\x12/\n" +
 	"\x05grace\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05grace\"\x0e\n" +
 	"\fStopResponse\"W\n" +
@@ -3207,27 +6289,35 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x18\n" +
-	"\adisplay\x18\x04 \x01(\tR\adisplay\"\xdc\x02\n" +
-	"\tPrincipal\x12\x17\n" +
-	"\auser_id\x18\x01 \x01(\tR\x06userId\x12'\n" +
-	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\x12\x1d\n" +
+	"\adisplay\x18\x04 \x01(\tR\adisplay\"\xf6\x04\n" +
+	"\tPrincipal\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12'\n" +
+	"\x0forganization_id\x18\x03 \x01(\tR\x0eorganizationId\x12\x12\n" +
+	"\x04role\x18\x04 \x01(\tR\x04role\x12=\n" +
+	"\x1aorganization_administrator\x18\x05 \x01(\bR\x19organizationAdministrator\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x03 \x01(\tR\tsessionId\x12\x10\n" +
-	"\x03aal\x18\x04 \x01(\tR\x03aal\x12\x10\n" +
-	"\x03amr\x18\x05 \x03(\tR\x03amr\x127\n" +
-	"\tauth_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bauthTime\x12$\n" +
-	"\radministrator\x18\a \x01(\bR\radministrator\x12\x14\n" +
-	"\x05email\x18\b \x01(\tR\x05email\x12\x18\n" +
-	"\adisplay\x18\t \x01(\tR\adisplay\x12'\n" +
-	"\x0fimpersonator_id\x18\n" +
-	" \x01(\tR\x0eimpersonatorId\x12\x12\n" +
-	"\x04kind\x18\v \x01(\tR\x04kind\"[\n" +
+	"session_id\x18\x06 \x01(\tR\tsessionId\x12H\n" +
+	"\x12session_created_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x10sessionCreatedAt\x12H\n" +
+	"\x12session_expires_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x10sessionExpiresAt\x12\x10\n" +
+	"\x03aal\x18\t \x01(\tR\x03aal\x12\x10\n" +
+	"\x03amr\x18\n" +
+	" \x03(\tR\x03amr\x127\n" +
+	"\tauth_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\bauthTime\x12$\n" +
+	"\radministrator\x18\f \x01(\bR\radministrator\x12\x14\n" +
+	"\x05email\x18\r \x01(\tR\x05email\x12\x18\n" +
+	"\adisplay\x18\x0e \x01(\tR\adisplay\x12'\n" +
+	"\x0fimpersonator_id\x18\x0f \x01(\tR\x0eimpersonatorId\x12\x16\n" +
+	"\x06scopes\x18\x10 \x03(\tR\x06scopes\x12\x19\n" +
+	"\btoken_id\x18\x11 \x01(\tR\atokenId\"\x99\x01\n" +
 	"\vRequestInfo\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x0e\n" +
 	"\x02ip\x18\x02 \x01(\tR\x02ip\x12\x1d\n" +
 	"\n" +
-	"user_agent\x18\x03 \x01(\tR\tuserAgent\">\n" +
+	"user_agent\x18\x03 \x01(\tR\tuserAgent\x12\x1a\n" +
+	"\blanguage\x18\x04 \x01(\tR\blanguage\x12 \n" +
+	"\vtraceparent\x18\x05 \x01(\tR\vtraceparent\">\n" +
 	"\rRecordRequest\x12-\n" +
 	"\x04rows\x18\x01 \x03(\v2\x19.sigra.plugin.v1.AuditRowR\x04rows\"\x96\x05\n" +
 	"\bAuditRow\x12\x0e\n" +
@@ -3266,7 +6356,7 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"@\n" +
 	"\x0eReceiveRequest\x12.\n" +
-	"\x06events\x18\x01 \x03(\v2\x16.sigra.plugin.v1.EventR\x06events\"\x90\x02\n" +
+	"\x06events\x18\x01 \x03(\v2\x16.sigra.plugin.v1.EventR\x06events\"\xeb\x02\n" +
 	"\x05Event\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12;\n" +
@@ -3277,9 +6367,13 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\asubject\x18\x05 \x01(\tR\asubject\x12\x16\n" +
 	"\x06source\x18\x06 \x01(\tR\x06source\x12\x1b\n" +
 	"\tdata_json\x18\a \x01(\fR\bdataJson\x12\x1a\n" +
-	"\bposition\x18\b \x01(\tR\bposition\"H\n" +
+	"\bposition\x18\b \x01(\tR\bposition\x12'\n" +
+	"\x0forganization_id\x18\t \x01(\tR\x0eorganizationId\x12\x16\n" +
+	"\x06schema\x18\n" +
+	" \x01(\tR\x06schema\x12\x18\n" +
+	"\aversion\x18\v \x01(\x03R\aversion\"H\n" +
 	"\x0fReceiveResponse\x125\n" +
-	"\arefused\x18\x01 \x03(\v2\x1b.sigra.plugin.v1.RowFailureR\arefused\"\x9f\x04\n" +
+	"\arefused\x18\x01 \x03(\v2\x1b.sigra.plugin.v1.RowFailureR\arefused\"\xd5\x06\n" +
 	"\vSendRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12,\n" +
@@ -3293,48 +6387,164 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bdeadline\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12'\n" +
 	"\x0forganization_id\x18\v \x01(\tR\x0eorganizationId\x12-\n" +
-	"\x12possible_duplicate\x18\f \x01(\bR\x11possibleDuplicate\x1a<\n" +
+	"\x12possible_duplicate\x18\f \x01(\bR\x11possibleDuplicate\x129\n" +
+	"\bcategory\x18\r \x01(\x0e2\x1d.sigra.plugin.v1.MailCategoryR\bcategory\x12\x16\n" +
+	"\x06stream\x18\x0e \x01(\tR\x06stream\x12\x12\n" +
+	"\x04link\x18\x0f \x01(\tR\x04link\x12\x12\n" +
+	"\x04code\x18\x10 \x01(\tR\x04code\x126\n" +
+	"\tvalid_for\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\bvalidFor\x12\x17\n" +
+	"\auser_id\x18\x12 \x01(\tR\x06userId\x12=\n" +
+	"\vattachments\x18\x13 \x03(\v2\x1b.sigra.plugin.v1.AttachmentR\vattachments\x12)\n" +
+	"\x10template_version\x18\x14 \x01(\tR\x0ftemplateVersion\x1a<\n" +
 	"\x0eVariablesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"7\n" +
 	"\aAddress\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"\x80\x02\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"]\n" +
+	"\n" +
+	"Attachment\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
+	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x18\n" +
+	"\acontent\x18\x03 \x01(\fR\acontent\"\x86\x03\n" +
 	"\fSendResponse\x12?\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2%.sigra.plugin.v1.SendResponse.OutcomeR\aoutcome\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
 	"\n" +
-	"message_id\x18\x03 \x01(\tR\tmessageId\"x\n" +
+	"message_id\x18\x03 \x01(\tR\tmessageId\x12:\n" +
+	"\vretry_after\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"retryAfter\x12\x12\n" +
+	"\x04code\x18\x05 \x01(\tR\x04code\x124\n" +
+	"\bfindings\x18\x06 \x03(\v2\x18.sigra.plugin.v1.FindingR\bfindings\"x\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10OUTCOME_ACCEPTED\x10\x01\x12\x14\n" +
 	"\x10OUTCOME_REJECTED\x10\x02\x12\x11\n" +
 	"\rOUTCOME_RETRY\x10\x03\x12\x15\n" +
-	"\x11OUTCOME_UNCERTAIN\x10\x04\"\x9c\x02\n" +
+	"\x11OUTCOME_UNCERTAIN\x10\x04\"K\n" +
+	"\aFinding\x12\x12\n" +
+	"\x04rule\x18\x01 \x01(\tR\x04rule\x12\x16\n" +
+	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
+	"\x05where\x18\x03 \x01(\tR\x05where\"k\n" +
+	"\fCheckRequest\x12\x18\n" +
+	"\apurpose\x18\x01 \x01(\tR\apurpose\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12'\n" +
+	"\x0forganization_id\x18\x03 \x01(\tR\x0eorganizationId\"]\n" +
+	"\rCheckResponse\x12 \n" +
+	"\vdeliverable\x18\x01 \x01(\bR\vdeliverable\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xa4\x06\n" +
 	"\n" +
 	"AskRequest\x12\x1a\n" +
 	"\bquestion\x18\x01 \x01(\tR\bquestion\x128\n" +
 	"\tprincipal\x18\x02 \x01(\v2\x1a.sigra.plugin.v1.PrincipalR\tprincipal\x12.\n" +
 	"\asubject\x18\x03 \x01(\v2\x14.sigra.plugin.v1.RefR\asubject\x126\n" +
-	"\arequest\x18\x04 \x01(\v2\x1c.sigra.plugin.v1.RequestInfoR\arequest\x121\n" +
-	"\acontext\x18\x05 \x01(\v2\x17.google.protobuf.StructR\acontext\x12\x1d\n" +
+	"\arequest\x18\x04 \x01(\v2\x1c.sigra.plugin.v1.RequestInfoR\arequest\x12\x1d\n" +
 	"\n" +
-	"attempt_id\x18\x06 \x01(\tR\tattemptId\"\xf8\x01\n" +
+	"attempt_id\x18\x05 \x01(\tR\tattemptId\x12\x17\n" +
+	"\adry_run\x18\x06 \x01(\bR\x06dryRun\x12/\n" +
+	"\x06device\x18\a \x01(\v2\x17.sigra.plugin.v1.DeviceR\x06device\x127\n" +
+	"\n" +
+	"attributes\x18\b \x01(\v2\x17.google.protobuf.StructR\n" +
+	"attributes\x12J\n" +
+	"\fregistration\x18\n" +
+	" \x01(\v2$.sigra.plugin.v1.RegistrationContextH\x00R\fregistration\x125\n" +
+	"\x05login\x18\v \x01(\v2\x1d.sigra.plugin.v1.LoginContextH\x00R\x05login\x129\n" +
+	"\astep_up\x18\f \x01(\v2\x1e.sigra.plugin.v1.StepUpContextH\x00R\x06stepUp\x128\n" +
+	"\x06member\x18\r \x01(\v2\x1e.sigra.plugin.v1.MemberContextH\x00R\x06member\x12E\n" +
+	"\vuser_delete\x18\x0e \x01(\v2\".sigra.plugin.v1.UserDeleteContextH\x00R\n" +
+	"userDelete\x125\n" +
+	"\x05token\x18\x0f \x01(\v2\x1d.sigra.plugin.v1.TokenContextH\x00R\x05token\x125\n" +
+	"\x05route\x18\x10 \x01(\v2\x1d.sigra.plugin.v1.RouteContextH\x00R\x05routeB\t\n" +
+	"\acontext\"H\n" +
+	"\x06Device\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05known\x18\x02 \x01(\bR\x05known\x12\x18\n" +
+	"\atrusted\x18\x03 \x01(\bR\atrusted\"|\n" +
+	"\x13RegistrationContext\x12!\n" +
+	"\femail_domain\x18\x01 \x01(\tR\vemailDomain\x12\x10\n" +
+	"\x03via\x18\x02 \x01(\tR\x03via\x12\x1a\n" +
+	"\bprovider\x18\x03 \x01(\tR\bprovider\x12\x14\n" +
+	"\x05email\x18\x04 \x01(\tR\x05email\"\x98\x01\n" +
+	"\fLoginContext\x12!\n" +
+	"\femail_domain\x18\x01 \x01(\tR\vemailDomain\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12\x1a\n" +
+	"\bprovider\x18\x03 \x01(\tR\bprovider\x12\x10\n" +
+	"\x03amr\x18\x04 \x03(\tR\x03amr\x12\x1f\n" +
+	"\vnew_network\x18\x05 \x01(\bR\n" +
+	"newNetwork\"9\n" +
+	"\rStepUpContext\x12\x16\n" +
+	"\x06method\x18\x01 \x01(\tR\x06method\x12\x10\n" +
+	"\x03aal\x18\x02 \x01(\tR\x03aal\"\xa0\x02\n" +
+	"\rMemberContext\x12'\n" +
+	"\x0forganization_id\x18\x01 \x01(\tR\x0eorganizationId\x12\x17\n" +
+	"\auser_id\x18\x02 \x01(\tR\x06userId\x12\x14\n" +
+	"\x05email\x18\x03 \x01(\tR\x05email\x12\x12\n" +
+	"\x04role\x18\x04 \x01(\tR\x04role\x12\x12\n" +
+	"\x04kind\x18\x05 \x01(\tR\x04kind\x12\x10\n" +
+	"\x03via\x18\x06 \x01(\tR\x03via\x12#\n" +
+	"\rinvitation_id\x18\a \x01(\tR\finvitationId\x12\x18\n" +
+	"\amembers\x18\b \x01(\x03R\amembers\x12 \n" +
+	"\vinvitations\x18\t \x01(\x03R\vinvitations\x12\x1c\n" +
+	"\tprotected\x18\n" +
+	" \x01(\bR\tprotected\"u\n" +
+	"\x11UserDeleteContext\x12!\n" +
+	"\femail_domain\x18\x01 \x01(\tR\vemailDomain\x12=\n" +
+	"\fscheduled_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vscheduledAt\"\xcf\x01\n" +
+	"\fTokenContext\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1b\n" +
+	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1f\n" +
+	"\vclient_name\x18\x03 \x01(\tR\n" +
+	"clientName\x12\x16\n" +
+	"\x06scopes\x18\x04 \x03(\tR\x06scopes\x12\x1a\n" +
+	"\baudience\x18\x05 \x01(\tR\baudience\x129\n" +
+	"\n" +
+	"expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"z\n" +
+	"\fRouteContext\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12\x12\n" +
+	"\x04path\x18\x03 \x01(\tR\x04path\x12\x16\n" +
+	"\x06scheme\x18\x04 \x01(\tR\x06scheme\x12\x12\n" +
+	"\x04rule\x18\x05 \x01(\tR\x04rule\"\x9e\x04\n" +
 	"\vAskResponse\x12;\n" +
 	"\x06answer\x18\x01 \x01(\x0e2#.sigra.plugin.v1.AskResponse.AnswerR\x06answer\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12!\n" +
-	"\frequired_aal\x18\x04 \x01(\tR\vrequiredAal\"W\n" +
+	"\frequired_aal\x18\x04 \x01(\tR\vrequiredAal\x12%\n" +
+	"\x0ereservation_id\x18\x05 \x01(\tR\rreservationId\x12P\n" +
+	"\x16reservation_expires_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x14reservationExpiresAt\x126\n" +
+	"\tcache_for\x18\a \x01(\v2\x19.google.protobuf.DurationR\bcacheFor\x12\x1a\n" +
+	"\brevision\x18\b \x01(\tR\brevision\x12\x18\n" +
+	"\aexplain\x18\t \x01(\tR\aexplain\x12=\n" +
+	"\vobligations\x18\n" +
+	" \x03(\v2\x1b.sigra.plugin.v1.ObligationR\vobligations\"W\n" +
 	"\x06Answer\x12\x16\n" +
 	"\x12ANSWER_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fANSWER_ALLOW\x10\x01\x12\x0f\n" +
 	"\vANSWER_DENY\x10\x02\x12\x12\n" +
-	"\x0eANSWER_STEP_UP\x10\x03\"\x8f\x01\n" +
+	"\x0eANSWER_STEP_UP\x10\x03\"Y\n" +
+	"\n" +
+	"Obligation\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x127\n" +
+	"\n" +
+	"parameters\x18\x02 \x01(\v2\x17.google.protobuf.StructR\n" +
+	"parameters\"\xfe\x01\n" +
+	"\rSettleRequest\x12\x1a\n" +
+	"\bquestion\x18\x01 \x01(\tR\bquestion\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x02 \x01(\tR\tattemptId\x12%\n" +
+	"\x0ereservation_id\x18\x03 \x01(\tR\rreservationId\x12=\n" +
+	"\x06result\x18\x04 \x01(\x0e2%.sigra.plugin.v1.SettleRequest.ResultR\x06result\"L\n" +
+	"\x06Result\x12\x16\n" +
+	"\x12RESULT_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10RESULT_COMMITTED\x10\x01\x12\x14\n" +
+	"\x10RESULT_ABANDONED\x10\x02\"\x10\n" +
+	"\x0eSettleResponse\"\x8f\x01\n" +
 	"\fServeRequest\x122\n" +
 	"\x04head\x18\x01 \x01(\v2\x1c.sigra.plugin.v1.RequestHeadH\x00R\x04head\x12\x14\n" +
 	"\x04body\x18\x02 \x01(\fH\x00R\x04body\x12,\n" +
 	"\x03end\x18\x03 \x01(\v2\x18.sigra.plugin.v1.BodyEndH\x00R\x03endB\a\n" +
-	"\x05frame\"\xb5\x02\n" +
+	"\x05frame\"\x88\x03\n" +
 	"\vRequestHead\x12\x16\n" +
 	"\x06method\x18\x01 \x01(\tR\x06method\x12\x16\n" +
 	"\x06target\x18\x02 \x01(\tR\x06target\x12\x12\n" +
@@ -3343,7 +6553,12 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aheaders\x18\x05 \x03(\v2\x17.sigra.plugin.v1.HeaderR\aheaders\x128\n" +
 	"\tprincipal\x18\x06 \x01(\v2\x1a.sigra.plugin.v1.PrincipalR\tprincipal\x126\n" +
 	"\arequest\x18\a \x01(\v2\x1c.sigra.plugin.v1.RequestInfoR\arequest\x12%\n" +
-	"\x0econtent_length\x18\b \x01(\x03R\rcontentLength\"4\n" +
+	"\x0econtent_length\x18\b \x01(\x03R\rcontentLength\x12Q\n" +
+	"\x12client_certificate\x18\t \x01(\v2\".sigra.plugin.v1.ClientCertificateR\x11clientCertificate\"]\n" +
+	"\x11ClientCertificate\x12\x14\n" +
+	"\x05chain\x18\x01 \x03(\fR\x05chain\x12\x16\n" +
+	"\x06source\x18\x02 \x01(\tR\x06source\x12\x1a\n" +
+	"\bverified\x18\x03 \x01(\bR\bverified\"4\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06values\x18\x02 \x03(\tR\x06values\">\n" +
@@ -3357,48 +6572,119 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05frame\"Y\n" +
 	"\fResponseHead\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\x05R\x06status\x121\n" +
-	"\aheaders\x18\x02 \x03(\v2\x17.sigra.plugin.v1.HeaderR\aheaders\"w\n" +
+	"\aheaders\x18\x02 \x03(\v2\x17.sigra.plugin.v1.HeaderR\aheaders\"\xaf\x01\n" +
 	"\fOfferRequest\x12!\n" +
 	"\femail_domain\x18\x01 \x01(\tR\vemailDomain\x12'\n" +
 	"\x0forganization_id\x18\x02 \x01(\tR\x0eorganizationId\x12\x1b\n" +
-	"\treturn_to\x18\x03 \x01(\tR\breturnTo\"G\n" +
+	"\treturn_to\x18\x03 \x01(\tR\breturnTo\x126\n" +
+	"\arequest\x18\x04 \x01(\v2\x1c.sigra.plugin.v1.RequestInfoR\arequest\"G\n" +
 	"\rOfferResponse\x126\n" +
 	"\amethods\x18\x01 \x03(\v2\x1c.sigra.plugin.v1.LoginMethodR\amethods\"c\n" +
 	"\vLoginMethod\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05label\x18\x02 \x01(\tR\x05label\x12\x10\n" +
 	"\x03url\x18\x03 \x01(\tR\x03url\x12\x1c\n" +
-	"\texclusive\x18\x04 \x01(\bR\texclusive\"e\n" +
+	"\texclusive\x18\x04 \x01(\bR\texclusive\"\xd2\x01\n" +
 	"\rClaimsRequest\x128\n" +
 	"\tprincipal\x18\x01 \x01(\v2\x1a.sigra.plugin.v1.PrincipalR\tprincipal\x12\x1a\n" +
-	"\baudience\x18\x02 \x01(\tR\baudience\"u\n" +
+	"\baudience\x18\x02 \x01(\tR\baudience\x12\x1b\n" +
+	"\tclient_id\x18\x03 \x01(\tR\bclientId\x12\x16\n" +
+	"\x06scopes\x18\x04 \x03(\tR\x06scopes\x126\n" +
+	"\arequest\x18\x05 \x01(\v2\x1c.sigra.plugin.v1.RequestInfoR\arequest\"\x91\x01\n" +
 	"\x0eClaimsResponse\x12/\n" +
 	"\x06claims\x18\x01 \x01(\v2\x17.google.protobuf.StructR\x06claims\x122\n" +
-	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge*[\n" +
+	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12\x1a\n" +
+	"\brevision\x18\x03 \x01(\tR\brevision\">\n" +
+	"\rExportRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x14\n" +
+	"\x05email\x18\x02 \x01(\tR\x05email\"$\n" +
+	"\x0eExportResponse\x12\x12\n" +
+	"\x04json\x18\x01 \x01(\fR\x04json\"=\n" +
+	"\fEraseRequest\x12\x17\n" +
+	"\auser_id\x18\x01 \x01(\tR\x06userId\x12\x14\n" +
+	"\x05email\x18\x02 \x01(\tR\x05email\"\x0f\n" +
+	"\rEraseResponse\"\xc2\x01\n" +
+	"\x10SignedOutRequest\x128\n" +
+	"\tprincipal\x18\x01 \x01(\v2\x1a.sigra.plugin.v1.PrincipalR\tprincipal\x12\x1f\n" +
+	"\vsession_ids\x18\x02 \x03(\tR\n" +
+	"sessionIds\x12\x1b\n" +
+	"\treturn_to\x18\x03 \x01(\tR\breturnTo\x126\n" +
+	"\arequest\x18\x04 \x01(\v2\x1c.sigra.plugin.v1.RequestInfoR\arequest\"U\n" +
+	"\x11SignedOutResponse\x12\x1d\n" +
+	"\n" +
+	"frame_urls\x18\x01 \x03(\tR\tframeUrls\x12!\n" +
+	"\fredirect_url\x18\x02 \x01(\tR\vredirectUrl\"\x83\x01\n" +
+	"\n" +
+	"RunRequest\x125\n" +
+	"\x05start\x18\x01 \x01(\v2\x1d.sigra.plugin.v1.CommandStartH\x00R\x05start\x12\x16\n" +
+	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x12\x1d\n" +
+	"\tstdin_end\x18\x03 \x01(\bH\x00R\bstdinEndB\a\n" +
+	"\x05frame\"p\n" +
+	"\fCommandStart\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\targuments\x18\x02 \x03(\tR\targuments\x12\x12\n" +
+	"\x04json\x18\x03 \x01(\bR\x04json\x12\x1a\n" +
+	"\boperator\x18\x04 \x01(\tR\boperator\"{\n" +
+	"\vRunResponse\x12\x18\n" +
+	"\x06stdout\x18\x01 \x01(\fH\x00R\x06stdout\x12\x18\n" +
+	"\x06stderr\x18\x02 \x01(\fH\x00R\x06stderr\x12/\n" +
+	"\x03end\x18\x03 \x01(\v2\x1b.sigra.plugin.v1.CommandEndH\x00R\x03endB\a\n" +
+	"\x05frame\"?\n" +
+	"\n" +
+	"CommandEnd\x12\x1b\n" +
+	"\texit_code\x18\x01 \x01(\x05R\bexitCode\x12\x14\n" +
+	"\x05error\x18\x02 \x01(\tR\x05error*m\n" +
+	"\aSection\x12\x17\n" +
+	"\x13SECTION_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fSECTION_ACCOUNT\x10\x01\x12\x1a\n" +
+	"\x16SECTION_ADMINISTRATION\x10\x02\x12\x18\n" +
+	"\x14SECTION_ORGANIZATION\x10\x03*\x9f\x01\n" +
 	"\x06Access\x12\x16\n" +
 	"\x12ACCESS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACCESS_PUBLIC\x10\x01\x12\x14\n" +
-	"\x10ACCESS_SIGNED_IN\x10\x02\x12\x10\n" +
-	"\fACCESS_ADMIN\x10\x032\xbd\x02\n" +
+	"\x10ACCESS_SIGNED_IN\x10\x02\x12\x18\n" +
+	"\x14ACCESS_ADMINISTRATOR\x10\x03\x12%\n" +
+	"!ACCESS_ORGANIZATION_ADMINISTRATOR\x10\x04\x12\x13\n" +
+	"\x0fACCESS_PROGRAMS\x10\x05*q\n" +
+	"\tCrossSite\x12\x1a\n" +
+	"\x16CROSS_SITE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12CROSS_SITE_REFUSED\x10\x01\x12\x18\n" +
+	"\x14CROSS_SITE_ANONYMOUS\x10\x02\x12\x16\n" +
+	"\x12CROSS_SITE_MACHINE\x10\x03*x\n" +
+	"\fMailCategory\x12\x1d\n" +
+	"\x19MAIL_CATEGORY_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12MAIL_CATEGORY_AUTH\x10\x01\x12\x18\n" +
+	"\x14MAIL_CATEGORY_NOTICE\x10\x02\x12\x17\n" +
+	"\x13MAIL_CATEGORY_OTHER\x10\x032\x8b\x03\n" +
 	"\x06Plugin\x12O\n" +
 	"\bDescribe\x12 .sigra.plugin.v1.DescribeRequest\x1a!.sigra.plugin.v1.DescribeResponse\x12R\n" +
 	"\tConfigure\x12!.sigra.plugin.v1.ConfigureRequest\x1a\".sigra.plugin.v1.ConfigureResponse\x12I\n" +
-	"\x06Health\x12\x1e.sigra.plugin.v1.HealthRequest\x1a\x1f.sigra.plugin.v1.HealthResponse\x12C\n" +
+	"\x06Health\x12\x1e.sigra.plugin.v1.HealthRequest\x1a\x1f.sigra.plugin.v1.HealthResponse\x12L\n" +
+	"\aMetrics\x12\x1f.sigra.plugin.v1.MetricsRequest\x1a .sigra.plugin.v1.MetricsResponse\x12C\n" +
 	"\x04Stop\x12\x1c.sigra.plugin.v1.StopRequest\x1a\x1d.sigra.plugin.v1.StopResponse2V\n" +
 	"\tAuditSink\x12I\n" +
 	"\x06Record\x12\x1e.sigra.plugin.v1.RecordRequest\x1a\x1f.sigra.plugin.v1.RecordResponse2Y\n" +
 	"\tEventSink\x12L\n" +
-	"\aReceive\x12\x1f.sigra.plugin.v1.ReceiveRequest\x1a .sigra.plugin.v1.ReceiveResponse2M\n" +
+	"\aReceive\x12\x1f.sigra.plugin.v1.ReceiveRequest\x1a .sigra.plugin.v1.ReceiveResponse2\x95\x01\n" +
 	"\x06Mailer\x12C\n" +
-	"\x04Send\x12\x1c.sigra.plugin.v1.SendRequest\x1a\x1d.sigra.plugin.v1.SendResponse2H\n" +
+	"\x04Send\x12\x1c.sigra.plugin.v1.SendRequest\x1a\x1d.sigra.plugin.v1.SendResponse\x12F\n" +
+	"\x05Check\x12\x1d.sigra.plugin.v1.CheckRequest\x1a\x1e.sigra.plugin.v1.CheckResponse2\x93\x01\n" +
 	"\x04Gate\x12@\n" +
-	"\x03Ask\x12\x1b.sigra.plugin.v1.AskRequest\x1a\x1c.sigra.plugin.v1.AskResponse2T\n" +
+	"\x03Ask\x12\x1b.sigra.plugin.v1.AskRequest\x1a\x1c.sigra.plugin.v1.AskResponse\x12I\n" +
+	"\x06Settle\x12\x1e.sigra.plugin.v1.SettleRequest\x1a\x1f.sigra.plugin.v1.SettleResponse2T\n" +
 	"\x06Routes\x12J\n" +
 	"\x05Serve\x12\x1d.sigra.plugin.v1.ServeRequest\x1a\x1e.sigra.plugin.v1.ServeResponse(\x010\x012V\n" +
 	"\fLoginMethods\x12F\n" +
 	"\x05Offer\x12\x1d.sigra.plugin.v1.OfferRequest\x1a\x1e.sigra.plugin.v1.OfferResponse2S\n" +
 	"\x06Claims\x12I\n" +
-	"\x06Claims\x12\x1e.sigra.plugin.v1.ClaimsRequest\x1a\x1f.sigra.plugin.v1.ClaimsResponseBFZDgithub.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1;pluginv1b\x06proto3"
+	"\x06Claims\x12\x1e.sigra.plugin.v1.ClaimsRequest\x1a\x1f.sigra.plugin.v1.ClaimsResponse2\x9e\x01\n" +
+	"\aSubject\x12K\n" +
+	"\x06Export\x12\x1e.sigra.plugin.v1.ExportRequest\x1a\x1f.sigra.plugin.v1.ExportResponse0\x01\x12F\n" +
+	"\x05Erase\x12\x1d.sigra.plugin.v1.EraseRequest\x1a\x1e.sigra.plugin.v1.EraseResponse2\\\n" +
+	"\x06Logout\x12R\n" +
+	"\tSignedOut\x12!.sigra.plugin.v1.SignedOutRequest\x1a\".sigra.plugin.v1.SignedOutResponse2P\n" +
+	"\bCommands\x12D\n" +
+	"\x03Run\x12\x1b.sigra.plugin.v1.RunRequest\x1a\x1c.sigra.plugin.v1.RunResponse(\x010\x01BFZDgithub.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1;pluginv1b\x06proto3"
 
 var (
 	file_sigra_plugin_v1_plugin_proto_rawDescOnce sync.Once
@@ -3412,133 +6698,232 @@ func file_sigra_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 	return file_sigra_plugin_v1_plugin_proto_rawDescData
 }
 
-var file_sigra_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_sigra_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
+var file_sigra_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
+var file_sigra_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
 var file_sigra_plugin_v1_plugin_proto_goTypes = []any{
-	(Access)(0),                   // 0: sigra.plugin.v1.Access
-	(Diagnostic_Severity)(0),      // 1: sigra.plugin.v1.Diagnostic.Severity
-	(SendResponse_Outcome)(0),     // 2: sigra.plugin.v1.SendResponse.Outcome
-	(AskResponse_Answer)(0),       // 3: sigra.plugin.v1.AskResponse.Answer
-	(*DescribeRequest)(nil),       // 4: sigra.plugin.v1.DescribeRequest
-	(*DescribeResponse)(nil),      // 5: sigra.plugin.v1.DescribeResponse
-	(*Route)(nil),                 // 6: sigra.plugin.v1.Route
-	(*Schema)(nil),                // 7: sigra.plugin.v1.Schema
-	(*Attribute)(nil),             // 8: sigra.plugin.v1.Attribute
-	(*Block)(nil),                 // 9: sigra.plugin.v1.Block
-	(*ConfigureRequest)(nil),      // 10: sigra.plugin.v1.ConfigureRequest
-	(*Storage)(nil),               // 11: sigra.plugin.v1.Storage
-	(*ConfigureResponse)(nil),     // 12: sigra.plugin.v1.ConfigureResponse
-	(*Diagnostic)(nil),            // 13: sigra.plugin.v1.Diagnostic
-	(*HealthRequest)(nil),         // 14: sigra.plugin.v1.HealthRequest
-	(*HealthResponse)(nil),        // 15: sigra.plugin.v1.HealthResponse
-	(*StopRequest)(nil),           // 16: sigra.plugin.v1.StopRequest
-	(*StopResponse)(nil),          // 17: sigra.plugin.v1.StopResponse
-	(*Ref)(nil),                   // 18: sigra.plugin.v1.Ref
-	(*Principal)(nil),             // 19: sigra.plugin.v1.Principal
-	(*RequestInfo)(nil),           // 20: sigra.plugin.v1.RequestInfo
-	(*RecordRequest)(nil),         // 21: sigra.plugin.v1.RecordRequest
-	(*AuditRow)(nil),              // 22: sigra.plugin.v1.AuditRow
-	(*RecordResponse)(nil),        // 23: sigra.plugin.v1.RecordResponse
-	(*RowFailure)(nil),            // 24: sigra.plugin.v1.RowFailure
-	(*ReceiveRequest)(nil),        // 25: sigra.plugin.v1.ReceiveRequest
-	(*Event)(nil),                 // 26: sigra.plugin.v1.Event
-	(*ReceiveResponse)(nil),       // 27: sigra.plugin.v1.ReceiveResponse
-	(*SendRequest)(nil),           // 28: sigra.plugin.v1.SendRequest
-	(*Address)(nil),               // 29: sigra.plugin.v1.Address
-	(*SendResponse)(nil),          // 30: sigra.plugin.v1.SendResponse
-	(*AskRequest)(nil),            // 31: sigra.plugin.v1.AskRequest
-	(*AskResponse)(nil),           // 32: sigra.plugin.v1.AskResponse
-	(*ServeRequest)(nil),          // 33: sigra.plugin.v1.ServeRequest
-	(*RequestHead)(nil),           // 34: sigra.plugin.v1.RequestHead
-	(*Header)(nil),                // 35: sigra.plugin.v1.Header
-	(*BodyEnd)(nil),               // 36: sigra.plugin.v1.BodyEnd
-	(*ServeResponse)(nil),         // 37: sigra.plugin.v1.ServeResponse
-	(*ResponseHead)(nil),          // 38: sigra.plugin.v1.ResponseHead
-	(*OfferRequest)(nil),          // 39: sigra.plugin.v1.OfferRequest
-	(*OfferResponse)(nil),         // 40: sigra.plugin.v1.OfferResponse
-	(*LoginMethod)(nil),           // 41: sigra.plugin.v1.LoginMethod
-	(*ClaimsRequest)(nil),         // 42: sigra.plugin.v1.ClaimsRequest
-	(*ClaimsResponse)(nil),        // 43: sigra.plugin.v1.ClaimsResponse
-	nil,                           // 44: sigra.plugin.v1.HealthResponse.FactsEntry
-	nil,                           // 45: sigra.plugin.v1.SendRequest.VariablesEntry
-	(*durationpb.Duration)(nil),   // 46: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 47: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 48: google.protobuf.Struct
+	(Section)(0),                  // 0: sigra.plugin.v1.Section
+	(Access)(0),                   // 1: sigra.plugin.v1.Access
+	(CrossSite)(0),                // 2: sigra.plugin.v1.CrossSite
+	(MailCategory)(0),             // 3: sigra.plugin.v1.MailCategory
+	(Diagnostic_Severity)(0),      // 4: sigra.plugin.v1.Diagnostic.Severity
+	(MetricFamily_Type)(0),        // 5: sigra.plugin.v1.MetricFamily.Type
+	(SendResponse_Outcome)(0),     // 6: sigra.plugin.v1.SendResponse.Outcome
+	(AskResponse_Answer)(0),       // 7: sigra.plugin.v1.AskResponse.Answer
+	(SettleRequest_Result)(0),     // 8: sigra.plugin.v1.SettleRequest.Result
+	(*DescribeRequest)(nil),       // 9: sigra.plugin.v1.DescribeRequest
+	(*DescribeResponse)(nil),      // 10: sigra.plugin.v1.DescribeResponse
+	(*GateQuestion)(nil),          // 11: sigra.plugin.v1.GateQuestion
+	(*Action)(nil),                // 12: sigra.plugin.v1.Action
+	(*Catalogue)(nil),             // 13: sigra.plugin.v1.Catalogue
+	(*Command)(nil),               // 14: sigra.plugin.v1.Command
+	(*Route)(nil),                 // 15: sigra.plugin.v1.Route
+	(*Schema)(nil),                // 16: sigra.plugin.v1.Schema
+	(*Attribute)(nil),             // 17: sigra.plugin.v1.Attribute
+	(*Block)(nil),                 // 18: sigra.plugin.v1.Block
+	(*ConfigureRequest)(nil),      // 19: sigra.plugin.v1.ConfigureRequest
+	(*Storage)(nil),               // 20: sigra.plugin.v1.Storage
+	(*ConfigureResponse)(nil),     // 21: sigra.plugin.v1.ConfigureResponse
+	(*Diagnostic)(nil),            // 22: sigra.plugin.v1.Diagnostic
+	(*HealthRequest)(nil),         // 23: sigra.plugin.v1.HealthRequest
+	(*HealthResponse)(nil),        // 24: sigra.plugin.v1.HealthResponse
+	(*MetricsRequest)(nil),        // 25: sigra.plugin.v1.MetricsRequest
+	(*MetricsResponse)(nil),       // 26: sigra.plugin.v1.MetricsResponse
+	(*MetricFamily)(nil),          // 27: sigra.plugin.v1.MetricFamily
+	(*Metric)(nil),                // 28: sigra.plugin.v1.Metric
+	(*Bucket)(nil),                // 29: sigra.plugin.v1.Bucket
+	(*StopRequest)(nil),           // 30: sigra.plugin.v1.StopRequest
+	(*StopResponse)(nil),          // 31: sigra.plugin.v1.StopResponse
+	(*Ref)(nil),                   // 32: sigra.plugin.v1.Ref
+	(*Principal)(nil),             // 33: sigra.plugin.v1.Principal
+	(*RequestInfo)(nil),           // 34: sigra.plugin.v1.RequestInfo
+	(*RecordRequest)(nil),         // 35: sigra.plugin.v1.RecordRequest
+	(*AuditRow)(nil),              // 36: sigra.plugin.v1.AuditRow
+	(*RecordResponse)(nil),        // 37: sigra.plugin.v1.RecordResponse
+	(*RowFailure)(nil),            // 38: sigra.plugin.v1.RowFailure
+	(*ReceiveRequest)(nil),        // 39: sigra.plugin.v1.ReceiveRequest
+	(*Event)(nil),                 // 40: sigra.plugin.v1.Event
+	(*ReceiveResponse)(nil),       // 41: sigra.plugin.v1.ReceiveResponse
+	(*SendRequest)(nil),           // 42: sigra.plugin.v1.SendRequest
+	(*Address)(nil),               // 43: sigra.plugin.v1.Address
+	(*Attachment)(nil),            // 44: sigra.plugin.v1.Attachment
+	(*SendResponse)(nil),          // 45: sigra.plugin.v1.SendResponse
+	(*Finding)(nil),               // 46: sigra.plugin.v1.Finding
+	(*CheckRequest)(nil),          // 47: sigra.plugin.v1.CheckRequest
+	(*CheckResponse)(nil),         // 48: sigra.plugin.v1.CheckResponse
+	(*AskRequest)(nil),            // 49: sigra.plugin.v1.AskRequest
+	(*Device)(nil),                // 50: sigra.plugin.v1.Device
+	(*RegistrationContext)(nil),   // 51: sigra.plugin.v1.RegistrationContext
+	(*LoginContext)(nil),          // 52: sigra.plugin.v1.LoginContext
+	(*StepUpContext)(nil),         // 53: sigra.plugin.v1.StepUpContext
+	(*MemberContext)(nil),         // 54: sigra.plugin.v1.MemberContext
+	(*UserDeleteContext)(nil),     // 55: sigra.plugin.v1.UserDeleteContext
+	(*TokenContext)(nil),          // 56: sigra.plugin.v1.TokenContext
+	(*RouteContext)(nil),          // 57: sigra.plugin.v1.RouteContext
+	(*AskResponse)(nil),           // 58: sigra.plugin.v1.AskResponse
+	(*Obligation)(nil),            // 59: sigra.plugin.v1.Obligation
+	(*SettleRequest)(nil),         // 60: sigra.plugin.v1.SettleRequest
+	(*SettleResponse)(nil),        // 61: sigra.plugin.v1.SettleResponse
+	(*ServeRequest)(nil),          // 62: sigra.plugin.v1.ServeRequest
+	(*RequestHead)(nil),           // 63: sigra.plugin.v1.RequestHead
+	(*ClientCertificate)(nil),     // 64: sigra.plugin.v1.ClientCertificate
+	(*Header)(nil),                // 65: sigra.plugin.v1.Header
+	(*BodyEnd)(nil),               // 66: sigra.plugin.v1.BodyEnd
+	(*ServeResponse)(nil),         // 67: sigra.plugin.v1.ServeResponse
+	(*ResponseHead)(nil),          // 68: sigra.plugin.v1.ResponseHead
+	(*OfferRequest)(nil),          // 69: sigra.plugin.v1.OfferRequest
+	(*OfferResponse)(nil),         // 70: sigra.plugin.v1.OfferResponse
+	(*LoginMethod)(nil),           // 71: sigra.plugin.v1.LoginMethod
+	(*ClaimsRequest)(nil),         // 72: sigra.plugin.v1.ClaimsRequest
+	(*ClaimsResponse)(nil),        // 73: sigra.plugin.v1.ClaimsResponse
+	(*ExportRequest)(nil),         // 74: sigra.plugin.v1.ExportRequest
+	(*ExportResponse)(nil),        // 75: sigra.plugin.v1.ExportResponse
+	(*EraseRequest)(nil),          // 76: sigra.plugin.v1.EraseRequest
+	(*EraseResponse)(nil),         // 77: sigra.plugin.v1.EraseResponse
+	(*SignedOutRequest)(nil),      // 78: sigra.plugin.v1.SignedOutRequest
+	(*SignedOutResponse)(nil),     // 79: sigra.plugin.v1.SignedOutResponse
+	(*RunRequest)(nil),            // 80: sigra.plugin.v1.RunRequest
+	(*CommandStart)(nil),          // 81: sigra.plugin.v1.CommandStart
+	(*RunResponse)(nil),           // 82: sigra.plugin.v1.RunResponse
+	(*CommandEnd)(nil),            // 83: sigra.plugin.v1.CommandEnd
+	nil,                           // 84: sigra.plugin.v1.Catalogue.MessagesEntry
+	nil,                           // 85: sigra.plugin.v1.HealthResponse.FactsEntry
+	nil,                           // 86: sigra.plugin.v1.Metric.LabelsEntry
+	nil,                           // 87: sigra.plugin.v1.SendRequest.VariablesEntry
+	(*durationpb.Duration)(nil),   // 88: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 89: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 90: google.protobuf.Struct
 }
 var file_sigra_plugin_v1_plugin_proto_depIdxs = []int32{
-	6,  // 0: sigra.plugin.v1.DescribeResponse.routes:type_name -> sigra.plugin.v1.Route
-	7,  // 1: sigra.plugin.v1.DescribeResponse.settings:type_name -> sigra.plugin.v1.Schema
-	0,  // 2: sigra.plugin.v1.Route.access:type_name -> sigra.plugin.v1.Access
-	8,  // 3: sigra.plugin.v1.Schema.attributes:type_name -> sigra.plugin.v1.Attribute
-	9,  // 4: sigra.plugin.v1.Schema.blocks:type_name -> sigra.plugin.v1.Block
-	7,  // 5: sigra.plugin.v1.Block.schema:type_name -> sigra.plugin.v1.Schema
-	11, // 6: sigra.plugin.v1.ConfigureRequest.storage:type_name -> sigra.plugin.v1.Storage
-	13, // 7: sigra.plugin.v1.ConfigureResponse.diagnostics:type_name -> sigra.plugin.v1.Diagnostic
-	1,  // 8: sigra.plugin.v1.Diagnostic.severity:type_name -> sigra.plugin.v1.Diagnostic.Severity
-	44, // 9: sigra.plugin.v1.HealthResponse.facts:type_name -> sigra.plugin.v1.HealthResponse.FactsEntry
-	46, // 10: sigra.plugin.v1.StopRequest.grace:type_name -> google.protobuf.Duration
-	47, // 11: sigra.plugin.v1.Principal.auth_time:type_name -> google.protobuf.Timestamp
-	22, // 12: sigra.plugin.v1.RecordRequest.rows:type_name -> sigra.plugin.v1.AuditRow
-	47, // 13: sigra.plugin.v1.AuditRow.occurred_at:type_name -> google.protobuf.Timestamp
-	18, // 14: sigra.plugin.v1.AuditRow.actor:type_name -> sigra.plugin.v1.Ref
-	18, // 15: sigra.plugin.v1.AuditRow.impersonator:type_name -> sigra.plugin.v1.Ref
-	18, // 16: sigra.plugin.v1.AuditRow.targets:type_name -> sigra.plugin.v1.Ref
-	48, // 17: sigra.plugin.v1.AuditRow.metadata:type_name -> google.protobuf.Struct
-	24, // 18: sigra.plugin.v1.RecordResponse.refused:type_name -> sigra.plugin.v1.RowFailure
-	26, // 19: sigra.plugin.v1.ReceiveRequest.events:type_name -> sigra.plugin.v1.Event
-	47, // 20: sigra.plugin.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
-	47, // 21: sigra.plugin.v1.Event.received_at:type_name -> google.protobuf.Timestamp
-	24, // 22: sigra.plugin.v1.ReceiveResponse.refused:type_name -> sigra.plugin.v1.RowFailure
-	29, // 23: sigra.plugin.v1.SendRequest.from:type_name -> sigra.plugin.v1.Address
-	29, // 24: sigra.plugin.v1.SendRequest.to:type_name -> sigra.plugin.v1.Address
-	45, // 25: sigra.plugin.v1.SendRequest.variables:type_name -> sigra.plugin.v1.SendRequest.VariablesEntry
-	47, // 26: sigra.plugin.v1.SendRequest.deadline:type_name -> google.protobuf.Timestamp
-	2,  // 27: sigra.plugin.v1.SendResponse.outcome:type_name -> sigra.plugin.v1.SendResponse.Outcome
-	19, // 28: sigra.plugin.v1.AskRequest.principal:type_name -> sigra.plugin.v1.Principal
-	18, // 29: sigra.plugin.v1.AskRequest.subject:type_name -> sigra.plugin.v1.Ref
-	20, // 30: sigra.plugin.v1.AskRequest.request:type_name -> sigra.plugin.v1.RequestInfo
-	48, // 31: sigra.plugin.v1.AskRequest.context:type_name -> google.protobuf.Struct
-	3,  // 32: sigra.plugin.v1.AskResponse.answer:type_name -> sigra.plugin.v1.AskResponse.Answer
-	34, // 33: sigra.plugin.v1.ServeRequest.head:type_name -> sigra.plugin.v1.RequestHead
-	36, // 34: sigra.plugin.v1.ServeRequest.end:type_name -> sigra.plugin.v1.BodyEnd
-	35, // 35: sigra.plugin.v1.RequestHead.headers:type_name -> sigra.plugin.v1.Header
-	19, // 36: sigra.plugin.v1.RequestHead.principal:type_name -> sigra.plugin.v1.Principal
-	20, // 37: sigra.plugin.v1.RequestHead.request:type_name -> sigra.plugin.v1.RequestInfo
-	35, // 38: sigra.plugin.v1.BodyEnd.trailers:type_name -> sigra.plugin.v1.Header
-	38, // 39: sigra.plugin.v1.ServeResponse.head:type_name -> sigra.plugin.v1.ResponseHead
-	36, // 40: sigra.plugin.v1.ServeResponse.end:type_name -> sigra.plugin.v1.BodyEnd
-	35, // 41: sigra.plugin.v1.ResponseHead.headers:type_name -> sigra.plugin.v1.Header
-	41, // 42: sigra.plugin.v1.OfferResponse.methods:type_name -> sigra.plugin.v1.LoginMethod
-	19, // 43: sigra.plugin.v1.ClaimsRequest.principal:type_name -> sigra.plugin.v1.Principal
-	48, // 44: sigra.plugin.v1.ClaimsResponse.claims:type_name -> google.protobuf.Struct
-	46, // 45: sigra.plugin.v1.ClaimsResponse.max_age:type_name -> google.protobuf.Duration
-	4,  // 46: sigra.plugin.v1.Plugin.Describe:input_type -> sigra.plugin.v1.DescribeRequest
-	10, // 47: sigra.plugin.v1.Plugin.Configure:input_type -> sigra.plugin.v1.ConfigureRequest
-	14, // 48: sigra.plugin.v1.Plugin.Health:input_type -> sigra.plugin.v1.HealthRequest
-	16, // 49: sigra.plugin.v1.Plugin.Stop:input_type -> sigra.plugin.v1.StopRequest
-	21, // 50: sigra.plugin.v1.AuditSink.Record:input_type -> sigra.plugin.v1.RecordRequest
-	25, // 51: sigra.plugin.v1.EventSink.Receive:input_type -> sigra.plugin.v1.ReceiveRequest
-	28, // 52: sigra.plugin.v1.Mailer.Send:input_type -> sigra.plugin.v1.SendRequest
-	31, // 53: sigra.plugin.v1.Gate.Ask:input_type -> sigra.plugin.v1.AskRequest
-	33, // 54: sigra.plugin.v1.Routes.Serve:input_type -> sigra.plugin.v1.ServeRequest
-	39, // 55: sigra.plugin.v1.LoginMethods.Offer:input_type -> sigra.plugin.v1.OfferRequest
-	42, // 56: sigra.plugin.v1.Claims.Claims:input_type -> sigra.plugin.v1.ClaimsRequest
-	5,  // 57: sigra.plugin.v1.Plugin.Describe:output_type -> sigra.plugin.v1.DescribeResponse
-	12, // 58: sigra.plugin.v1.Plugin.Configure:output_type -> sigra.plugin.v1.ConfigureResponse
-	15, // 59: sigra.plugin.v1.Plugin.Health:output_type -> sigra.plugin.v1.HealthResponse
-	17, // 60: sigra.plugin.v1.Plugin.Stop:output_type -> sigra.plugin.v1.StopResponse
-	23, // 61: sigra.plugin.v1.AuditSink.Record:output_type -> sigra.plugin.v1.RecordResponse
-	27, // 62: sigra.plugin.v1.EventSink.Receive:output_type -> sigra.plugin.v1.ReceiveResponse
-	30, // 63: sigra.plugin.v1.Mailer.Send:output_type -> sigra.plugin.v1.SendResponse
-	32, // 64: sigra.plugin.v1.Gate.Ask:output_type -> sigra.plugin.v1.AskResponse
-	37, // 65: sigra.plugin.v1.Routes.Serve:output_type -> sigra.plugin.v1.ServeResponse
-	40, // 66: sigra.plugin.v1.LoginMethods.Offer:output_type -> sigra.plugin.v1.OfferResponse
-	43, // 67: sigra.plugin.v1.Claims.Claims:output_type -> sigra.plugin.v1.ClaimsResponse
-	57, // [57:68] is the sub-list for method output_type
-	46, // [46:57] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	15,  // 0: sigra.plugin.v1.DescribeResponse.routes:type_name -> sigra.plugin.v1.Route
+	11,  // 1: sigra.plugin.v1.DescribeResponse.gate_questions:type_name -> sigra.plugin.v1.GateQuestion
+	12,  // 2: sigra.plugin.v1.DescribeResponse.actions:type_name -> sigra.plugin.v1.Action
+	16,  // 3: sigra.plugin.v1.DescribeResponse.settings:type_name -> sigra.plugin.v1.Schema
+	13,  // 4: sigra.plugin.v1.DescribeResponse.catalogues:type_name -> sigra.plugin.v1.Catalogue
+	14,  // 5: sigra.plugin.v1.DescribeResponse.commands:type_name -> sigra.plugin.v1.Command
+	88,  // 6: sigra.plugin.v1.GateQuestion.timeout:type_name -> google.protobuf.Duration
+	84,  // 7: sigra.plugin.v1.Catalogue.messages:type_name -> sigra.plugin.v1.Catalogue.MessagesEntry
+	0,   // 8: sigra.plugin.v1.Route.section:type_name -> sigra.plugin.v1.Section
+	1,   // 9: sigra.plugin.v1.Route.access:type_name -> sigra.plugin.v1.Access
+	88,  // 10: sigra.plugin.v1.Route.max_age:type_name -> google.protobuf.Duration
+	2,   // 11: sigra.plugin.v1.Route.cross_site:type_name -> sigra.plugin.v1.CrossSite
+	17,  // 12: sigra.plugin.v1.Schema.attributes:type_name -> sigra.plugin.v1.Attribute
+	18,  // 13: sigra.plugin.v1.Schema.blocks:type_name -> sigra.plugin.v1.Block
+	16,  // 14: sigra.plugin.v1.Block.schema:type_name -> sigra.plugin.v1.Schema
+	20,  // 15: sigra.plugin.v1.ConfigureRequest.storage:type_name -> sigra.plugin.v1.Storage
+	22,  // 16: sigra.plugin.v1.ConfigureResponse.diagnostics:type_name -> sigra.plugin.v1.Diagnostic
+	4,   // 17: sigra.plugin.v1.Diagnostic.severity:type_name -> sigra.plugin.v1.Diagnostic.Severity
+	85,  // 18: sigra.plugin.v1.HealthResponse.facts:type_name -> sigra.plugin.v1.HealthResponse.FactsEntry
+	27,  // 19: sigra.plugin.v1.MetricsResponse.families:type_name -> sigra.plugin.v1.MetricFamily
+	5,   // 20: sigra.plugin.v1.MetricFamily.type:type_name -> sigra.plugin.v1.MetricFamily.Type
+	28,  // 21: sigra.plugin.v1.MetricFamily.metrics:type_name -> sigra.plugin.v1.Metric
+	86,  // 22: sigra.plugin.v1.Metric.labels:type_name -> sigra.plugin.v1.Metric.LabelsEntry
+	29,  // 23: sigra.plugin.v1.Metric.buckets:type_name -> sigra.plugin.v1.Bucket
+	88,  // 24: sigra.plugin.v1.StopRequest.grace:type_name -> google.protobuf.Duration
+	89,  // 25: sigra.plugin.v1.Principal.session_created_at:type_name -> google.protobuf.Timestamp
+	89,  // 26: sigra.plugin.v1.Principal.session_expires_at:type_name -> google.protobuf.Timestamp
+	89,  // 27: sigra.plugin.v1.Principal.auth_time:type_name -> google.protobuf.Timestamp
+	36,  // 28: sigra.plugin.v1.RecordRequest.rows:type_name -> sigra.plugin.v1.AuditRow
+	89,  // 29: sigra.plugin.v1.AuditRow.occurred_at:type_name -> google.protobuf.Timestamp
+	32,  // 30: sigra.plugin.v1.AuditRow.actor:type_name -> sigra.plugin.v1.Ref
+	32,  // 31: sigra.plugin.v1.AuditRow.impersonator:type_name -> sigra.plugin.v1.Ref
+	32,  // 32: sigra.plugin.v1.AuditRow.targets:type_name -> sigra.plugin.v1.Ref
+	90,  // 33: sigra.plugin.v1.AuditRow.metadata:type_name -> google.protobuf.Struct
+	38,  // 34: sigra.plugin.v1.RecordResponse.refused:type_name -> sigra.plugin.v1.RowFailure
+	40,  // 35: sigra.plugin.v1.ReceiveRequest.events:type_name -> sigra.plugin.v1.Event
+	89,  // 36: sigra.plugin.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
+	89,  // 37: sigra.plugin.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	38,  // 38: sigra.plugin.v1.ReceiveResponse.refused:type_name -> sigra.plugin.v1.RowFailure
+	43,  // 39: sigra.plugin.v1.SendRequest.from:type_name -> sigra.plugin.v1.Address
+	43,  // 40: sigra.plugin.v1.SendRequest.to:type_name -> sigra.plugin.v1.Address
+	87,  // 41: sigra.plugin.v1.SendRequest.variables:type_name -> sigra.plugin.v1.SendRequest.VariablesEntry
+	89,  // 42: sigra.plugin.v1.SendRequest.deadline:type_name -> google.protobuf.Timestamp
+	3,   // 43: sigra.plugin.v1.SendRequest.category:type_name -> sigra.plugin.v1.MailCategory
+	88,  // 44: sigra.plugin.v1.SendRequest.valid_for:type_name -> google.protobuf.Duration
+	44,  // 45: sigra.plugin.v1.SendRequest.attachments:type_name -> sigra.plugin.v1.Attachment
+	6,   // 46: sigra.plugin.v1.SendResponse.outcome:type_name -> sigra.plugin.v1.SendResponse.Outcome
+	88,  // 47: sigra.plugin.v1.SendResponse.retry_after:type_name -> google.protobuf.Duration
+	46,  // 48: sigra.plugin.v1.SendResponse.findings:type_name -> sigra.plugin.v1.Finding
+	33,  // 49: sigra.plugin.v1.AskRequest.principal:type_name -> sigra.plugin.v1.Principal
+	32,  // 50: sigra.plugin.v1.AskRequest.subject:type_name -> sigra.plugin.v1.Ref
+	34,  // 51: sigra.plugin.v1.AskRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	50,  // 52: sigra.plugin.v1.AskRequest.device:type_name -> sigra.plugin.v1.Device
+	90,  // 53: sigra.plugin.v1.AskRequest.attributes:type_name -> google.protobuf.Struct
+	51,  // 54: sigra.plugin.v1.AskRequest.registration:type_name -> sigra.plugin.v1.RegistrationContext
+	52,  // 55: sigra.plugin.v1.AskRequest.login:type_name -> sigra.plugin.v1.LoginContext
+	53,  // 56: sigra.plugin.v1.AskRequest.step_up:type_name -> sigra.plugin.v1.StepUpContext
+	54,  // 57: sigra.plugin.v1.AskRequest.member:type_name -> sigra.plugin.v1.MemberContext
+	55,  // 58: sigra.plugin.v1.AskRequest.user_delete:type_name -> sigra.plugin.v1.UserDeleteContext
+	56,  // 59: sigra.plugin.v1.AskRequest.token:type_name -> sigra.plugin.v1.TokenContext
+	57,  // 60: sigra.plugin.v1.AskRequest.route:type_name -> sigra.plugin.v1.RouteContext
+	89,  // 61: sigra.plugin.v1.UserDeleteContext.scheduled_at:type_name -> google.protobuf.Timestamp
+	89,  // 62: sigra.plugin.v1.TokenContext.expires_at:type_name -> google.protobuf.Timestamp
+	7,   // 63: sigra.plugin.v1.AskResponse.answer:type_name -> sigra.plugin.v1.AskResponse.Answer
+	89,  // 64: sigra.plugin.v1.AskResponse.reservation_expires_at:type_name -> google.protobuf.Timestamp
+	88,  // 65: sigra.plugin.v1.AskResponse.cache_for:type_name -> google.protobuf.Duration
+	59,  // 66: sigra.plugin.v1.AskResponse.obligations:type_name -> sigra.plugin.v1.Obligation
+	90,  // 67: sigra.plugin.v1.Obligation.parameters:type_name -> google.protobuf.Struct
+	8,   // 68: sigra.plugin.v1.SettleRequest.result:type_name -> sigra.plugin.v1.SettleRequest.Result
+	63,  // 69: sigra.plugin.v1.ServeRequest.head:type_name -> sigra.plugin.v1.RequestHead
+	66,  // 70: sigra.plugin.v1.ServeRequest.end:type_name -> sigra.plugin.v1.BodyEnd
+	65,  // 71: sigra.plugin.v1.RequestHead.headers:type_name -> sigra.plugin.v1.Header
+	33,  // 72: sigra.plugin.v1.RequestHead.principal:type_name -> sigra.plugin.v1.Principal
+	34,  // 73: sigra.plugin.v1.RequestHead.request:type_name -> sigra.plugin.v1.RequestInfo
+	64,  // 74: sigra.plugin.v1.RequestHead.client_certificate:type_name -> sigra.plugin.v1.ClientCertificate
+	65,  // 75: sigra.plugin.v1.BodyEnd.trailers:type_name -> sigra.plugin.v1.Header
+	68,  // 76: sigra.plugin.v1.ServeResponse.head:type_name -> sigra.plugin.v1.ResponseHead
+	66,  // 77: sigra.plugin.v1.ServeResponse.end:type_name -> sigra.plugin.v1.BodyEnd
+	65,  // 78: sigra.plugin.v1.ResponseHead.headers:type_name -> sigra.plugin.v1.Header
+	34,  // 79: sigra.plugin.v1.OfferRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	71,  // 80: sigra.plugin.v1.OfferResponse.methods:type_name -> sigra.plugin.v1.LoginMethod
+	33,  // 81: sigra.plugin.v1.ClaimsRequest.principal:type_name -> sigra.plugin.v1.Principal
+	34,  // 82: sigra.plugin.v1.ClaimsRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	90,  // 83: sigra.plugin.v1.ClaimsResponse.claims:type_name -> google.protobuf.Struct
+	88,  // 84: sigra.plugin.v1.ClaimsResponse.max_age:type_name -> google.protobuf.Duration
+	33,  // 85: sigra.plugin.v1.SignedOutRequest.principal:type_name -> sigra.plugin.v1.Principal
+	34,  // 86: sigra.plugin.v1.SignedOutRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	81,  // 87: sigra.plugin.v1.RunRequest.start:type_name -> sigra.plugin.v1.CommandStart
+	83,  // 88: sigra.plugin.v1.RunResponse.end:type_name -> sigra.plugin.v1.CommandEnd
+	9,   // 89: sigra.plugin.v1.Plugin.Describe:input_type -> sigra.plugin.v1.DescribeRequest
+	19,  // 90: sigra.plugin.v1.Plugin.Configure:input_type -> sigra.plugin.v1.ConfigureRequest
+	23,  // 91: sigra.plugin.v1.Plugin.Health:input_type -> sigra.plugin.v1.HealthRequest
+	25,  // 92: sigra.plugin.v1.Plugin.Metrics:input_type -> sigra.plugin.v1.MetricsRequest
+	30,  // 93: sigra.plugin.v1.Plugin.Stop:input_type -> sigra.plugin.v1.StopRequest
+	35,  // 94: sigra.plugin.v1.AuditSink.Record:input_type -> sigra.plugin.v1.RecordRequest
+	39,  // 95: sigra.plugin.v1.EventSink.Receive:input_type -> sigra.plugin.v1.ReceiveRequest
+	42,  // 96: sigra.plugin.v1.Mailer.Send:input_type -> sigra.plugin.v1.SendRequest
+	47,  // 97: sigra.plugin.v1.Mailer.Check:input_type -> sigra.plugin.v1.CheckRequest
+	49,  // 98: sigra.plugin.v1.Gate.Ask:input_type -> sigra.plugin.v1.AskRequest
+	60,  // 99: sigra.plugin.v1.Gate.Settle:input_type -> sigra.plugin.v1.SettleRequest
+	62,  // 100: sigra.plugin.v1.Routes.Serve:input_type -> sigra.plugin.v1.ServeRequest
+	69,  // 101: sigra.plugin.v1.LoginMethods.Offer:input_type -> sigra.plugin.v1.OfferRequest
+	72,  // 102: sigra.plugin.v1.Claims.Claims:input_type -> sigra.plugin.v1.ClaimsRequest
+	74,  // 103: sigra.plugin.v1.Subject.Export:input_type -> sigra.plugin.v1.ExportRequest
+	76,  // 104: sigra.plugin.v1.Subject.Erase:input_type -> sigra.plugin.v1.EraseRequest
+	78,  // 105: sigra.plugin.v1.Logout.SignedOut:input_type -> sigra.plugin.v1.SignedOutRequest
+	80,  // 106: sigra.plugin.v1.Commands.Run:input_type -> sigra.plugin.v1.RunRequest
+	10,  // 107: sigra.plugin.v1.Plugin.Describe:output_type -> sigra.plugin.v1.DescribeResponse
+	21,  // 108: sigra.plugin.v1.Plugin.Configure:output_type -> sigra.plugin.v1.ConfigureResponse
+	24,  // 109: sigra.plugin.v1.Plugin.Health:output_type -> sigra.plugin.v1.HealthResponse
+	26,  // 110: sigra.plugin.v1.Plugin.Metrics:output_type -> sigra.plugin.v1.MetricsResponse
+	31,  // 111: sigra.plugin.v1.Plugin.Stop:output_type -> sigra.plugin.v1.StopResponse
+	37,  // 112: sigra.plugin.v1.AuditSink.Record:output_type -> sigra.plugin.v1.RecordResponse
+	41,  // 113: sigra.plugin.v1.EventSink.Receive:output_type -> sigra.plugin.v1.ReceiveResponse
+	45,  // 114: sigra.plugin.v1.Mailer.Send:output_type -> sigra.plugin.v1.SendResponse
+	48,  // 115: sigra.plugin.v1.Mailer.Check:output_type -> sigra.plugin.v1.CheckResponse
+	58,  // 116: sigra.plugin.v1.Gate.Ask:output_type -> sigra.plugin.v1.AskResponse
+	61,  // 117: sigra.plugin.v1.Gate.Settle:output_type -> sigra.plugin.v1.SettleResponse
+	67,  // 118: sigra.plugin.v1.Routes.Serve:output_type -> sigra.plugin.v1.ServeResponse
+	70,  // 119: sigra.plugin.v1.LoginMethods.Offer:output_type -> sigra.plugin.v1.OfferResponse
+	73,  // 120: sigra.plugin.v1.Claims.Claims:output_type -> sigra.plugin.v1.ClaimsResponse
+	75,  // 121: sigra.plugin.v1.Subject.Export:output_type -> sigra.plugin.v1.ExportResponse
+	77,  // 122: sigra.plugin.v1.Subject.Erase:output_type -> sigra.plugin.v1.EraseResponse
+	79,  // 123: sigra.plugin.v1.Logout.SignedOut:output_type -> sigra.plugin.v1.SignedOutResponse
+	82,  // 124: sigra.plugin.v1.Commands.Run:output_type -> sigra.plugin.v1.RunResponse
+	107, // [107:125] is the sub-list for method output_type
+	89,  // [89:107] is the sub-list for method input_type
+	89,  // [89:89] is the sub-list for extension type_name
+	89,  // [89:89] is the sub-list for extension extendee
+	0,   // [0:89] is the sub-list for field type_name
 }
 
 func init() { file_sigra_plugin_v1_plugin_proto_init() }
@@ -3546,26 +6931,45 @@ func file_sigra_plugin_v1_plugin_proto_init() {
 	if File_sigra_plugin_v1_plugin_proto != nil {
 		return
 	}
-	file_sigra_plugin_v1_plugin_proto_msgTypes[29].OneofWrappers = []any{
+	file_sigra_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{
+		(*AskRequest_Registration)(nil),
+		(*AskRequest_Login)(nil),
+		(*AskRequest_StepUp)(nil),
+		(*AskRequest_Member)(nil),
+		(*AskRequest_UserDelete)(nil),
+		(*AskRequest_Token)(nil),
+		(*AskRequest_Route)(nil),
+	}
+	file_sigra_plugin_v1_plugin_proto_msgTypes[53].OneofWrappers = []any{
 		(*ServeRequest_Head)(nil),
 		(*ServeRequest_Body)(nil),
 		(*ServeRequest_End)(nil),
 	}
-	file_sigra_plugin_v1_plugin_proto_msgTypes[33].OneofWrappers = []any{
+	file_sigra_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{
 		(*ServeResponse_Head)(nil),
 		(*ServeResponse_Body)(nil),
 		(*ServeResponse_End)(nil),
 		(*ServeResponse_Flush)(nil),
+	}
+	file_sigra_plugin_v1_plugin_proto_msgTypes[71].OneofWrappers = []any{
+		(*RunRequest_Start)(nil),
+		(*RunRequest_Stdin)(nil),
+		(*RunRequest_StdinEnd)(nil),
+	}
+	file_sigra_plugin_v1_plugin_proto_msgTypes[73].OneofWrappers = []any{
+		(*RunResponse_Stdout)(nil),
+		(*RunResponse_Stderr)(nil),
+		(*RunResponse_End)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sigra_plugin_v1_plugin_proto_rawDesc), len(file_sigra_plugin_v1_plugin_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   42,
+			NumEnums:      9,
+			NumMessages:   79,
 			NumExtensions: 0,
-			NumServices:   8,
+			NumServices:   11,
 		},
 		GoTypes:           file_sigra_plugin_v1_plugin_proto_goTypes,
 		DependencyIndexes: file_sigra_plugin_v1_plugin_proto_depIdxs,

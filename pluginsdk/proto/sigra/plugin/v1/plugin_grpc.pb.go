@@ -30,6 +30,7 @@ const (
 	Plugin_Describe_FullMethodName  = "/sigra.plugin.v1.Plugin/Describe"
 	Plugin_Configure_FullMethodName = "/sigra.plugin.v1.Plugin/Configure"
 	Plugin_Health_FullMethodName    = "/sigra.plugin.v1.Plugin/Health"
+	Plugin_Metrics_FullMethodName   = "/sigra.plugin.v1.Plugin/Metrics"
 	Plugin_Stop_FullMethodName      = "/sigra.plugin.v1.Plugin/Stop"
 )
 
@@ -47,6 +48,8 @@ type PluginClient interface {
 	Configure(ctx context.Context, in *ConfigureRequest, opts ...grpc.CallOption) (*ConfigureResponse, error)
 	// Health answers within 2 seconds, or the plugin counts as unwell.
 	Health(ctx context.Context, in *HealthRequest, opts ...grpc.CallOption) (*HealthResponse, error)
+	// Metrics gives the plugin's own figures, for /metrics. It answers within half a second, or is left out.
+	Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsResponse, error)
 	// Stop asks the plugin to end its work: no new calls follow, host services still answer until it returns.
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error)
 }
@@ -89,6 +92,16 @@ func (c *pluginClient) Health(ctx context.Context, in *HealthRequest, opts ...gr
 	return out, nil
 }
 
+func (c *pluginClient) Metrics(ctx context.Context, in *MetricsRequest, opts ...grpc.CallOption) (*MetricsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(MetricsResponse)
+	err := c.cc.Invoke(ctx, Plugin_Metrics_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
@@ -113,6 +126,8 @@ type PluginServer interface {
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	// Health answers within 2 seconds, or the plugin counts as unwell.
 	Health(context.Context, *HealthRequest) (*HealthResponse, error)
+	// Metrics gives the plugin's own figures, for /metrics. It answers within half a second, or is left out.
+	Metrics(context.Context, *MetricsRequest) (*MetricsResponse, error)
 	// Stop asks the plugin to end its work: no new calls follow, host services still answer until it returns.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
 	mustEmbedUnimplementedPluginServer()
@@ -133,6 +148,9 @@ func (UnimplementedPluginServer) Configure(context.Context, *ConfigureRequest) (
 }
 func (UnimplementedPluginServer) Health(context.Context, *HealthRequest) (*HealthResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
+}
+func (UnimplementedPluginServer) Metrics(context.Context, *MetricsRequest) (*MetricsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Metrics not implemented")
 }
 func (UnimplementedPluginServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
@@ -212,6 +230,24 @@ func _Plugin_Health_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Plugin_Metrics_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MetricsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServer).Metrics(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Plugin_Metrics_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServer).Metrics(ctx, req.(*MetricsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Plugin_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StopRequest)
 	if err := dec(in); err != nil {
@@ -248,6 +284,10 @@ var Plugin_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Health",
 			Handler:    _Plugin_Health_Handler,
+		},
+		{
+			MethodName: "Metrics",
+			Handler:    _Plugin_Metrics_Handler,
 		},
 		{
 			MethodName: "Stop",
@@ -473,15 +513,19 @@ var EventSink_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Mailer_Send_FullMethodName = "/sigra.plugin.v1.Mailer/Send"
+	Mailer_Send_FullMethodName  = "/sigra.plugin.v1.Mailer/Send"
+	Mailer_Check_FullMethodName = "/sigra.plugin.v1.Mailer/Check"
 )
 
 // MailerClient is the client API for Mailer service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type MailerClient interface {
-	// Send takes responsibility for one message, or says why not. The same idempotency key is one message.
+	// Send takes responsibility for one message, or says why not. The same idempotency key is one message. Accepted means
+	// that the plugin owns all further tries; it tells the end by Mail.Report.
 	Send(ctx context.Context, in *SendRequest, opts ...grpc.CallOption) (*SendResponse, error)
+	// Check says, before a flow promises a mail, whether one of this purpose would reach the address as far as is known.
+	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 }
 
 type mailerClient struct {
@@ -502,12 +546,25 @@ func (c *mailerClient) Send(ctx context.Context, in *SendRequest, opts ...grpc.C
 	return out, nil
 }
 
+func (c *mailerClient) Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckResponse)
+	err := c.cc.Invoke(ctx, Mailer_Check_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MailerServer is the server API for Mailer service.
 // All implementations must embed UnimplementedMailerServer
 // for forward compatibility.
 type MailerServer interface {
-	// Send takes responsibility for one message, or says why not. The same idempotency key is one message.
+	// Send takes responsibility for one message, or says why not. The same idempotency key is one message. Accepted means
+	// that the plugin owns all further tries; it tells the end by Mail.Report.
 	Send(context.Context, *SendRequest) (*SendResponse, error)
+	// Check says, before a flow promises a mail, whether one of this purpose would reach the address as far as is known.
+	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	mustEmbedUnimplementedMailerServer()
 }
 
@@ -520,6 +577,9 @@ type UnimplementedMailerServer struct{}
 
 func (UnimplementedMailerServer) Send(context.Context, *SendRequest) (*SendResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Send not implemented")
+}
+func (UnimplementedMailerServer) Check(context.Context, *CheckRequest) (*CheckResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Check not implemented")
 }
 func (UnimplementedMailerServer) mustEmbedUnimplementedMailerServer() {}
 func (UnimplementedMailerServer) testEmbeddedByValue()                {}
@@ -560,6 +620,24 @@ func _Mailer_Send_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Mailer_Check_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MailerServer).Check(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Mailer_Check_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MailerServer).Check(ctx, req.(*CheckRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Mailer_ServiceDesc is the grpc.ServiceDesc for Mailer service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -571,13 +649,18 @@ var Mailer_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "Send",
 			Handler:    _Mailer_Send_Handler,
 		},
+		{
+			MethodName: "Check",
+			Handler:    _Mailer_Check_Handler,
+		},
 	},
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "sigra/plugin/v1/plugin.proto",
 }
 
 const (
-	Gate_Ask_FullMethodName = "/sigra.plugin.v1.Gate/Ask"
+	Gate_Ask_FullMethodName    = "/sigra.plugin.v1.Gate/Ask"
+	Gate_Settle_FullMethodName = "/sigra.plugin.v1.Gate/Settle"
 )
 
 // GateClient is the client API for Gate service.
@@ -586,6 +669,8 @@ const (
 type GateClient interface {
 	// Ask answers a question before an action happens, within its deadline.
 	Ask(ctx context.Context, in *AskRequest, opts ...grpc.CallOption) (*AskResponse, error)
+	// Settle tells what became of an action that was allowed with a reservation. It is called again until it succeeds.
+	Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error)
 }
 
 type gateClient struct {
@@ -606,12 +691,24 @@ func (c *gateClient) Ask(ctx context.Context, in *AskRequest, opts ...grpc.CallO
 	return out, nil
 }
 
+func (c *gateClient) Settle(ctx context.Context, in *SettleRequest, opts ...grpc.CallOption) (*SettleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SettleResponse)
+	err := c.cc.Invoke(ctx, Gate_Settle_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GateServer is the server API for Gate service.
 // All implementations must embed UnimplementedGateServer
 // for forward compatibility.
 type GateServer interface {
 	// Ask answers a question before an action happens, within its deadline.
 	Ask(context.Context, *AskRequest) (*AskResponse, error)
+	// Settle tells what became of an action that was allowed with a reservation. It is called again until it succeeds.
+	Settle(context.Context, *SettleRequest) (*SettleResponse, error)
 	mustEmbedUnimplementedGateServer()
 }
 
@@ -624,6 +721,9 @@ type UnimplementedGateServer struct{}
 
 func (UnimplementedGateServer) Ask(context.Context, *AskRequest) (*AskResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Ask not implemented")
+}
+func (UnimplementedGateServer) Settle(context.Context, *SettleRequest) (*SettleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Settle not implemented")
 }
 func (UnimplementedGateServer) mustEmbedUnimplementedGateServer() {}
 func (UnimplementedGateServer) testEmbeddedByValue()              {}
@@ -664,6 +764,24 @@ func _Gate_Ask_Handler(srv interface{}, ctx context.Context, dec func(interface{
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Gate_Settle_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SettleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GateServer).Settle(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Gate_Settle_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GateServer).Settle(ctx, req.(*SettleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Gate_ServiceDesc is the grpc.ServiceDesc for Gate service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -674,6 +792,10 @@ var Gate_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Ask",
 			Handler:    _Gate_Ask_Handler,
+		},
+		{
+			MethodName: "Settle",
+			Handler:    _Gate_Settle_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
@@ -985,5 +1107,367 @@ var Claims_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
+	Metadata: "sigra/plugin/v1/plugin.proto",
+}
+
+const (
+	Subject_Export_FullMethodName = "/sigra.plugin.v1.Subject/Export"
+	Subject_Erase_FullMethodName  = "/sigra.plugin.v1.Subject/Erase"
+)
+
+// SubjectClient is the client API for Subject service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Subject answers for the data that the plugin holds of one person.
+type SubjectClient interface {
+	// Export gives all of it as one JSON value, in pieces.
+	Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error)
+	// Erase removes or pseudonymizes it. It is called again until it succeeds, and must be harmless the second time.
+	Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error)
+}
+
+type subjectClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewSubjectClient(cc grpc.ClientConnInterface) SubjectClient {
+	return &subjectClient{cc}
+}
+
+func (c *subjectClient) Export(ctx context.Context, in *ExportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Subject_ServiceDesc.Streams[0], Subject_Export_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportRequest, ExportResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Subject_ExportClient = grpc.ServerStreamingClient[ExportResponse]
+
+func (c *subjectClient) Erase(ctx context.Context, in *EraseRequest, opts ...grpc.CallOption) (*EraseResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseResponse)
+	err := c.cc.Invoke(ctx, Subject_Erase_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// SubjectServer is the server API for Subject service.
+// All implementations must embed UnimplementedSubjectServer
+// for forward compatibility.
+//
+// Subject answers for the data that the plugin holds of one person.
+type SubjectServer interface {
+	// Export gives all of it as one JSON value, in pieces.
+	Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error
+	// Erase removes or pseudonymizes it. It is called again until it succeeds, and must be harmless the second time.
+	Erase(context.Context, *EraseRequest) (*EraseResponse, error)
+	mustEmbedUnimplementedSubjectServer()
+}
+
+// UnimplementedSubjectServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedSubjectServer struct{}
+
+func (UnimplementedSubjectServer) Export(*ExportRequest, grpc.ServerStreamingServer[ExportResponse]) error {
+	return status.Error(codes.Unimplemented, "method Export not implemented")
+}
+func (UnimplementedSubjectServer) Erase(context.Context, *EraseRequest) (*EraseResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Erase not implemented")
+}
+func (UnimplementedSubjectServer) mustEmbedUnimplementedSubjectServer() {}
+func (UnimplementedSubjectServer) testEmbeddedByValue()                 {}
+
+// UnsafeSubjectServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to SubjectServer will
+// result in compilation errors.
+type UnsafeSubjectServer interface {
+	mustEmbedUnimplementedSubjectServer()
+}
+
+func RegisterSubjectServer(s grpc.ServiceRegistrar, srv SubjectServer) {
+	// If the following call panics, it indicates UnimplementedSubjectServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Subject_ServiceDesc, srv)
+}
+
+func _Subject_Export_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SubjectServer).Export(m, &grpc.GenericServerStream[ExportRequest, ExportResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Subject_ExportServer = grpc.ServerStreamingServer[ExportResponse]
+
+func _Subject_Erase_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SubjectServer).Erase(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Subject_Erase_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SubjectServer).Erase(ctx, req.(*EraseRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Subject_ServiceDesc is the grpc.ServiceDesc for Subject service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Subject_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "sigra.plugin.v1.Subject",
+	HandlerType: (*SubjectServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Erase",
+			Handler:    _Subject_Erase_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Export",
+			Handler:       _Subject_Export_Handler,
+			ServerStreams: true,
+		},
+	},
+	Metadata: "sigra/plugin/v1/plugin.proto",
+}
+
+const (
+	Logout_SignedOut_FullMethodName = "/sigra.plugin.v1.Logout/SignedOut"
+)
+
+// LogoutClient is the client API for Logout service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Logout lets a plugin end what it started elsewhere when a person signs out here.
+type LogoutClient interface {
+	// SignedOut is called once the sessions have ended, while the browser waits for its page.
+	SignedOut(ctx context.Context, in *SignedOutRequest, opts ...grpc.CallOption) (*SignedOutResponse, error)
+}
+
+type logoutClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewLogoutClient(cc grpc.ClientConnInterface) LogoutClient {
+	return &logoutClient{cc}
+}
+
+func (c *logoutClient) SignedOut(ctx context.Context, in *SignedOutRequest, opts ...grpc.CallOption) (*SignedOutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SignedOutResponse)
+	err := c.cc.Invoke(ctx, Logout_SignedOut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// LogoutServer is the server API for Logout service.
+// All implementations must embed UnimplementedLogoutServer
+// for forward compatibility.
+//
+// Logout lets a plugin end what it started elsewhere when a person signs out here.
+type LogoutServer interface {
+	// SignedOut is called once the sessions have ended, while the browser waits for its page.
+	SignedOut(context.Context, *SignedOutRequest) (*SignedOutResponse, error)
+	mustEmbedUnimplementedLogoutServer()
+}
+
+// UnimplementedLogoutServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedLogoutServer struct{}
+
+func (UnimplementedLogoutServer) SignedOut(context.Context, *SignedOutRequest) (*SignedOutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SignedOut not implemented")
+}
+func (UnimplementedLogoutServer) mustEmbedUnimplementedLogoutServer() {}
+func (UnimplementedLogoutServer) testEmbeddedByValue()                {}
+
+// UnsafeLogoutServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to LogoutServer will
+// result in compilation errors.
+type UnsafeLogoutServer interface {
+	mustEmbedUnimplementedLogoutServer()
+}
+
+func RegisterLogoutServer(s grpc.ServiceRegistrar, srv LogoutServer) {
+	// If the following call panics, it indicates UnimplementedLogoutServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Logout_ServiceDesc, srv)
+}
+
+func _Logout_SignedOut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SignedOutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LogoutServer).SignedOut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Logout_SignedOut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LogoutServer).SignedOut(ctx, req.(*SignedOutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Logout_ServiceDesc is the grpc.ServiceDesc for Logout service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Logout_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "sigra.plugin.v1.Logout",
+	HandlerType: (*LogoutServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "SignedOut",
+			Handler:    _Logout_SignedOut_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
+	Metadata: "sigra/plugin/v1/plugin.proto",
+}
+
+const (
+	Commands_Run_FullMethodName = "/sigra.plugin.v1.Commands/Run"
+)
+
+// CommandsClient is the client API for Commands service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Commands runs the plugin's verbs for an operator.
+type CommandsClient interface {
+	// Run carries one run: a start, then input until its end; output, then an end.
+	Run(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RunRequest, RunResponse], error)
+}
+
+type commandsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewCommandsClient(cc grpc.ClientConnInterface) CommandsClient {
+	return &commandsClient{cc}
+}
+
+func (c *commandsClient) Run(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[RunRequest, RunResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Commands_ServiceDesc.Streams[0], Commands_Run_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RunRequest, RunResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Commands_RunClient = grpc.BidiStreamingClient[RunRequest, RunResponse]
+
+// CommandsServer is the server API for Commands service.
+// All implementations must embed UnimplementedCommandsServer
+// for forward compatibility.
+//
+// Commands runs the plugin's verbs for an operator.
+type CommandsServer interface {
+	// Run carries one run: a start, then input until its end; output, then an end.
+	Run(grpc.BidiStreamingServer[RunRequest, RunResponse]) error
+	mustEmbedUnimplementedCommandsServer()
+}
+
+// UnimplementedCommandsServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedCommandsServer struct{}
+
+func (UnimplementedCommandsServer) Run(grpc.BidiStreamingServer[RunRequest, RunResponse]) error {
+	return status.Error(codes.Unimplemented, "method Run not implemented")
+}
+func (UnimplementedCommandsServer) mustEmbedUnimplementedCommandsServer() {}
+func (UnimplementedCommandsServer) testEmbeddedByValue()                  {}
+
+// UnsafeCommandsServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to CommandsServer will
+// result in compilation errors.
+type UnsafeCommandsServer interface {
+	mustEmbedUnimplementedCommandsServer()
+}
+
+func RegisterCommandsServer(s grpc.ServiceRegistrar, srv CommandsServer) {
+	// If the following call panics, it indicates UnimplementedCommandsServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Commands_ServiceDesc, srv)
+}
+
+func _Commands_Run_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(CommandsServer).Run(&grpc.GenericServerStream[RunRequest, RunResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Commands_RunServer = grpc.BidiStreamingServer[RunRequest, RunResponse]
+
+// Commands_ServiceDesc is the grpc.ServiceDesc for Commands service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Commands_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "sigra.plugin.v1.Commands",
+	HandlerType: (*CommandsServer)(nil),
+	Methods:     []grpc.MethodDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Run",
+			Handler:       _Commands_Run_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "sigra/plugin/v1/plugin.proto",
 }

@@ -164,3 +164,23 @@ func (l *Language) Places() map[string]string {
 	}
 	return out
 }
+
+// Plain are the texts that are not counted, as they stand in the catalogue, {names} included.
+func (l *Language) Plain() map[string]string {
+	out := map[string]string{}
+	for key, entries := range l.texts() {
+		if entries[0].form != noForm {
+			continue
+		}
+		var b strings.Builder
+		for _, p := range entries[0].parts {
+			if p.name != "" {
+				b.WriteString("{" + p.name + "}")
+			} else {
+				b.WriteString(p.words)
+			}
+		}
+		out[key] = b.String()
+	}
+	return out
+}

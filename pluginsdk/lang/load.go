@@ -15,7 +15,7 @@ import (
 )
 
 //go:embed messages
-var messages embed.FS
+var base embed.FS
 
 // Source is the language that all others are translated from.
 const Source = "en"
@@ -23,16 +23,17 @@ const Source = "en"
 // mostErrors bounds how much a broken file has to say.
 const mostErrors = 20
 
-// Load prepares the built-in catalogues and reads, where override is not nil, those that replace texts or add languages. Every mistake is an
-// *Error with file and line; several are joined. A built-in language is read when it is first used: that it has no mistakes is tested.
-func Load(override fs.FS) (*Catalogues, error) {
-	languages, err := builtin()
+// Load prepares catalogues whose source has been tested (see Verify) and reads, where override is not nil, those that replace
+// texts or add languages. Every mistake in an override is an *Error with file and line; several are joined. A language of the
+// source is read when it is first used.
+func Load(source, override fs.FS) (*Catalogues, error) {
+	languages, err := lazy(source)
 	if err != nil {
 		return nil, err
 	}
 	if override != nil {
 		over, errs := readAll(override)
-		english, _ := readLanguage(Messages(), language.English) // as it is built in
+		english, _ := readLanguage(source, language.English) // as it is built in
 		for code, t := range over {
 			tag := language.Make(code)
 			errs = append(errs, known(tag, t, english)...)
@@ -49,7 +50,41 @@ func Load(override fs.FS) (*Catalogues, error) {
 	return newCatalogues(languages), nil
 }
 
-// Verify reads a whole set of catalogues, such as Messages, and reports whatever is not as doc.go says of what is built in.
+// New reads a plugin's catalogues: a folder per language, "en" among them and complete. The texts of Base come with them.
+func New(root fs.FS) (*Catalogues, error) {
+	if err := Verify(root); err != nil {
+		return nil, err
+	}
+	folders, err := fs.ReadDir(root, ".")
+	if err != nil {
+		return nil, fmt.Errorf("message catalogues: %w", err)
+	}
+	all, err := lazy(Merge(Base(), root))
+	if err != nil {
+		return nil, err
+	}
+	languages := map[string]*Language{}
+	for _, f := range folders {
+		if l := all[f.Name()]; l != nil {
+			languages[f.Name()] = l
+		}
+	}
+	if languages[Source] == nil {
+		return nil, errors.New("message catalogues: there is no folder " + Source)
+	}
+	return newCatalogues(languages), nil
+}
+
+// MustNew is New for embedded catalogues, which a test has seen to be right.
+func MustNew(root fs.FS) *Catalogues {
+	c, err := New(root)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// Verify reads a whole set of catalogues and reports whatever is not as doc.go says of what is built in.
 func Verify(root fs.FS) error {
 	languages, errs := readAll(root)
 	english := languages[Source]
@@ -60,17 +95,16 @@ func Verify(root fs.FS) error {
 	return join(errs)
 }
 
-// Messages are the built-in message files, to start from when replacing them.
-func Messages() fs.FS {
-	sub, err := fs.Sub(messages, "messages")
+// Base are the texts that every program needs: names of months, lengths of time.
+func Base() fs.FS {
+	sub, err := fs.Sub(base, "messages")
 	if err != nil {
 		panic(err) // the path is a constant and valid
 	}
 	return sub
 }
 
-func builtin() (map[string]*Language, error) {
-	root := Messages()
+func lazy(root fs.FS) (map[string]*Language, error) {
 	folders, err := fs.ReadDir(root, ".")
 	if err != nil {
 		return nil, fmt.Errorf("message catalogues: %w", err)
