@@ -22,6 +22,7 @@ func TestImports_stayLight(t *testing.T) {
 		"github.com/sigra-auth/sigra/pluginsdk", "github.com/hashicorp/go-plugin", "github.com/hashicorp/go-hclog",
 		"google.golang.org/grpc", "google.golang.org/protobuf", "google.golang.org/genproto/googleapis/rpc",
 		"golang.org/x/net", "golang.org/x/sys", "golang.org/x/text",
+		"github.com/agext/levenshtein", // of pluginsdk/lang: the key that was probably meant; it links nothing itself
 		// of go-plugin and go-hclog
 		"github.com/hashicorp/yamux", "github.com/oklog/run", "github.com/golang/protobuf",
 		"github.com/fatih/color", "github.com/mattn/go-colorable", "github.com/mattn/go-isatty",

@@ -321,7 +321,7 @@ func TestRoutes_writeAfterReturn(t *testing.T) {
 }
 
 func BenchmarkRoutes_getSmall(b *testing.B) {
-	run := plugintest.Start(b, site{func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }}, plugintest.Config{})
+	run := plugintest.Start(b, siteOf(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }), plugintest.Config{})
 	c := run.Client(nil)
 	b.ReportAllocs()
 	for b.Loop() {

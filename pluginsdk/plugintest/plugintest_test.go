@@ -145,7 +145,7 @@ func (m *memory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func conform(t *testing.T, fault string) {
 	t.Helper()
 	first := &kept{rows: map[string]int{}}
-	plugintest.Conform(t, func() pluginsdk.Plugin { return plugin(fault, first) }, plugintest.Options{})
+	plugintest.Conform(t, func() pluginsdk.Plugin { return plugin(fault, first) }, plugintest.Options{BadSettings: []string{`{"limit": -1}`}})
 }
 
 func TestConform_goodPlugin(t *testing.T) {
