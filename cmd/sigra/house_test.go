@@ -18,7 +18,7 @@ const module = "github.com/sigra-auth/sigra"
 // floors is the house from the ground up. A package of core may import those on its own line and on lines above
 // it in this list (which lie below it in the house), never one further down the list.
 var floors = [][]string{
-	{"fault", "secret", "request", "principal", "egress", "lang", "federation/preset", "metadata/schema"},
+	{"fault", "secret", "request", "principal", "typed", "egress", "lang", "federation/preset", "metadata/schema"},
 	{"config", "store", "telemetry"},
 	{"part"},
 	{"lease", "keyring", "commitlog"},

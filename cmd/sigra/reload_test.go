@@ -299,7 +299,7 @@ func TestCorePaths_wellKnown(t *testing.T) {
 	t.Parallel()
 	var service *auth.Service
 	pages, err := web.New(web.Config{BaseURL: "https://example.org", Services: web.Services{
-		Auth: service, Sessions: (*session.Store)(nil), PasskeySignIns: service, Signals: (*passkey.Store)(nil),
+		SignUps: service, SignIns: service, PasswordResets: service, Sessions: (*session.Store)(nil), PasskeySignIns: service, Signals: (*passkey.Store)(nil),
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/typed"
 )
 
 var (
@@ -177,7 +178,7 @@ func (s *magicLinks) ApproveMagicLink(ctx context.Context, token, number string)
 	if err != nil {
 		return err
 	}
-	right := subtle.ConstantTimeCompare([]byte(a.Number), []byte(number)) == 1
+	right := subtle.ConstantTimeCompare([]byte(a.Number), []byte(typed.Code(number))) == 1
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if right {
 			if err := s.kit.Onetime.Approve(ctx, tx, g); err != nil {

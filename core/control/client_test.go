@@ -18,10 +18,12 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/control"
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/org"
+	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
@@ -56,7 +58,7 @@ func newServer(t *testing.T, db *store.DB) *server {
 	sessions := must(session.New(session.Config{DB: db, Audit: s.log}))(t)
 	events := must(event.New(event.Config{DB: db}))(t)
 	leases := must(lease.New(db, "test"))(t)
-	s.api = must(httpapi.New(httpapi.Config{Sessions: sessions, Services: httpapi.Services{
+	s.api = must(httpapi.New(httpapi.Config{Callers: principal.NewChain(cookie.SessionToken, principal.ControlSocket, principal.BearerSession(sessions)), Services: httpapi.Services{
 		Accounts: s.accounts, UserSessions: sessions, Audit: s.log, Events: events, System: system{},
 		Relay: must(relay.New(relay.Config{DB: db, Audit: s.log, Events: events, Leases: leases, Node: "test"}))(t),
 	}}))(t)

@@ -33,7 +33,7 @@ type magicLinkInput struct {
 type approveInput struct {
 	Body struct {
 		Token  string `json:"token" minLength:"1" maxLength:"512" doc:"The token of the mailed link."`
-		Number string `json:"number" minLength:"2" maxLength:"2" doc:"The two digits that the asking device shows." example:"42"`
+		Number string `json:"number" minLength:"1" maxLength:"32" doc:"The two digits that the asking device shows." example:"42"`
 	} `nameHint:"Approval"`
 }
 

@@ -54,21 +54,3 @@ func codeMAC(flow []byte, code string) []byte {
 	m.Write([]byte(code))
 	return m.Sum(nil)
 }
-
-// cleanCode takes the spaces and dashes out that people and phones put in; false for what is no code.
-func cleanCode(s string) (string, bool) {
-	if len(s) > 32 {
-		return "", false
-	}
-	out := make([]byte, 0, CodeDigits)
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9':
-			out = append(out, c)
-		case c == ' ', c == '-', c == '\t', c == '\r', c == '\n':
-		default:
-			return "", false
-		}
-	}
-	return string(out), len(out) == CodeDigits
-}

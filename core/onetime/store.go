@@ -13,6 +13,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/typed"
 )
 
 // Migrations makes the tables of this package.
@@ -220,7 +221,7 @@ func (s *Store) Guess(ctx context.Context, tx *store.Tx, p Purpose, flow, code s
 	if err != nil {
 		return Grant{}, false, err
 	}
-	digits, ok := cleanCode(code)
+	digits, ok := typed.Digits(code, CodeDigits)
 	right = subtle.ConstantTimeCompare(codeMAC(raw, digits), mac) == 1 && ok && g.AccountID != uuid.Nil
 	return g, right, nil
 }

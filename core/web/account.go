@@ -2,63 +2,36 @@ package web
 
 import (
 	"net/http"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
-	"github.com/sigra-auth/sigra/core/selfservice"
 )
 
 // fewCodes is how many recovery codes are few enough to say so.
 const fewCodes = 3
 
-// mountAccount adds the pages of somebody's account.
-func (p *Pages) mountAccount(on mounter) {
-	if p.cfg.OwnAccount == nil || p.cfg.OwnFactors == nil {
-		return
-	}
-	on("/account", p.account, nil)
-	on("/account/password", p.showPassword, p.changePassword)
-	if p.usernames() {
-		on("/account/username", p.showUsername, p.changeUsername)
-	}
-	on("/account/email", p.showEmail, p.changeEmail)
-	on("/account/email/sent", p.showEmailSent, p.emailSent)
-	on("/account/email/confirm", p.showEmailConfirm, p.emailConfirm)
-	on("/account/email/confirmed", p.emailConfirmed, nil)
-	on("/account/email/undo", p.showEmailUndo, p.emailUndo)
-	on("/account/email/undone", p.emailUndone, nil)
-	on("/account/authenticator", p.showAuthenticator, p.confirmAuthenticator)
-	on("/account/authenticator/begin", nil, p.beginAuthenticator)
-	on("/account/authenticator/remove", p.showRemoveAuthenticator, p.removeAuthenticator)
-	on("/account/recovery-codes", p.recoveryCodes, nil)
-	on("/account/recovery-codes/renew", p.showRenewCodes, p.renewCodes)
-	on("/account/devices", p.devices, p.forgetDevice)
-	p.mountPasskeys(on)
-	if p.cfg.OwnLogins != nil && p.cfg.Providers != nil {
-		p.mountLogins(on)
-	}
+// ownKit is the kit of the pages of somebody's own account.
+type ownKit struct {
+	*kit
+	account OwnAccount
 }
 
-// sure is member for what only somebody may do who has just shown who they are: others are asked to, and come back.
-func (p *Pages) sure(w http.ResponseWriter, r *http.Request) (principal.Principal, bool) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return who, false
-	}
-	if err := p.cfg.OwnAccount.RequireRecentAuth(r.Context(), who); err != nil {
-		p.refusedOwn(w, r, err, r.URL.RequestURI())
-		return who, false
-	}
-	return who, true
+// account-form is the page that asks for one thing: a form with words around it.
+type asking struct {
+	Back    Link     // the page it belongs to; without a path it belongs to none
+	Lead    string   // below the heading
+	More    []string // further paragraphs
+	Aside   string   // below the form
+	Aside2  Link     // and a link behind it
+	Choices []Link   // what to do instead of a form; the first is the usual one
+	Mailed  bool     // a mail is on its way
 }
 
 // refusedOwn answers what a page of the account can't mend by itself. Where a fresh proof is missing it asks for one, and back
 // is the page to come back to.
-func (p *Pages) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
+func (p *arrivals) refusedOwn(w http.ResponseWriter, r *http.Request, err error, back string) {
 	if needsProof(err) {
 		see(w, p.stepUpPath(back, ""))
 		return
@@ -78,21 +51,8 @@ func comesBack(w http.ResponseWriter, ft *fault.Error) bool {
 	return reshow(ft) || ft.Kind == fault.RateLimited
 }
 
-// taken reads the form that somebody who is signed in has sent.
-func (p *Pages) taken(w http.ResponseWriter, r *http.Request) (principal.Principal, bool) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return who, false
-	}
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return who, false
-	}
-	return who, true
-}
-
 // ownView starts a page of the account.
-func (p *Pages) ownView(r *http.Request, who principal.Principal, title string, args ...any) view {
+func (p *renderer) ownView(r *http.Request, who principal.Principal, title string, args ...any) view {
 	v := p.signedIn(p.view(r, title, args...), who, "/account")
 	if key := "page.account.notice." + strings.ReplaceAll(r.URL.Query().Get("notice"), "-", "_"); r.Method == http.MethodGet && v.L.Has(key) {
 		v.Notice = v.L.Language.Text(key)
@@ -100,199 +60,51 @@ func (p *Pages) ownView(r *http.Request, who principal.Principal, title string, 
 	return v
 }
 
-// account-form is the page that asks for one thing: a form with words around it.
-type asking struct {
-	Back    Link     // the page it belongs to; without a path it belongs to none
-	Lead    string   // below the heading
-	More    []string // further paragraphs
-	Aside   string   // below the form
-	Aside2  Link     // and a link behind it
-	Choices []Link   // what to do instead of a form; the first is the usual one
-	Mailed  bool     // a mail is on its way
-}
-
-func (p *Pages) ask(w http.ResponseWriter, r *http.Request, status int, v view, f *form, body asking) {
+func (p *renderer) ask(w http.ResponseWriter, r *http.Request, status int, v view, f *form, body asking) {
 	v.Form, v.Body = f, body
 	p.render(w, r, status, "account-form", v)
 }
 
-func (p *Pages) accountLink(l *lang.Language) Link {
+func (p *renderer) accountLink(l *lang.Language) Link {
 	return Link{Title: l.Text("page.layout.account"), Path: "/account"}
 }
 
-// overview is what the account page shows.
-type overview struct {
-	Email         string
-	Administrator bool
-	Warning       *warning
-	Groups        []group
-	Facts         []fact
-	Plugins       []Link
-	Conditional   bool   // the browser may make a passkey by itself
-	Tell          string // signals for the person's password managers
-}
-
-// warning is what should not wait.
-type warning struct {
-	Text string
-	Link Link
-}
-
-// group is a section of the overview.
-type group struct {
-	ID, Title string
-	Rows      []ownRow
-}
-
-// ownRow leads to a page of the account and says how things stand there.
-type ownRow struct {
-	Link
-	Tag  string // a word that catches the eye
-	Warn bool   // the tag warns
-}
-
-// fact is a line of a list of facts; At is set for moments.
-type fact struct {
-	Label, Value string
-	At           time.Time
-}
-
-// Machine is a moment as the time element wants it.
-func (f fact) Machine() string { return f.At.UTC().Format(time.RFC3339) }
-
-func (p *Pages) account(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return
+// lastOne explains why the last way in, or the last second factor where everybody needs one, stays; it reports
+// whether that is what err says.
+func (p *ownKit) lastOne(w http.ResponseWriter, r *http.Request, who principal.Principal, err error, back Link) bool {
+	ft := fault.From(err)
+	app := Link{Path: "/account/authenticator"}
+	passkey := Link{Path: "/account/passkeys/new"}
+	var key string
+	var choices []Link
+	switch ft.Code {
+	case "last_way_in":
+		key, choices = "page.account.last_way.", []Link{{Path: "/account/password"}, passkey}
+	case "second_factor_required":
+		key, choices = "page.account.last_factor.", []Link{app, passkey}
+	default:
+		return false
 	}
-	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
+	own, err := p.account.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
-		return
+		return true
 	}
-	v := p.ownView(r, who, "page.account.title")
+	if own.PasskeyLimit == 0 {
+		choices = choices[:1]
+	}
+	v := p.ownView(r, who, key+"title")
 	l := v.L.Language
-	body := overview{
-		Email: own.Email, Administrator: who.Administrator, Warning: warn(l, own),
-		Groups: []group{p.waysIn(l, own), secondFactor(l, own), seenAt(l, own)},
-		Facts: []fact{
-			{Label: l.Text("page.account.session.begun"), At: who.CreatedAt},
-			{Label: l.Text("page.account.session.with"), Value: methods(l, who)},
-			{Label: l.Text("page.account.session.ends"), At: who.ExpiresAt},
-			{Label: l.Text("page.account.session.id"), Value: who.SessionID.String()},
-		},
-	}
-	if p.cfg.Plugins != nil {
-		body.Plugins = p.cfg.Plugins(who, p.in(r).Code())
-	}
-	body.Conditional = p.mayMakePasskey(who, own)
-	if r.URL.Query().Get("notice") == "email-changed" { // passkeys are shown with the address
-		if body.Tell, err = p.signals(r, who); err != nil {
-			p.Error(w, r, err)
-			return
+	for i, c := range choices {
+		switch c.Path {
+		case "/account/password":
+			choices[i].Title = l.Text("page.account.last_way.password")
+		case app.Path:
+			choices[i].Title = l.Text("page.account.last_factor.authenticator")
+		default:
+			choices[i].Title = l.Text("page.account.last_way.passkey")
 		}
 	}
-	if body.Conditional || body.Tell != "" {
-		v.Scripts = passkeyScripts
-	}
-	v.Body = body
-	p.render(w, r, http.StatusOK, "account", v)
-}
-
-func warn(l *lang.Language, own selfservice.Overview) *warning {
-	left := own.Factors.RecoveryCodes
-	renew := Link{Title: l.Text("page.account.warning.renew"), Path: "/account/recovery-codes/renew"}
-	switch {
-	case own.SecondFactor && left == 0:
-		return &warning{l.Text("page.account.warning.no_codes"), renew}
-	case own.SecondFactor && left <= fewCodes:
-		return &warning{l.Plural("page.account.warning.codes", left), renew}
-	case own.Required && !own.Factors.TOTP && own.Factors.Passkeys == 0:
-		return &warning{l.Text("page.account.warning.required"), Link{Title: l.Text("page.account.codes.set_up"), Path: "/account/authenticator"}}
-	}
-	return nil
-}
-
-func (p *Pages) waysIn(l *lang.Language, own selfservice.Overview) group {
-	add := l.Text("page.account.row.new")
-	rows := []ownRow{{Link: Link{Title: l.Text("page.account.email.title"), Path: "/account/email", Description: own.Email}}}
-	if p.usernames() {
-		row := ownRow{Link: Link{Title: l.Text("page.account.username.title"), Path: "/account/username", Description: own.Username}}
-		if own.Username == "" {
-			row.Description, row.Tag = l.Text("page.account.row.no_username"), add
-		}
-		rows = append(rows, row)
-	}
-	row := ownRow{Link: Link{Title: l.Text("page.account.row.password_title"), Path: "/account/password", Description: l.Text("page.account.row.password")}}
-	if !own.Password {
-		row.Description, row.Tag = l.Text("page.account.row.no_password"), add
-	}
-	rows = append(rows, row)
-	row = ownRow{Link: Link{Title: l.Text("page.account.passkeys.title"), Path: "/account/passkeys"}}
-	if n := own.Factors.Passkeys; n > 0 {
-		row.Description = l.Plural("page.account.row.passkeys", n)
-	} else {
-		row.Description, row.Tag = l.Text("page.account.row.no_passkeys"), add
-	}
-	if own.PasskeyLimit > 0 || own.Factors.Passkeys > 0 {
-		rows = append(rows, row)
-	}
-	if p.cfg.OwnLogins != nil && p.cfg.Providers != nil && (len(own.Providers) > 0 || len(p.providers()) > 0) {
-		row = ownRow{Link: Link{Title: l.Text("page.account.logins.title"), Path: "/account/logins"}}
-		if len(own.Providers) > 0 {
-			row.Description = strings.Join(p.providerTitles(own.Providers), " · ")
-		} else {
-			row.Description, row.Tag = l.Text("page.account.row.logins"), add
-		}
-		rows = append(rows, row)
-	}
-	return group{"ways", l.Text("page.account.ways"), rows}
-}
-
-func secondFactor(l *lang.Language, own selfservice.Overview) group {
-	app := ownRow{Link: Link{Title: l.Text("page.account.authenticator.title"), Path: "/account/authenticator", Description: l.Text("page.account.row.authenticator")}}
-	if !own.Factors.TOTP {
-		app.Description, app.Tag = l.Text("page.account.row.no_authenticator"), l.Text("page.account.row.new")
-	}
-	codes := ownRow{Link: Link{Title: l.Text("page.account.codes.title"), Path: "/account/recovery-codes"}}
-	switch left := own.Factors.RecoveryCodes; {
-	case !own.SecondFactor:
-		codes.Description = l.Text("page.account.row.no_second_factor")
-	case left == 0:
-		codes.Description, codes.Tag, codes.Warn = l.Text("page.account.codes.none"), l.Text("page.account.row.low"), true
-	default:
-		codes.Description = l.Plural("page.account.codes.left", left)
-		if left <= fewCodes {
-			codes.Tag, codes.Warn = l.Text("page.account.row.low"), true
-		}
-	}
-	return group{"second", l.Text("page.account.second"), []ownRow{app, codes}}
-}
-
-func seenAt(l *lang.Language, own selfservice.Overview) group {
-	row := ownRow{Link: Link{Title: l.Text("page.account.devices.title"), Path: "/account/devices", Description: l.Plural("page.account.row.browsers", own.Browsers)}}
-	return group{"seen", l.Text("page.account.seen"), []ownRow{row}}
-}
-
-// methods names how the session was proved (RFC 8176), and how strongly.
-func methods(l *lang.Language, who principal.Principal) string {
-	var names []string
-	for _, m := range who.AMR {
-		switch m {
-		case "mfa": // says nothing that aal does not
-			continue
-		case "pwd", "otp", "hwk", "swk", "email", "fed":
-			m = l.Text("page.method." + m)
-		}
-		if !slices.Contains(names, m) {
-			names = append(names, m)
-		}
-	}
-	if len(names) == 0 {
-		names = []string{l.Text("page.method.none")}
-	}
-	if who.AAL == principal.AAL2 {
-		names = append(names, l.Text("page.method.two_factors"))
-	}
-	return strings.Join(names, " · ")
+	p.ask(w, r, statusOf(ft.Kind), v, nil, asking{Back: back, Lead: l.Text(key + "lead"), Choices: choices})
+	return true
 }

@@ -1,15 +1,46 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/selfservice"
 )
+
+// OwnEmail is what people do to their own email address.
+type OwnEmail interface {
+	RequestEmailChange(ctx context.Context, p principal.Principal, email string) (flow string, err error)
+	LookEmailChange(ctx context.Context, token string, undo bool) (address string, err error)
+	ConfirmEmailChange(ctx context.Context, current principal.Principal, c selfservice.EmailChange) error
+	UndoEmailChange(ctx context.Context, token string) error
+}
+
+// accountEmail is the email address of whoever is signed in, and the links that an address gets when it changes.
+type accountEmail struct {
+	*ownKit
+	flows OwnEmail
+}
+
+// Mount adds the pages.
+func (p *accountEmail) Mount(m *mounter) {
+	m.page("/account/email", recent, p.showEmail)
+	m.form("/account/email", endpoint.Rules{Limit: ratelimit.Mail, Access: endpoint.SignedIn, Recent: true, Body: smallForm}, p.changeEmail)
+	m.page("/account/email/sent", own, p.showEmailSent)
+	m.form("/account/email/sent", endpoint.Rules{Limit: ratelimit.Guess, Access: endpoint.SignedIn, Body: smallForm}, p.emailSent)
+	m.page("/account/email/confirm", open, p.showEmailConfirm)
+	m.form("/account/email/confirm", guesses, p.emailConfirm)
+	m.page("/account/email/confirmed", open, p.emailConfirmed)
+	m.page("/account/email/undo", open, p.showEmailUndo)
+	m.form("/account/email/undo", guesses, p.emailUndo)
+	m.page("/account/email/undone", open, p.emailUndone)
+}
 
 func emailChangeForm(l *lang.Language, typed string) *form {
 	f := &form{Action: "/account/email", Submit: l.Text("page.account.email.submit"), Fields: []field{{
@@ -20,25 +51,19 @@ func emailChangeForm(l *lang.Language, typed string) *form {
 	return f
 }
 
-func (p *Pages) askEmail(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, f *form) {
+func (p *accountEmail) askEmail(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, f *form) {
 	v := p.ownView(r, who, "page.account.email.title")
 	l := v.L.Language
 	p.ask(w, r, status, v, f, asking{Back: p.accountLink(l), Lead: l.Text("page.account.email.lead", "email", who.Email)})
 }
 
-func (p *Pages) showEmail(w http.ResponseWriter, r *http.Request) {
-	if who, ok := p.sure(w, r); ok {
-		p.askEmail(w, r, http.StatusOK, who, emailChangeForm(p.in(r), ""))
-	}
+func (p *accountEmail) showEmail(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	p.askEmail(w, r, http.StatusOK, who, emailChangeForm(p.in(r), ""))
 }
 
-func (p *Pages) changeEmail(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountEmail) changeEmail(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	typed := r.PostForm.Get("email")
-	asked, err := p.cfg.OwnAccount.RequestEmailChange(r.Context(), who, typed)
+	asked, err := p.flows.RequestEmailChange(r.Context(), who, typed)
 	ft := fault.From(err)
 	switch {
 	case err == nil:
@@ -61,7 +86,7 @@ func emailCodeForm(l *lang.Language) *form {
 	return f
 }
 
-func (p *Pages) askEmailCode(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, f *form) {
+func (p *accountEmail) askEmailCode(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, f *form) {
 	v := p.ownView(r, who, "page.account.email.sent.title")
 	l := v.L.Language
 	p.ask(w, r, status, v, f, asking{
@@ -70,24 +95,17 @@ func (p *Pages) askEmailCode(w http.ResponseWriter, r *http.Request, status int,
 	})
 }
 
-func (p *Pages) showEmailSent(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.member(w, r)
-	switch {
-	case !ok:
-	case cookie.Email.Token(r) == "":
+func (p *accountEmail) showEmailSent(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	if cookie.Email.Token(r) == "" {
 		see(w, "/account/email")
-	default:
-		p.askEmailCode(w, r, http.StatusOK, who, emailCodeForm(p.in(r)))
+		return
 	}
+	p.askEmailCode(w, r, http.StatusOK, who, emailCodeForm(p.in(r)))
 }
 
 // emailSent takes the mailed code.
-func (p *Pages) emailSent(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
-	err := p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, selfservice.EmailChange{Flow: cookie.Email.Token(r), Code: r.PostForm.Get("code")})
+func (p *accountEmail) emailSent(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	err := p.flows.ConfirmEmailChange(r.Context(), who, selfservice.EmailChange{Flow: cookie.Email.Token(r), Code: r.PostForm.Get("code")})
 	ft := fault.From(err)
 	switch {
 	case err == nil:
@@ -106,18 +124,22 @@ func (p *Pages) emailSent(w http.ResponseWriter, r *http.Request) {
 }
 
 // showEmailConfirm consumes nothing: who opens the link (a scanner of mails does) only sees a button.
-func (p *Pages) showEmailConfirm(w http.ResponseWriter, r *http.Request) { p.lookEmail(w, r, false) }
+func (p *accountEmail) showEmailConfirm(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	p.lookEmail(w, r, false)
+}
 
 // showEmailUndo is the same for the link that went to the old address.
-func (p *Pages) showEmailUndo(w http.ResponseWriter, r *http.Request) { p.lookEmail(w, r, true) }
+func (p *accountEmail) showEmailUndo(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	p.lookEmail(w, r, true)
+}
 
-func (p *Pages) lookEmail(w http.ResponseWriter, r *http.Request, undo bool) {
+func (p *accountEmail) lookEmail(w http.ResponseWriter, r *http.Request, undo bool) {
 	token := linkToken(w, r)
 	if token == "" {
 		p.expired(w, r, "page.account.email.incomplete", "/", "page.account.email.start")
 		return
 	}
-	address, err := p.cfg.OwnAccount.LookEmailChange(r.Context(), token, undo)
+	address, err := p.flows.LookEmailChange(r.Context(), token, undo)
 	if err != nil {
 		p.emailOver(w, r, err)
 		return
@@ -135,7 +157,7 @@ func (p *Pages) lookEmail(w http.ResponseWriter, r *http.Request, undo bool) {
 }
 
 // emailOver answers a link that is good for nothing (any more).
-func (p *Pages) emailOver(w http.ResponseWriter, r *http.Request, err error) {
+func (p *accountEmail) emailOver(w http.ResponseWriter, r *http.Request, err error) {
 	if !reshow(fault.From(err)) {
 		p.Error(w, r, err)
 		return
@@ -144,18 +166,14 @@ func (p *Pages) emailOver(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // emailConfirm takes the press on the button, in the browser that asked or one that is signed in.
-func (p *Pages) emailConfirm(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *accountEmail) emailConfirm(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	who, in, err := p.visitor(w, r)
 	if err != nil {
 		p.Error(w, r, err)
 		return
 	}
 	token := r.PostForm.Get("token")
-	err = p.cfg.OwnAccount.ConfirmEmailChange(r.Context(), who, selfservice.EmailChange{Token: token, Flow: cookie.Email.Token(r)})
+	err = p.flows.ConfirmEmailChange(r.Context(), who, selfservice.EmailChange{Token: token, Flow: cookie.Email.Token(r)})
 	switch {
 	case err != nil && fault.From(err).Code == "sign_in_first":
 		p.emailElsewhere(w, r, token)
@@ -173,7 +191,7 @@ func (p *Pages) emailConfirm(w http.ResponseWriter, r *http.Request) {
 }
 
 // emailElsewhere sends whoever opened the link in another browser to sign in there, and back.
-func (p *Pages) emailElsewhere(w http.ResponseWriter, r *http.Request, token string) {
+func (p *accountEmail) emailElsewhere(w http.ResponseWriter, r *http.Request, token string) {
 	v := p.view(r, "page.account.email.confirm.title")
 	l := v.L.Language
 	back := "/account/email/confirm?" + url.Values{"token": {token}}.Encode()
@@ -183,12 +201,8 @@ func (p *Pages) emailElsewhere(w http.ResponseWriter, r *http.Request, token str
 	})
 }
 
-func (p *Pages) emailUndo(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
-	if err := p.cfg.OwnAccount.UndoEmailChange(r.Context(), r.PostForm.Get("token")); err != nil {
+func (p *accountEmail) emailUndo(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	if err := p.flows.UndoEmailChange(r.Context(), r.PostForm.Get("token")); err != nil {
 		p.emailOver(w, r, err)
 		return
 	}
@@ -196,12 +210,14 @@ func (p *Pages) emailUndo(w http.ResponseWriter, r *http.Request) {
 	see(w, "/account/email/undone")
 }
 
-func (p *Pages) emailConfirmed(w http.ResponseWriter, r *http.Request) {
+func (p *accountEmail) emailConfirmed(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	p.emailDone(w, r, "confirmed")
 }
-func (p *Pages) emailUndone(w http.ResponseWriter, r *http.Request) { p.emailDone(w, r, "undone") }
+func (p *accountEmail) emailUndone(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	p.emailDone(w, r, "undone")
+}
 
-func (p *Pages) emailDone(w http.ResponseWriter, r *http.Request, what string) {
+func (p *accountEmail) emailDone(w http.ResponseWriter, r *http.Request, what string) {
 	v := p.view(r, "page.account.email."+what+".title")
 	l := v.L.Language
 	body := asking{Lead: l.Text("page.account.email." + what + ".lead")}

@@ -85,8 +85,8 @@ func (a *assets) url(name string) (string, error) {
 }
 
 // serveAsset serves those there are now.
-func (p *Pages) serveAsset(w http.ResponseWriter, r *http.Request) {
-	p.now.Load().assets.ServeHTTP(w, r)
+func (p *renderer) serveAsset(w http.ResponseWriter, r *http.Request) {
+	p.skin.Load().assets.ServeHTTP(w, r)
 }
 
 // otherVersion begins the path that another node has, or had, for an asset: a page that is open keeps its looks.

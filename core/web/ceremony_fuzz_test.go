@@ -41,7 +41,9 @@ func FuzzCeremonyAnswer(f *testing.F) {
 	f.Add(`{}`, "text/plain")
 	f.Add(`{}`, "application/json; charset=\x00")
 	passkeys := &refusingPasskeys{}
-	pages, err := web.New(web.Config{BaseURL: "https://auth.example.org", Services: web.Services{Auth: noAuth{}, Sessions: noSessions{}, PasskeySignIns: passkeys}})
+	services := noFlows(nil)
+	services.PasskeySignIns = passkeys
+	pages, err := web.New(web.Config{BaseURL: "https://auth.example.org", Services: services})
 	if err != nil {
 		f.Fatal(err)
 	}

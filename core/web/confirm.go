@@ -7,6 +7,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // maxLinkToken bounds a token from a link before it is shown or looked up.
@@ -39,7 +40,7 @@ func confirmForm(l *lang.Language, token, email string, askPassword bool) *form 
 // confirmPage is the page of a confirming link; Elsewhere: another browser signed up.
 type confirmPage struct{ Elsewhere bool }
 
-func (p *Pages) confirmView(r *http.Request, f *form) view {
+func (p *signUp) confirmView(r *http.Request, f *form) view {
 	v := p.view(r, "page.confirm.title")
 	v.Form = f
 	v.Body = confirmPage{len(f.Fields) > 0}
@@ -47,13 +48,13 @@ func (p *Pages) confirmView(r *http.Request, f *form) view {
 }
 
 // showConfirm consumes nothing: mail scanners and previews follow links, people press buttons.
-func (p *Pages) showConfirm(w http.ResponseWriter, r *http.Request) {
+func (p *signUp) showConfirm(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	token := linkToken(w, r)
 	if token == "" {
 		p.expired(w, r, "page.expired.incomplete", "/register", "page.expired.sign_up")
 		return
 	}
-	email, err := p.cfg.Auth.LookConfirmation(r.Context(), token)
+	email, err := p.flows.LookConfirmation(r.Context(), token)
 	if err != nil {
 		p.confirmRefused(w, r, err)
 		return
@@ -61,17 +62,13 @@ func (p *Pages) showConfirm(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "confirm", p.confirmView(r, confirmForm(p.in(r), token, email, cookie.SignUp.Token(r) == "")))
 }
 
-func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *signUp) confirm(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	c := auth.Confirmation{Token: r.PostForm.Get("token"), Flow: cookie.SignUp.Token(r), Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)}
 	if c.Token == "" {
 		p.expired(w, r, "page.expired.incomplete", "/register", "page.expired.sign_up")
 		return
 	}
-	in, err := p.cfg.Auth.Confirm(r.Context(), c)
+	in, err := p.flows.Confirm(r.Context(), c)
 	if err == nil {
 		cookie.SignUp.Clear(w)
 		p.arrive(w, r, in, p.confirmedTo(in, remembered(r)))
@@ -82,7 +79,7 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 		p.confirmRefused(w, r, err)
 		return
 	}
-	email, err := p.cfg.Auth.LookConfirmation(r.Context(), c.Token)
+	email, err := p.flows.LookConfirmation(r.Context(), c.Token)
 	if err != nil {
 		p.confirmRefused(w, r, err)
 		return
@@ -95,7 +92,7 @@ func (p *Pages) confirm(w http.ResponseWriter, r *http.Request) {
 }
 
 // confirmRefused says that a link is over, or that something failed.
-func (p *Pages) confirmRefused(w http.ResponseWriter, r *http.Request, err error) {
+func (p *signUp) confirmRefused(w http.ResponseWriter, r *http.Request, err error) {
 	if !reshow(fault.From(err)) {
 		p.Error(w, r, err)
 		return

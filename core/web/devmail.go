@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"time"
@@ -10,9 +11,29 @@ import (
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 var errNoMail = fault.New(fault.NotFound, "mail_not_found", "This message is not in the inbox (any more).")
+
+// Inbox is the development mailbox.
+type Inbox interface {
+	List(ctx context.Context, to string) ([]mail.Received, error)
+	Get(ctx context.Context, id uuid.UUID) (mail.Received, error) // fault NotFound
+}
+
+// devMail is the development inbox. Everybody's mail is in it, so it answers the machine that Sigra runs on and no other.
+type devMail struct {
+	*kit
+	inbox Inbox
+}
+
+// Mount adds the pages.
+func (p *devMail) Mount(m *mounter) {
+	m.page("/dev/mail", nearby, p.list)
+	m.page("/dev/mail/{id}", nearby, p.message)
+	m.page("/dev/mail/{id}/html", nearby, p.messageHTML)
+}
 
 // letter is a message in the list and on its page.
 type letter struct {
@@ -76,8 +97,8 @@ func linked(text string) []span {
 	return out
 }
 
-func (p *Pages) inbox(w http.ResponseWriter, r *http.Request) {
-	list, err := p.cfg.Inbox.List(r.Context(), "")
+func (p *devMail) list(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	list, err := p.inbox.List(r.Context(), "")
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -91,13 +112,13 @@ func (p *Pages) inbox(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "dev-inbox", v)
 }
 
-func (p *Pages) received(w http.ResponseWriter, r *http.Request) (mail.Received, bool) {
+func (p *devMail) received(w http.ResponseWriter, r *http.Request) (mail.Received, bool) {
 	id, err := uuid.Parse(mux.Vars(r)["id"])
 	if err != nil {
 		p.Error(w, r, errNoMail)
 		return mail.Received{}, false
 	}
-	m, err := p.cfg.Inbox.Get(r.Context(), id)
+	m, err := p.inbox.Get(r.Context(), id)
 	if err != nil {
 		p.Error(w, r, err)
 		return mail.Received{}, false
@@ -105,7 +126,7 @@ func (p *Pages) received(w http.ResponseWriter, r *http.Request) (mail.Received,
 	return m, true
 }
 
-func (p *Pages) message(w http.ResponseWriter, r *http.Request) {
+func (p *devMail) message(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	m, ok := p.received(w, r)
 	if !ok {
 		return
@@ -122,7 +143,7 @@ func (p *Pages) message(w http.ResponseWriter, r *http.Request) {
 const messagePolicy = "sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation-by-user-activation; " +
 	"default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
-func (p *Pages) messageHTML(w http.ResponseWriter, r *http.Request) {
+func (p *devMail) messageHTML(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	m, ok := p.received(w, r)
 	if !ok {
 		return

@@ -16,7 +16,18 @@
 // that. One style sheet of plain CSS: its custom properties are the tokens an adopter overrides, and a file of the same
 // name in Config.Override replaces any template or asset.
 //
-// A handler decodes a form, calls one method of a flow (core/auth, core/selfservice), and renders or redirects. A form that is refused comes back
+// The pages are made of domains, each a handler struct of its own with the flows it calls and one Mount: home, signUp, signIn,
+// passwordReset, secondFactor, stepUp, magicLink, providerSignIn for everybody; account… for people's own account; devMail. What they share is
+// the kit: renderer makes pages and words, arrivals knows who is there and goes on from a sign-in, scripts answers the pages' scripts,
+// directory names other providers, ReturnTo judges where to go on; ownKit is that for the account. To add a domain, write such a struct in a
+// file of its name, give Services a field for what it calls, and add it to Services.domains. Mount hands each address over with
+// its rules (mount.go): limit class, access, body limit, freshness; New fails without.
+//
+//	form → read whole → who is asking → recently enough → handler
+//
+// A form is read before anybody is authenticated, so that nothing waits between that and what the handler does.
+//
+// A handler takes a form, calls one method of a flow (core/auth, core/selfservice), and renders or redirects. A form that is refused comes back
 // with what was typed, never with a password. The answer to a sign-up is the same page for everybody. GET consumes
 // nothing: /confirm and /set-password show a page whose button does.
 //

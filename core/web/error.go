@@ -43,7 +43,7 @@ type trouble struct {
 }
 
 // Error answers with an error page. Of an error that is no fault the page tells only the request id; the log the rest.
-func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
+func (p *renderer) Error(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, context.Canceled) && r.Context().Err() != nil {
 		return // nobody is there to read it
 	}
@@ -72,7 +72,7 @@ func (p *Pages) Error(w http.ResponseWriter, r *http.Request, err error) {
 type over struct{ Message, Again, Label string }
 
 // expired tells that a link or a flow is over, and how to go on. message and label are keys.
-func (p *Pages) expired(w http.ResponseWriter, r *http.Request, message, again, label string) {
+func (p *renderer) expired(w http.ResponseWriter, r *http.Request, message, again, label string) {
 	v := p.view(r, "page.expired.title")
 	v.Body = over{v.L.Language.Text(message), again, v.L.Language.Text(label)}
 	p.render(w, r, http.StatusGone, "expired", v)

@@ -20,9 +20,7 @@ import (
 // broken serves pages whose every flow fails with err.
 func broken(t *testing.T, err error) func(*http.Request) *http.Response {
 	t.Helper()
-	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{
-		Auth: noAuth{err: err}, Sessions: noSessions{}, OwnFactors: noOwnFactors{}, OwnAccount: noOwnAccount{},
-	}})
+	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Services: withAccount(noFlows(err))})
 	if nerr != nil {
 		t.Fatal(nerr)
 	}
@@ -165,7 +163,7 @@ func TestAssets(t *testing.T) {
 
 func TestRegistrationClosed(t *testing.T) {
 	t.Parallel()
-	p, err := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{}, Sessions: noSessions{}}, RegistrationClosed: true})
+	p, err := web.New(web.Config{BaseURL: "http://localhost:8484", Services: noFlows(nil), RegistrationClosed: true})
 	if err != nil {
 		t.Fatal(err)
 	}

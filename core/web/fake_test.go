@@ -12,7 +12,8 @@ import (
 
 // noAuth fails every flow with err; what a page calls beyond these is not there at all. noSessions knows nobody.
 type noAuth struct {
-	web.Auth
+	web.SignUps
+	web.PasswordResets
 	err error
 }
 
@@ -51,8 +52,27 @@ func (noSessions) Resolve(context.Context, string) (principal.Principal, error) 
 	return principal.Principal{}, fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
 }
 
-// noOwnFactors and noOwnAccount are there so that the account's pages are; nobody gets to call them.
-type (
-	noOwnFactors struct{ web.OwnFactors }
-	noOwnAccount struct{ web.OwnAccount }
-)
+// noFlows are the flows that there must be.
+func noFlows(err error) web.Services {
+	flows := noAuth{err: err}
+	return web.Services{SignUps: flows, SignIns: flows, PasswordResets: flows, Sessions: noSessions{}, Recent: func(context.Context, principal.Principal) error { return nil }}
+}
+
+// noAccount is there so that the account's pages are; nobody gets to call it.
+type noAccount struct {
+	web.OwnAccount
+	web.OwnPassword
+	web.OwnUsername
+	web.OwnEmail
+	web.OwnTOTP
+	web.OwnCodes
+	web.OwnDevices
+	web.OwnPasskeys
+}
+
+// withAccount adds the pages of the account.
+func withAccount(s web.Services) web.Services {
+	none := noAccount{}
+	s.Account, s.OwnPassword, s.OwnUsername, s.OwnEmail, s.OwnTOTP, s.OwnCodes, s.OwnDevices, s.OwnPasskeys = none, none, none, none, none, none, none, none
+	return s
+}

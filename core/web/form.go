@@ -1,19 +1,16 @@
 package web
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
-	"strings"
-	"unicode"
+	"net/url"
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 )
-
-// maxForm bounds a form's body: the longest password, an address, a token, what a passkey answers and the room that
-// encoding takes.
-const maxForm = 64 << 10
 
 // form is a form as the templates show it. Its words are in the person's language already.
 type form struct {
@@ -132,7 +129,7 @@ func (f *form) focus() {
 }
 
 // refuse marks what a fault complains of and puts the cursor there.
-func (p *Pages) refuse(l *lang.Language, f *form, ft *fault.Error) {
+func (p *renderer) refuse(l *lang.Language, f *form, ft *fault.Error) {
 	words := p.say(l, ft)
 	if ft.RetryAfter > 0 {
 		words += " " + inWords(l, ft.RetryAfter)
@@ -147,29 +144,16 @@ func (p *Pages) refuse(l *lang.Language, f *form, ft *fault.Error) {
 	f.focus()
 }
 
+// codePattern lets through what typed.Code reads: digits of any script, with spaces, dashes and invisible marks between. Browsers read it
+// with the flag v, older ones with u (HTML §4.10.5.3.6).
+const codePattern = `[\p{Nd}\p{Zs}\p{Pd}\p{Cf}\u2212]*`
+
 // codeField asks for a code out of a mail or an app.
 func codeField(label, hint string) field {
 	return field{
 		Name: "code", Label: label, Hint: hint, Type: "text", Autocomplete: "one-time-code", InputMode: "numeric",
-		Pattern: `[0-9 \-]*`, MaxLength: 16, Required: true, Class: "code",
+		Pattern: codePattern, MaxLength: 32, Required: true, Class: "code",
 	}
-}
-
-// digits takes out of a typed code what people put between its digits, and reads Arabic and full-width ones.
-func digits(typed string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), unicode.Is(unicode.Pd, r), unicode.Is(unicode.Cf, r):
-			return -1
-		case r >= '٠' && r <= '٩':
-			return '0' + r - '٠'
-		case r >= '۰' && r <= '۹':
-			return '0' + r - '۰'
-		case r >= '０' && r <= '９':
-			return '0' + r - '０'
-		}
-		return r
-	}, typed)
 }
 
 // emailField asks for an address.
@@ -188,18 +172,27 @@ var (
 	errBadForm  = fault.New(fault.Invalid, "malformed_form", "The form can't be read. Please go back and try again.")
 )
 
-// readForm takes the fields from the body and only from there: an address with a password in it must not work.
-func readForm(w http.ResponseWriter, r *http.Request) error {
+// maxFields bounds the fields of a form: none has twenty.
+const maxFields = 50
+
+// readForm takes the fields from the body and only from there: an address with a password in it must not work. It reads as much
+// as the form may have, and looks into it only when it is not too much.
+func readForm(w http.ResponseWriter, r *http.Request, limit int64) error {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return errNotAForm
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	if err := r.ParseForm(); err != nil {
-		var tooBig *http.MaxBytesError
-		if errors.As(err, &tooBig) {
-			return errBigForm
-		}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	var tooBig *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooBig):
+		return errBigForm
+	case err != nil:
+		return errBadForm.Because(err)
+	case bytes.Count(body, []byte("&")) >= maxFields:
+		return errBadForm
+	}
+	if r.PostForm, err = url.ParseQuery(string(body)); err != nil {
 		return errBadForm.Because(err)
 	}
 	for _, values := range r.PostForm {

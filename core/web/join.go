@@ -3,9 +3,9 @@ package web
 import (
 	"net/http"
 
-	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // A login elsewhere whose address belongs to an account here waits in this browser (cookie.Join) until the account's own
@@ -19,27 +19,14 @@ func joining(r *http.Request) string {
 	return cookie.Join.Token(r)
 }
 
-// waitingJoin is what waits in this browser to be linked; nil when nothing does, any more.
-func (p *Pages) waitingJoin(r *http.Request) *auth.LinkWaiting {
-	flow := cookie.Join.Token(r)
-	if flow == "" || p.cfg.Logins == nil {
-		return nil
-	}
-	j, err := p.cfg.Logins.LookLink(r.Context(), flow)
-	if err != nil {
-		return nil
-	}
-	return &j
-}
-
 // showJoin says whose account it is about, and asks for what that account has of its own.
-func (p *Pages) showJoin(w http.ResponseWriter, r *http.Request) {
+func (p *signIn) showJoin(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo, flow := r.URL.Query().Get("return_to"), cookie.Join.Token(r)
 	if flow == "" {
 		see(w, p.carry("/login", returnTo))
 		return
 	}
-	j, err := p.cfg.Logins.LookLink(r.Context(), flow)
+	j, err := p.joins.LookLink(r.Context(), flow)
 	if err != nil {
 		if !reshow(fault.From(err)) {
 			p.Error(w, r, err)

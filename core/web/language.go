@@ -20,42 +20,42 @@ const maxLanguage = 35 // RFC 5646 §4.4.1
 
 // Language finds the language to answer somebody in: the one that the address asks for, else the one chosen in this
 // browser, else the one that the browser prefers. The server's edge asks it once per request.
-func (p *Pages) Language(r *http.Request) string {
+func (p *renderer) Language(r *http.Request) string {
 	if p.asksForLanguage(r) {
-		return p.now.Load().texts.Match("", r.URL.Query().Get(languageParameter)).String()
+		return p.skin.Load().texts.Match("", r.URL.Query().Get(languageParameter)).String()
 	}
 	accept, chosen := r.Header.Get("Accept-Language"), cookie.LanguageTag(r)
 	if accept == "" && chosen == "" {
-		return p.now.Load().texts.Default().Code()
+		return p.skin.Load().texts.Default().Code()
 	}
-	return p.now.Load().texts.Match(accept, chosen).String()
+	return p.skin.Load().texts.Match(accept, chosen).String()
 }
 
 // asksForLanguage reports whether the address names a language that there is.
-func (p *Pages) asksForLanguage(r *http.Request) bool {
+func (p *renderer) asksForLanguage(r *http.Request) bool {
 	return strings.Contains(r.URL.RawQuery, languageParameter+"=") && p.known(r.URL.Query().Get(languageParameter))
 }
 
 // known reports whether there are texts in a language, or in one that suits it.
-func (p *Pages) known(tag string) bool {
+func (p *renderer) known(tag string) bool {
 	if tag == "" || len(tag) > maxLanguage {
 		return false
 	}
-	found := p.now.Load().texts.Match("", tag).String()
+	found := p.skin.Load().texts.Match("", tag).String()
 	primary := func(s string) string { s, _, _ = strings.Cut(s, "-"); return strings.ToLower(s) }
 	return primary(found) == primary(tag)
 }
 
 // in gives the texts to answer a request with.
-func (p *Pages) in(r *http.Request) *lang.Language {
+func (p *renderer) in(r *http.Request) *lang.Language {
 	return p.texted(request.From(r.Context()).Language)
 }
 
-func (p *Pages) texted(tag string) *lang.Language {
-	if l, ok := p.now.Load().languages[tag]; ok {
+func (p *renderer) texted(tag string) *lang.Language {
+	if l, ok := p.skin.Load().languages[tag]; ok {
 		return l
 	}
-	return p.now.Load().texts.For(p.now.Load().texts.Match("", tag))
+	return p.skin.Load().texts.For(p.skin.Load().texts.Match("", tag))
 }
 
 // choice is one language of the choice at the foot of a page.
@@ -64,8 +64,8 @@ type choice struct {
 	Current               bool
 }
 
-func (p *Pages) choices(current *lang.Language) []choice {
-	all := p.now.Load().texts.All()
+func (p *renderer) choices(current *lang.Language) []choice {
+	all := p.skin.Load().texts.All()
 	if len(all) < 2 {
 		return nil
 	}
@@ -74,22 +74,6 @@ func (p *Pages) choices(current *lang.Language) []choice {
 		out[i] = choice{l.Code(), l.Name(), l.Direction(), l == current}
 	}
 	return out
-}
-
-// chooseLanguage keeps the choice and goes back to the page it was made on.
-func (p *Pages) chooseLanguage(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
-	if tag := r.PostForm.Get("lang"); p.known(tag) {
-		cookie.SetLanguage(w, p.now.Load().texts.Match("", tag).String(), true)
-	}
-	back, ok := p.returnTo.Local(r.PostForm.Get("back"))
-	if !ok {
-		back = "/"
-	}
-	see(w, withoutLanguage(back))
 }
 
 // withoutLanguage takes the language out of an address, which would go before the choice.
@@ -105,7 +89,7 @@ func withoutLanguage(address string) string {
 }
 
 // say is what a person is told of a fault: in their language where its code has a text, else its own message.
-func (p *Pages) say(l *lang.Language, f *fault.Error) string {
+func (p *renderer) say(l *lang.Language, f *fault.Error) string {
 	key := "fault." + f.Code
 	if key == "fault.invalid_credentials" && p.usernames() {
 		key = "fault.invalid_name_or_password"
@@ -113,5 +97,5 @@ func (p *Pages) say(l *lang.Language, f *fault.Error) string {
 	if !l.Has(key) || f.Kind == fault.Denied && f.Code == "denied" && f.Message != fault.From(gate.Denied(gate.Answer{})).Message {
 		return f.Message // a gate's own words
 	}
-	return l.Text(key, "service", p.cfg.ServiceName, "min", p.cfg.PasswordMinLength)
+	return l.Text(key, "service", p.set.ServiceName, "min", p.set.PasswordMinLength)
 }

@@ -30,7 +30,7 @@ import (
 // inLanguage serves pages of flows that fail with err, to somebody whose language is found as the server's edge does.
 func inLanguage(t *testing.T, err error) func(*http.Request) *http.Response {
 	t.Helper()
-	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{err: err}, Sessions: noSessions{}}})
+	p, nerr := web.New(web.Config{BaseURL: "http://localhost:8484", Services: noFlows(err)})
 	if nerr != nil {
 		t.Fatal(nerr)
 	}
@@ -176,7 +176,7 @@ var faultCode = regexp.MustCompile(`(?:fault\.Newf?\(fault\.\w+,\s*|reject\()"([
 var notOnPages = []string{
 	"invalid_address", "invalid_body", "invalid_language", "invalid_purpose", "invalid_subject", "mail_too_large", "no_mailer", // messages that Sigra or a plugin makes
 	"invalid_cursor", "invalid_status", "too_many_ids", // lists of the API
-	"metrics_local_only",
+	"metrics_local_only", "local_only", "control_key_required",
 }
 
 // TestFaults_haveTexts: what the packages below the pages refuse with has words in every language.

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -9,36 +10,57 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/typed"
 )
 
 // Signing in by mail has two browsers in it, which are often one: the one that asks, and waits (this file), and the one that
 // the link is opened in (magicopen.go).
 
-func (p *Pages) mountMagicLink(on mounter) {
-	on("/login/link", p.showMagicLink, p.magicLink)
-	on("/login/link/sent", p.showMagicSent, p.magicSent)
-	on("/login/link/status", p.magicStatus, nil)
-	on("/login/link/open", nil, p.magicOpen)
-	on("/login/link/approve", nil, p.magicApprove)
+// MagicLinks is signing in by an emailed link or code.
+type MagicLinks interface {
+	RequestMagicLink(ctx context.Context, email string) (auth.Requested, error)
+	MagicLinkNumber(ctx context.Context, flow string) (string, error)
+	MagicLinkApproved(ctx context.Context, flow string) (bool, error)
+	LookMagicLink(ctx context.Context, token, flow string) (auth.Asking, error)
+	ApproveMagicLink(ctx context.Context, token, number string) error
+	SignInMagicLink(ctx context.Context, m auth.MagicLink) (auth.SignedIn, error)
+}
+
+// magicLink is signing in by an emailed link or code.
+type magicLink struct {
+	*kit
+	flows MagicLinks
+}
+
+// Mount adds the pages.
+func (p *magicLink) Mount(m *mounter) {
+	m.page("/login/link", open, p.showMagicLink)
+	m.form("/login/link", mails, p.request)
+	m.page("/login/link/sent", open, p.showMagicSent)
+	m.form("/login/link/sent", guesses, p.magicSent)
+	m.page("/login/link/status", open, p.magicStatus)
+	m.form("/login/link/open", guesses, p.magicOpen)
+	m.form("/login/link/approve", guesses, p.magicApprove)
 }
 
 // statusEvery is the seconds between two looks at whether the link was opened.
 const statusEvery = "4"
 
-func (p *Pages) magicForm(l *lang.Language, email, returnTo string) *form {
+func (p *magicLink) magicForm(l *lang.Language, email, returnTo string) *form {
 	f := &form{Action: "/login/link", Submit: l.Text("page.link.submit"), Hidden: p.returnField(returnTo), Fields: []field{emailField(l, email)}}
 	f.focus()
 	return f
 }
 
-func (p *Pages) magicView(r *http.Request, f *form, returnTo string) view {
+func (p *magicLink) magicView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.link.title")
 	v.Form, v.Body = f, backToLogin{p.carry("/login", returnTo)}
 	return v
 }
 
 // showMagicLink is where a mailed link leads, too: with a token in its address it is the opened link's page.
-func (p *Pages) showMagicLink(w http.ResponseWriter, r *http.Request) {
+func (p *magicLink) showMagicLink(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	if r.URL.Query().Has("token") {
 		p.showMagicOpen(w, r)
 		return
@@ -47,14 +69,10 @@ func (p *Pages) showMagicLink(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "link", p.magicView(r, p.magicForm(p.in(r), "", returnTo), returnTo))
 }
 
-// magicLink asks for the mail. The answer is the same for everybody, see register.
-func (p *Pages) magicLink(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+// request asks for the mail. The answer is the same for everybody, see register.
+func (p *magicLink) request(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
-	out, err := p.cfg.MagicLinks.RequestMagicLink(r.Context(), email)
+	out, err := p.flows.RequestMagicLink(r.Context(), email)
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) {
@@ -77,12 +95,12 @@ type magicSentPage struct {
 	Again  string
 }
 
-func (p *Pages) magicCodeForm(r *http.Request, returnTo string) *form {
+func (p *magicLink) magicCodeForm(r *http.Request, returnTo string) *form {
 	l := p.in(r)
 	f := &form{Action: "/login/link/sent", Submit: l.Text("page.link.sent_submit"), Hidden: p.returnField(returnTo), Fields: []field{
 		codeField(l.Text("page.field.mail_code"), l.Text("page.field.six_digits")),
 	}}
-	if p.cfg.RememberMe {
+	if p.set.RememberMe {
 		f.Fields = append(f.Fields, p.rememberField(l, r.PostForm.Get("remember") != ""))
 	}
 	f.Fields = append(f.Fields, p.joinField(r)...)
@@ -90,23 +108,13 @@ func (p *Pages) magicCodeForm(r *http.Request, returnTo string) *form {
 	return f
 }
 
-// joinField offers to link a login elsewhere that waits in this browser.
-func (p *Pages) joinField(r *http.Request) []field {
-	j := p.waitingJoin(r)
-	if j == nil {
-		return nil
-	}
-	label := p.in(r).Text("page.join.also", "provider", p.providerTitle(j.Provider))
-	return []field{{Name: "join", Label: label, Type: "checkbox", Checked: true}}
-}
-
 // waitingMagic finds what the asking browser waits for; false means that the answer is given.
-func (p *Pages) waitingMagic(w http.ResponseWriter, r *http.Request, returnTo string) (flow, number string, ok bool) {
+func (p *magicLink) waitingMagic(w http.ResponseWriter, r *http.Request, returnTo string) (flow, number string, ok bool) {
 	if flow = cookie.Magic.Token(r); flow == "" {
 		p.afterFlow(w, r, returnTo)
 		return "", "", false
 	}
-	number, err := p.cfg.MagicLinks.MagicLinkNumber(r.Context(), flow)
+	number, err := p.flows.MagicLinkNumber(r.Context(), flow)
 	switch {
 	case err == nil:
 		return flow, number, true
@@ -119,7 +127,7 @@ func (p *Pages) waitingMagic(w http.ResponseWriter, r *http.Request, returnTo st
 }
 
 // magicOver goes on after the link was used, here in another window perhaps, or is over.
-func (p *Pages) magicOver(w http.ResponseWriter, r *http.Request, returnTo string) {
+func (p *magicLink) magicOver(w http.ResponseWriter, r *http.Request, returnTo string) {
 	cookie.Magic.Clear(w)
 	if _, ok, err := p.visitor(w, r); err == nil && ok {
 		see(w, p.onward(returnTo))
@@ -128,14 +136,14 @@ func (p *Pages) magicOver(w http.ResponseWriter, r *http.Request, returnTo strin
 	p.expired(w, r, "page.expired.code", p.carry("/login/link", returnTo), "page.expired.again")
 }
 
-func (p *Pages) magicSentView(r *http.Request, f *form, number, returnTo string) view {
+func (p *magicLink) magicSentView(r *http.Request, f *form, number, returnTo string) view {
 	v := p.view(r, "page.link.sent_title")
 	v.Frames = true
 	v.Form, v.Body = f, magicSentPage{Number: number, Again: p.carry("/login/link", returnTo)}
 	return v
 }
 
-func (p *Pages) showMagicSent(w http.ResponseWriter, r *http.Request) {
+func (p *magicLink) showMagicSent(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo := r.URL.Query().Get("return_to")
 	if _, number, ok := p.waitingMagic(w, r, returnTo); ok {
 		p.render(w, r, http.StatusOK, "link-sent", p.magicSentView(r, p.magicCodeForm(r, returnTo), number, returnTo))
@@ -143,18 +151,14 @@ func (p *Pages) showMagicSent(w http.ResponseWriter, r *http.Request) {
 }
 
 // magicSent takes the code of the mail, or goes on after the link was approved elsewhere.
-func (p *Pages) magicSent(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *magicLink) magicSent(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo := r.PostForm.Get("return_to")
 	flow, number, ok := p.waitingMagic(w, r, returnTo)
 	if !ok {
 		return
 	}
-	in, err := p.cfg.MagicLinks.SignInMagicLink(r.Context(), auth.MagicLink{
-		Flow: flow, Code: digits(r.PostForm.Get("code")), Remember: p.remembers(r), Device: cookie.DeviceToken(r), Link: joining(r),
+	in, err := p.flows.SignInMagicLink(r.Context(), auth.MagicLink{
+		Flow: flow, Code: typed.Code(r.PostForm.Get("code")), Remember: p.remembers(r), Device: cookie.DeviceToken(r), Link: joining(r),
 	})
 	if err == nil {
 		p.arrive(w, r, in, p.onward(returnTo))
@@ -181,11 +185,11 @@ type magicStatusPage struct {
 
 // magicStatus is the frame that looks whether the link was opened elsewhere. It is a page of its own so that what somebody types
 // beside it stays when it loads anew; and it only looks: to go on takes a button.
-func (p *Pages) magicStatus(w http.ResponseWriter, r *http.Request) {
+func (p *magicLink) magicStatus(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	flow, approved, over := cookie.Magic.Token(r), false, true
 	if flow != "" {
 		var err error
-		approved, err = p.cfg.MagicLinks.MagicLinkApproved(r.Context(), flow)
+		approved, err = p.flows.MagicLinkApproved(r.Context(), flow)
 		over = err != nil
 	}
 	v := p.view(r, "page.link.status_title")

@@ -8,6 +8,7 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 // magicOpenPage is what an opened link shows: in the browser that asked for it a button, in another one from where it was asked
@@ -24,7 +25,7 @@ type magicOpenPage struct {
 func (m magicOpenPage) Machine() string { return m.At.UTC().Format(time.RFC3339) }
 
 // showMagicOpen consumes nothing, see showConfirm.
-func (p *Pages) showMagicOpen(w http.ResponseWriter, r *http.Request) {
+func (p *magicLink) showMagicOpen(w http.ResponseWriter, r *http.Request) {
 	token := linkToken(w, r)
 	if token == "" {
 		p.expired(w, r, "page.expired.incomplete", "/login/link", "page.expired.again")
@@ -34,8 +35,8 @@ func (p *Pages) showMagicOpen(w http.ResponseWriter, r *http.Request) {
 }
 
 // askMagic shows the opened link's page; refused is what was wrong with the form before, or nil.
-func (p *Pages) askMagic(w http.ResponseWriter, r *http.Request, token string, refused *fault.Error) {
-	at, err := p.cfg.MagicLinks.LookMagicLink(r.Context(), token, cookie.Magic.Token(r))
+func (p *magicLink) askMagic(w http.ResponseWriter, r *http.Request, token string, refused *fault.Error) {
+	at, err := p.flows.LookMagicLink(r.Context(), token, cookie.Magic.Token(r))
 	if err != nil {
 		if !reshow(fault.From(err)) {
 			p.Error(w, r, err)
@@ -52,7 +53,7 @@ func (p *Pages) askMagic(w http.ResponseWriter, r *http.Request, token string, r
 	l := v.L.Language
 	v.Here = linkAddress(token)
 	in := &form{Action: "/login/link/open", Submit: l.Text("page.link.open_submit"), Hidden: []hidden{{"token", token}}}
-	if p.cfg.RememberMe {
+	if p.set.RememberMe {
 		in.Fields = []field{p.rememberField(l, false)}
 	}
 	in.Fields = append(in.Fields, p.joinField(r)...)
@@ -67,7 +68,7 @@ func (p *Pages) askMagic(w http.ResponseWriter, r *http.Request, token string, r
 			Action: "/login/link/approve", Submit: l.Text("page.link.approve_submit"), Hidden: []hidden{{"token", token}}, Label: l.Text("page.link.approve_title"),
 			Fields: []field{{
 				Name: "number", Label: l.Text("page.link.number"), Hint: l.Text("page.link.number_hint"), Type: "text", Autocomplete: "off", InputMode: "numeric",
-				MaxLength: 4, Required: true, Class: "code",
+				MaxLength: 16, Required: true, Class: "code",
 			}},
 		}
 	}
@@ -81,7 +82,7 @@ func (p *Pages) askMagic(w http.ResponseWriter, r *http.Request, token string, r
 }
 
 // magicUsed tells that the opened link is over; to who is signed in, in the same browser, that there is nothing more to do.
-func (p *Pages) magicUsed(w http.ResponseWriter, r *http.Request) {
+func (p *magicLink) magicUsed(w http.ResponseWriter, r *http.Request) {
 	if _, ok, err := p.visitor(w, r); err == nil && ok {
 		p.expired(w, r, "page.expired.link_signed_in", "/account", "page.expired.to_account")
 		return
@@ -90,13 +91,9 @@ func (p *Pages) magicUsed(w http.ResponseWriter, r *http.Request) {
 }
 
 // magicOpen signs in the browser that the link was opened in.
-func (p *Pages) magicOpen(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *magicLink) magicOpen(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	token, flow := r.PostForm.Get("token"), cookie.Magic.Token(r)
-	in, err := p.cfg.MagicLinks.SignInMagicLink(r.Context(), auth.MagicLink{
+	in, err := p.flows.SignInMagicLink(r.Context(), auth.MagicLink{
 		Token: token, Flow: flow, Remember: p.remembers(r), Device: cookie.DeviceToken(r), Link: joining(r),
 	})
 	if err == nil {
@@ -115,12 +112,8 @@ func (p *Pages) magicOpen(w http.ResponseWriter, r *http.Request) {
 }
 
 // magicApprove lets the other device go on.
-func (p *Pages) magicApprove(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
-	err := p.cfg.MagicLinks.ApproveMagicLink(r.Context(), r.PostForm.Get("token"), digits(r.PostForm.Get("number")))
+func (p *magicLink) magicApprove(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	err := p.flows.ApproveMagicLink(r.Context(), r.PostForm.Get("token"), r.PostForm.Get("number"))
 	ft := fault.From(err)
 	switch {
 	case err == nil:

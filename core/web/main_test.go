@@ -69,14 +69,16 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 	o.Settings.BaseURL, o.Settings.MagicLinks = e.base, true
 	parts := authtest.Open(t, db, o)
 	e.parts, e.auth, e.inbox, e.queue = parts, parts.SignIns, parts.Inbox, parts.Queue
-	sessions := parts.Sessions
+	sessions, own := parts.Sessions, parts.SelfService
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
 		Logger:  logger,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
 		Services: web.Services{
-			Auth: e.auth, Sessions: sessions, SecondFactors: e.auth, PasskeySignIns: e.auth, MagicLinks: e.auth, OwnFactors: parts.SelfService, OwnAccount: parts.SelfService,
-			Logins: e.auth, OwnLogins: parts.SelfService, Providers: parts.Logins, Signals: parts.Passkeys, Inbox: e.inbox,
+			Sessions: sessions, Recent: parts.SelfService.RequireRecentAuth, SignUps: e.auth, SignIns: e.auth, PasswordResets: e.auth, SecondFactors: e.auth, StepUps: e.auth,
+			PasskeySignIns: e.auth, Signals: parts.Passkeys, MagicLinks: e.auth, FederatedSignIns: e.auth, Providers: parts.Logins,
+			Account: own, OwnPassword: own, OwnUsername: own, OwnEmail: own, OwnTOTP: own, OwnCodes: own, OwnDevices: own, OwnPasskeys: own,
+			OwnLogins: own, Inbox: e.inbox,
 		},
 		Now: o.Now,
 		Plugins: func(principal.Principal, string) []web.Link {

@@ -1,33 +1,49 @@
 package web
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
 var errNoRelated = fault.New(fault.NotFound, "not_found", "There is nothing at this address.")
 
-func (p *Pages) mountPasskeySignIn(on mounter) {
-	on("/login/passkey/options", nil, p.passkeySignInOptions)
-	on("/login/passkey/finish", nil, p.passkeySignIn)
-	if p.cfg.Signals == nil {
-		return
+// PasskeySignIns is signing in with a passkey.
+type PasskeySignIns interface {
+	PasskeysOffered() bool // may change while running
+	BeginPasskeySignIn(ctx context.Context) (passkey.Ceremony, error)
+	SignInPasskey(ctx context.Context, in auth.PasskeySignIn) (auth.SignedIn, error)
+}
+
+// passkeySignIn is signing in with a passkey, for the script of the sign-in page.
+type passkeySignIn struct {
+	*kit
+	flows PasskeySignIns
+}
+
+// Mount adds the addresses.
+func (p *passkeySignIn) Mount(m *mounter) {
+	m.script("/login/passkey/options", tells, "", p.options)
+	m.script("/login/passkey/finish", shows, "", p.finish)
+	if p.signal != nil {
+		m.page("/.well-known/webauthn", open, p.relatedOrigins)
 	}
-	on("/.well-known/webauthn", p.relatedOrigins, nil)
 }
 
 // passkeysOffered reports whether the pages of the sign-in have passkeys on them.
-func (p *Pages) passkeysOffered() bool {
-	return p.cfg.PasskeySignIns != nil && p.cfg.PasskeySignIns.PasskeysOffered()
+func (p *signIn) passkeysOffered() bool {
+	return p.passkeys != nil && p.passkeys.PasskeysOffered()
 }
 
 // relatedOrigins says which other sites may use the same passkeys (WebAuthn L3 §5.11.1). Without any there is no such page.
-func (p *Pages) relatedOrigins(w http.ResponseWriter, r *http.Request) {
-	document, ok := p.cfg.Signals.RelatedOrigins()
+func (p *passkeySignIn) relatedOrigins(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	document, ok := p.signal.RelatedOrigins()
 	if !ok {
 		p.Error(w, r, errNoRelated)
 		return
@@ -37,7 +53,7 @@ func (p *Pages) relatedOrigins(w http.ResponseWriter, r *http.Request) {
 }
 
 // loginPasskey is the button; the same ceremony fills the sign-in form's suggestions.
-func (p *Pages) loginPasskey(l *lang.Language, a attempt) *passkeyForm {
+func (p *signIn) loginPasskey(l *lang.Language, a attempt) *passkeyForm {
 	f := &passkeyForm{
 		Kind: "login", Options: "/login/passkey/options", Finish: "/login/passkey/finish", Submit: l.Text("page.passkey.sign_in"), Quiet: true,
 		Hidden: p.returnField(a.ReturnTo), Texts: passkeyTextsIn(l),
@@ -48,27 +64,18 @@ func (p *Pages) loginPasskey(l *lang.Language, a attempt) *passkeyForm {
 	return f
 }
 
-func (p *Pages) passkeySignInOptions(w http.ResponseWriter, r *http.Request) {
-	if _, err := readAnswer(w, r); err != nil {
-		p.scriptFailed(w, r, err)
-		return
-	}
-	c, err := p.cfg.PasskeySignIns.BeginPasskeySignIn(r.Context())
+func (p *passkeySignIn) options(w http.ResponseWriter, r *http.Request, _ principal.Principal, _ answered) {
+	c, err := p.flows.BeginPasskeySignIn(r.Context())
 	p.offer(w, r, c, err)
 }
 
-func (p *Pages) passkeySignIn(w http.ResponseWriter, r *http.Request) {
-	a, err := readAnswer(w, r)
-	if err != nil {
-		p.scriptFailed(w, r, err)
-		return
-	}
+func (p *passkeySignIn) finish(w http.ResponseWriter, r *http.Request, _ principal.Principal, a answered) {
 	link := ""
 	if a.Fields["join"] != "" {
 		link = cookie.Join.Token(r)
 	}
-	in, err := p.cfg.PasskeySignIns.SignInPasskey(r.Context(), auth.PasskeySignIn{
-		Ceremony: a.Token, Credential: a.Credential, Remember: p.cfg.RememberMe && a.Fields["remember"] != "", Device: cookie.DeviceToken(r), Link: link,
+	in, err := p.flows.SignInPasskey(r.Context(), auth.PasskeySignIn{
+		Ceremony: a.Token, Credential: a.Credential, Remember: p.set.RememberMe && a.Fields["remember"] != "", Device: cookie.DeviceToken(r), Link: link,
 	})
 	if err != nil {
 		p.scriptFailed(w, r, err)

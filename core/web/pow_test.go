@@ -59,7 +59,7 @@ type powSite struct {
 
 func newPowSite(t *testing.T) *powSite {
 	t.Helper()
-	pages, err := web.New(web.Config{BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{err: errors.New("unused")}, Sessions: noSessions{}}})
+	pages, err := web.New(web.Config{BaseURL: "http://localhost:8484", Services: noFlows(errors.New("unused"))})
 	if err != nil {
 		t.Fatal(err)
 	}

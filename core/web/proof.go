@@ -26,7 +26,7 @@ type widget struct {
 }
 
 // demand puts on a form what an attempt must bring, after too many that failed.
-func (p *Pages) demand(l *lang.Language, v *view, f *form, d *ratelimit.Demand) {
+func (p *renderer) demand(l *lang.Language, v *view, f *form, d *ratelimit.Demand) {
 	c, otherwise := d.Challenge, inWords(l, d.Unproved)
 	if c.Kind == ratelimit.Captcha {
 		if provider, ok := captcha.Find(c.Provider); ok {

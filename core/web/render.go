@@ -9,12 +9,37 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
 )
+
+// settings are those of the Config that pages speak of.
+type settings struct {
+	ServiceName        string
+	RegistrationClosed bool
+	PasswordMinLength  int
+	Usernames          flow.Usernames
+	RememberMe         bool
+	Plugins            func(who principal.Principal, language string) []Link
+}
+
+// renderer makes pages, and their words, out of the skin there is.
+type renderer struct {
+	set   settings
+	dev   bool   // emails go to the inbox page
+	forms string // form-action of the pages' Content-Security-Policy
+	skin  atomic.Pointer[skin]
+	now   func() time.Time
+	log   hclog.Logger
+}
 
 // templates are the pages by name, each parsed together with the layout and the parts.
 type templates map[string]*template.Template
@@ -38,14 +63,16 @@ type view struct {
 	Form      *form
 	Body      any
 
-	Languages             []choice // to choose from
-	Here                  string   // where to come back to after choosing; empty, on a page that is shown once: no choice
-	Scripts               []string // the assets that the page runs; without, it runs none
+	Languages []choice // to choose from
+	Here      string   // where to come back to after choosing; empty, on a page that is shown once: no choice
+	Scripts   []string // the assets that the page runs; without, it runs none
+
 	OwnStyles, OwnScripts []string // addresses of a plugin's, on its page
-	Pictures              bool     // it has pictures in its text (data:)
-	Frames                bool     // it has a page of Sigra's in a frame
-	Captcha               *widget  // it has a captcha provider's widget
-	Refresh               string   // the seconds after which it is asked for anew; empty: never
+
+	Pictures bool    // it has pictures in its text (data:)
+	Frames   bool    // it has a page of Sigra's in a frame
+	Captcha  *widget // it has a captcha provider's widget
+	Refresh  string  // the seconds after which it is asked for anew; empty: never
 }
 
 type navLink struct {
@@ -54,27 +81,27 @@ type navLink struct {
 }
 
 // view starts a page's view; title is the key of its title.
-func (p *Pages) view(r *http.Request, title string, args ...any) view {
+func (p *renderer) view(r *http.Request, title string, args ...any) view {
 	l := p.in(r)
 	v := p.blank(l)
 	v.Title, v.Here = l.Text(title, args...), withoutLanguage(r.URL.RequestURI())
 	return v
 }
 
-func (p *Pages) blank(l *lang.Language) view {
-	return view{L: l.Strict(), Service: p.cfg.ServiceName, Shape: "narrow", Dev: p.cfg.Inbox != nil, Languages: p.choices(l)}
+func (p *renderer) blank(l *lang.Language) view {
+	return view{L: l.Strict(), Service: p.set.ServiceName, Shape: "narrow", Dev: p.dev, Languages: p.choices(l)}
 }
 
 // signedIn makes it a page of somebody's account.
-func (p *Pages) signedIn(v view, who principal.Principal, at string) view {
+func (p *renderer) signedIn(v view, who principal.Principal, at string) view {
 	v.Shape, v.Principal, v.Nav = "wide", &who, p.nav(v.L.Language, who, at)
 	return v
 }
 
-func (p *Pages) nav(l *lang.Language, who principal.Principal, at string) []navLink {
+func (p *renderer) nav(l *lang.Language, who principal.Principal, at string) []navLink {
 	links := []Link{{Title: l.Text("page.layout.account"), Path: "/account"}}
-	if p.cfg.Plugins != nil {
-		links = append(links, p.cfg.Plugins(who, l.Code())...)
+	if p.set.Plugins != nil {
+		links = append(links, p.set.Plugins(who, l.Code())...)
 	}
 	out := make([]navLink, len(links))
 	for i, l := range links {
@@ -85,8 +112,8 @@ func (p *Pages) nav(l *lang.Language, who principal.Principal, at string) []navL
 
 // execute makes a page. Where an adopter's template fails on it, which trying it on a sample did not show, the built-in one takes its
 // place: nobody who wants to sign in is kept out by it.
-func (p *Pages) execute(name string, v view) ([]byte, error) {
-	s := p.now.Load()
+func (p *renderer) execute(name string, v view) ([]byte, error) {
+	s := p.skin.Load()
 	b, err := s.templates.execute(name, v)
 	if err != nil && s.builtin != nil {
 		p.log.Error("a template of the pages folder fails, the built-in one is shown", "page", name, "error", err)
@@ -108,12 +135,12 @@ func (t templates) execute(name string, v view) ([]byte, error) {
 }
 
 // render answers with a page, whole or not at all.
-func (p *Pages) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+func (p *renderer) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
 	p.renderWith(w, r, status, name, v, p.policy(v))
 }
 
 // policy is the Content-Security-Policy of a page: as little as it needs (ASVS 5.0 3.4.3).
-func (p *Pages) policy(v view) string {
+func (p *renderer) policy(v view) string {
 	pictures, scripts := "img-src 'self'", ""
 	if v.Pictures {
 		pictures += " data:"
@@ -135,7 +162,7 @@ func (p *Pages) policy(v view) string {
 }
 
 // renderWith is render for the page that needs a policy of its own.
-func (p *Pages) renderWith(w http.ResponseWriter, r *http.Request, status int, name string, v view, policy string) {
+func (p *renderer) renderWith(w http.ResponseWriter, r *http.Request, status int, name string, v view, policy string) {
 	body, err := p.execute(name, v)
 	if err != nil {
 		p.log.Error("page not rendered", "page", name, "request_id", request.From(r.Context()).ID, "error", err)

@@ -38,14 +38,14 @@ func (t ReturnTo) Safe(raw string) (address string, ok bool) {
 		if !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "//") {
 			return "", false
 		}
-		return t.onward(u)
+		return t.ownPath(u)
 	}
 	origin := u.Scheme + "://" + strings.ToLower(u.Host)
 	switch {
 	case u.Host == "":
 		return "", false
 	case origin == t.own:
-		return t.onward(u)
+		return t.ownPath(u)
 	case t.allowed[origin]:
 		if u.Path != "" && !plainPath(u.Path) {
 			return "", false
@@ -64,8 +64,8 @@ func (t ReturnTo) Local(raw string) (address string, ok bool) {
 	return rest(u), true
 }
 
-// onward is a path of this Sigra. The pages of the sign-in itself are no place to return to.
-func (t ReturnTo) onward(u *url.URL) (string, bool) {
+// ownPath is a path of this Sigra. The pages of the sign-in itself are no place to return to.
+func (t ReturnTo) ownPath(u *url.URL) (string, bool) {
 	if u.Path == "" {
 		u.Path = "/"
 	}

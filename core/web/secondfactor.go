@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -10,20 +11,39 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
-func (p *Pages) mountSecondFactor(on mounter) {
-	on("/login/second-factor", p.showSecondFactor, p.secondFactor)
-	on("/login/second-factor/authenticator", nil, p.beginPendingApp)
-	on("/login/second-factor/passkey/options", nil, p.pendingPasskeyOptions)
-	on("/login/second-factor/passkey/finish", nil, p.pendingPasskey)
-	on("/step-up", p.showStepUp, p.stepUp)
-	on("/step-up/mail", nil, p.stepUpMail)
-	on("/step-up/passkey/options", nil, p.stepUpPasskeyOptions)
-	on("/step-up/passkey/finish", nil, p.stepUpPasskey)
+// SecondFactors ends a sign-in that waits for a second factor.
+type SecondFactors interface {
+	PendingSignIn(ctx context.Context, flow string) (auth.Pending, error)
+	PendingPasskey(ctx context.Context, flow string) (passkey.Ceremony, error)
+	PendingTOTP(ctx context.Context, flow string) (totp.Enrollment, error)
+	WaitingTOTP(ctx context.Context, flow string) (e totp.Enrollment, waits bool, err error)
+	FinishSignIn(ctx context.Context, f auth.SecondFactor) (auth.SignedIn, error)
+	TrustFor() time.Duration // how long a browser may be spared it; 0: that is not offered
+}
+
+// secondFactor ends a sign-in that waits for a second factor.
+type secondFactor struct {
+	*kit
+	flows SecondFactors
+}
+
+// Mount adds the pages.
+func (p *secondFactor) Mount(m *mounter) {
+	m.page("/login/second-factor", open, p.showSecondFactor)
+	m.form("/login/second-factor", endpoint.Rules{Limit: ratelimit.Guess, Access: endpoint.Anyone, Body: credentialForm}, p.finish)
+	m.form("/login/second-factor/authenticator", takes, p.beginPendingApp)
+	m.script("/login/second-factor/passkey/options", tells, "", p.passkeyOptions)
+	m.script("/login/second-factor/passkey/finish", shows, "", p.passkey)
 }
 
 // challenge is a page on which somebody shows a factor: to end a sign-in, or to show anew who they are.
@@ -37,7 +57,7 @@ type challenge struct {
 }
 
 // factorForm asks for what a method shows; nil where that takes a script.
-func (p *Pages) factorForm(l *lang.Language, method string) *form {
+func factorForm(l *lang.Language, method string) *form {
 	f := &form{Submit: l.Text("page.second_factor.submit"), Hidden: []hidden{{"method", method}}}
 	switch method {
 	case factor.TOTP:
@@ -83,22 +103,14 @@ func otherWays(l *lang.Language, address string, methods []string, at string) []
 	return out
 }
 
-// code is a code as it was typed, without what people put into it. Recovery codes have letters.
-func code(r *http.Request, method string) string {
-	if method == factor.RecoveryCode {
-		return strings.TrimSpace(r.PostForm.Get("code"))
-	}
-	return digits(r.PostForm.Get("code"))
-}
-
 // pending finds the sign-in that waits in this browser; false means that the answer is given.
-func (p *Pages) pending(w http.ResponseWriter, r *http.Request, returnTo string) (auth.Pending, bool) {
+func (p *secondFactor) pending(w http.ResponseWriter, r *http.Request, returnTo string) (auth.Pending, bool) {
 	flow := cookie.Pending.Token(r)
 	if flow == "" {
 		p.afterFlow(w, r, returnTo)
 		return auth.Pending{}, false
 	}
-	at, err := p.cfg.SecondFactors.PendingSignIn(r.Context(), flow)
+	at, err := p.flows.PendingSignIn(r.Context(), flow)
 	if err == nil {
 		return at, true
 	}
@@ -111,16 +123,16 @@ func (p *Pages) pending(w http.ResponseWriter, r *http.Request, returnTo string)
 }
 
 // pendingOver begins the sign-in again.
-func (p *Pages) pendingOver(w http.ResponseWriter, returnTo string) {
+func (p *secondFactor) pendingOver(w http.ResponseWriter, returnTo string) {
 	cookie.Pending.Clear(w)
 	q := url.Values{"notice": {"expired"}}
-	if to, ok := p.returnTo.Safe(returnTo); ok {
+	if to, ok := p.Safe(returnTo); ok {
 		q.Set("return_to", to)
 	}
 	see(w, "/login?"+q.Encode())
 }
 
-func (p *Pages) showSecondFactor(w http.ResponseWriter, r *http.Request) {
+func (p *secondFactor) showSecondFactor(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	q := r.URL.Query()
 	if at, ok := p.pending(w, r, q.Get("return_to")); ok {
 		p.askFactor(w, r, at, q.Get("method"), q.Get("return_to"), nil)
@@ -128,7 +140,7 @@ func (p *Pages) showSecondFactor(w http.ResponseWriter, r *http.Request) {
 }
 
 // askFactor shows the page; refused is what was wrong with what was shown before, or nil.
-func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pending, asked, returnTo string, refused *fault.Error) {
+func (p *secondFactor) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pending, asked, returnTo string, refused *fault.Error) {
 	method, title := chosen(at.Methods, asked), "page.second_factor.title"
 	if at.Enroll {
 		title = "page.second_factor.enroll_title"
@@ -141,11 +153,11 @@ func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pendin
 	}
 	v.Here = "/login/second-factor?" + q.Encode()
 	body := challenge{Lead: l.Text("page.second_factor.lead_" + method), Others: otherWays(l, v.Here, at.Methods, method)}
-	f := p.factorForm(l, method)
+	f := factorForm(l, method)
 	switch {
 	case at.Enroll && method == factor.TOTP:
 		body.Lead, body.Aside = l.Text("page.second_factor.enroll_lead"), l.Text("page.second_factor.enroll_aside")
-		e, waits, err := p.cfg.SecondFactors.WaitingTOTP(r.Context(), at.Flow)
+		e, waits, err := p.flows.WaitingTOTP(r.Context(), at.Flow)
 		if err == nil && waits {
 			body.Secret, err = secretOf(e)
 		}
@@ -168,7 +180,7 @@ func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pendin
 		}
 	}
 	var trust []field
-	if days := int(p.cfg.SecondFactors.TrustFor() / (24 * time.Hour)); days > 0 && !at.Enroll {
+	if days := int(p.flows.TrustFor() / (24 * time.Hour)); days > 0 && !at.Enroll {
 		trust = []field{{Name: "trust", Label: l.Plural("page.second_factor.trust", days), Type: "checkbox", Checked: r.PostForm.Get("trust") != ""}}
 	}
 	if k := body.Passkey; k != nil {
@@ -196,20 +208,16 @@ func (p *Pages) askFactor(w http.ResponseWriter, r *http.Request, at auth.Pendin
 	p.render(w, r, status, "challenge", v)
 }
 
-func (p *Pages) secondFactor(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *secondFactor) finish(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo, method := r.PostForm.Get("return_to"), r.PostForm.Get("method")
 	at, ok := p.pending(w, r, returnTo)
 	if !ok {
 		return
 	}
-	in, err := p.cfg.SecondFactors.FinishSignIn(r.Context(), auth.SecondFactor{
+	in, err := p.flows.FinishSignIn(r.Context(), auth.SecondFactor{
 		Flow: at.Flow, Trust: r.PostForm.Get("trust") != "", Device: cookie.DeviceToken(r),
 		Factor: factor.Proof{
-			Method: method, Code: code(r, method), Ceremony: r.PostForm.Get("token"), Credential: json.RawMessage(r.PostForm.Get("credential")),
+			Method: method, Code: r.PostForm.Get("code"), Ceremony: r.PostForm.Get("token"), Credential: json.RawMessage(r.PostForm.Get("credential")),
 		},
 	})
 	ft := fault.From(err)
@@ -226,39 +234,26 @@ func (p *Pages) secondFactor(w http.ResponseWriter, r *http.Request) {
 }
 
 // beginPendingApp makes the secret of an authenticator app for an account that must have a second factor and has none.
-func (p *Pages) beginPendingApp(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *secondFactor) beginPendingApp(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo := r.PostForm.Get("return_to")
 	at, ok := p.pending(w, r, returnTo)
 	if !ok {
 		return
 	}
-	if _, err := p.cfg.SecondFactors.PendingTOTP(r.Context(), at.Flow); err != nil {
+	if _, err := p.flows.PendingTOTP(r.Context(), at.Flow); err != nil {
 		p.Error(w, r, err)
 		return
 	}
 	see(w, "/login/second-factor?"+url.Values{"method": {factor.TOTP}, "return_to": {returnTo}}.Encode())
 }
 
-func (p *Pages) pendingPasskeyOptions(w http.ResponseWriter, r *http.Request) {
-	if _, err := readAnswer(w, r); err != nil {
-		p.scriptFailed(w, r, err)
-		return
-	}
-	c, err := p.cfg.SecondFactors.PendingPasskey(r.Context(), cookie.Pending.Token(r))
+func (p *secondFactor) passkeyOptions(w http.ResponseWriter, r *http.Request, _ principal.Principal, _ answered) {
+	c, err := p.flows.PendingPasskey(r.Context(), cookie.Pending.Token(r))
 	p.offer(w, r, c, err)
 }
 
-func (p *Pages) pendingPasskey(w http.ResponseWriter, r *http.Request) {
-	a, err := readAnswer(w, r)
-	if err != nil {
-		p.scriptFailed(w, r, err)
-		return
-	}
-	in, err := p.cfg.SecondFactors.FinishSignIn(r.Context(), auth.SecondFactor{
+func (p *secondFactor) passkey(w http.ResponseWriter, r *http.Request, _ principal.Principal, a answered) {
+	in, err := p.flows.FinishSignIn(r.Context(), auth.SecondFactor{
 		Flow: cookie.Pending.Token(r), Factor: a.factor(), Trust: a.Fields["trust"] != "", Device: cookie.DeviceToken(r),
 	})
 	if err != nil {

@@ -285,7 +285,7 @@ func TestMagicLink_otherDevice(t *testing.T) {
 func TestMagicLink_off(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
-		e := start(t, db, func(c *web.Config) { c.MagicLinks, c.PasskeySignIns, c.SecondFactors = nil, nil, nil })
+		e := start(t, db, func(c *web.Config) { c.MagicLinks, c.PasskeySignIns, c.SecondFactors, c.StepUps = nil, nil, nil, nil })
 		p := e.browser(t).get("/login")
 		p.hides(t, "/login/link", "data-passkey", "<script")
 		if csp := p.header.Get("Content-Security-Policy"); strings.Contains(csp, "script-src") {

@@ -55,10 +55,10 @@ func Check(texts *lang.Catalogues, override fs.FS) error {
 }
 
 // Use changes words, templates and assets while pages are served. Where something is wrong with them it changes nothing.
-func (p *Pages) Use(texts *lang.Catalogues, override fs.FS) error {
+func (p *renderer) Use(texts *lang.Catalogues, override fs.FS) error {
 	s, err := newSkin(texts, override)
 	if err == nil {
-		p.now.Store(s)
+		p.skin.Store(s)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -8,31 +9,42 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/session"
 )
 
-// mayStepUp reports whether somebody who is signed in can show anew who they are.
-func (p *Pages) mayStepUp(who principal.Principal) bool {
-	return p.cfg.SecondFactors != nil && who.Kind == principal.User && who.ImpersonatorID == uuid.Nil
+// StepUps is proving anew who is signed in.
+type StepUps interface {
+	StepUpMethods(ctx context.Context, p principal.Principal) ([]string, error)
+	StepUpPasskey(ctx context.Context, p principal.Principal) (passkey.Ceremony, error)
+	StepUpMail(ctx context.Context, p principal.Principal) (flow string, err error)
+	StepUp(ctx context.Context, p principal.Principal, f factor.Proof) (session.Issued, error)
 }
 
-// stepUpPath is where they do. aal is what it must lead to; empty: any.
-func (p *Pages) stepUpPath(returnTo, aal string) string {
-	q := url.Values{}
-	if to, ok := p.returnTo.Safe(returnTo); ok {
-		q.Set("return_to", to)
-	}
-	if aal != "" {
-		q.Set("aal", aal)
-	}
-	if len(q) == 0 {
-		return "/step-up"
-	}
-	return "/step-up?" + q.Encode()
+// stepUp is where whoever is signed in proves anew who they are.
+type stepUp struct {
+	*kit
+	flows StepUps
+}
+
+// Mount adds the pages.
+func (p *stepUp) Mount(m *mounter) {
+	m.page("/step-up", own, p.showStepUp)
+	m.form("/step-up", endpoint.Rules{Limit: ratelimit.Guess, Access: endpoint.SignedIn, Body: passwordForm}, p.prove)
+	m.form("/step-up/mail", endpoint.Rules{Limit: ratelimit.Mail, Access: endpoint.SignedIn, Body: smallForm}, p.mail)
+	m.script("/step-up/passkey/options", ownTells, "/step-up", p.passkeyOptions)
+	m.script("/step-up/passkey/finish", endpoint.Rules{Limit: ratelimit.Guess, Access: endpoint.SignedIn, Body: credentialForm}, "/step-up", p.passkey)
+}
+
+// mayStepUp reports whether somebody who is signed in can show anew who they are.
+func (p *signIn) mayStepUp(who principal.Principal) bool {
+	return p.stepUps && who.Kind == principal.User && who.ImpersonatorID == uuid.Nil
 }
 
 // second gives the ways that are second factors.
@@ -40,18 +52,14 @@ func second(methods []string) []string {
 	return slices.DeleteFunc(slices.Clone(methods), func(m string) bool { return m == factor.Password || m == factor.Mail })
 }
 
-func (p *Pages) showStepUp(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return
-	}
+func (p *stepUp) showStepUp(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	q := r.URL.Query()
 	p.askStepUp(w, r, who, q.Get("method"), q.Get("return_to"), q.Get("aal"), nil)
 }
 
 // askStepUp shows the page; refused is what was wrong with what was shown before, or nil.
-func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who principal.Principal, asked, returnTo, aal string, refused *fault.Error) {
-	methods, err := p.cfg.SecondFactors.StepUpMethods(r.Context(), who)
+func (p *stepUp) askStepUp(w http.ResponseWriter, r *http.Request, who principal.Principal, asked, returnTo, aal string, refused *fault.Error) {
+	methods, err := p.flows.StepUpMethods(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -101,11 +109,11 @@ func (p *Pages) askStepUp(w http.ResponseWriter, r *http.Request, who principal.
 	p.render(w, r, status, "challenge", v)
 }
 
-func (p *Pages) stepUpForm(l *lang.Language, who principal.Principal, method string, mailed bool) *form {
+func (p *stepUp) stepUpForm(l *lang.Language, who principal.Principal, method string, mailed bool) *form {
 	if method == factor.Mail && !mailed {
 		return &form{Action: "/step-up/mail", Submit: l.Text("page.step_up.send")}
 	}
-	f := p.factorForm(l, method)
+	f := factorForm(l, method)
 	if f == nil {
 		return nil
 	}
@@ -117,21 +125,17 @@ func (p *Pages) stepUpForm(l *lang.Language, who principal.Principal, method str
 }
 
 // needsFactor says that a page asks for a second factor, which this account has not got.
-func (p *Pages) needsFactor(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+func (p *stepUp) needsFactor(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	v := p.signedIn(p.view(r, "page.step_up.needed_title"), who, "/step-up")
 	l := v.L.Language
 	v.Body = over{l.Text("page.step_up.needed"), "/account", l.Text("page.step_up.to_account")}
 	p.render(w, r, http.StatusForbidden, "expired", v)
 }
 
-func (p *Pages) stepUp(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *stepUp) prove(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	returnTo, method := r.PostForm.Get("return_to"), r.PostForm.Get("method")
-	in, err := p.cfg.SecondFactors.StepUp(r.Context(), who, factor.Proof{
-		Method: method, Code: code(r, method), Password: r.PostForm.Get("password"), Flow: cookie.StepUp.Token(r),
+	in, err := p.flows.StepUp(r.Context(), who, factor.Proof{
+		Method: method, Code: r.PostForm.Get("code"), Password: r.PostForm.Get("password"), Flow: cookie.StepUp.Token(r),
 	})
 	if err == nil {
 		p.renewed(w, r, in)
@@ -149,22 +153,10 @@ func (p *Pages) stepUp(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// renewed gives the browser its session's new token.
-func (p *Pages) renewed(w http.ResponseWriter, r *http.Request, in session.Issued) {
-	p.giveSession(w, in, "")
-	if cookie.StepUp.Token(r) != "" {
-		cookie.StepUp.Clear(w)
-	}
-}
-
-// stepUpMail mails a code, to who has nothing else to show.
-func (p *Pages) stepUpMail(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+// mail mails a code, to who has nothing else to show.
+func (p *stepUp) mail(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	returnTo := r.PostForm.Get("return_to")
-	flow, err := p.cfg.SecondFactors.StepUpMail(r.Context(), who)
+	flow, err := p.flows.StepUpMail(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -173,34 +165,13 @@ func (p *Pages) stepUpMail(w http.ResponseWriter, r *http.Request) {
 	see(w, p.stepUpPath(returnTo, r.PostForm.Get("aal")))
 }
 
-// asker is who a script speaks for; false means that the answer is given.
-func (p *Pages) asker(w http.ResponseWriter, r *http.Request) (principal.Principal, answered, bool) {
-	a, err := readAnswer(w, r)
-	var who principal.Principal
-	if err == nil {
-		who, err = p.cfg.Sessions.Resolve(r.Context(), cookie.SessionToken(r))
-	}
-	if err != nil {
-		p.scriptFailed(w, r, err)
-	}
-	return who, a, err == nil
-}
-
-func (p *Pages) stepUpPasskeyOptions(w http.ResponseWriter, r *http.Request) {
-	who, _, ok := p.asker(w, r)
-	if !ok {
-		return
-	}
-	c, err := p.cfg.SecondFactors.StepUpPasskey(r.Context(), who)
+func (p *stepUp) passkeyOptions(w http.ResponseWriter, r *http.Request, who principal.Principal, _ answered) {
+	c, err := p.flows.StepUpPasskey(r.Context(), who)
 	p.offer(w, r, c, err)
 }
 
-func (p *Pages) stepUpPasskey(w http.ResponseWriter, r *http.Request) {
-	who, a, ok := p.asker(w, r)
-	if !ok {
-		return
-	}
-	in, err := p.cfg.SecondFactors.StepUp(r.Context(), who, a.factor())
+func (p *stepUp) passkey(w http.ResponseWriter, r *http.Request, who principal.Principal, a answered) {
+	in, err := p.flows.StepUp(r.Context(), who, a.factor())
 	if err != nil {
 		p.scriptFailed(w, r, err)
 		return

@@ -75,7 +75,7 @@ func inline(text string) (found []string) {
 func TestOverride(t *testing.T) {
 	t.Parallel()
 	p, err := web.New(web.Config{
-		BaseURL: "http://localhost:8484", Services: web.Services{Auth: noAuth{}, Sessions: noSessions{}},
+		BaseURL: "http://localhost:8484", Services: noFlows(nil),
 		Override: fstest.MapFS{
 			"templates/plugin.html": {Data: []byte(`{{define "main"}}<p>ours</p><img src="{{asset "img/logo.svg"}}" alt="">{{.Body}}{{end}}`)},
 			"assets/img/logo.svg":   {Data: []byte(`<svg/>`)},

@@ -1,18 +1,19 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/lang"
@@ -46,18 +47,16 @@ type Config struct {
 
 // Pages serves the pages. Make it with New. Words, templates and assets can change while it does, see Use.
 type Pages struct {
-	cfg      Config
-	log      hclog.Logger
-	now      atomic.Pointer[skin]
-	returnTo ReturnTo
-	rules    endpoint.Table
-	forms    string // form-action of the pages' Content-Security-Policy
+	*kit
+	routes []route
+	rules  endpoint.Table
 }
 
-// New reads the templates and assets; a mistake in an overriding one is an error here, not on a page.
+// New reads the templates and assets; a mistake in an overriding one is an error here, not on a page. So is a page that does not say
+// what it costs and who may see it.
 func New(cfg Config) (*Pages, error) {
-	if cfg.Auth == nil || cfg.Sessions == nil {
-		return nil, errors.New("web: Auth and Sessions are needed")
+	if cfg.SignUps == nil || cfg.SignIns == nil || cfg.PasswordResets == nil || cfg.Sessions == nil {
+		return nil, errors.New("web: sign-ups, sign-ins, password resets and sessions are needed")
 	}
 	if originOf(cfg.BaseURL) == "" {
 		return nil, fmt.Errorf("web: base URL %q is not an http or https address", cfg.BaseURL)
@@ -74,72 +73,121 @@ func New(cfg Config) (*Pages, error) {
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
 	}
-	p := &Pages{rules: endpoint.Table{}, cfg: cfg, log: cfg.Logger, returnTo: NewReturnTo(cfg.BaseURL, cfg.ReturnTo)}
-	if err := p.Use(cfg.Texts, cfg.Override); err != nil {
+	returnTo := NewReturnTo(cfg.BaseURL, cfg.ReturnTo)
+	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
+	targets := returnTo.allowedOrigins()
+	slices.Sort(targets)
+	page := &renderer{
+		set: settings{
+			ServiceName: cfg.ServiceName, RegistrationClosed: cfg.RegistrationClosed, PasswordMinLength: cfg.PasswordMinLength,
+			Usernames: cfg.Usernames, RememberMe: cfg.RememberMe, Plugins: cfg.Plugins,
+		},
+		dev: cfg.Inbox != nil, forms: strings.Join(append([]string{"form-action 'self'"}, targets...), " "), now: cfg.Now, log: cfg.Logger,
+	}
+	if err := page.Use(cfg.Texts, cfg.Override); err != nil {
 		return nil, err
 	}
-	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
-	targets := p.returnTo.allowedOrigins()
-	slices.Sort(targets)
-	p.forms = strings.Join(append([]string{"form-action 'self'"}, targets...), " ")
-	r := mux.NewRouter()
-	p.Mount(r)
-	return p, r.Walk(func(route *mux.Route, _ *mux.Router, _ []*mux.Route) error {
-		template, err := route.GetPathTemplate()
-		if err != nil {
-			return err
+	callers := principal.NewChain(cookie.SessionToken, principal.CookieSession(cfg.Sessions))
+	k := &kit{
+		renderer: page, ReturnTo: returnTo,
+		arrivals:  &arrivals{renderer: page, ReturnTo: returnTo, callers: callers, signOut: cfg.SignIns.SignOut},
+		scripts:   &scripts{renderer: page, ReturnTo: returnTo, signal: cfg.Signals},
+		directory: &directory{renderer: page, ReturnTo: returnTo, others: cfg.Providers, joins: cfg.FederatedSignIns},
+	}
+	m := &mounter{kit: k, rules: endpoint.Table{}}
+	if cfg.Recent != nil {
+		m.recent = func(r *http.Request, who principal.Principal) error { return cfg.Recent(r.Context(), who) }
+	}
+	for _, d := range cfg.Services.domains(k) {
+		d.Mount(m)
+	}
+	// Pictures, styles and scripts, which every page asks for.
+	m.errs = append(m.errs, m.rules.Add(http.MethodGet, "/assets/", endpoint.Rules{Limit: ratelimit.Exempt, Access: endpoint.Anyone}))
+	if err := errors.Join(m.errs...); err != nil {
+		return nil, fmt.Errorf("web: %w", err)
+	}
+	return &Pages{kit: k, routes: m.routes, rules: m.rules}, nil
+}
+
+// Mount adds the pages to the router.
+func (p *Pages) Mount(r *mux.Router) {
+	for _, x := range p.routes {
+		methods := []string{x.method}
+		if x.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
 		}
-		methods, err := route.GetMethods()
-		if err != nil {
-			return err
-		}
-		for _, m := range methods {
-			rules := endpoint.Rules{Limit: classes[m+" "+template], Access: endpoint.Anyone, Body: maxForm}
-			if rules.Limit == "" {
-				rules.Limit = ratelimit.General
-			}
-			if template == "/assets/" {
-				rules.Limit = ratelimit.Exempt
-			}
-			p.rules[m+" "+template] = rules
-		}
-		return nil
-	})
+		r.Handle(x.path, x.handler).Methods(methods...)
+	}
+	r.PathPrefix("/assets/").HandlerFunc(p.serveAsset).Methods(http.MethodGet, http.MethodHead)
 }
 
 // Rules are what each route of Mount declares.
 func (p *Pages) Rules() endpoint.Table { return p.rules }
 
-// classes are the pages that are not of class general.
-var classes = map[string]ratelimit.Class{
-	"POST /login": ratelimit.Hash, "POST /confirm": ratelimit.Guess, "POST /register/check-mail": ratelimit.Guess, "POST /set-password": ratelimit.Hash,
-	"POST /login/second-factor": ratelimit.Guess, "POST /login/second-factor/passkey/finish": ratelimit.Guess, "POST /login/passkey/finish": ratelimit.Guess,
-	"POST /login/link/sent": ratelimit.Guess, "POST /login/link/open": ratelimit.Guess, "POST /login/link/approve": ratelimit.Guess, "POST /reset/sent": ratelimit.Guess,
-	"POST /step-up": ratelimit.Guess, "POST /step-up/passkey/finish": ratelimit.Guess, "POST /account/password": ratelimit.Hash,
-	"POST /register": ratelimit.Mail, "POST /register/resend": ratelimit.Mail, "POST /reset": ratelimit.Mail, "POST /login/link": ratelimit.Mail, "POST /step-up/mail": ratelimit.Mail,
+// Services are the flows and stores that the pages call. What is nil is not offered. Their errors are *fault.Error where a person
+// can do something about them.
+type Services struct {
+	Sessions principal.Sessions // needed
+	// Recent says nil of somebody who has proved who they are in the last minutes. Needed with Account.
+	Recent func(ctx context.Context, p principal.Principal) error
+
+	SignUps          SignUps        // needed
+	SignIns          SignIns        // needed
+	PasswordResets   PasswordResets // needed
+	SecondFactors    SecondFactors
+	StepUps          StepUps
+	PasskeySignIns   PasskeySignIns
+	Signals          Signals // nil: browsers are not told of passkeys that nobody has
+	MagicLinks       MagicLinks
+	FederatedSignIns FederatedSignIns
+	Providers        Providers // *federation.Service
+
+	Account     OwnAccount // nil: there are no pages of the account; otherwise all from here to OwnPasskeys are needed
+	OwnPassword OwnPassword
+	OwnUsername OwnUsername
+	OwnEmail    OwnEmail
+	OwnTOTP     OwnTOTP
+	OwnCodes    OwnCodes
+	OwnDevices  OwnDevices
+	OwnPasskeys OwnPasskeys
+	OwnLogins   OwnLogins // nil: nothing is linked
+
+	Inbox Inbox // nil: no /dev/mail
 }
 
-// mounter adds a page to the router: what shows it, what takes its form. Either may be nil.
-type mounter func(path string, show, take http.HandlerFunc)
-
-// Mount adds the pages to the router.
-func (p *Pages) Mount(r *mux.Router) {
-	on := func(path string, show, take http.HandlerFunc) {
-		if show != nil {
-			r.HandleFunc(path, show).Methods(http.MethodGet, http.MethodHead)
-		}
-		if take != nil {
-			r.HandleFunc(path, take).Methods(http.MethodPost)
+// domains are the parts of the pages that there are, by what is offered.
+func (s Services) domains(k *kit) []domain {
+	out := []domain{
+		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil},
+		&signUp{k, s.SignUps}, &passwordReset{k, s.PasswordResets},
+	}
+	if s.SecondFactors != nil {
+		out = append(out, &secondFactor{k, s.SecondFactors})
+	}
+	if s.StepUps != nil {
+		out = append(out, &stepUp{k, s.StepUps})
+	}
+	if s.PasskeySignIns != nil {
+		out = append(out, &passkeySignIn{k, s.PasskeySignIns})
+	}
+	if s.MagicLinks != nil {
+		out = append(out, &magicLink{k, s.MagicLinks})
+	}
+	if s.FederatedSignIns != nil {
+		out = append(out, &providerSignIn{k, s.FederatedSignIns, s.OwnLogins})
+	}
+	if s.Account != nil {
+		o := &ownKit{k, s.Account}
+		linked := s.OwnLogins != nil && s.Providers != nil
+		out = append(out,
+			&accountOverview{o, s.OwnPasskeys, linked}, &accountPassword{o, s.OwnPassword}, &accountUsername{o, s.OwnUsername}, &accountEmail{o, s.OwnEmail},
+			&accountAuthenticator{o, s.OwnTOTP}, &accountCodes{o, s.OwnCodes}, &accountDevices{o, s.OwnDevices}, &accountPasskeys{o, s.OwnPasskeys})
+		if linked {
+			out = append(out, &accountLogins{o, s.OwnLogins})
 		}
 	}
-	on("/", p.home, nil)
-	on("/language", nil, p.chooseLanguage)
-	p.mountSignIn(on)
-	p.mountAccount(on)
-	if p.cfg.Inbox != nil {
-		on("/dev/mail", p.inbox, nil)
-		on("/dev/mail/{id}", p.message, nil)
-		on("/dev/mail/{id}/html", p.messageHTML, nil)
+	if s.Inbox != nil {
+		out = append(out, &devMail{k, s.Inbox})
 	}
-	r.PathPrefix("/assets/").HandlerFunc(p.serveAsset).Methods(http.MethodGet, http.MethodHead)
+	return out
 }

@@ -3,14 +3,14 @@ package recoverycode
 import (
 	"encoding/base32"
 	"strings"
-	"unicode"
+
+	"github.com/sigra-auth/sigra/core/typed"
 )
 
 const (
 	codeSize  = 10 // bytes: 80 bits, where ASVS 5.0 6.5.4 asks for 20
 	symbols   = 16
 	groupSize = 4
-	maxInput  = 128 // bounds what is looked at: a code with any spacing is far shorter
 	alphabet  = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 )
 
@@ -26,15 +26,9 @@ func show(code string) string {
 }
 
 // clean gives the symbols of what somebody typed; false for what is no code.
-func clean(typed string) (string, bool) {
-	if len(typed) > maxInput {
-		return "", false
-	}
+func clean(s string) (string, bool) {
 	out := make([]byte, 0, symbols)
-	for _, r := range typed {
-		if unicode.IsSpace(r) || unicode.Is(unicode.Pd, r) {
-			continue
-		}
+	for _, r := range typed.Code(s) {
 		if r >= 'a' && r <= 'z' {
 			r -= 'a' - 'A'
 		}

@@ -89,31 +89,3 @@ func TestOathtool_agrees(t *testing.T) {
 		}
 	}
 }
-
-func FuzzCleanCode(f *testing.F) {
-	for _, s := range []string{"123456", " 123-456\n", "1234567", "", "12345a", "\u00a0123\u2013456", "\xff123456", strings.Repeat("1 ", 100)} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		code, ok := totp.CleanCode(s)
-		if !ok {
-			return
-		}
-		if len(code) != totp.Digits || strings.Trim(code, "0123456789") != "" {
-			t.Fatalf("%q became %q", s, code)
-		}
-		// Its digits are those of the input, in order, and there were no others.
-		digits := strings.Map(func(r rune) rune {
-			if r >= '0' && r <= '9' {
-				return r
-			}
-			return -1
-		}, s)
-		if digits != code {
-			t.Fatalf("%q became %q", s, code)
-		}
-		if again, ok := totp.CleanCode(code); !ok || again != code {
-			t.Fatalf("%q is not clean", code)
-		}
-	})
-}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -10,7 +11,27 @@ import (
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
 )
+
+// OwnDevices is the browsers that people have used their own account from.
+type OwnDevices interface {
+	Devices(ctx context.Context, p principal.Principal) ([]device.Device, error)
+	ThisDevice(ctx context.Context, p principal.Principal, token string) (uuid.UUID, error)
+	ForgetDevice(ctx context.Context, p principal.Principal, id uuid.UUID) error
+}
+
+// accountDevices is the browsers that the account of whoever is signed in has been used from.
+type accountDevices struct {
+	*ownKit
+	flows OwnDevices
+}
+
+// Mount adds the page.
+func (p *accountDevices) Mount(m *mounter) {
+	m.page("/account/devices", own, p.devices)
+	m.form("/account/devices", ownTakes, p.forgetDevice)
+}
 
 // browser is one that the account was used from.
 type browser struct {
@@ -39,17 +60,13 @@ func browserName(l *lang.Language, userAgent string) string {
 	return l.Text("page.account.devices.unknown")
 }
 
-func (p *Pages) devices(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return
-	}
-	list, err := p.cfg.OwnAccount.Devices(r.Context(), who)
+func (p *accountDevices) devices(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	list, err := p.flows.Devices(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
 	}
-	this, err := p.cfg.OwnAccount.ThisDevice(r.Context(), who, cookie.DeviceToken(r))
+	this, err := p.flows.ThisDevice(r.Context(), who, cookie.DeviceToken(r))
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -66,17 +83,13 @@ func (p *Pages) devices(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "devices", v)
 }
 
-func (p *Pages) forgetDevice(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountDevices) forgetDevice(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	id, err := uuid.Parse(r.PostForm.Get("id"))
 	if err != nil {
 		see(w, "/account/devices")
 		return
 	}
-	err = p.cfg.OwnAccount.ForgetDevice(r.Context(), who, id)
+	err = p.flows.ForgetDevice(r.Context(), who, id)
 	if err != nil && fault.KindOf(err) != fault.NotFound { // gone is gone
 		p.refusedOwn(w, r, err, "/account/devices")
 		return

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -8,26 +9,54 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
 var errClosed = fault.New(fault.Denied, "registration_closed", "This service takes no sign-ups.")
 
 // newPassword asks for a password to be; label is a key.
-func (p *Pages) newPassword(l *lang.Language, label string) field {
+func (p *renderer) newPassword(l *lang.Language, label string) field {
 	return field{
-		Name: "password", Label: l.Text(label), Type: "password", Autocomplete: "new-password", MinLength: p.cfg.PasswordMinLength, Required: true,
-		Hint: l.Text("page.field.new_password_hint", "min", p.cfg.PasswordMinLength),
+		Name: "password", Label: l.Text(label), Type: "password", Autocomplete: "new-password", MinLength: p.set.PasswordMinLength, Required: true,
+		Hint: l.Text("page.field.new_password_hint", "min", p.set.PasswordMinLength),
 	}
 }
 
-func (p *Pages) registerForm(l *lang.Language, email, username, returnTo string) *form {
+// SignUps is signing up.
+type SignUps interface {
+	Register(ctx context.Context, r auth.Registration) (auth.Registered, error)
+	ResendConfirmation(ctx context.Context, flow string) (auth.Requested, error)
+	LookConfirmation(ctx context.Context, token string) (email string, err error)
+	Confirm(ctx context.Context, c auth.Confirmation) (auth.SignedIn, error)
+}
+
+// signUp is signing up, and the confirmation that ends it (confirm.go).
+type signUp struct {
+	*kit
+	flows SignUps
+}
+
+// Mount adds the pages.
+func (p *signUp) Mount(m *mounter) {
+	m.page("/register", open, p.showRegister)
+	m.form("/register", endpoint.Rules{Limit: ratelimit.Mail, Access: endpoint.Anyone, Body: passwordForm}, p.register)
+	m.page("/register/check-mail", open, p.showCheckMail)
+	m.form("/register/check-mail", guesses, p.checkMail)
+	m.form("/register/resend", mails, p.resend)
+	m.page("/confirm", open, p.showConfirm)
+	m.form("/confirm", endpoint.Rules{Limit: ratelimit.Guess, Access: endpoint.Anyone, Body: passwordForm}, p.confirm)
+}
+
+func (p *signUp) registerForm(l *lang.Language, email, username, returnTo string) *form {
 	f := &form{Action: "/register", Submit: l.Text("page.register.submit"), Hidden: p.returnField(returnTo), Fields: []field{emailField(l, email)}}
 	if p.usernames() {
-		f.Fields = append(f.Fields, usernameField(l, username, p.cfg.Usernames == flow.RequiredUsernames))
+		f.Fields = append(f.Fields, usernameField(l, username, p.set.Usernames == flow.RequiredUsernames))
 	}
 	f.Fields = append(f.Fields, p.newPassword(l, "page.field.password"))
 	return f
@@ -39,7 +68,7 @@ type registerPage struct {
 	Providers []*form // to sign up through, a button each
 }
 
-func (p *Pages) registerView(r *http.Request, f *form, returnTo string) view {
+func (p *signUp) registerView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.register.title")
 	v.Form = f
 	offered := slices.DeleteFunc(p.providers(), func(x federation.Provider) bool { return !x.SignUp })
@@ -47,8 +76,8 @@ func (p *Pages) registerView(r *http.Request, f *form, returnTo string) view {
 	return v
 }
 
-func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request) {
-	if p.cfg.RegistrationClosed {
+func (p *signUp) showRegister(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	if p.set.RegistrationClosed {
 		p.Error(w, r, errClosed)
 		return
 	}
@@ -60,18 +89,14 @@ func (p *Pages) showRegister(w http.ResponseWriter, r *http.Request) {
 
 // register takes a sign-up. Whether the address was known shows in nothing: the answer is the same redirect with a
 // cookie of the same form (ASVS 5.0 6.3.8).
-func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
-	if p.cfg.RegistrationClosed {
+func (p *signUp) register(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	if p.set.RegistrationClosed {
 		p.Error(w, r, errClosed)
-		return
-	}
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
 		return
 	}
 	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
 	username := strings.TrimSpace(r.PostForm.Get("username"))
-	out, err := p.cfg.Auth.Register(r.Context(), auth.Registration{Email: email, Username: username, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
+	out, err := p.flows.Register(r.Context(), auth.Registration{Email: email, Username: username, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) {
@@ -92,7 +117,7 @@ func (p *Pages) register(w http.ResponseWriter, r *http.Request) {
 	see(w, p.carry("/register/check-mail", returnTo))
 }
 
-func (p *Pages) codeForm(l *lang.Language, returnTo string) *form {
+func (p *signUp) codeForm(l *lang.Language, returnTo string) *form {
 	return &form{Action: "/register/check-mail", Submit: l.Text("page.check_mail.submit"), Hidden: p.returnField(returnTo), Fields: []field{
 		codeField(l.Text("page.field.mail_code"), l.Text("page.field.six_digits")),
 	}}
@@ -104,7 +129,7 @@ type checkMailPage struct {
 	Resend   *form
 }
 
-func (p *Pages) checkMailView(r *http.Request, f *form, returnTo string) view {
+func (p *signUp) checkMailView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.check_mail.title")
 	v.Form = f
 	v.Body = checkMailPage{
@@ -117,7 +142,7 @@ func (p *Pages) checkMailView(r *http.Request, f *form, returnTo string) view {
 	return v
 }
 
-func (p *Pages) showCheckMail(w http.ResponseWriter, r *http.Request) {
+func (p *signUp) showCheckMail(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo := r.URL.Query().Get("return_to")
 	if cookie.SignUp.Token(r) == "" { // no sign-up began in this browser, or it was confirmed by its link meanwhile
 		p.afterFlow(w, r, returnTo)
@@ -128,17 +153,13 @@ func (p *Pages) showCheckMail(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "check-mail", p.checkMailView(r, f, returnTo))
 }
 
-func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *signUp) checkMail(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo, flow := r.PostForm.Get("return_to"), cookie.SignUp.Token(r)
 	if flow == "" {
 		p.afterFlow(w, r, returnTo)
 		return
 	}
-	in, err := p.cfg.Auth.Confirm(r.Context(), auth.Confirmation{Flow: flow, Code: digits(r.PostForm.Get("code")), Device: cookie.DeviceToken(r)})
+	in, err := p.flows.Confirm(r.Context(), auth.Confirmation{Flow: flow, Code: r.PostForm.Get("code"), Device: cookie.DeviceToken(r)})
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) {
@@ -159,21 +180,17 @@ func (p *Pages) checkMail(w http.ResponseWriter, r *http.Request) {
 
 // resend mails the link and the code once more. The sign-up goes on as another flow, with another cookie; for an address that has
 // an account, too.
-func (p *Pages) resend(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *signUp) resend(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo, flow := r.PostForm.Get("return_to"), cookie.SignUp.Token(r)
 	if flow == "" {
 		p.afterFlow(w, r, returnTo)
 		return
 	}
-	out, err := p.cfg.Auth.ResendConfirmation(r.Context(), flow)
+	out, err := p.flows.ResendConfirmation(r.Context(), flow)
 	if err == nil {
 		cookie.SignUp.Set(w, out.Flow)
 		q := url.Values{"notice": {"sent"}}
-		if to, ok := p.returnTo.Safe(returnTo); ok {
+		if to, ok := p.Safe(returnTo); ok {
 			q.Set("return_to", to)
 		}
 		see(w, "/register/check-mail?"+q.Encode())
@@ -193,17 +210,5 @@ func (p *Pages) resend(w http.ResponseWriter, r *http.Request) {
 		p.render(w, r, statusOf(ft.Kind), "check-mail", v)
 	default:
 		p.Error(w, r, err)
-	}
-}
-
-// afterFlow sends on who has no sign-up waiting: to where they were going, or to sign in.
-func (p *Pages) afterFlow(w http.ResponseWriter, r *http.Request, returnTo string) {
-	switch _, ok, err := p.visitor(w, r); {
-	case err != nil:
-		p.Error(w, r, err)
-	case ok:
-		see(w, p.onward(returnTo))
-	default:
-		see(w, p.carry("/login", returnTo))
 	}
 }

@@ -1,16 +1,44 @@
 package web
 
 import (
+	"context"
 	"encoding/base64"
 	"html/template"
 	"net/http"
 
 	"github.com/sigra-auth/sigra/core/credential/totp"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/selfservice"
 )
+
+// OwnTOTP is what people do to their own authenticator app.
+type OwnTOTP interface {
+	Authenticator(ctx context.Context, p principal.Principal) (selfservice.Authenticator, error)
+	BeginTOTP(ctx context.Context, p principal.Principal) (totp.Enrollment, error)
+	ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (selfservice.Enrolled, error)
+	CancelTOTP(ctx context.Context, p principal.Principal) error
+	RemoveTOTP(ctx context.Context, p principal.Principal) error
+}
+
+// accountAuthenticator is the authenticator app of whoever is signed in.
+type accountAuthenticator struct {
+	*ownKit
+	flows OwnTOTP
+}
+
+// Mount adds the pages.
+func (p *accountAuthenticator) Mount(m *mounter) {
+	m.page("/account/authenticator", own, p.showAuthenticator)
+	// To cancel takes no fresh proof, and is another button of this form; what confirms it is checked by the flow.
+	m.form("/account/authenticator", endpoint.Rules{Limit: ratelimit.Guess, Access: endpoint.SignedIn, Body: smallForm}, p.confirmAuthenticator)
+	m.form("/account/authenticator/begin", ownRecent, p.beginAuthenticator)
+	m.page("/account/authenticator/remove", recent, p.showRemoveAuthenticator)
+	m.form("/account/authenticator/remove", ownRecent, p.removeAuthenticator)
+}
 
 // appPage is what the page of the authenticator app shows.
 type appPage struct {
@@ -57,8 +85,8 @@ func appBeginForm(l *lang.Language) *form {
 }
 
 // appView shows how things stand; refused is what was wrong with the form that was sent before, or nil.
-func (p *Pages) appView(w http.ResponseWriter, r *http.Request, who principal.Principal, refused *fault.Error) {
-	app, err := p.cfg.OwnFactors.Authenticator(r.Context(), who)
+func (p *accountAuthenticator) appView(w http.ResponseWriter, r *http.Request, who principal.Principal, refused *fault.Error) {
+	app, err := p.flows.Authenticator(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -88,23 +116,17 @@ func (p *Pages) appView(w http.ResponseWriter, r *http.Request, who principal.Pr
 	p.render(w, r, status, "authenticator", v)
 }
 
-func (p *Pages) showAuthenticator(w http.ResponseWriter, r *http.Request) {
-	if who, ok := p.member(w, r); ok {
-		p.appView(w, r, who, nil)
-	}
+func (p *accountAuthenticator) showAuthenticator(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	p.appView(w, r, who, nil)
 }
 
-func (p *Pages) beginAuthenticator(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
-	_, err := p.cfg.OwnFactors.BeginTOTP(r.Context(), who)
+func (p *accountAuthenticator) beginAuthenticator(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	_, err := p.flows.BeginTOTP(r.Context(), who)
 	p.appStep(w, r, who, err, "/account/authenticator")
 }
 
 // appStep goes on to the next page, or says what is wrong.
-func (p *Pages) appStep(w http.ResponseWriter, r *http.Request, who principal.Principal, err error, next string) {
+func (p *accountAuthenticator) appStep(w http.ResponseWriter, r *http.Request, who principal.Principal, err error, next string) {
 	ft := fault.From(err)
 	switch {
 	case err == nil:
@@ -116,16 +138,12 @@ func (p *Pages) appStep(w http.ResponseWriter, r *http.Request, who principal.Pr
 	}
 }
 
-func (p *Pages) confirmAuthenticator(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountAuthenticator) confirmAuthenticator(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	if r.PostForm.Has("cancel") {
-		p.appStep(w, r, who, p.cfg.OwnFactors.CancelTOTP(r.Context(), who), "/account/authenticator?notice=authenticator-cancelled")
+		p.appStep(w, r, who, p.flows.CancelTOTP(r.Context(), who), "/account/authenticator?notice=authenticator-cancelled")
 		return
 	}
-	done, err := p.cfg.OwnFactors.ConfirmTOTP(r.Context(), who, r.PostForm.Get("code"))
+	done, err := p.flows.ConfirmTOTP(r.Context(), who, r.PostForm.Get("code"))
 	if err == nil {
 		p.renewed(w, r, done.Issued)
 	}
@@ -136,12 +154,8 @@ func (p *Pages) confirmAuthenticator(w http.ResponseWriter, r *http.Request) {
 	p.appStep(w, r, who, err, "/account/authenticator?notice=authenticator-on")
 }
 
-func (p *Pages) showRemoveAuthenticator(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.sure(w, r)
-	if !ok {
-		return
-	}
-	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
+func (p *accountAuthenticator) showRemoveAuthenticator(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	own, err := p.account.Overview(r.Context(), who)
 	switch {
 	case err != nil:
 		p.Error(w, r, err)
@@ -152,7 +166,7 @@ func (p *Pages) showRemoveAuthenticator(w http.ResponseWriter, r *http.Request) 
 	}
 }
 
-func (p *Pages) askRemove(w http.ResponseWriter, r *http.Request, who principal.Principal, own selfservice.Overview) {
+func (p *accountAuthenticator) askRemove(w http.ResponseWriter, r *http.Request, who principal.Principal, own selfservice.Overview) {
 	v := p.ownView(r, who, "page.account.authenticator.remove.title")
 	l := v.L.Language
 	after := l.Text("page.account.authenticator.remove.last")
@@ -166,12 +180,8 @@ func (p *Pages) askRemove(w http.ResponseWriter, r *http.Request, who principal.
 	})
 }
 
-func (p *Pages) removeAuthenticator(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
-	err := p.cfg.OwnFactors.RemoveTOTP(r.Context(), who)
+func (p *accountAuthenticator) removeAuthenticator(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	err := p.flows.RemoveTOTP(r.Context(), who)
 	switch {
 	case err == nil:
 		see(w, "/account/authenticator?notice=authenticator-removed")
@@ -181,44 +191,4 @@ func (p *Pages) removeAuthenticator(w http.ResponseWriter, r *http.Request) {
 	default:
 		p.refusedOwn(w, r, err, "/account/authenticator/remove")
 	}
-}
-
-// lastOne explains why the last way in, or the last second factor where everybody needs one, stays; it reports
-// whether that is what err says.
-func (p *Pages) lastOne(w http.ResponseWriter, r *http.Request, who principal.Principal, err error, back Link) bool {
-	ft := fault.From(err)
-	app := Link{Path: "/account/authenticator"}
-	passkey := Link{Path: "/account/passkeys/new"}
-	var key string
-	var choices []Link
-	switch ft.Code {
-	case "last_way_in":
-		key, choices = "page.account.last_way.", []Link{{Path: "/account/password"}, passkey}
-	case "second_factor_required":
-		key, choices = "page.account.last_factor.", []Link{app, passkey}
-	default:
-		return false
-	}
-	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
-	if err != nil {
-		p.Error(w, r, err)
-		return true
-	}
-	if own.PasskeyLimit == 0 {
-		choices = choices[:1]
-	}
-	v := p.ownView(r, who, key+"title")
-	l := v.L.Language
-	for i, c := range choices {
-		switch c.Path {
-		case "/account/password":
-			choices[i].Title = l.Text("page.account.last_way.password")
-		case app.Path:
-			choices[i].Title = l.Text("page.account.last_factor.authenticator")
-		default:
-			choices[i].Title = l.Text("page.account.last_way.passkey")
-		}
-	}
-	p.ask(w, r, statusOf(ft.Kind), v, nil, asking{Back: back, Lead: l.Text(key + "lead"), Choices: choices})
-	return true
 }

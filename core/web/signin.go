@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -16,44 +17,29 @@ import (
 	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
-func (p *Pages) mountSignIn(on mounter) {
-	on("/login", p.showLogin, p.login)
-	on("/logout", p.showLogout, p.logout)
-	on("/register", p.showRegister, p.register)
-	on("/register/check-mail", p.showCheckMail, p.checkMail)
-	on("/register/resend", nil, p.resend)
-	on("/confirm", p.showConfirm, p.confirm)
-	on("/reset", p.showReset, p.reset)
-	on("/reset/sent", p.showResetSent, p.resetSent)
-	on("/set-password", p.showSetPassword, p.setPassword)
-	if p.cfg.SecondFactors != nil {
-		p.mountSecondFactor(on)
-	}
-	if p.cfg.PasskeySignIns != nil {
-		p.mountPasskeySignIn(on)
-	}
-	if p.cfg.MagicLinks != nil {
-		p.mountMagicLink(on)
-	}
-	if p.cfg.Logins != nil {
-		on("/login/join", p.showJoin, nil)
-		on("/login/continue", p.mintedHere, nil)
-		if p.cfg.Providers != nil {
-			p.mountFederation(on)
-		}
-	}
+// SignIns is signing in with a password, and out.
+type SignIns interface {
+	SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error)
+	SignOut(ctx context.Context, token string) error
 }
 
-// home goes where the person belongs.
-func (p *Pages) home(w http.ResponseWriter, r *http.Request) {
-	_, ok, err := p.visitor(w, r)
-	switch {
-	case err != nil:
-		p.Error(w, r, err)
-	case ok:
-		see(w, "/account")
-	default:
-		see(w, "/login")
+// signIn is the page that people sign in at, with the ways that there are, and signing out.
+type signIn struct {
+	*kit
+	flows    SignIns
+	passkeys PasskeySignIns // nil: none are offered
+	links    bool           // email links are offered
+	stepUps  bool           // somebody who is signed in can prove it anew
+}
+
+// Mount adds the pages.
+func (p *signIn) Mount(m *mounter) {
+	m.page("/login", open, p.showLogin)
+	m.form("/login", hashes, p.login)
+	m.page("/logout", open, p.showLogout)
+	m.form("/logout", takes, p.logout)
+	if p.joins != nil {
+		m.page("/login/join", open, p.showJoin)
 	}
 }
 
@@ -99,7 +85,7 @@ type signInPage struct {
 	Providers []*form      // a button each
 }
 
-func (p *Pages) loginForm(l *lang.Language, a attempt) *form {
+func (p *signIn) loginForm(l *lang.Language, a attempt) *form {
 	email := p.signInName(l, a.Email)
 	if p.passkeysOffered() {
 		email.Autocomplete = "username webauthn" // the browser offers passkeys in the field (WebAuthn L3 §5.1.4, conditional mediation)
@@ -112,23 +98,23 @@ func (p *Pages) loginForm(l *lang.Language, a attempt) *form {
 		f.Hidden = append(f.Hidden, hidden{"join", "1"})
 		f.Fields[0].ReadOnly = true
 	}
-	if p.cfg.RememberMe {
+	if p.set.RememberMe {
 		f.Fields = append(f.Fields, p.rememberField(l, a.Remember))
 	}
 	f.focus()
 	return f
 }
 
-func (p *Pages) rememberField(l *lang.Language, on bool) field {
+func (p *renderer) rememberField(l *lang.Language, on bool) field {
 	return field{Name: "remember", Label: l.Text("page.login.remember"), Type: "checkbox", Checked: on}
 }
 
 // remembers reports whether the person asked to stay signed in, and may.
-func (p *Pages) remembers(r *http.Request) bool {
-	return p.cfg.RememberMe && r.PostForm.Get("remember") != ""
+func (p *renderer) remembers(r *http.Request) bool {
+	return p.set.RememberMe && r.PostForm.Get("remember") != ""
 }
 
-func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
+func (p *signIn) loginView(r *http.Request, f *form, a attempt) view {
 	title := "page.login.title"
 	if a.Join != nil {
 		title = "page.join.title"
@@ -140,13 +126,13 @@ func (p *Pages) loginView(r *http.Request, f *form, a attempt) view {
 	body := signInPage{Again: a.Again, Joining: a.Join != nil, Forgot: p.carry("/reset", a.ReturnTo)}
 	switch {
 	case a.Join != nil:
-		body.Lead = l.Text("page.join.lead", "provider", p.providerTitle(a.Join.Provider), "email", a.Join.Email, "service", p.cfg.ServiceName)
+		body.Lead = l.Text("page.join.lead", "provider", p.providerTitle(a.Join.Provider), "email", a.Join.Email, "service", p.set.ServiceName)
 	case a.Again:
 		body.Lead = l.Text("page.login.again_lead")
-	case !p.cfg.RegistrationClosed:
+	case !p.set.RegistrationClosed:
 		body.Register = p.carry("/register", a.ReturnTo)
 	}
-	if p.cfg.MagicLinks != nil {
+	if p.links {
 		body.Mail = p.carry("/login/link", a.ReturnTo)
 	}
 	if p.passkeysOffered() {
@@ -169,7 +155,7 @@ func freshField(fresh bool) []hidden {
 	return nil
 }
 
-func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
+func (p *signIn) showLogin(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	q := r.URL.Query()
 	who, ok, err := p.visitor(w, r)
 	if err != nil {
@@ -179,7 +165,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 	a := attempt{ReturnTo: q.Get("return_to")}
 	if ok && q.Get("switch") != "1" { // with it, they want to sign in as somebody else
 		switch {
-		case demandOf(q).met(who, p.cfg.Now()):
+		case demandOf(q).met(who, p.now()):
 			see(w, p.onward(a.ReturnTo))
 			return
 		case p.mayStepUp(who):
@@ -200,13 +186,9 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "login", v)
 }
 
-func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *signIn) login(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	a := attempt{Email: strings.TrimSpace(r.PostForm.Get("email")), ReturnTo: r.PostForm.Get("return_to"), Remember: p.remembers(r)}
-	in, err := p.cfg.Auth.SignIn(r.Context(), auth.Credentials{
+	in, err := p.flows.SignIn(r.Context(), auth.Credentials{
 		Email: a.Email, Password: r.PostForm.Get("password"), Remember: a.Remember, Device: cookie.DeviceToken(r), Link: joining(r),
 		Proof: proof(r),
 	})
@@ -236,7 +218,7 @@ func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 }
 
 // showLogout asks, for somebody who typed the address; signing out itself takes a POST.
-func (p *Pages) showLogout(w http.ResponseWriter, r *http.Request) {
+func (p *signIn) showLogout(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	who, ok, err := p.visitor(w, r)
 	switch {
 	case err != nil:
@@ -252,9 +234,9 @@ func (p *Pages) showLogout(w http.ResponseWriter, r *http.Request) {
 	p.render(w, r, http.StatusOK, "logout", v)
 }
 
-func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
+func (p *signIn) logout(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	if token := cookie.SessionToken(r); token != "" {
-		if err := p.cfg.Auth.SignOut(r.Context(), token); err != nil && fault.KindOf(err) != fault.Unauthenticated {
+		if err := p.flows.SignOut(r.Context(), token); err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			p.Error(w, r, err) // the session may still be good: say so rather than pretend
 			return
 		}

@@ -14,13 +14,25 @@ import (
 	"github.com/sigra-auth/sigra/core/principal"
 )
 
-// Providers is the way to other providers; *federation.Service is one.
-type Providers interface {
-	Providers() []federation.Provider
-	// Begin gives the address to send the browser to. Fault provider_unknown or provider_unavailable.
-	Begin(ctx context.Context, r federation.Request) (federation.Begun, error)
-	// Finish judges what the browser brought back. Faults state_invalid, provider_denied, provider_unavailable, provider_answer_invalid.
-	Finish(ctx context.Context, c federation.Callback) (federation.Result, error)
+// OwnLogins is the logins at other providers that belong to somebody's own account.
+type OwnLogins interface {
+	LinkLogin(ctx context.Context, p principal.Principal, c federation.Claims) error
+	Logins(ctx context.Context, p principal.Principal) ([]federation.Identity, error)
+	UnlinkLogin(ctx context.Context, p principal.Principal, id uuid.UUID) error
+}
+
+// accountLogins is the logins at other providers that belong to the account of whoever is signed in.
+type accountLogins struct {
+	*ownKit
+	flows OwnLogins
+}
+
+// Mount adds the pages.
+func (p *accountLogins) Mount(m *mounter) {
+	m.page("/account/logins", own, p.logins)
+	m.form("/account/logins", ownRecent, p.linkLogin)
+	m.page("/account/logins/{id}/unlink", recent, p.showUnlink)
+	m.form("/account/logins/{id}/unlink", ownRecent, p.unlink)
 }
 
 // linkedLogin is a login elsewhere that belongs to the account.
@@ -38,40 +50,8 @@ type loginsPage struct {
 
 var errNoLogin = fault.New(fault.NotFound, "identity_not_found", "There is no such linked login.")
 
-func (p *Pages) mountLogins(on mounter) {
-	on("/account/logins", p.logins, p.linkLogin)
-	on("/account/logins/{id}/unlink", p.showUnlink, p.unlink)
-}
-
-// providers are those that people can sign in with.
-func (p *Pages) providers() []federation.Provider {
-	if p.cfg.Providers == nil {
-		return nil
-	}
-	return p.cfg.Providers.Providers()
-}
-
-// providerTitle names one as people know it: one that is no longer configured by its own name.
-func (p *Pages) providerTitle(name string) string {
-	for _, x := range p.providers() {
-		if x.Name == name {
-			return x.Title
-		}
-	}
-	return name
-}
-
-// providerTitles names providers as people know them.
-func (p *Pages) providerTitles(names []string) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = p.providerTitle(n)
-	}
-	return out
-}
-
-func (p *Pages) linkedLogins(r *http.Request, who principal.Principal) ([]linkedLogin, error) {
-	list, err := p.cfg.OwnLogins.Logins(r.Context(), who)
+func (p *accountLogins) linkedLogins(r *http.Request, who principal.Principal) ([]linkedLogin, error) {
+	list, err := p.flows.Logins(r.Context(), who)
 	if err != nil {
 		return nil, err
 	}
@@ -82,11 +62,7 @@ func (p *Pages) linkedLogins(r *http.Request, who principal.Principal) ([]linked
 	return out, nil
 }
 
-func (p *Pages) logins(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return
-	}
+func (p *accountLogins) logins(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	linked, err := p.linkedLogins(r, who)
 	if err != nil {
 		p.Error(w, r, err)
@@ -98,7 +74,7 @@ func (p *Pages) logins(w http.ResponseWriter, r *http.Request) {
 }
 
 // linkedLogin finds the one that an address names; false means that the answer is given.
-func (p *Pages) linkedLogin(w http.ResponseWriter, r *http.Request, who principal.Principal) (linkedLogin, bool) {
+func (p *accountLogins) linkedLogin(w http.ResponseWriter, r *http.Request, who principal.Principal) (linkedLogin, bool) {
 	list, err := p.linkedLogins(r, who)
 	i := slices.IndexFunc(list, func(x linkedLogin) bool { return x.ID == mux.Vars(r)["id"] })
 	if err == nil && i < 0 {
@@ -111,11 +87,7 @@ func (p *Pages) linkedLogin(w http.ResponseWriter, r *http.Request, who principa
 	return list[i], true
 }
 
-func (p *Pages) showUnlink(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.sure(w, r)
-	if !ok {
-		return
-	}
+func (p *accountLogins) showUnlink(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	login, ok := p.linkedLogin(w, r, who)
 	if !ok {
 		return
@@ -133,17 +105,13 @@ func (p *Pages) showUnlink(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (p *Pages) unlink(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountLogins) unlink(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	id, err := uuid.Parse(mux.Vars(r)["id"])
 	if err != nil {
 		p.Error(w, r, errNoLogin)
 		return
 	}
-	err = p.cfg.OwnLogins.UnlinkLogin(r.Context(), who, id)
+	err = p.flows.UnlinkLogin(r.Context(), who, id)
 	switch {
 	case err == nil || fault.KindOf(err) == fault.NotFound:
 		see(w, "/account/logins?notice=login-unlinked")
@@ -155,15 +123,7 @@ func (p *Pages) unlink(w http.ResponseWriter, r *http.Request) {
 
 // linkLogin begins to link a login elsewhere. It takes a form and not a link, or another site could have its own visitors
 // begin it.
-func (p *Pages) linkLogin(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
-	if err := p.cfg.OwnAccount.RequireRecentAuth(r.Context(), who); err != nil {
-		p.refusedOwn(w, r, err, "/account/logins")
-		return
-	}
+func (p *accountLogins) linkLogin(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	p.toProvider(w, r, federation.Request{
 		Provider: r.PostForm.Get("provider"), Purpose: federation.Link, AccountID: who.UserID, ReturnTo: "/account/logins",
 	})

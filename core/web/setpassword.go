@@ -7,9 +7,10 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
+	"github.com/sigra-auth/sigra/core/principal"
 )
 
-func (p *Pages) setForm(l *lang.Language, token, email string) *form {
+func (p *passwordReset) setForm(l *lang.Language, token, email string) *form {
 	f := &form{
 		Action: "/set-password", Submit: l.Text("page.set_password.submit"), Hidden: []hidden{{"token", token}},
 		Fields: []field{whose(l, email), p.newPassword(l, "page.field.new_password")},
@@ -18,20 +19,20 @@ func (p *Pages) setForm(l *lang.Language, token, email string) *form {
 	return f
 }
 
-func (p *Pages) setView(r *http.Request, f *form) view {
+func (p *passwordReset) setView(r *http.Request, f *form) view {
 	v := p.view(r, "page.set_password.title")
 	v.Form = f
 	return v
 }
 
 // showSetPassword consumes nothing, see showConfirm.
-func (p *Pages) showSetPassword(w http.ResponseWriter, r *http.Request) {
+func (p *passwordReset) showSetPassword(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	token := linkToken(w, r)
 	if token == "" {
 		p.expired(w, r, "page.expired.incomplete", "/login", "page.expired.sign_in")
 		return
 	}
-	email, err := p.cfg.Auth.LookPassword(r.Context(), token)
+	email, err := p.flows.LookPassword(r.Context(), token)
 	if err != nil {
 		p.setRefused(w, r, err)
 		return
@@ -40,7 +41,7 @@ func (p *Pages) showSetPassword(w http.ResponseWriter, r *http.Request) {
 }
 
 // setRefused says that a link is over, or that something failed.
-func (p *Pages) setRefused(w http.ResponseWriter, r *http.Request, err error) {
+func (p *passwordReset) setRefused(w http.ResponseWriter, r *http.Request, err error) {
 	if !reshow(fault.From(err)) {
 		p.Error(w, r, err)
 		return
@@ -48,20 +49,16 @@ func (p *Pages) setRefused(w http.ResponseWriter, r *http.Request, err error) {
 	p.expired(w, r, "page.expired.password", "/login", "page.expired.sign_in")
 }
 
-func (p *Pages) setPassword(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *passwordReset) setPassword(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	token := r.PostForm.Get("token")
-	in, err := p.cfg.Auth.SetPassword(r.Context(), auth.NewPassword{Token: token, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
+	in, err := p.flows.SetPassword(r.Context(), auth.NewPassword{Token: token, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) || ft.Field != "password" {
 			p.setRefused(w, r, err)
 			return
 		}
-		email, err := p.cfg.Auth.LookPassword(r.Context(), token) // the link is still good
+		email, err := p.flows.LookPassword(r.Context(), token) // the link is still good
 		if err != nil {
 			p.setRefused(w, r, err)
 			return

@@ -1,7 +1,7 @@
 package web
 
 import (
-	"errors"
+	"context"
 	"net/http"
 	"net/url"
 
@@ -9,55 +9,57 @@ import (
 
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
-	"github.com/sigra-auth/sigra/core/lang"
-	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
-func (p *Pages) mountFederation(on mounter) {
-	on("/login/provider/{name}", nil, p.beginProvider)
-	on("/login/callback/{name}", p.callback, p.callbackForm)
+// Providers is the way to other providers; *federation.Service is one.
+type Providers interface {
+	Providers() []federation.Provider
+	// Begin gives the address to send the browser to. Fault provider_unknown or provider_unavailable.
+	Begin(ctx context.Context, r federation.Request) (federation.Begun, error)
+	// Finish judges what the browser brought back. Faults state_invalid, provider_denied, provider_unavailable, provider_answer_invalid.
+	Finish(ctx context.Context, c federation.Callback) (federation.Result, error)
+}
+
+// FederatedSignIns is signing in by the word of somebody else: another provider, or a plugin.
+type FederatedSignIns interface {
+	SignInFederated(ctx context.Context, c federation.Claims, signUp bool, device string) (auth.Federated, error)
+	SignInPlugin(ctx context.Context, flow, device string) (out auth.Federated, returnTo string, err error)
+	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
+	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
+}
+
+// providerSignIn is signing in at other providers, and by a plugin's word.
+type providerSignIn struct {
+	*kit
+	flows FederatedSignIns
+	own   OwnLogins // nil: nothing is linked
+}
+
+// Mount adds the pages.
+func (p *providerSignIn) Mount(m *mounter) {
+	m.page("/login/continue", uses, p.mintedHere)
+	if p.others == nil || p.own == nil {
+		return
+	}
+	m.form("/login/provider/{name}", takes, p.beginProvider)
+	m.page("/login/callback/{name}", uses, p.callback)
+	m.form("/login/callback/{name}", endpoint.Rules{Limit: ratelimit.General, Access: endpoint.Anyone, Body: credentialForm}, p.callbackForm)
 }
 
 // ForeignForms are the routes that other sites' forms may post to, see server.Config: they change nothing.
 func ForeignForms() []string { return []string{"POST /login/callback/{name}"} }
 
-// providerForms are a button for each of some providers.
-func (p *Pages) providerForms(l *lang.Language, list []federation.Provider, carried []hidden) []*form {
-	out := make([]*form, len(list))
-	for i, x := range list {
-		out[i] = &form{Action: "/login/provider/" + x.Name, Submit: l.Text("page.login.provider", "provider", x.Title), Quiet: true, Hidden: carried}
-	}
-	return out
-}
-
 // beginProvider sends the browser to a provider, to sign in.
-func (p *Pages) beginProvider(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *providerSignIn) beginProvider(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo := r.PostForm.Get("return_to")
 	p.toProvider(w, r, federation.Request{
 		Provider: mux.Vars(r)["name"], Purpose: federation.SignIn, ReturnTo: p.onward(returnTo), ForceLogin: r.PostForm.Get("fresh") == "1",
 	})
-}
-
-// toProvider begins a sign-in at a provider, or the linking of one, and leaves for it. It is a page that goes on by itself and
-// no redirect: browsers hold form-action against every redirect that answers a form, and a page's policy can't list all the
-// places that providers redirect to.
-func (p *Pages) toProvider(w http.ResponseWriter, r *http.Request, q federation.Request) {
-	q.Browser = cookie.Provider.Token(r)
-	begun, err := p.cfg.Providers.Begin(r.Context(), q)
-	if err != nil {
-		p.Error(w, r, err)
-		return
-	}
-	cookie.Provider.Set(w, begun.Browser)
-	v := p.view(r, "page.provider.leaving", "provider", p.providerTitle(q.Provider))
-	v.Here, v.Refresh, v.Body = "", "0; url="+begun.URL, leaving{begun.URL}
-	p.render(w, r, http.StatusOK, "leaving", v)
 }
 
 // leaving is the page that a browser goes on from to another provider.
@@ -65,11 +67,7 @@ type leaving struct{ URL string }
 
 // callbackForm takes an answer that the provider has the browser post, from its own site: our cookies are Lax and did not
 // come along. It changes nothing and sends the browser on by GET, with which they do.
-func (p *Pages) callbackForm(w http.ResponseWriter, r *http.Request) {
-	if err := readForm(w, r); err != nil {
-		p.Error(w, r, err)
-		return
-	}
+func (p *providerSignIn) callbackForm(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	q := url.Values{}
 	for _, name := range []string{"state", "code", "iss", "error", "error_description", "user"} {
 		if v := r.PostForm.Get(name); v != "" {
@@ -80,7 +78,7 @@ func (p *Pages) callbackForm(w http.ResponseWriter, r *http.Request) {
 }
 
 // callback is where a provider sends the browser back to. What it brings is good once; to use it up is what this GET is for.
-func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
+func (p *providerSignIn) callback(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	w.Header().Set("Referrer-Policy", "no-referrer") // RFC 9700 §4.2.4: the code is in the address
 	q := r.URL.Query()
 	c := federation.Callback{
@@ -91,10 +89,10 @@ func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	res, err := p.cfg.Providers.Finish(r.Context(), c)
+	res, err := p.others.Finish(r.Context(), c)
 	if err != nil {
 		if f, ok := federation.Explain(err); ok {
-			err = p.cfg.Logins.FederatedFailed(r.Context(), f.Provider, f.Stage, f.Reason, err)
+			err = p.flows.FederatedFailed(r.Context(), f.Provider, f.Stage, f.Reason, err)
 		}
 		p.providerFailed(w, r, c.Provider, res, err)
 		return
@@ -103,7 +101,7 @@ func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
 		p.linked(w, r, res)
 		return
 	}
-	out, err := p.cfg.Logins.SignInFederated(r.Context(), res.Claims, res.SignUp, cookie.DeviceToken(r))
+	out, err := p.flows.SignInFederated(r.Context(), res.Claims, res.SignUp, cookie.DeviceToken(r))
 	if err != nil {
 		p.providerFailed(w, r, c.Provider, res, err)
 		return
@@ -113,7 +111,7 @@ func (p *Pages) callback(w http.ResponseWriter, r *http.Request) {
 
 // vouchedFor goes on after somebody else has said who a person is: signed in, asked for the account's own credential, or asked to
 // confirm the address.
-func (p *Pages) vouchedFor(w http.ResponseWriter, r *http.Request, out auth.Federated, returnTo string) {
+func (p *providerSignIn) vouchedFor(w http.ResponseWriter, r *http.Request, out auth.Federated, returnTo string) {
 	switch {
 	case out.Link != nil:
 		cookie.Join.Set(w, out.Link.Flow)
@@ -129,13 +127,13 @@ func (p *Pages) vouchedFor(w http.ResponseWriter, r *http.Request, out auth.Fede
 
 // mintedHere is where a plugin sends the browser of somebody whom it has verified. The address is good once, for two
 // minutes, in the browser that the plugin spoke with; to use it up is what this GET is for.
-func (p *Pages) mintedHere(w http.ResponseWriter, r *http.Request) {
+func (p *providerSignIn) mintedHere(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	w.Header().Set("Referrer-Policy", "no-referrer") // the secret is in the address
 	if r.Method == http.MethodHead {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	out, returnTo, err := p.cfg.Logins.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r))
+	out, returnTo, err := p.flows.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r))
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -146,13 +144,13 @@ func (p *Pages) mintedHere(w http.ResponseWriter, r *http.Request) {
 var errOtherSession = fault.New(fault.Denied, "link_other_session", "You are not signed in any more as who began this. Sign in and begin again.")
 
 // linked ends the linking of a login to the account of who is signed in: the very one that began it.
-func (p *Pages) linked(w http.ResponseWriter, r *http.Request, res federation.Result) {
-	who, err := p.cfg.Sessions.Resolve(r.Context(), cookie.SessionToken(r))
-	if errors.Is(err, session.ErrUnauthenticated) || err == nil && who.UserID != res.AccountID {
+func (p *providerSignIn) linked(w http.ResponseWriter, r *http.Request, res federation.Result) {
+	who, err := p.resolve(r)
+	if fault.KindOf(err) == fault.Unauthenticated || err == nil && who.UserID != res.AccountID {
 		err = errOtherSession
 	}
 	if err == nil {
-		err = p.cfg.OwnLogins.LinkLogin(r.Context(), who, res.Claims)
+		err = p.own.LinkLogin(r.Context(), who, res.Claims)
 	}
 	switch {
 	case err == nil:
@@ -175,7 +173,7 @@ type providerTrouble struct {
 	Other   Link
 }
 
-func (p *Pages) providerFailed(w http.ResponseWriter, r *http.Request, name string, res federation.Result, err error) {
+func (p *providerSignIn) providerFailed(w http.ResponseWriter, r *http.Request, name string, res federation.Result, err error) {
 	ft := fault.From(err)
 	if ft.Kind == fault.Internal || ft.Kind == fault.NotFound || ft.Kind == fault.RateLimited {
 		p.Error(w, r, err)

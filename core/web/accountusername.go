@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
@@ -12,8 +13,27 @@ import (
 	"github.com/sigra-auth/sigra/core/principal"
 )
 
+// OwnUsername is what people do to their own username.
+type OwnUsername interface {
+	ChangeUsername(ctx context.Context, p principal.Principal, username string) error
+}
+
+// accountUsername is the username of whoever is signed in.
+type accountUsername struct {
+	*ownKit
+	flows OwnUsername
+}
+
+// Mount adds the page, where accounts may have one.
+func (p *accountUsername) Mount(m *mounter) {
+	if p.usernames() {
+		m.page("/account/username", recent, p.showUsername)
+		m.form("/account/username", ownRecent, p.changeUsername)
+	}
+}
+
 // usernames reports whether accounts may have one.
-func (p *Pages) usernames() bool { return p.cfg.Usernames != flow.NoUsernames }
+func (p *renderer) usernames() bool { return p.set.Usernames != flow.NoUsernames }
 
 func usernameField(l *lang.Language, value string, required bool) field {
 	f := field{
@@ -27,7 +47,7 @@ func usernameField(l *lang.Language, value string, required bool) field {
 }
 
 // signInName asks for what people sign in by.
-func (p *Pages) signInName(l *lang.Language, value string) field {
+func (p *renderer) signInName(l *lang.Language, value string) field {
 	f := emailField(l, value)
 	if p.usernames() {
 		f.Label, f.Type = l.Text("page.field.email_or_username"), "text"
@@ -36,24 +56,24 @@ func (p *Pages) signInName(l *lang.Language, value string) field {
 }
 
 // confirmedTo is where somebody goes on whose sign-up is confirmed: to choose another username, when the one chosen then is gone.
-func (p *Pages) confirmedTo(in auth.SignedIn, returnTo string) string {
+func (p *signUp) confirmedTo(in auth.SignedIn, returnTo string) string {
 	if in.UsernameTaken {
 		return "/account/username?notice=username-taken"
 	}
 	return p.onward(returnTo)
 }
 
-func (p *Pages) usernameForm(l *lang.Language, typed, present string) *form {
+func (p *accountUsername) usernameForm(l *lang.Language, typed, present string) *form {
 	f := &form{Action: "/account/username", Submit: l.Text("page.account.username.submit"), Fields: []field{usernameField(l, typed, true)}}
-	if present != "" && p.cfg.Usernames == flow.OptionalUsernames {
+	if present != "" && p.set.Usernames == flow.OptionalUsernames {
 		f.Also = []button{{Name: "remove", Value: "1", Label: l.Text("page.account.username.remove"), Unchecked: true}}
 	}
 	f.focus()
 	return f
 }
 
-func (p *Pages) askUsername(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, typed string, ft *fault.Error) {
-	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
+func (p *accountUsername) askUsername(w http.ResponseWriter, r *http.Request, status int, who principal.Principal, typed string, ft *fault.Error) {
+	own, err := p.account.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -71,27 +91,21 @@ func (p *Pages) askUsername(w http.ResponseWriter, r *http.Request, status int, 
 	p.ask(w, r, status, v, f, asking{Back: p.accountLink(l), Lead: lead})
 }
 
-func (p *Pages) showUsername(w http.ResponseWriter, r *http.Request) {
-	if who, ok := p.sure(w, r); ok {
-		p.askUsername(w, r, http.StatusOK, who, "", nil)
-	}
+func (p *accountUsername) showUsername(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	p.askUsername(w, r, http.StatusOK, who, "", nil)
 }
 
-func (p *Pages) changeUsername(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountUsername) changeUsername(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	typed, notice := strings.TrimSpace(r.PostForm.Get("username")), "username-changed"
 	var err error
 	switch {
 	case r.PostForm.Get("remove") != "":
 		notice = "username-removed"
-		err = p.cfg.OwnAccount.ChangeUsername(r.Context(), who, "")
+		err = p.flows.ChangeUsername(r.Context(), who, "")
 	case typed == "":
 		err = fault.New(fault.Invalid, "username_needed", "Choose a username.").At("username")
 	default:
-		err = p.cfg.OwnAccount.ChangeUsername(r.Context(), who, typed)
+		err = p.flows.ChangeUsername(r.Context(), who, typed)
 	}
 	ft := fault.From(err)
 	switch {

@@ -1,8 +1,8 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -11,15 +11,48 @@ import (
 	"github.com/gorilla/mux"
 
 	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/lang"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/selfservice"
-	"github.com/sigra-auth/sigra/core/session"
 )
 
 // justNow is how long after a sign-in a browser still takes it for the same occasion.
 const justNow = 2 * time.Minute
+
+// OwnPasskeys is what people do to their own passkeys.
+type OwnPasskeys interface {
+	Passkeys(ctx context.Context, p principal.Principal) ([]passkey.Passkey, error)
+	PasskeySignals(ctx context.Context, p principal.Principal) (passkey.Signals, error)
+	BeginPasskey(ctx context.Context, p principal.Principal, conditional bool) (passkey.Ceremony, error)
+	AddPasskey(ctx context.Context, p principal.Principal, f factor.Proof, name string) error
+	RenamePasskey(ctx context.Context, p principal.Principal, id uuid.UUID, name string) error
+	DeletePasskey(ctx context.Context, p principal.Principal, id uuid.UUID) error
+	AskAfterPassword(ctx context.Context, p principal.Principal, on bool) (codes []string, err error)
+}
+
+// accountPasskeys is the passkeys of whoever is signed in.
+type accountPasskeys struct {
+	*ownKit
+	flows OwnPasskeys
+}
+
+// Mount adds the pages.
+func (p *accountPasskeys) Mount(m *mounter) {
+	const back = "/account/passkeys/new"
+	m.page("/account/passkeys", own, p.passkeys)
+	m.page("/account/passkeys/new", recent, p.showNewPasskey)
+	m.script("/account/passkeys/options", ownRecent, back, p.beginPasskey)
+	m.script("/account/passkeys/finish", endpoint.Rules{Limit: ratelimit.General, Access: endpoint.SignedIn, Recent: true, Body: credentialForm}, back, p.addPasskey)
+	m.form("/account/passkeys/after-password", ownRecent, p.askAfterPassword)
+	m.page("/account/passkeys/{id}", own, p.showPasskey)
+	m.form("/account/passkeys/{id}", ownTakes, p.renamePasskey)
+	m.page("/account/passkeys/{id}/delete", recent, p.showDeletePasskey)
+	m.form("/account/passkeys/{id}/delete", ownRecent, p.deletePasskey)
+}
 
 // ownPasskey is one of the account's.
 type ownPasskey struct {
@@ -48,38 +81,24 @@ type passkeyPage struct {
 
 var errNoPasskey = fault.New(fault.NotFound, "passkey_not_found", "There is no such passkey.")
 
-func (p *Pages) mountPasskeys(on mounter) {
-	on("/account/passkeys", p.passkeys, nil)
-	on("/account/passkeys/new", p.showNewPasskey, nil)
-	on("/account/passkeys/options", nil, p.beginPasskey)
-	on("/account/passkeys/finish", nil, p.addPasskey)
-	on("/account/passkeys/after-password", nil, p.askAfterPassword)
-	on("/account/passkeys/{id}", p.showPasskey, p.renamePasskey)
-	on("/account/passkeys/{id}/delete", p.showDeletePasskey, p.deletePasskey)
-}
-
 // mayMakePasskey reports whether the browser may be asked to make a passkey by itself, because the person has just signed in
 // with a password (WebAuthn L3 §5.1.3, conditional creation).
-func (p *Pages) mayMakePasskey(who principal.Principal, own selfservice.Overview) bool {
+func (p *accountOverview) mayMakePasskey(who principal.Principal, own selfservice.Overview) bool {
 	return own.Factors.Passkeys < own.PasskeyLimit && slices.Contains(who.AMR, "pwd") &&
-		p.cfg.Now().Sub(who.AuthTime) < justNow
+		p.now().Sub(who.AuthTime) < justNow
 }
 
-func (p *Pages) passkeysLink(l *lang.Language) Link {
+func (p *accountPasskeys) passkeysLink(l *lang.Language) Link {
 	return Link{Title: l.Text("page.account.passkeys.title"), Path: "/account/passkeys"}
 }
 
-func (p *Pages) passkeys(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return
-	}
-	list, err := p.cfg.OwnFactors.Passkeys(r.Context(), who)
+func (p *accountPasskeys) passkeys(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	list, err := p.flows.Passkeys(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
 	}
-	own, err := p.cfg.OwnAccount.Overview(r.Context(), who)
+	own, err := p.account.Overview(r.Context(), who)
 	if err != nil {
 		p.Error(w, r, err)
 		return
@@ -93,7 +112,7 @@ func (p *Pages) passkeys(w http.ResponseWriter, r *http.Request) {
 	if body.Add = len(list) < own.PasskeyLimit; !body.Add && own.PasskeyLimit > 0 {
 		body.Full = len(list)
 	}
-	if body.Tell, err = p.signals(r, who); err != nil {
+	if body.Tell, err = signals(r.Context(), p.flows, who); err != nil {
 		p.Error(w, r, err)
 		return
 	}
@@ -110,11 +129,7 @@ type newPasskey struct {
 	Form *passkeyForm
 }
 
-func (p *Pages) showNewPasskey(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.sure(w, r)
-	if !ok {
-		return
-	}
+func (p *accountPasskeys) showNewPasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	v := p.ownView(r, who, "page.account.passkeys.new.title")
 	l := v.L.Language
 	v.Scripts, v.Body = passkeyScripts, newPasskey{p.passkeysLink(l), &passkeyForm{
@@ -129,70 +144,26 @@ func (p *Pages) showNewPasskey(w http.ResponseWriter, r *http.Request) {
 
 // beginPasskey and addPasskey speak with the script. With ?conditional the browser makes a passkey by itself, right after a
 // sign-in with a password.
-func (p *Pages) beginPasskey(w http.ResponseWriter, r *http.Request) {
-	who, _, ok := p.answeredBy(w, r)
-	if !ok {
-		return
-	}
-	c, err := p.cfg.OwnFactors.BeginPasskey(r.Context(), who, r.URL.Query().Has("conditional"))
+func (p *accountPasskeys) beginPasskey(w http.ResponseWriter, r *http.Request, who principal.Principal, _ answered) {
+	c, err := p.flows.BeginPasskey(r.Context(), who, r.URL.Query().Has("conditional"))
 	if err != nil {
-		p.ownScriptFailed(w, r, err)
+		p.ownScriptFailed(w, r, err, "/account/passkeys/new")
 		return
 	}
 	p.offer(w, r, c, nil)
 }
 
-func (p *Pages) addPasskey(w http.ResponseWriter, r *http.Request) {
-	who, a, ok := p.answeredBy(w, r)
-	if !ok {
-		return
-	}
-	if err := p.cfg.OwnFactors.AddPasskey(r.Context(), who, a.factor(), a.Fields["name"]); err != nil {
-		p.ownScriptFailed(w, r, err)
+func (p *accountPasskeys) addPasskey(w http.ResponseWriter, r *http.Request, who principal.Principal, a answered) {
+	if err := p.flows.AddPasskey(r.Context(), who, a.factor(), a.Fields["name"]); err != nil {
+		p.ownScriptFailed(w, r, err, "/account/passkeys/new")
 		return
 	}
 	p.goOn(w, r, "/account/passkeys?notice=passkey-added")
 }
 
-// answeredBy reads what the script of somebody who is signed in has sent; false means that the answer is given.
-func (p *Pages) answeredBy(w http.ResponseWriter, r *http.Request) (who principal.Principal, a answered, ok bool) {
-	who, ok, err := p.visitor(w, r)
-	if err == nil && !ok {
-		err = session.ErrUnauthenticated
-	}
-	if err == nil {
-		a, err = readAnswer(w, r)
-	}
-	if err != nil {
-		p.ownScriptFailed(w, r, err)
-	}
-	return who, a, err == nil
-}
-
-// ownScriptFailed is scriptFailed for pages of the account: where somebody must show anew who they are, the script leads there.
-func (p *Pages) ownScriptFailed(w http.ResponseWriter, r *http.Request, err error) {
-	const back = "/account/passkeys/new"
-	f, l := fault.From(err), p.in(r)
-	var say, to string
-	switch {
-	case needsProof(err):
-		say, to = l.Text("page.account.proof"), p.stepUpPath(back, "")
-	case errors.Is(err, session.ErrUnauthenticated):
-		say, to = p.say(l, f), p.SignIn(back, 0, "", false)
-	default:
-		p.scriptFailed(w, r, err)
-		return
-	}
-	p.script(w, r, statusOf(f.Kind), struct {
-		Code     string `json:"code"`
-		Message  string `json:"message"`
-		Redirect string `json:"redirect"`
-	}{f.Code, say, to})
-}
-
 // signals are what the person's password managers should know, as the script takes it; empty when there is nothing.
-func (p *Pages) signals(r *http.Request, who principal.Principal) (string, error) {
-	s, err := p.cfg.OwnFactors.PasskeySignals(r.Context(), who)
+func signals(ctx context.Context, passkeys OwnPasskeys, who principal.Principal) (string, error) {
+	s, err := passkeys.PasskeySignals(ctx, who)
 	if err != nil || s.Accepted == nil {
 		return "", err
 	}
@@ -231,13 +202,9 @@ func afterForm(l *lang.Language, own selfservice.Overview) *form {
 	return f
 }
 
-func (p *Pages) askAfterPassword(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountPasskeys) askAfterPassword(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	on := r.PostForm.Get("on") == "1"
-	codes, err := p.cfg.OwnFactors.AskAfterPassword(r.Context(), who, on)
+	codes, err := p.flows.AskAfterPassword(r.Context(), who, on)
 	switch {
 	case err == nil && codes != nil:
 		p.showCodes(w, r, who, codes, "page.account.notice.second_factor_on", "/account/passkeys")
@@ -254,8 +221,8 @@ func (p *Pages) askAfterPassword(w http.ResponseWriter, r *http.Request) {
 }
 
 // ownPasskey finds the one that an address names; false means that the answer is given.
-func (p *Pages) ownPasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) (passkey.Passkey, bool) {
-	list, err := p.cfg.OwnFactors.Passkeys(r.Context(), who)
+func (p *accountPasskeys) ownPasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) (passkey.Passkey, bool) {
+	list, err := p.flows.Passkeys(r.Context(), who)
 	i := slices.IndexFunc(list, func(k passkey.Passkey) bool { return k.ID.String() == mux.Vars(r)["id"] })
 	if err == nil && i < 0 {
 		err = errNoPasskey
@@ -273,18 +240,14 @@ func renameForm(l *lang.Language, k passkey.Passkey, typed string) *form {
 	}}}
 }
 
-func (p *Pages) showPasskey(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.member(w, r)
-	if !ok {
-		return
-	}
+func (p *accountPasskeys) showPasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	if k, ok := p.ownPasskey(w, r, who); ok {
 		p.onePasskey(w, r, who, k, nil)
 	}
 }
 
 // onePasskey shows one; refused is what was wrong with the name that was typed, or nil.
-func (p *Pages) onePasskey(w http.ResponseWriter, r *http.Request, who principal.Principal, k passkey.Passkey, refused *fault.Error) {
+func (p *accountPasskeys) onePasskey(w http.ResponseWriter, r *http.Request, who principal.Principal, k passkey.Passkey, refused *fault.Error) {
 	v := p.ownView(r, who, "page.account.passkeys.title")
 	l := v.L.Language
 	text := func(key string) string { return l.Text("page.account.passkeys." + key) }
@@ -313,16 +276,12 @@ func (p *Pages) onePasskey(w http.ResponseWriter, r *http.Request, who principal
 	p.render(w, r, status, "passkey", v)
 }
 
-func (p *Pages) renamePasskey(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountPasskeys) renamePasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	k, ok := p.ownPasskey(w, r, who)
 	if !ok {
 		return
 	}
-	err := p.cfg.OwnFactors.RenamePasskey(r.Context(), who, k.ID, r.PostForm.Get("name"))
+	err := p.flows.RenamePasskey(r.Context(), who, k.ID, r.PostForm.Get("name"))
 	ft := fault.From(err)
 	switch {
 	case err == nil:
@@ -334,11 +293,7 @@ func (p *Pages) renamePasskey(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *Pages) showDeletePasskey(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.sure(w, r)
-	if !ok {
-		return
-	}
+func (p *accountPasskeys) showDeletePasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	k, ok := p.ownPasskey(w, r, who)
 	if !ok {
 		return
@@ -352,17 +307,13 @@ func (p *Pages) showDeletePasskey(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func (p *Pages) deletePasskey(w http.ResponseWriter, r *http.Request) {
-	who, ok := p.taken(w, r)
-	if !ok {
-		return
-	}
+func (p *accountPasskeys) deletePasskey(w http.ResponseWriter, r *http.Request, who principal.Principal) {
 	id, err := uuid.Parse(mux.Vars(r)["id"])
 	if err != nil {
 		p.Error(w, r, errNoPasskey)
 		return
 	}
-	err = p.cfg.OwnFactors.DeletePasskey(r.Context(), who, id)
+	err = p.flows.DeletePasskey(r.Context(), who, id)
 	switch {
 	case err == nil || fault.KindOf(err) == fault.NotFound:
 		see(w, "/account/passkeys?notice=passkey-deleted")

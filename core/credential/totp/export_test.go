@@ -1,4 +1,0 @@
-package totp
-
-// CleanCode is for the fuzzer.
-var CleanCode = cleanCode

@@ -1,0 +1,108 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/sigra-auth/sigra/core/auth"
+	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/session"
+)
+
+// arrivals knows who is at a browser, and goes on once they have shown who they are.
+type arrivals struct {
+	*renderer
+	ReturnTo
+	callers *principal.Chain // knows the session cookie alone
+	signOut func(ctx context.Context, token string) error
+}
+
+// resolve tells whose session a request's cookie holds. Pages know no other credential: what else a browser sends along, for a
+// proxy in front perhaps, is nothing to them.
+func (p *arrivals) resolve(r *http.Request) (principal.Principal, error) {
+	return p.callers.ResolveCredential(r.Context(), principal.Credential{Cookie: cookie.SessionToken(r)})
+}
+
+// visitor says who a request's session cookie belongs to. A cookie that is good for nothing is taken back.
+func (p *arrivals) visitor(w http.ResponseWriter, r *http.Request) (principal.Principal, bool, error) {
+	if cookie.SessionToken(r) == "" {
+		return principal.Principal{}, false, nil
+	}
+	who, err := p.resolve(r)
+	switch {
+	case err == nil:
+		return who, true, nil
+	case fault.KindOf(err) == fault.Unauthenticated:
+		cookie.ClearSession(w)
+		return principal.Principal{}, false, nil
+	}
+	return principal.Principal{}, false, err
+}
+
+// arrive goes on after somebody has shown who they are, by whichever method: with the session and to the address; or, while
+// a second factor is asked for, to the page that does. A session the browser had before ends: nobody can be left
+// signed in as somebody else without seeing it (ASVS 5.0 7.2.4).
+func (p *arrivals) arrive(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) {
+	next := p.land(w, r, in, address)
+	if in.Codes != nil {
+		p.showCodes(w, r, in.Principal, in.Codes, "", next)
+		return
+	}
+	see(w, next)
+}
+
+// land is arrive without an answer: it hands the cookies over and says where to go on.
+func (p *arrivals) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) (next string) {
+	if in.Pending != nil {
+		cookie.Pending.Set(w, in.Pending.Flow)
+		return "/login/second-factor?" + url.Values{"return_to": {address}}.Encode()
+	}
+	if old := cookie.SessionToken(r); old != "" && old != in.Token {
+		if err := p.signOut(r.Context(), old); err != nil && fault.KindOf(err) == fault.Internal {
+			p.log.Warn("the session before this sign-in was not ended", "error", err)
+		}
+	}
+	p.giveSession(w, session.Issued{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent}, in.Device)
+	for _, f := range []cookie.Flow{cookie.Pending, cookie.Join, cookie.Magic, cookie.Reset, cookie.Return} {
+		if f.Token(r) != "" {
+			f.Clear(w)
+		}
+	}
+	return address
+}
+
+// giveSession hands a session over, and what the browser is to keep in its device cookie; empty: what it has.
+func (p *arrivals) giveSession(w http.ResponseWriter, in session.Issued, device string) {
+	var until time.Time
+	if in.Persistent {
+		until = in.Principal.ExpiresAt
+	}
+	cookie.SetSession(w, in.Token, until)
+	if device != "" {
+		cookie.SetDevice(w, device)
+	}
+}
+
+// afterFlow sends on who has no sign-up waiting: to where they were going, or to sign in.
+func (p *arrivals) afterFlow(w http.ResponseWriter, r *http.Request, returnTo string) {
+	switch _, ok, err := p.visitor(w, r); {
+	case err != nil:
+		p.Error(w, r, err)
+	case ok:
+		see(w, p.onward(returnTo))
+	default:
+		see(w, p.carry("/login", returnTo))
+	}
+}
+
+// renewed gives the browser its session's new token.
+func (p *arrivals) renewed(w http.ResponseWriter, r *http.Request, in session.Issued) {
+	p.giveSession(w, in, "")
+	if cookie.StepUp.Token(r) != "" {
+		cookie.StepUp.Clear(w)
+	}
+}
