@@ -1,0 +1,192 @@
+package rulestead
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/sigra-auth/sigra/pluginsdk"
+	"github.com/sigra-auth/sigra/pluginsdk/storage"
+
+	"github.com/sigra-auth/sigra/plugins/rulestead/rule"
+)
+
+// Version is Rulestead's own.
+const Version = "0.1.0"
+
+//go:embed migrations
+var migrations embed.FS
+
+// instance is Rulestead.
+type instance struct {
+	host     *pluginsdk.Host
+	store    *store
+	snapshot *snapshots
+	log      hclog.Logger
+	mux      *http.ServeMux
+}
+
+// snapshots is the newest snapshot of this process. It never goes back.
+type snapshots struct {
+	mu     sync.Mutex // of those who load
+	now    atomic.Pointer[rule.Snapshot]
+	seenAt atomic.Int64 // when the database last said that it is the newest, in Unix microseconds
+}
+
+var (
+	_ pluginsdk.Gate           = (*instance)(nil)
+	_ pluginsdk.Runner         = (*instance)(nil)
+	_ pluginsdk.Routes         = (*instance)(nil)
+	_ pluginsdk.Commands       = (*instance)(nil)
+	_ pluginsdk.HealthReporter = (*instance)(nil)
+)
+
+// refresh is how often every node looks for a newer version.
+const refresh = 500 * time.Millisecond
+
+// New makes Rulestead.
+func New() pluginsdk.Plugin {
+	m := pluginsdk.Manifest{
+		Name:        "rulestead",
+		Version:     Version,
+		Description: "Rules and flags at the auth boundary",
+		Requires:    []pluginsdk.Grant{pluginsdk.AuditRecord, pluginsdk.PagesRender},
+		Routes:      []pluginsdk.Route{{Path: "/rulestead", Title: "Rules", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators, MaxBody: 4 << 20}},
+		Actions: []pluginsdk.Action{{
+			Name: "rulestead.definitions.change", Description: "Rules or flags were changed.", CRUD: "u", Metadata: []string{"version", "previous_version", "comment"}, Webhooks: true, Timeline: true,
+		}},
+		Commands: []pluginsdk.Command{
+			{Name: "apply", Arguments: "[--comment TEXT] < FILE", Summary: "Make the definitions on standard input the newest version"},
+			{Name: "export", Arguments: "[--version N]", Summary: "Print the definitions"},
+			{Name: "list", Summary: "List the flags"},
+			{Name: "explain", Arguments: "FLAG [NAME=VALUE…]", Summary: "Show what a flag decides for the attributes given, and why"},
+			{Name: "history", Summary: "List who changed the definitions, and when"},
+			{Name: "rollback", Arguments: "VERSION", Summary: "Apply an earlier version again"},
+			{Name: "validate", Arguments: "FILE…", Summary: "Check definitions, without a running server", Offline: validate},
+			{Name: "eval", Arguments: "--flags FILE [--context FILE] [FLAG…]", Summary: "Evaluate flags of a file, without a running server", Offline: eval},
+		},
+		Storage: storage.New(migrations),
+	}
+	for _, q := range rule.Questions {
+		m.Questions = append(m.Questions, pluginsdk.GateQuestion{Question: pluginsdk.Question(q)})
+	}
+	shared := &snapshots{}
+	return pluginsdk.Define(m, func(ctx context.Context, host *pluginsdk.Host, _ struct{}) (*instance, error) {
+		in := &instance{host: host, log: host.Logger(), snapshot: shared, store: &store{db: host.Database(), dialect: host.Dialect(), now: time.Now}}
+		in.mux = in.routes()
+		if err := in.load(ctx); err != nil {
+			return nil, pluginsdk.Retryable(fmt.Errorf("read the definitions: %w", err))
+		}
+		return in, nil
+	})
+}
+
+// load makes the newest version the snapshot.
+func (in *instance) load(ctx context.Context) error {
+	s := in.snapshot
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, err := in.store.latest(ctx)
+	if err != nil {
+		return err
+	}
+	if now := s.now.Load(); now != nil && now.Version >= n {
+		s.seenAt.Store(in.store.now().UnixMicro())
+		return nil
+	}
+	var d rule.Definitions
+	if n > 0 {
+		v, err := in.store.get(ctx, n)
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(v.Definitions, &d); err != nil {
+			return fmt.Errorf("version %d: %w", n, err)
+		}
+	}
+	compiled, err := rule.Compile(n, d)
+	if err != nil {
+		return fmt.Errorf("version %d: %w", n, err)
+	}
+	s.now.Store(compiled)
+	s.seenAt.Store(in.store.now().UnixMicro())
+	return nil
+}
+
+var errNoSnapshot = errors.New("no definitions were read yet")
+
+func (in *instance) current() (*rule.Snapshot, error) {
+	if s := in.snapshot.now.Load(); s != nil {
+		return s, nil
+	}
+	return nil, errNoSnapshot
+}
+
+// Run implements pluginsdk.Runner: it follows what other nodes apply.
+func (in *instance) Run(ctx context.Context) error {
+	tick := time.NewTicker(refresh)
+	defer tick.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		err := in.load(ctx)
+		if err != nil && ctx.Err() == nil && !failing {
+			in.log.Error("the definitions can't be read; the last ones go on deciding", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// apply makes definitions the newest version, here at once and elsewhere within a second, and records who did.
+func (in *instance) apply(ctx context.Context, d rule.Definitions, base int64, by pluginsdk.Ref, comment string, info pluginsdk.RequestInfo) (version, bool, error) {
+	if _, err := rule.Compile(0, d); err != nil {
+		return version{}, false, err
+	}
+	author := by.Display
+	if author == "" {
+		author = by.Type + ":" + by.ID
+	}
+	v, changed, err := in.store.apply(ctx, d, base, author, comment)
+	if err != nil || !changed {
+		return v, false, err
+	}
+	if err := in.load(ctx); err != nil {
+		return v, true, err
+	}
+	_, err = in.host.Audit().Record(ctx, pluginsdk.AuditEntry{
+		Action: "rulestead.definitions.change", Outcome: "success", Actor: by, IdempotencyKey: "version/" + strconv.FormatInt(v.Number, 10), Request: info,
+		Metadata: map[string]any{"version": v.Number, "previous_version": v.Number - 1, "comment": comment},
+	})
+	return v, true, err
+}
+
+// ServeHTTP implements pluginsdk.Routes.
+func (in *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) { in.mux.ServeHTTP(w, r) }
+
+// Health implements pluginsdk.HealthReporter. A snapshot that the database has not confirmed for a minute is said to be old.
+func (in *instance) Health(context.Context) (map[string]string, error) {
+	s, err := in.current()
+	if err != nil {
+		return nil, err
+	}
+	facts := map[string]string{"version": strconv.FormatInt(s.Version, 10), "flags": strconv.Itoa(len(s.Keys()))}
+	age := in.store.now().Sub(time.UnixMicro(in.snapshot.seenAt.Load()))
+	facts["snapshot_age_seconds"] = strconv.Itoa(int(age.Seconds()))
+	if age > time.Minute {
+		return facts, fmt.Errorf("the database has not answered for %s; decisions are made by version %d", age.Round(time.Second), s.Version)
+	}
+	return facts, nil
+}
