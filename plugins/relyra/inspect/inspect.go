@@ -3,6 +3,8 @@ package inspect
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -185,4 +187,19 @@ func (v *Verdict) sign(signed ...saml.Signed) {
 	for _, s := range signed {
 		v.Signed = append(v.Signed, Signed{Element: s.Element, Algorithm: s.Algorithm, Certificate: saml.Fingerprint(s.Certificate)})
 	}
+}
+
+// Write says the verdict in words.
+func (v *Verdict) Write(w io.Writer) error {
+	if v.Verdict != "accept" {
+		r := saml.Refusal{Gate: v.Gate, Detail: v.Detail, Expected: v.Expected, Received: v.Received}
+		_, err := fmt.Fprintf(w, "%s: refused as %s: %s\n", v.Input, v.Kind, r.Error())
+		return err
+	}
+	who := "nobody"
+	if v.Identity != nil {
+		who = strings.TrimSpace(v.Identity.Value + " of " + v.Identity.Issuer)
+	}
+	_, err := fmt.Fprintf(w, "%s: accepted as %s: %s\n", v.Input, v.Kind, who)
+	return err
 }
