@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -125,7 +126,12 @@ func (p *Relyra) changePage(w http.ResponseWriter, r *http.Request) error {
 	case "delete":
 		to, err = rootOf(r), p.remove(r.Context(), by, c.ID)
 	case "update":
+		until, bad := day(r.PostFormValue("allow_cbc_until"))
+		if bad != nil {
+			return p.showConnection(w, r, http.StatusUnprocessableEntity, bad.Error())
+		}
 		_, err = p.update(r.Context(), by, c.ID, metadata, func(c *Connection) {
+			c.Config.AllowCBCUntil = until
 			c.Name = r.PostFormValue("name")
 			c.Config.JustInTime = r.PostFormValue("just_in_time") != ""
 			c.Config.Exclusive = r.PostFormValue("exclusive") != ""
@@ -146,6 +152,18 @@ func (p *Relyra) changePage(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, to, http.StatusSeeOther)
 	return nil
+}
+
+// day reads a date; empty is none.
+func day(value string) (*time.Time, error) {
+	if value == "" {
+		return nil, nil
+	}
+	t, err := time.Parse("2006-01-02", value)
+	if err != nil {
+		return nil, errors.New("write the day as 2027-01-31")
+	}
+	return &t, nil
 }
 
 var errNoMetadata = errors.New("paste the identity provider's metadata, or choose the file")
