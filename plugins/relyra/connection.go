@@ -49,8 +49,9 @@ type Config struct {
 	RequireSignedResponse  bool       `json:"require_signed_response"`
 	RequireSignedAssertion bool       `json:"require_signed_assertion"`
 	IgnoreCertificateDates bool       `json:"ignore_certificate_dates"`
-	JustInTime             bool       `json:"just_in_time"` // people without an account or a membership get them
-	Exclusive              bool       `json:"exclusive"`    // people of these domains have no other way to sign in
+	AllowUnsolicited       bool       `json:"allow_unsolicited"` // sign-in may begin at the identity provider
+	JustInTime             bool       `json:"just_in_time"`      // people without an account or a membership get them
+	Exclusive              bool       `json:"exclusive"`         // people of these domains have no other way to sign in
 	EmailAttribute         string     `json:"email_attribute,omitempty"`
 	SubjectAttribute       string     `json:"subject_attribute,omitempty"` // identifies the person in place of the NameID
 	AllowCBCUntil          *time.Time `json:"allow_cbc_until,omitempty"`
@@ -99,6 +100,7 @@ func (c *Connection) party(base string, keys []key) (*saml.Connection, error) {
 	out := &saml.Connection{
 		EntityID: at.entity, ACS: at.acs,
 		IdentityProvider:       saml.IdentityProvider{EntityID: c.Config.EntityID, SSO: c.Config.SSO, SLO: c.Config.SLO},
+		AllowUnsolicited:       c.Config.AllowUnsolicited,
 		RequireSignedResponse:  c.Config.RequireSignedResponse,
 		RequireSignedAssertion: c.Config.RequireSignedAssertion,
 		IgnoreCertificateDates: c.Config.IgnoreCertificateDates,

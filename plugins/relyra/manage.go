@@ -133,6 +133,7 @@ func (p *Relyra) changePage(w http.ResponseWriter, r *http.Request) error {
 		_, err = p.update(r.Context(), by, c.ID, metadata, func(c *Connection) {
 			c.Config.AllowCBCUntil = until
 			c.Name = r.PostFormValue("name")
+			c.Config.AllowUnsolicited = r.PostFormValue("allow_unsolicited") != ""
 			c.Config.JustInTime = r.PostFormValue("just_in_time") != ""
 			c.Config.Exclusive = r.PostFormValue("exclusive") != ""
 			c.Config.SignRequests = r.PostFormValue("sign_requests") != ""

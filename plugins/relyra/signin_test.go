@@ -276,6 +276,27 @@ func TestSignIn_otherOrganization(t *testing.T) {
 	})
 }
 
+// TestSignIn_unsolicited: a sign-in may begin at the identity provider where the connection says so; where it leads, the message has no say in.
+func TestSignIn_unsolicited(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, at pluginsdk.Location) {
+		w, provider := newWorld(t, at), newIdP(t, "https://idp.example/acme")
+		id := w.connect("acme", provider)
+		w.act(id, "enable")
+		s := answering(t, w.begin(id).location, "ada@acme.example")
+		s.inResponseTo = ""
+		w.refused(w.post(id, provider.respond(t, s), ""), "in_response_to")
+		w.form(plugintest.Root, "/relyra/admin/"+id, url.Values{"action": {"update"}, "name": {"Acme"}, "allow_unsolicited": {"1"}})
+		response := provider.respond(t, s)
+		a := w.form(nil, "/relyra/saml/"+id+"/acs", url.Values{"SAMLResponse": {response}, "RelayState": {"https://evil.example/"}})
+		minted := w.host.Minted()
+		if a.status != http.StatusSeeOther || len(minted) != 1 || minted[0].ReturnTo != "" || minted[0].State != "" || minted[0].SignUpAllowed {
+			t.Errorf("%d, minted %+v", a.status, minted)
+		}
+		w.refused(w.post(id, response, ""), "replay")
+	})
+}
+
 // TestSignIn_parallel: of a hundred posts of one response one signs in.
 func TestSignIn_parallel(t *testing.T) {
 	t.Parallel()

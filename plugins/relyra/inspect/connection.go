@@ -31,6 +31,9 @@ type File struct {
 	} `json:"idp"`
 	Connection State `json:"connection"`
 
+	// Default is what Connection is called in the index of a set of vectors, which can be given as it is.
+	Default *State `json:"default_connection"`
+
 	folder string
 }
 
@@ -63,6 +66,9 @@ func Load(path string) (*File, error) {
 	f := &File{folder: filepath.Dir(path)}
 	if err := json.Unmarshal(raw, f); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if f.Default != nil {
+		f.Connection = *f.Default
 	}
 	for what, value := range map[string]string{"sp.entity_id": f.SP.EntityID, "sp.acs_url": f.SP.ACS, "idp.entity_id": f.IdP.EntityID} {
 		if value == "" {
