@@ -30,6 +30,7 @@ var floors = [][]string{
 	{"gate", "mail", "mail/smtp", "webhook", "ratelimit/captcha"},
 	{"flow"},
 	{"factor"},
+	{"membership"},
 	{"auth"},
 	{"selfservice"},
 	{"administration"},
@@ -40,7 +41,7 @@ var floors = [][]string{
 }
 
 // The floors of the domain, whose packages serve no HTTP and know no protobuf.
-const firstDomain, lastDomain = 7, 14 // account … administration
+const firstDomain, lastDomain = 7, 15 // account … administration
 
 // clients are packages of the domain that call out over HTTP: providers of logins, webhook endpoints, the list of breached
 // passwords, captcha providers. They serve none.

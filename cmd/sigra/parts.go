@@ -28,6 +28,7 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/metadata/schema"
 	"github.com/sigra-auth/sigra/core/onetime"
@@ -72,6 +73,8 @@ type parts struct {
 	mail       *mail.Queue
 	words
 	gates          *gate.Table
+	attempts       *gate.Attempts
+	members        *membership.Service
 	captcha        *captcha.Verifier // nil: none is configured
 	failures       *ratelimit.Backoff
 	pairs          *ratelimit.Pair

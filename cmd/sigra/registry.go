@@ -26,6 +26,7 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
@@ -63,9 +64,10 @@ func registry() []registration {
 		{Name: "recoverycode", Schema: recoverycode.Schema(), Open: openCodes},
 		{Name: "passkey", Schema: passkey.Schema(), Open: openPasskeys},
 		{Name: "device", Schema: device.Schema(), Open: openDevices},
-		{Name: "gate", Schema: gate.Schema()},
+		{Name: "gate", Schema: gate.Schema(), Open: openGates},
 		{Name: "ratelimit", Schema: ratelimit.Schema(), Open: openLimits},
 		{Name: "flow", Open: openFlows},
+		{Name: "membership", Open: openMembers},
 		{Name: "auth", Open: openAuth},
 		{Name: "plugin", Schema: pluginhost.Schema()},
 	}
@@ -373,12 +375,27 @@ func openFlows(_ context.Context, p *parts) (hooks, error) {
 	p.kit, err = flow.New(flow.Config{
 		Stores: flow.Stores{
 			DB: p.db, Accounts: p.accounts, Metadata: p.metadata, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
-			Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation,
+			Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Orgs: p.orgs,
 		},
 		Limits: flow.Limits{Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails},
 		Audit:  p.audit, Mail: p.mail, Letters: p.letters, Gates: p.gates,
 		Logger: p.log.Named("auth"), Settings: flowSettings(p.cfg),
 	})
+	return hooks{}, err
+}
+
+func openGates(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	p.attempts, err = gate.NewAttempts(gate.AttemptsConfig{DB: p.db, Table: p.gates, Logger: p.log.Named("gate")})
+	if err != nil {
+		return hooks{}, err
+	}
+	return hooks{Run: p.attempts.Run}, nil
+}
+
+func openMembers(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	p.members, err = membership.New(membership.Config{Kit: p.kit, Attempts: p.attempts})
 	return hooks{}, err
 }
 
@@ -388,7 +405,7 @@ func openAuth(_ context.Context, p *parts) (hooks, error) {
 	if err != nil {
 		return hooks{}, err
 	}
-	if p.auth, err = auth.New(auth.Config{Kit: p.kit, Factors: factors}); err != nil {
+	if p.auth, err = auth.New(auth.Config{Kit: p.kit, Factors: factors, Members: p.members}); err != nil {
 		return hooks{}, err
 	}
 	if p.own, err = selfservice.New(selfservice.Config{Kit: p.kit, Factors: factors}); err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -31,9 +32,10 @@ type Federated struct {
 // vouch is a provider's word on who somebody is.
 type vouch struct {
 	federation.Claims
-	signUp bool      // it may make an account
-	userID uuid.UUID // of who vouches and knows the account; the nil id: the claims decide
-	index  string    // the provider's handle of the session
+	signUp bool             // it may make an account
+	userID uuid.UUID        // of who vouches and knows the account; the nil id: the claims decide
+	index  string           // the provider's handle of the session
+	entry  membership.Entry // the organization whose own provider it is
 }
 
 // federatedSignIns signs in on the word of another provider.
@@ -167,8 +169,12 @@ func (s *federatedSignIns) federated(ctx context.Context, c vouch, device string
 
 // vouched completes a sign-in on the word of a provider.
 func (s *federatedSignIns) vouched(ctx context.Context, a account.Account, c vouch, device string, change func(context.Context, *store.Tx, account.Account) error) (SignedIn, error) {
+	method := "oauth"
+	if c.entry.OrganizationID != uuid.Nil {
+		method = "sso"
+	}
 	return s.complete(ctx, proof{
-		account: a, method: "oauth", amr: []string{"fed"}, device: device, federated: c.index, meta: map[string]any{"connection": c.Provider},
+		account: a, method: method, amr: []string{"fed"}, device: device, federated: c.index, entry: c.entry, meta: map[string]any{"connection": c.Provider},
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			if err := change(ctx, tx, a); err != nil {
 				return err

@@ -13,6 +13,7 @@ import (
 	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
@@ -43,7 +44,8 @@ type proof struct {
 	federated  string // the handle of a plugin's provider, see RevokeFederated
 	link       string // the flow of a login elsewhere that waits to be linked (federated.go)
 	persistent bool
-	meta       map[string]any // more metadata of auth.login.success
+	entry      membership.Entry // the organization in which the session is to begin
+	meta       map[string]any   // more metadata of auth.login.success
 
 	// change is what the method changes in the transaction of the session, with the account's row locked: spend the link, set
 	// the password, clear the failures. It looks again at what the proof rests on, and may refuse.
@@ -53,22 +55,36 @@ type proof struct {
 	refused func(ctx context.Context, r flow.Refusal) error
 }
 
+// aal is the assurance of a session that rests on the proof alone.
+func (p proof) aal() string {
+	if p.twoFactors {
+		return principal.AAL2
+	}
+	return principal.AAL1
+}
+
 // machine is what every way to sign in goes through: complete, after a first factor, and finish, after a second, both of which
 // end in begin.
 type machine struct {
 	kit     *flow.Kit
 	factors *factor.Service
+	members *membership.Service
 }
 
 // complete turns the proof of a first factor into a session, or into a pending sign-in that a second factor ends: the gates are
 // asked, then everything else is one transaction.
 func (m *machine) complete(ctx context.Context, p proof) (out SignedIn, err error) {
+	var to *membership.Arrival
 	stepUp, err := m.askLogin(ctx, p)
 	if err == nil {
+		to, err = m.members.Prepare(ctx, p.account, p.entry, p.method)
+	}
+	if err == nil {
 		err = m.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			out, err = m.admit(ctx, tx, p, stepUp)
+			out, err = m.admit(ctx, tx, p, to, stepUp)
 			return err
 		})
+		to.End(ctx, err)
 	}
 	if err != nil {
 		return SignedIn{}, m.noted(ctx, p, err)
@@ -84,10 +100,7 @@ func (m *machine) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, e
 	}
 	who := &principal.Principal{
 		Kind: principal.User, UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
-		AAL: principal.AAL1, AMR: p.amr, AuthTime: m.kit.Now(),
-	}
-	if p.twoFactors {
-		who.AAL = principal.AAL2
+		AAL: p.aal(), AMR: p.amr, Method: p.method, AuthTime: m.kit.Now(),
 	}
 	ans, err := m.kit.Ask(ctx, gate.Ask{
 		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID),
@@ -100,7 +113,7 @@ func (m *machine) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, e
 }
 
 // admit is that transaction: what the method changes, and then the session, unless a second factor is asked first.
-func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, stepUp *gate.Answer) (SignedIn, error) {
+func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, to *membership.Arrival, stepUp *gate.Answer) (SignedIn, error) {
 	a, err := m.kit.Accounts.Lock(ctx, tx, p.account.ID)
 	if err != nil {
 		return SignedIn{}, err
@@ -118,18 +131,15 @@ func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, stepUp *gate
 	if !m.maySignIn(a.Status) {
 		return SignedIn{}, flow.Refusal{Reason: "account_" + string(a.Status), Err: errCredentials}
 	}
-	n, err := m.need(ctx, tx, a, p, stepUp)
+	n, err := m.need(ctx, tx, a, p, to, stepUp)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	if n.asked {
 		return m.suspend(ctx, tx, a, p, n)
 	}
-	g := session.Grant{Account: a, AAL: principal.AAL1, AMR: p.amr, Method: p.method, Persistent: p.persistent, Federated: p.federated}
-	if p.twoFactors {
-		g.AAL = principal.AAL2
-	}
-	return m.begin(ctx, tx, a, p, g, n.trusted)
+	g := session.Grant{Account: a, AAL: p.aal(), AMR: p.amr, Method: p.method, Persistent: p.persistent, Federated: p.federated}
+	return m.begin(ctx, tx, a, p, to, g, n.trusted)
 }
 
 // maySignIn: with deferred confirmation an unconfirmed account may; otherwise only an active one.
@@ -146,20 +156,22 @@ type need struct {
 }
 
 // need decides whether a second factor is asked, under the account's lock. It is asked when the account has one, when a
-// gate demands one, when policy demands one of everybody, and, as a setting, when the sign-in is suspicious. A trusted
-// browser spares it in the first and third case only: the others are about this very sign-in.
-func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p proof, gateStepUp *gate.Answer) (need, error) {
-	if p.twoFactors {
-		return need{}, nil
+// gate demands one, when policy demands one of everybody or of those in the organization where the session begins, and, as a setting,
+// when the sign-in is suspicious. A trusted browser spares it where the account has one or policy asks everybody: the others are about
+// this very sign-in, and an organization relies on two factors that were shown.
+func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p proof, to *membership.Arrival, gateStepUp *gate.Answer) (need, error) {
+	organization, err := to.Judge(ctx, tx, a, p.aal())
+	if err != nil || p.twoFactors {
+		return need{}, err
 	}
 	suspicious := false
 	if m.kit.Settings.SuspiciousStepUp {
-		var err error
 		if suspicious, err = m.kit.Devices.Suspicious(ctx, tx, a.ID, p.device); err != nil {
 			return need{}, err
 		}
 	}
-	asked := gateStepUp != nil || a.SecondFactor || m.kit.Settings.RequireSecondFactor
+	elsewhere := gateStepUp != nil || a.SecondFactor || m.kit.Settings.RequireSecondFactor
+	asked := elsewhere || organization
 	if !asked && !suspicious {
 		return need{}, nil
 	}
@@ -176,7 +188,7 @@ func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 	case len(has) == 0:
 		return need{asked: true, enroll: true, methods: []string{factor.TOTP, factor.Passkey}}, nil
 	}
-	if gateStepUp == nil && !suspicious {
+	if gateStepUp == nil && !suspicious && !organization {
 		seen, err := m.kit.Devices.Look(ctx, tx, a.ID, p.device)
 		if err != nil {
 			return need{}, err
@@ -191,13 +203,15 @@ func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 		return need{asked: true, methods: methods}, nil
 	case gateStepUp != nil:
 		return need{}, flow.CannotStepUp(*gateStepUp)
+	case !elsewhere && !suspicious && to.Forgo():
+		return need{}, nil
 	}
 	return need{}, flow.Refusal{Reason: "one_factor", Err: errOneFactor}
 }
 
 // suspend keeps what was proved until the second factor comes, in the transaction of the first one.
 func (m *machine) suspend(ctx context.Context, tx *store.Tx, a account.Account, p proof, n need) (SignedIn, error) {
-	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Meta: p.meta, Methods: n.methods, Enroll: n.enroll})
+	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Entry: p.entry, Meta: p.meta, Methods: n.methods, Enroll: n.enroll})
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -209,11 +223,15 @@ func (m *machine) suspend(ctx context.Context, tx *store.Tx, a account.Account, 
 }
 
 // begin makes the session, in the transaction of the factors that it rests on.
-func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p proof, g session.Grant, trusted bool) (SignedIn, error) {
+func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p proof, to *membership.Arrival, g session.Grant, trusted bool) (SignedIn, error) {
 	if _, err := m.kit.Accounts.SignedIn(ctx, tx, a.ID); err != nil {
 		return SignedIn{}, err
 	}
 	if err := m.linkWaiting(ctx, tx, a, p.link); err != nil {
+		return SignedIn{}, err
+	}
+	var err error
+	if g.OrganizationID, g.Role, err = to.Enter(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
 	in, err := m.kit.Sessions.Issue(ctx, tx, g)
@@ -239,7 +257,7 @@ func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p 
 	}
 	if err := m.kit.Record(ctx, tx, audit.Entry{
 		Action: "auth.login.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, SessionID: in.Principal.SessionID,
-		AuthMethod: p.amr[0], Metadata: meta,
+		OrganizationID: g.OrganizationID, AuthMethod: p.amr[0], Metadata: meta,
 	}); err != nil {
 		return SignedIn{}, err
 	}

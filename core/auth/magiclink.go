@@ -10,6 +10,10 @@ import (
 	"math/big"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/membership"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
@@ -78,7 +82,8 @@ type MagicLink struct {
 	Token, Flow, Code string
 	Remember          bool
 	Device            string
-	Link              string // see Credentials
+	Link              string    // see Credentials
+	Organization      uuid.UUID // where the session is to begin; uuid.Nil: wherever the person was last
 }
 
 // ErrNotApproved says that nobody has opened the link yet: the browser goes on waiting.
@@ -95,7 +100,7 @@ func (s *magicLinks) SignInMagicLink(ctx context.Context, m MagicLink) (SignedIn
 		return SignedIn{}, err
 	}
 	return s.complete(ctx, proof{
-		account: a, method: "magic_link", amr: []string{"otp"}, persistent: m.Remember, device: m.Device, link: m.Link,
+		account: a, method: "magic_link", amr: []string{"otp"}, persistent: m.Remember, device: m.Device, link: m.Link, entry: membership.Entry{OrganizationID: m.Organization},
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 				return err

@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 
+	"github.com/sigra-auth/sigra/core/membership"
+
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
@@ -15,11 +17,12 @@ import (
 
 // PasskeySignIn is what a browser answers to BeginPasskeySignIn.
 type PasskeySignIn struct {
-	Ceremony   string
-	Credential []byte
-	Remember   bool
-	Device     string
-	Link       string // see Credentials
+	Ceremony     string
+	Credential   []byte
+	Remember     bool
+	Device       string
+	Link         string    // see Credentials
+	Organization uuid.UUID // where the session is to begin; uuid.Nil: wherever the person was last
 }
 
 // passkeySignIns signs in by passkey alone.
@@ -54,7 +57,7 @@ func (s *passkeySignIns) SignInPasskey(ctx context.Context, in PasskeySignIn) (S
 		amr = factor.With(amr, "mfa")
 	}
 	return s.complete(ctx, proof{
-		account: a, method: factor.Passkey, amr: amr, twoFactors: sh.TwoFactors, persistent: in.Remember, device: in.Device, link: in.Link,
+		account: a, method: factor.Passkey, amr: amr, twoFactors: sh.TwoFactors, persistent: in.Remember, device: in.Device, link: in.Link, entry: membership.Entry{OrganizationID: in.Organization},
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			reason, answer, err := sh.Spend(ctx, tx, a)
 			if err == nil && reason != "" {

@@ -18,6 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
@@ -37,14 +38,15 @@ var errPending = fault.New(fault.Unauthenticated, "sign_in_expired", "This sign-
 
 // waiting is what a pending sign-in remembers of its first factor. It is kept sealed.
 type waiting struct {
-	Method     string         `json:"method"`
-	AMR        []string       `json:"amr"`
-	Persistent bool           `json:"persistent,omitempty"`
-	Link       string         `json:"link,omitempty"`
-	Federated  string         `json:"federated,omitempty"`
-	Meta       map[string]any `json:"meta,omitempty"`
-	Methods    []string       `json:"methods"`
-	Enroll     bool           `json:"enroll,omitempty"`
+	Method     string           `json:"method"`
+	AMR        []string         `json:"amr"`
+	Persistent bool             `json:"persistent,omitempty"`
+	Link       string           `json:"link,omitempty"`
+	Federated  string           `json:"federated,omitempty"`
+	Entry      membership.Entry `json:"entry,omitzero"`
+	Meta       map[string]any   `json:"meta,omitempty"`
+	Methods    []string         `json:"methods"`
+	Enroll     bool             `json:"enroll,omitempty"`
 }
 
 // secondFactors ends sign-ins that wait for a second factor.
@@ -159,6 +161,11 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 	if err != nil {
 		return SignedIn{}, err
 	}
+	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, federated: w.Federated, entry: w.Entry, meta: w.Meta}
+	to, err := s.members.Prepare(ctx, a, w.Entry, w.Method)
+	if err != nil {
+		return SignedIn{}, s.noted(ctx, p, err)
+	}
 	var out SignedIn
 	var answer error
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -178,9 +185,14 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 			answer = say
 			return s.factors.Failed(ctx, tx, a, sh, reason)
 		}
-		out, err = s.finish(ctx, tx, a, g, w, sh, f)
+		out, err = s.finish(ctx, tx, a, g, w, p, to, sh, f)
 		return err
 	})
+	ended := err
+	if err == nil && answer != nil {
+		ended = answer
+	}
+	to.End(ctx, ended)
 	if errors.Is(err, onetime.ErrInvalid) {
 		return SignedIn{}, errPending // somebody was faster, or a credential changed meanwhile
 	}
@@ -188,12 +200,12 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 		err = answer
 	}
 	if err != nil {
-		return SignedIn{}, err
+		return SignedIn{}, s.noted(ctx, p, err)
 	}
 	return out, nil
 }
 
-func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Account, g onetime.Grant, w waiting, sh factor.Verified, f SecondFactor) (SignedIn, error) {
+func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Account, g onetime.Grant, w waiting, p proof, to *membership.Arrival, sh factor.Verified, f SecondFactor) (SignedIn, error) {
 	if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 		return SignedIn{}, err
 	}
@@ -213,8 +225,10 @@ func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Acco
 	}); err != nil {
 		return SignedIn{}, err
 	}
-	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, meta: w.Meta}
-	out, err := s.begin(ctx, tx, a, p, session.Grant{
+	if _, err := to.Judge(ctx, tx, a, principal.AAL2); err != nil { // the membership or the policy may have changed meanwhile
+		return SignedIn{}, err
+	}
+	out, err := s.begin(ctx, tx, a, p, to, session.Grant{
 		Account: a, AAL: principal.AAL2, AMR: factor.With(factor.With(w.AMR, sh.AMR...), "mfa"), Method: w.Method, Persistent: w.Persistent, Federated: w.Federated,
 	}, false)
 	if err != nil || !f.Trust || s.TrustFor() <= 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
@@ -26,14 +27,15 @@ var errPluginSignIn = fault.New(fault.Unauthenticated, "sign_in_expired", "This 
 
 // VerifiedByPlugin is a sign-in that a plugin has verified with a provider of its own, such as SAML.
 type VerifiedByPlugin struct {
-	Plugin        string    `json:"plugin"`
-	Provider      string    `json:"provider"` // below the plugin's name
-	Subject       string    `json:"subject"`
-	UserID        uuid.UUID `json:"user_id,omitzero"` // when the plugin knows the account
-	Email         string    `json:"email,omitempty"`
-	EmailVerified bool      `json:"email_verified,omitempty"`
-	Index         string    `json:"index,omitempty"` // the provider's handle of the session, for single logout
-	ReturnTo      string    `json:"return_to,omitempty"`
+	Plugin        string           `json:"plugin"`
+	Provider      string           `json:"provider"` // below the plugin's name
+	Subject       string           `json:"subject"`
+	UserID        uuid.UUID        `json:"user_id,omitzero"` // when the plugin knows the account
+	Email         string           `json:"email,omitempty"`
+	EmailVerified bool             `json:"email_verified,omitempty"`
+	Index         string           `json:"index,omitempty"` // the provider's handle of the session, for single logout
+	ReturnTo      string           `json:"return_to,omitempty"`
+	Entry         membership.Entry `json:"entry,omitzero"` // the organization whose provider it is
 
 	// Who asked: the browser that goes on must be the same.
 	IP    string `json:"ip,omitempty"`
@@ -104,7 +106,7 @@ func (s *pluginSignIns) SignInPlugin(ctx context.Context, flowToken, device stri
 	if info := request.From(ctx); info.IPString() != m.IP || info.UserAgent != m.Agent {
 		return Federated{}, "", s.federated.FederatedFailed(ctx, c.Provider, "state", "other_browser", errPluginSignIn)
 	}
-	out, err = s.federated.signInVouched(ctx, vouch{Claims: c, signUp: true, userID: m.UserID, index: federatedIndex(m.Plugin, m.Index)}, device)
+	out, err = s.federated.signInVouched(ctx, vouch{Claims: c, signUp: true, userID: m.UserID, index: federatedIndex(m.Plugin, m.Index), entry: m.Entry}, device)
 	return out, m.ReturnTo, err
 }
 

@@ -5,12 +5,14 @@ import (
 
 	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/membership"
 )
 
-// Config of a Service. Both are needed.
+// Config of a Service. All are needed.
 type Config struct {
 	Kit     *flow.Kit
 	Factors *factor.Service
+	Members *membership.Service
 }
 
 // Service is every way to sign in, up and out, one type each around the one machine. Safe for concurrent use.
@@ -29,10 +31,10 @@ type Service struct {
 
 // New makes a Service.
 func New(cfg Config) (*Service, error) {
-	if cfg.Kit == nil || cfg.Factors == nil {
-		return nil, fmt.Errorf("auth: the kit of the flows and the factors are needed")
+	if cfg.Kit == nil || cfg.Factors == nil || cfg.Members == nil {
+		return nil, fmt.Errorf("auth: the kit of the flows, the factors and the memberships are needed")
 	}
-	m := &machine{kit: cfg.Kit, factors: cfg.Factors}
+	m := &machine{kit: cfg.Kit, factors: cfg.Factors, members: cfg.Members}
 	up := &signUps{m}
 	fed := &federatedSignIns{machine: m, signUps: up}
 	s := &Service{

@@ -5,6 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/membership"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/credential/password"
@@ -23,6 +27,7 @@ type Credentials struct {
 	Device          string          // the browser's device cookie (SignedIn.Device), when it has one
 	Proof           ratelimit.Proof // what an earlier refusal asked for (ratelimit.Demand)
 	Link            string          // the flow of a login elsewhere to link with this sign-in (LinkWaiting.Flow)
+	Organization    uuid.UUID       // where the session is to begin; uuid.Nil: wherever the person was last
 }
 
 var errOneFactor = fault.New(fault.Denied, "another_factor_required", "This passkey can't be relied upon alone yet. Sign in another way, such as with your password, and confirm with the passkey once.")
@@ -123,7 +128,7 @@ func (s *passwordSignIns) SignIn(ctx context.Context, c Credentials) (in SignedI
 		}
 	}
 	p := proof{
-		account: id.account, method: "password", amr: []string{"pwd"}, persistent: c.Remember, device: c.Device, link: c.Link,
+		account: id.account, method: "password", amr: []string{"pwd"}, persistent: c.Remember, device: c.Device, link: c.Link, entry: membership.Entry{OrganizationID: c.Organization},
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			// Again under the lock: a password changed or an account disabled since the hash was read must not get in.
 			if now, err := s.kit.Passwords.Find(ctx, tx, a.ID); err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -39,6 +40,7 @@ type Stores struct {
 	Passkeys  *passkey.Store
 	Devices   *device.Store
 	Logins    *federation.Service
+	Orgs      *org.Store
 }
 
 // Limits count what may not happen often. What is nil is not limited.
@@ -109,7 +111,7 @@ func New(cfg Config) (*Kit, error) {
 	for part, missing := range map[string]bool{
 		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "metadata": cfg.Metadata == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
 		"sessions": cfg.Sessions == nil, "authenticator apps": cfg.TOTP == nil, "recovery codes": cfg.Codes == nil, "passkeys": cfg.Passkeys == nil,
-		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
+		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "organizations": cfg.Orgs == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("flow: %s: needed", part)

@@ -34,6 +34,7 @@ const (
 	OAuthUnlinked        = "oauth_unlinked"         // which Provider
 	Lockout              = "lockout"                // sign-in was slowed
 	TokenCreated         = "token_created"          // which Name
+	Invitation           = "invitation"             // link to join an organization, which Name says
 	DeletionScheduled    = "deletion_scheduled"     // on which day it is Due
 	AccountDeleted       = "account_deleted"        // the last one
 	Test                 = "test"                   // sent by an administrator to see whether mail arrives
@@ -66,7 +67,7 @@ type Letter struct {
 	Device   string // the browser in words, such as "Firefox on Linux"
 	Method   string // MethodTOTP …
 	Provider string // a provider's display name
-	Name     string // what the owner calls a passkey or a token
+	Name     string // what the owner calls a passkey or a token; the organization's, of an invitation
 	Address  string // the other address of a change
 	Count    int    // of recovery codes left
 }
@@ -112,6 +113,7 @@ var purposes = []struct {
 	{OAuthUnlinked, link | when | provider},
 	{Lockout, link | when},
 	{TokenCreated, link | when},
+	{Invitation, link | valid},
 	{DeletionScheduled, link | due},
 	{AccountDeleted, when},
 	{Test, when},
@@ -219,6 +221,8 @@ func Sample(purpose, base string) Letter {
 		d.Name = "Ada's laptop"
 	case TokenCreated:
 		d.Name = "backup job"
+	case Invitation:
+		d.Name, d.Valid = "Acme Inc.", 7*24*time.Hour
 	case OAuthLinked, OAuthUnlinked:
 		d.Provider = "Google"
 	case EmailChangeNotice, EmailChanged:

@@ -21,7 +21,7 @@ type view struct {
 type detail struct{ Label, Value, Line string }
 
 func (v view) args() []any {
-	args := []any{"service", v.Service, "provider", v.Provider}
+	args := []any{"service", v.Service, "provider", v.Provider, "name", v.Name}
 	if v.Valid > 0 {
 		args = append(args, "validity", v.language.Span(v.Valid))
 	}

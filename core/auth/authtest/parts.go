@@ -22,6 +22,7 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
@@ -34,7 +35,7 @@ import (
 // Sources are the migrations of everything that Open needs.
 func Sources() []store.Source {
 	return []store.Source{
-		keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, metadata.Migrations, password.Migrations, onetime.Migrations, org.Migrations, session.Migrations,
+		keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, metadata.Migrations, password.Migrations, onetime.Migrations, org.Migrations, gate.Migrations, session.Migrations,
 		ratelimit.Migrations, mail.Migrations, totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, federation.Migrations,
 	}
 }
@@ -53,6 +54,8 @@ type Options struct {
 	Metadata  metadata.Rules
 	Padding   time.Duration // of answers about an address; zero: none
 	Providers []config.Provider
+	Members   membership.Settings
+	Resolver  org.Resolver // of TXT records; nil: the system's
 }
 
 // The flows, under names that can stand beside each other in Parts.
@@ -84,6 +87,9 @@ type Parts struct {
 	Inbox     *mail.Inbox
 	Queue     *mail.Queue
 	Gates     *gate.Table
+	Orgs      *org.Store
+	Attempts  *gate.Attempts
+	Members   *membership.Service
 	Root      keyring.Secret
 }
 
@@ -149,6 +155,8 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 	check(err)
 	p.Codes, err = recoverycode.New(recoverycode.Config{Keys: p.Ring, Now: o.Now})
 	check(err)
+	p.Orgs, err = org.New(org.Config{DB: db, Audit: p.Audit, Resolver: o.Resolver, Now: o.Now})
+	check(err)
 	p.Passkeys, err = passkey.New(passkey.Config{DB: db, Now: o.Now, Settings: o.Passkeys})
 	check(err)
 	p.Devices, err = device.New(device.Config{DB: db, TrustFor: o.Settings.TrustFor, Now: o.Now})
@@ -174,7 +182,7 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 	p.Kit, err = flow.New(flow.Config{
 		Stores: flow.Stores{
 			DB: db, Accounts: p.Accounts, Metadata: p.Metadata, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes,
-			Passkeys: p.Passkeys, Devices: p.Devices, Logins: p.Logins,
+			Passkeys: p.Passkeys, Devices: p.Devices, Logins: p.Logins, Orgs: p.Orgs,
 		},
 		Limits: flow.Limits{Failures: o.Backoff, Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails)},
 		Audit:  p.Audit, Mail: p.Queue, Gates: p.Gates, Settings: o.Settings, Now: o.Now, Padding: o.Padding,
@@ -182,7 +190,11 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 	check(err)
 	factors, err := factor.New(p.Kit)
 	check(err)
-	p.SignIns, err = auth.New(auth.Config{Kit: p.Kit, Factors: factors})
+	p.Attempts, err = gate.NewAttempts(gate.AttemptsConfig{DB: db, Table: p.Gates, Now: o.Now})
+	check(err)
+	p.Members, err = membership.New(membership.Config{Kit: p.Kit, Attempts: p.Attempts, Settings: o.Members})
+	check(err)
+	p.SignIns, err = auth.New(auth.Config{Kit: p.Kit, Factors: factors, Members: p.Members})
 	check(err)
 	p.SelfService, err = selfservice.New(selfservice.Config{Kit: p.Kit, Factors: factors})
 	check(err)
