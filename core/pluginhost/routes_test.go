@@ -83,7 +83,7 @@ func TestRoutes_whatAPluginSeesOfARequest(t *testing.T) {
 	t.Parallel()
 	f := ready(t)
 	_, body, _ := f.do("GET", "/routed/request?a=1&b=%20", nil,
-		"Cookie", "__Host-sigra_session=secret; theme=dark; Sigra_x=1; __Secure-sigra=2", "Cookie", "sigra_session=3",
+		"Cookie", "__Host-sigra_session=secret; theme=dark; __Host-routed_theme=dark; __Host-other_x=1; Sigra_x=1; __Secure-sigra=2", "Cookie", "sigra_session=3",
 		"Authorization", "Bearer sigra_secret", "X-Forwarded-For", "1.2.3.4", "X_Forwarded_Host", "evil", "Remote-User", "root", "Sigra-User", "root",
 		"X-Auth-Request-User", "root", "Forwarded", "for=1.2.3.4", "Connection", "X-Hop", "X-Hop", "1", "Te", "gzip", "X-Fine", "yes", "Test-Who", "user")
 	var got struct {
@@ -99,7 +99,7 @@ func TestRoutes_whatAPluginSeesOfARequest(t *testing.T) {
 			t.Errorf("the plugin saw %s: %v", h, v)
 		}
 	}
-	if c := got.Headers["Cookie"]; !slices.Equal(c, []string{"theme=dark"}) {
+	if c := got.Headers["Cookie"]; !slices.Equal(c, []string{"__Host-routed_theme=dark"}) {
 		t.Errorf("the plugin saw the cookies %v", c)
 	}
 	if strings.Contains(body, "secret") || got.Headers.Get("X-Fine") != "yes" || got.Target != "/routed/request?a=1&b=%20" {
@@ -117,10 +117,10 @@ func TestRoutes_whatAPluginSeesOfARequest(t *testing.T) {
 func TestRoutes_whatAPluginMayAnswer(t *testing.T) {
 	t.Parallel()
 	f := ready(t)
-	q := "/routed/answer?h=Set-Cookie:__Host-sigra_session%3Dx&h=Set-Cookie:SIGRA%3Dx&h=Set-Cookie:%3Dsigra&h=Set-Cookie:own%3D1&h=Clear-Site-Data:*" +
+	q := "/routed/answer?h=Set-Cookie:__Host-sigra_session%3Dx&h=Set-Cookie:SIGRA%3Dx&h=Set-Cookie:%3Dsigra&h=Set-Cookie:own%3D1&h=Set-Cookie:__Host-routed_own%3D1%3B%20Secure%3B%20Path%3D%2F&h=Clear-Site-Data:*" +
 		"&h=Service-Worker-Allowed:/&h=Connection:X-Hop&h=X-Hop:1&h=X-Fine:yes&h=Strict-Transport-Security:max-age%3D0"
 	code, _, h := f.do("GET", q, nil)
-	if code != 200 || !slices.Equal(h["Set-Cookie"], []string{"own=1"}) {
+	if code != 200 || !slices.Equal(h["Set-Cookie"], []string{"__Host-routed_own=1; Secure; Path=/"}) {
 		t.Errorf("%d, cookies %v", code, h["Set-Cookie"])
 	}
 	for _, name := range []string{"Clear-Site-Data", "Service-Worker-Allowed", "X-Hop", "Strict-Transport-Security"} {

@@ -28,13 +28,13 @@ func TestClean_whatPeopleType(t *testing.T) {
 		"K7QM.2XVD.9RTA.4H01":                   "",
 		"K7QM-2XVD-9RTA-4H0\x00":                "",
 		"K7QM-2XVD-9RTA-4H0\xff":                "",
-		"Ｋ7QM-2XVD-9RTA-4H01":                   "",
-		"K7QM-2XVD-9RTA-4H0ı":                   "", // a dotless i is no I
-		code + strings.Repeat(" ", 200):         "",
+		"Ｋ7QM-2XVD-9RTA-4H01":                   code, // typed wide
+		"K7QM-2XVD-9RTA-4H0ı":                   "",   // a dotless i is no I
+		code + strings.Repeat(" ", 200):         code,
 		strings.Repeat("A", 1<<20):              "",
 		"K7QM2XVD9RTA4H01K7QM2XVD9RTA4H01":      "",
 		strings.Repeat("-", 16):                 "",
-		strings.Repeat("０", 16):                 "",
+		strings.Repeat("０", 16):                 "0000000000000000",
 		"1. K7QM-2XVD-9RTA-4H01":                "",
 		"'; DROP TABLE credential_recovery; --": "",
 	} {

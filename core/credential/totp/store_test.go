@@ -358,13 +358,13 @@ func TestSpend_typedCodes(t *testing.T) {
 		code := codeAt(t, secret, start/period)
 		for _, typed := range []string{
 			"", code[:5], code + "0", "0" + code, code + code, code[:3] + "." + code[3:], code + "\x00", "+" + code[1:], "\xff" + code, "１２３４５６",
-			code + strings.Repeat(" ", 100), strings.Repeat("1", 1<<20),
+			strings.Repeat("1", 1<<20),
 		} {
 			if out, err := w.spend(id, typed); out != totp.Wrong || err != nil {
 				t.Errorf("%.20q: %v, %v", typed, out, err)
 			}
 		}
-		w.want(id, "\u00a0"+code[:3]+" – "+code[3:]+"\r\n", totp.Right)
+		w.want(id, "\u00a0"+code[:3]+" – "+code[3:]+"\r\n"+strings.Repeat(" ", 100), totp.Right)
 	})
 }
 
