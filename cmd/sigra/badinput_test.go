@@ -85,11 +85,11 @@ func badRequests() []badRequest {
 		login("a BOM", "\xef\xbb\xbf"+right, 400),
 		login("UTF-16", "\xff\xfe{\x00}\x00", 400),
 		login("deep JSON", deep, 400, 413, 422),
-		login("a deep array", strings.Repeat("[", 60_000), 400),
+		login("a deep array", strings.Repeat("[", 60_000), 400, 413),
 		login("a huge number", `{"email":1e999999,"password":"x"}`, 400, 422),
 		login("SQL in an address", `{"email":"' OR 1=1; DROP TABLE account; --","password":"x"}`, 401, 422),
 		login("a template in an address", `{"email":"{{.}}${jndi:ldap://x}<script>@example.org","password":"x"}`, 401, 422),
-		login("a long password", `{"email":"ada@example.org","password":"`+strings.Repeat("x", 60_000)+`"}`, 401, 422),
+		login("a long password", `{"email":"ada@example.org","password":"`+strings.Repeat("x", 60_000)+`"}`, 401, 413, 422),
 		login("a body too large", `{"email":"ada@example.org","password":"`+strings.Repeat("x", 2<<20)+`"}`, 413),
 		badJSON("sign-up without an address", "/v1/register", `{"email":"","password":"`+testPassword+`"}`, 422),
 		badJSON("sign-up with two addresses", "/v1/register", `{"email":"a@example.org, b@example.org","password":"`+testPassword+`"}`, 422),
@@ -97,7 +97,7 @@ func badRequests() []badRequest {
 		badJSON("a short password", "/v1/register", `{"email":"new@example.org","password":"short"}`, 422),
 		badJSON("a confirmation with nothing", "/v1/confirm", `{}`, 400, 401, 422),
 		badJSON("a confirmation with nonsense", "/v1/confirm", `{"flow":"x","code":"abc"}`, 400, 401, 404, 410, 422),
-		badJSON("a token of 100 kB", "/v1/confirm", `{"token":"`+strings.Repeat("A", 60_000)+`"}`, 400, 401, 404, 410, 422),
+		badJSON("a token of 100 kB", "/v1/confirm", `{"token":"`+strings.Repeat("A", 60_000)+`"}`, 400, 401, 404, 410, 413, 422),
 		badJSON("a set-password link that is none", "/v1/password/set", `{"token":"../../etc/passwd","password":"`+testPassword+`"}`, 400, 401, 404, 410, 422),
 
 		// Content types and encodings

@@ -188,6 +188,7 @@ func TestDocs_gettingStarted(t *testing.T) {
 			switch {
 			case words[0] == "go": // build: this test binary is what it makes
 			case line == "./sigra serve" || strings.HasPrefix(line, "./sigra serve "):
+				in.data = filepath.Join(in.dir, "sigra-data") // the default
 				in.startIn(addr)
 			case words[0] == "./sigra":
 				cmd := in.command(words[1:]...)

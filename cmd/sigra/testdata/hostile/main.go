@@ -122,7 +122,7 @@ func (p *hostile) Describe(ctx context.Context, r *pluginv1.DescribeRequest) (*p
 			out.Routes = append(out.Routes, &pluginv1.Route{Path: fmt.Sprintf("/much%d", i)})
 		}
 	case "grabby":
-		out.RequiredServices = []string{"sigra.host.v1.Seal"}
+		out.RequiredGrants = []string{"seal.use"}
 	}
 	return out, nil
 }
