@@ -24,6 +24,7 @@ import (
 type Registration struct {
 	Email, Password string
 	Username        string // as Settings.Usernames wants it
+	Invitation      string // the token of an invitation's link, with which its address may sign up where nobody else may
 	Device          string // the browser's device cookie
 }
 
@@ -49,11 +50,14 @@ type signUps struct{ *machine }
 // happened stands in the mail. Only a username that is taken is said (account.ErrUsernameTaken), after the work of a
 // sign-up and before the address is looked at.
 func (s *signUps) Register(ctx context.Context, r Registration) (Registered, error) {
-	if s.kit.Settings.RegistrationClosed {
+	if s.kit.Settings.RegistrationClosed && r.Invitation == "" {
 		return Registered{}, errClosed
 	}
 	email, err := account.ParseEmail(r.Email)
 	if err != nil {
+		return Registered{}, err
+	}
+	if err := s.mayRegister(ctx, email, r.Invitation); err != nil {
 		return Registered{}, err
 	}
 	username, err := s.kit.Settings.Usernames.Chosen(r.Username)
@@ -92,6 +96,19 @@ func (s *signUps) Register(ctx context.Context, r Registration) (Registered, err
 		out.SignedIn = &in
 	}
 	return out, nil
+}
+
+// mayRegister lets only those sign up who were invited where nobody else may. What an invitation is good for is judged by itself, before
+// anything is known of the address: whoever holds its link knows whom it invites.
+func (s *signUps) mayRegister(ctx context.Context, email, invitation string) error {
+	if !s.kit.Settings.RegistrationClosed {
+		return nil
+	}
+	invited, err := s.members.Invites(ctx, invitation, email)
+	if err == nil && !invited {
+		err = errClosed
+	}
+	return err
 }
 
 // signUpFlow makes the account, or finds who has the address, and sends the mail, with the same statements for every address. meta

@@ -39,6 +39,7 @@ func (k *kit) document(version string) huma.Config {
 			Tags: []*huma.Tag{
 				{Name: "sign-in", Description: "Sign up, confirm, sign in, sign out, and the session check."},
 				{Name: "account", Description: "What signed-in users do to their own account."},
+				{Name: "organizations", Description: "Organizations, their members and invitations, and the active organization of a session."},
 				{Name: "events", Description: "Events the application emits for plugins."},
 				{Name: "audit", Description: "The audit log."},
 				{Name: "users", Description: "Administration of accounts."},

@@ -108,11 +108,12 @@ func TestRules_classes(t *testing.T) {
 		ratelimit.Hash: {"POST /v1/login", "PUT /v1/account/password", "POST /v1/account/password"},
 		ratelimit.Mail: {
 			"POST /v1/register", "POST /v1/confirm/resend", "POST /v1/password/reset", "POST /v1/magic-link", "POST /v1/step-up/mail", "POST /v1/account/email",
-			"POST /v1/admin/mail/test",
+			"POST /v1/admin/mail/test", "POST /v1/organizations/{organization}/invitations", "POST /v1/organizations/{organization}/invitations/{invitation_id}/resend",
 		},
 		ratelimit.Guess: {
 			"POST /v1/confirm", "POST /v1/password/set", "POST /v1/login/second-factor", "POST /v1/login/passkey", "POST /v1/magic-link/approve",
 			"POST /v1/magic-link/sign-in", "POST /v1/step-up", "POST /v1/account/totp/confirm", "POST /v1/account/email/confirm", "POST /v1/account/email/undo",
+			"POST /v1/invitation", "POST /v1/invitation/accept", "POST /v1/invitation/decline",
 		},
 	}
 	class := map[string]ratelimit.Class{}

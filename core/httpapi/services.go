@@ -30,6 +30,13 @@ type Services struct {
 	Logins        Logins
 	MetadataLimit func() int64 // bytes of a body that changes metadata; nil: the most there can be
 
+	// Organizations. *membership.Service is all of them.
+	Organizations           Organizations
+	OrganizationMembers     OrganizationMembers
+	OrganizationInvitations OrganizationInvitations
+	OwnInvitations          OwnInvitations
+	OrganizationSwitch      OrganizationSwitch
+
 	// Administration.
 	Users        Users
 	Accounts     Accounts
@@ -56,6 +63,8 @@ func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
 		magicLink{s.MagicLinks}, providers{s.Providers}, stepUp{s.StepUps},
 		accountProfile{s.OwnProfile}, accountPassword{s.OwnPassword}, accountFactors{s.OwnFactors}, accountPasskeys{s.OwnPasskeys}, accountEmail{k, s.OwnEmail},
 		accountUsername{s.OwnUsername}, accountDevices{s.OwnDevices}, accountLogins{s.Logins}, accountMetadata{s.OwnMetadata, s.MetadataLimit},
+		organizations{s.Organizations}, organizationMembers{s.OrganizationMembers}, organizationInvitations{s.OrganizationInvitations},
+		ownInvitations{s.OwnInvitations}, organizationSwitch{s.OrganizationSwitch},
 		hostEvents{k, s.Events}, adminEvents{s.Events},
 		auditQuery{s.Audit}, auditExport{k, s.Audit}, auditStream{k, s.Audit, closing, make(chan struct{}, maxStreams)},
 		adminUsers{k, s.Users, s.Accounts, s.UserSessions}, adminMetadata{s.UserMetadata, s.MetadataLimit}, adminRelay{s.Relay}, adminPlugins{s.Plugins},

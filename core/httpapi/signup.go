@@ -29,6 +29,8 @@ type registerInput struct {
 		Email    string `json:"email" minLength:"1" maxLength:"320" doc:"The address to sign up." example:"ada@example.com"`
 		Username string `json:"username,omitempty" maxLength:"256" doc:"A username to be, as sign_in { username } wants it: 3 to 32 letters and digits of one script, with single dots, hyphens and underscores between them. The account gets it when the address is confirmed." example:"ada.lovelace"`
 		Password string `json:"password" minLength:"1" maxLength:"4096" doc:"The password to be. Taken as it is, without trimming." example:"correct horse battery staple"`
+
+		Invitation string `json:"invitation,omitempty" maxLength:"512" doc:"The token of an invitation's link: where nobody else may sign up, the address that it invites may. It is accepted after the first sign-in: POST /v1/invitation/accept."`
 		Handover
 	} `nameHint:"Registration"`
 }
@@ -79,7 +81,7 @@ func (d signUp) Mount(k *kit) {
 }
 
 func (d signUp) register(ctx context.Context, who asker, in *registerInput) (*registerOutput, error) {
-	res, err := d.flows.Register(ctx, auth.Registration{Email: in.Body.Email, Username: in.Body.Username, Password: in.Body.Password, Device: in.Body.device(who.r)})
+	res, err := d.flows.Register(ctx, auth.Registration{Email: in.Body.Email, Username: in.Body.Username, Password: in.Body.Password, Invitation: in.Body.Invitation, Device: in.Body.device(who.r)})
 	if err != nil {
 		return nil, err
 	}

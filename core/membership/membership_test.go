@@ -41,10 +41,13 @@ type world struct {
 	skew atomic.Int64
 }
 
+// anyone lets everybody who is signed in create organizations.
+var anyone = membership.Settings{Creation: membership.Anyone}
+
 func newWorld(t testing.TB, db *store.DB) *world {
 	t.Helper()
 	w := &world{t: t}
-	w.Parts = authtest.Open(t, db, authtest.Options{Now: w.now})
+	w.Parts = authtest.Open(t, db, authtest.Options{Now: w.now, Members: anyone})
 	return w
 }
 
@@ -266,7 +269,7 @@ func TestCreate_theCreatorOwnsItAndIsInIt(t *testing.T) {
 		if fault.From(err).Code != "too_many_organizations" {
 			t.Errorf("an eleventh: %v", err)
 		}
-		w.Members.Configure(membership.Settings{Creation: membership.Administrators})
+		w.Members.Configure(membership.Settings{})
 		_, err = w.Members.Create(t.Context(), w.person("bob@example.org").acts(), membership.NewOrganization{Name: "Mine"})
 		if fault.From(err).Code != "organization_creation_closed" {
 			t.Errorf("where only administrators create: %v", err)
@@ -363,7 +366,7 @@ func TestAdmission_exactlyAsManyAsTheGateAllows(t *testing.T) {
 			const people, free = 200, 5
 			one := newWorld(t, storetest.Dial(t, d.URL))
 			two := &world{t: t}
-			two.Parts = authtest.Open(t, storetest.Dial(t, d.URL), authtest.Options{Now: two.now, Root: one.Root})
+			two.Parts = authtest.Open(t, storetest.Dial(t, d.URL), authtest.Options{Now: two.now, Root: one.Root, Members: anyone})
 			ann := one.person("ann@example.org")
 			o := one.organization(ann, "Acme")
 			type candidate struct {

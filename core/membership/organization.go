@@ -35,7 +35,7 @@ func (s *Service) Create(ctx context.Context, by Actor, n NewOrganization) (org.
 		return org.Organization{}, session.ErrUnauthenticated
 	case by.Principal.ImpersonatorID != uuid.Nil:
 		return org.Organization{}, errImpersonated
-	case !by.privileged() && s.settings.Load().Creation != Everyone:
+	case !by.privileged() && s.settings.Load().Creation != Anyone:
 		return org.Organization{}, errCreation
 	case n.Owner == uuid.Nil:
 		n.Owner = self
@@ -126,12 +126,28 @@ func (s *Service) List(ctx context.Context, by Actor, f org.Filter) (org.Page, e
 	return s.orgs.List(ctx, f)
 }
 
-// Mine lists the organizations of whoever asks.
-func (s *Service) Mine(ctx context.Context, by Actor, cursor string, limit int) (org.BelongingPage, error) {
+// StandingPage is a part of the list of somebody's organizations.
+type StandingPage struct {
+	Standings []Standing
+	Next      string // empty: that was all
+}
+
+// Mine lists the organizations of whoever asks, suspended memberships too, in which nobody manages or owns anything.
+func (s *Service) Mine(ctx context.Context, by Actor, cursor string, limit int) (StandingPage, error) {
 	if by.id() == uuid.Nil {
-		return org.BelongingPage{}, session.ErrUnauthenticated
+		return StandingPage{}, session.ErrUnauthenticated
 	}
-	return s.orgs.Of(ctx, s.kit.DB, by.id(), cursor, limit)
+	page, err := s.orgs.Of(ctx, s.kit.DB, by.id(), cursor, limit)
+	if err != nil {
+		return StandingPage{}, err
+	}
+	out := StandingPage{Next: page.Next}
+	for _, b := range page.Belongings {
+		out.Standings = append(out.Standings, Standing{
+			Organization: b.Organization, Membership: b.Membership, Manager: s.Manages(b.Membership), Owner: b.Owner && b.Status == org.Active,
+		})
+	}
+	return out, nil
 }
 
 // Update changes an organization. Its policy is for owners, the rest for managers.

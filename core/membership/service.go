@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
@@ -15,8 +16,8 @@ type Creation string
 
 // Who may create organizations.
 const (
-	Everyone       Creation = "everyone"
 	Administrators Creation = "administrators" // of Sigra
+	Anyone         Creation = "anyone"         // who is signed in
 )
 
 // DefaultMaxOwned is how many organizations one person may own when nothing else is configured.
@@ -24,9 +25,11 @@ const DefaultMaxOwned = 10
 
 // Settings of the flows. The zero value means the defaults.
 type Settings struct {
-	Creation     Creation // Everyone
+	Creation     Creation // Administrators
 	ManagerRoles []string // roles that manage an organization beside its owners; nil: "admin"
 	MaxOwned     int      // organizations that a person may own before they can't create another; DefaultMaxOwned
+
+	InvitationTTL time.Duration // how long an invitation can be accepted; org.InvitationTTL
 }
 
 // Config of a Service.
@@ -57,7 +60,7 @@ func New(cfg Config) (*Service, error) {
 // Configure changes the settings while running.
 func (s *Service) Configure(set Settings) {
 	if set.Creation == "" {
-		set.Creation = Everyone
+		set.Creation = Administrators
 	}
 	if set.ManagerRoles == nil {
 		set.ManagerRoles = []string{"admin"}
@@ -65,6 +68,10 @@ func (s *Service) Configure(set Settings) {
 	if set.MaxOwned <= 0 {
 		set.MaxOwned = DefaultMaxOwned
 	}
+	if set.InvitationTTL <= 0 {
+		set.InvitationTTL = org.InvitationTTL
+	}
+	s.orgs.KeepInvitations(set.InvitationTTL)
 	s.settings.Store(&set)
 }
 

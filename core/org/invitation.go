@@ -109,7 +109,7 @@ func (s *Store) Invite(ctx context.Context, tx *store.Tx, by audit.Entry, n NewI
 	i, err := scanInvitation(tx.QueryRow(ctx, `INSERT INTO invitation (id, organization_id, email, role, kind, token_hash, invited_by, created_at, sent_at, expires_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
 		ON CONFLICT (organization_id, email) DO UPDATE SET role = $4, kind = $5, token_hash = $6, invited_by = $7, sent_at = $8, expires_at = $9
-		RETURNING `+invitationColumns, id, n.OrganizationID, n.Email, n.Role, string(n.Kind), hash, orNull(n.InvitedBy), now, now.Add(s.ttl)))
+		RETURNING `+invitationColumns, id, n.OrganizationID, n.Email, n.Role, string(n.Kind), hash, orNull(n.InvitedBy), now, s.expiry(now)))
 	if err != nil {
 		return Invitation{}, "", fmt.Errorf("invite: %w", err)
 	}
@@ -132,7 +132,7 @@ func (s *Store) Resend(ctx context.Context, tx *store.Tx, by audit.Entry, org, i
 	token, hash := newToken()
 	now := s.now()
 	i, err := scanInvitation(tx.QueryRow(ctx, `UPDATE invitation SET token_hash = $3, sent_at = $4, expires_at = $5 WHERE id = $2 AND organization_id = $1
-		RETURNING `+invitationColumns, org, id, hash, now, now.Add(s.ttl)))
+		RETURNING `+invitationColumns, org, id, hash, now, s.expiry(now)))
 	if err != nil {
 		return Invitation{}, "", err
 	}

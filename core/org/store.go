@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,18 +34,17 @@ const InvitationTTL = 7 * 24 * time.Hour
 
 // Config of a Store.
 type Config struct {
-	DB            *store.DB
-	Audit         Recorder
-	InvitationTTL time.Duration    // 0: InvitationTTL
-	Resolver      Resolver         // nil: the system's
-	Now           func() time.Time // nil: the clock
+	DB       *store.DB
+	Audit    Recorder
+	Resolver Resolver         // nil: the system's
+	Now      func() time.Time // nil: the clock
 }
 
 // Store reads and changes organizations. Safe for concurrent use.
 type Store struct {
 	db       *store.DB
 	audit    Recorder
-	ttl      time.Duration
+	ttl      atomic.Int64 // of an invitation
 	resolver Resolver
 	now      func() time.Time
 }
@@ -54,9 +54,6 @@ func New(cfg Config) (*Store, error) {
 	if cfg.DB == nil || cfg.Audit == nil {
 		return nil, errors.New("org: a database and an audit log are needed")
 	}
-	if cfg.InvitationTTL <= 0 {
-		cfg.InvitationTTL = InvitationTTL
-	}
 	if cfg.Resolver == nil {
 		cfg.Resolver = net.DefaultResolver
 	}
@@ -64,11 +61,19 @@ func New(cfg Config) (*Store, error) {
 		cfg.Now = time.Now
 	}
 	now := cfg.Now
-	return &Store{
-		db: cfg.DB, audit: cfg.Audit, ttl: cfg.InvitationTTL, resolver: cfg.Resolver,
+	s := &Store{
+		db: cfg.DB, audit: cfg.Audit, resolver: cfg.Resolver,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
-	}, nil
+	}
+	s.KeepInvitations(InvitationTTL)
+	return s, nil
 }
+
+// KeepInvitations says how long an invitation that is sent from now on can be accepted.
+func (s *Store) KeepInvitations(ttl time.Duration) { s.ttl.Store(int64(ttl)) }
+
+// expiry is when an invitation that is sent now ends.
+func (s *Store) expiry(now time.Time) time.Time { return now.Add(time.Duration(s.ttl.Load())) }
 
 // record completes an audit row: who acts and why is in by.
 func (s *Store) record(ctx context.Context, tx *store.Tx, by audit.Entry, action string, org uuid.UUID, meta map[string]any, targets ...audit.Ref) error {
