@@ -26,7 +26,6 @@ import (
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
-	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
@@ -391,12 +390,6 @@ func openGates(_ context.Context, p *parts) (hooks, error) {
 		return hooks{}, err
 	}
 	return hooks{Run: p.attempts.Run}, nil
-}
-
-func openMembers(_ context.Context, p *parts) (hooks, error) {
-	var err error
-	p.members, err = membership.New(membership.Config{Kit: p.kit, Attempts: p.attempts})
-	return hooks{}, err
 }
 
 // openAuth makes the flows themselves.

@@ -133,6 +133,7 @@ func reloads(was, is *config.Config) []setting {
 		{"passkey", passkey(was), passkey(is)},
 		{"abuse", was.Abuse, is.Abuse},
 		{"metadata", was.Metadata, is.Metadata},
+		{"organizations", was.Organizations, is.Organizations},
 		{"provider", was.Providers, is.Providers},
 		{"messages", was.Messages, is.Messages},
 		{"pages", was.Pages, is.Pages},

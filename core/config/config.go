@@ -18,24 +18,25 @@ type Config struct {
 	// Messages is a folder of texts that replace those of pages and mails, or add languages; empty: none.
 	Messages string
 	// Pages is a folder of templates and assets that replace those of pages; empty: none.
-	Pages        string
-	Server       Server
-	Database     Database
-	Keyring      Keyring
-	Registration Registration
-	SignIn       SignIn
-	SecondFactor SecondFactor
-	Session      Session
-	Password     Password
-	Passkey      Passkey
-	Metadata     Metadata
-	RateLimit    RateLimit
-	Abuse        Abuse
-	Mail         Mail
-	Audit        Audit
-	Events       Events
-	Logging      Logging
-	Telemetry    Telemetry
+	Pages         string
+	Server        Server
+	Database      Database
+	Keyring       Keyring
+	Registration  Registration
+	SignIn        SignIn
+	SecondFactor  SecondFactor
+	Session       Session
+	Password      Password
+	Passkey       Passkey
+	Metadata      Metadata
+	Organizations Organizations
+	RateLimit     RateLimit
+	Abuse         Abuse
+	Mail          Mail
+	Audit         Audit
+	Events        Events
+	Logging       Logging
+	Telemetry     Telemetry
 	// Providers are the provider blocks, in the order of the file.
 	Providers []Provider
 	// Plugins are the plugin blocks, in the order of the file.

@@ -63,6 +63,12 @@ func Default() *Config {
 			CeremonyTTL:   5 * time.Minute, // WebAuthn L3 §15.1
 		},
 		Metadata: Metadata{MaxSize: 16 * kib},
+		Organizations: Organizations{
+			Creation:      CreationAdministrators,
+			ManagerRoles:  []string{"admin"},
+			MaxOwned:      10,
+			InvitationTTL: 7 * day,
+		},
 		RateLimit: RateLimit{
 			General:        Rate{1200, time.Minute},
 			Guess:          Rate{30, time.Minute},

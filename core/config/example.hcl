@@ -199,6 +199,19 @@ metadata {
   # # user_schema    = "/etc/sigra/user.schema.json"    # the owner writes it
 }
 
+organizations {
+  # Who creates organizations: "administrators" of this Sigra, or "anyone" who is signed in; and how many one person may own before
+  # they can't create another.
+  creation  = "administrators"
+  max_owned = 10
+
+  # The roles whose members manage an organization beside its owners: members, invitations, name, metadata. No other role means anything here.
+  manager_roles = ["admin"]
+
+  # How long an invitation can be accepted.
+  invitation_ttl = "7d"
+}
+
 rate_limit {
   # Per IP address (per /64 for IPv6): all requests; and, of these, those that try a code or a second factor, those that have an
   # email sent (sign-ups among them), those that try or set a password.

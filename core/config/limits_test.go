@@ -60,6 +60,8 @@ func TestLimits(t *testing.T) {
 		{"password.breach_check.timeout", `"100ms"`, `"99ms"`, `"10s"`, `"10001ms"`},
 		{"password.import.max_memory", `"1MiB"`, `"1023KiB"`, `"4GiB"`, `"4097MiB"`},
 		{"password.import.max_cost", `1`, `0`, `1000`, `1001`},
+		{"organizations.max_owned", `1`, `0`, `10000`, `10001`},
+		{"organizations.invitation_ttl", `"1h"`, `"59m"`, `"90d"`, `"91d"`},
 		{"rate_limit.guess", `"1/1s"`, `"0/1s"`, `"1000000/30d"`, `"1000001/30d"`},
 		{"abuse.backoff.after", `"1/1s"`, `"0/1s"`, `"100/30d"`, `"101/30d"`},
 		{"abuse.backoff.first", `"100ms"`, `"99ms"`, `"1m"`, `"61s"`},

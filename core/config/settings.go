@@ -35,6 +35,7 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("password", func(b *block) { readPassword(b, &c.Password) })
 	b.nested("passkey", func(b *block) { readPasskey(b, &c.Passkey) })
 	b.nested("metadata", func(b *block) { readMetadata(b, &c.Metadata) })
+	b.nested("organizations", func(b *block) { readOrganizations(b, &c.Organizations) })
 	b.nested("rate_limit", func(b *block) { readRateLimit(b, &c.RateLimit) })
 	b.nested("abuse", func(b *block) { readAbuse(b, &c.Abuse) })
 	b.nested("mail", func(b *block) { readMail(b, &c.Mail) })
