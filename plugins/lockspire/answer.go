@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
 	"github.com/sigra-auth/sigra/pluginsdk/lang"
@@ -20,7 +21,7 @@ import (
 var templateFiles embed.FS
 
 var (
-	pages = template.Must(template.New("").Funcs(template.FuncMap{"scope": scopeText}).ParseFS(templateFiles, "templates/*.html"))
+	pages = template.Must(template.New("").Funcs(template.FuncMap{"scope": scopeText, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }}).ParseFS(templateFiles, "templates/*.html"))
 	words = lang.MustNew(texts())
 )
 

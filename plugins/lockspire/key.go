@@ -64,6 +64,7 @@ type keyring struct {
 	seal pluginsdk.Seal
 	now  func() time.Time
 
+	making  sync.Mutex // held while keys that are missing are made
 	mu      sync.Mutex
 	read    []signingKey
 	readAt  time.Time
@@ -113,19 +114,33 @@ func readKeys(ctx context.Context, q querier) ([]signingKey, error) {
 
 // ensure makes the keys that are missing. Two nodes that start at once may make two of a kind: both are published, and all sign with the same.
 func (r *keyring) ensure(ctx context.Context) error {
-	keys, err := r.all(ctx)
-	if err != nil {
+	missing, err := r.missing(ctx)
+	if err != nil || len(missing) == 0 {
 		return err
 	}
-	for _, alg := range algorithms {
-		if _, ok := active(keys, alg, r.now()); ok {
-			continue
-		}
+	r.making.Lock()
+	defer r.making.Unlock()
+	r.forget()
+	if missing, err = r.missing(ctx); err != nil {
+		return err
+	}
+	for _, alg := range missing {
 		if err := r.add(ctx, alg, r.now()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// missing are the algorithms that nothing signs by.
+func (r *keyring) missing(ctx context.Context) (out []string, err error) {
+	keys, err := r.all(ctx)
+	for _, alg := range algorithms {
+		if _, ok := active(keys, alg, r.now()); !ok {
+			out = append(out, alg)
+		}
+	}
+	return out, err
 }
 
 // active is the key that signs: the one that became active last.
