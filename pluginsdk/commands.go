@@ -6,7 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -21,6 +24,7 @@ type Command struct {
 	Name      string // one or two words: "lint", "outbox list"
 	Summary   string // what it does, in the imperative: "Check a template for tracking"
 	Arguments string // what follows the name, for the help: "FILE…"
+	Stdin     bool   // it reads standard input; without this Stdin is empty
 	// Offline runs the command in a process of its own, in the caller's folder, whether Sigra runs or not: for what needs the
 	// caller's files and not the plugin's data. nil: the command is run by Commands, in the plugin that runs.
 	Offline func(ctx context.Context, c *CommandCall) error
@@ -40,8 +44,6 @@ type CommandCall struct {
 	Stdin     io.Reader
 	Stdout    io.Writer
 	Stderr    io.Writer
-	// Settings are those of the plugin's block, for an offline command; empty where there is no configuration.
-	Settings Settings
 }
 
 // Flags is a set for the command's own flags: fill it, then call Parse with c.Arguments. Mistakes come back as errors.
@@ -170,4 +172,24 @@ func checkCommands(cs []Command, has bool) error {
 		seen = append(seen, c.Name)
 	}
 	return nil
+}
+
+// runOffline runs an offline command in this process, and gives the exit status.
+func runOffline(p Plugin, name string, arguments []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	for _, c := range p.Manifest().Commands {
+		if c.Name != name || c.Offline == nil {
+			continue
+		}
+		end := endOf(c.Offline(ctx, &CommandCall{
+			Name: name, Arguments: arguments, JSON: os.Getenv(CommandJSONEnv) == "1", Operator: strconv.Itoa(os.Getuid()), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		}))
+		if end.GetError() != "" {
+			fmt.Fprintln(os.Stderr, "error: "+end.GetError())
+		}
+		return int(end.GetExitCode())
+	}
+	fmt.Fprintf(os.Stderr, "error: %s has no command %q that runs without Sigra\n", nameOf(p), name)
+	return 2
 }

@@ -73,7 +73,7 @@ func describe(p Plugin, m Manifest) (*pluginv1.DescribeResponse, error) {
 		})
 	}
 	for _, c := range m.Commands {
-		d.Commands = append(d.Commands, &pluginv1.Command{Name: c.Name, Summary: c.Summary, Arguments: c.Arguments, Offline: c.Offline != nil})
+		d.Commands = append(d.Commands, &pluginv1.Command{Name: c.Name, Summary: c.Summary, Arguments: c.Arguments, Stdin: c.Stdin, Offline: c.Offline != nil})
 	}
 	if m.Texts != nil {
 		for _, l := range m.Texts.All() {

@@ -34,6 +34,13 @@ func Handshake() goplugin.HandshakeConfig {
 	}
 }
 
+// CommandArgument is the argument with which a plugin's program runs one of its offline commands, as `sigra NAME COMMAND`
+// has it do: "sigra-plugin-greeter command 'lint' FILE". CommandJSONEnv, set to 1, asks for JSON.
+const (
+	CommandArgument = "command"
+	CommandJSONEnv  = "SIGRA_COMMAND_JSON"
+)
+
 // Serve runs p as a child process of Sigra and returns when Sigra has let it go. It is all that main has to do:
 //
 //	func main() { pluginsdk.Serve(greeter.New()) }
@@ -47,6 +54,9 @@ func Serve(p Plugin) {
 	if file, debug := debugFile(os.Args[1:], func() string { return nameOf(p) }); debug {
 		runDebug(p, file)
 		return
+	}
+	if len(os.Args) > 2 && os.Args[1] == CommandArgument {
+		os.Exit(runOffline(p, os.Args[2], os.Args[3:]))
 	}
 	out := takeStdio()
 	log := hclog.New(&hclog.LoggerOptions{

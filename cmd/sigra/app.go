@@ -24,6 +24,7 @@ import (
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -154,8 +155,11 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		Bundled: bundledNames, BundledGates: bundledGates(), ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
 		CorePaths: corePaths(pages), Callers: callers{a.callers, pages},
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
-		Gates:    a.gates, Relay: a.relay, Mail: a.mail,
-		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail,
+		Administers: func(p principal.Principal) bool {
+			return a.members.Manages(org.Membership{Status: org.Active, Owner: p.Owner, Role: p.Role})
+		},
+		Gates: a.gates, Relay: a.relay, Mail: a.mail,
+		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
 		Keyring: a.keys, Leases: a.leases, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }

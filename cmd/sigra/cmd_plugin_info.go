@@ -32,6 +32,11 @@ func showPlugin(w io.Writer, p httpapi.PluginInfo) {
 		rows = append(rows, []string{r.Path, strings.ReplaceAll(r.Access, "_", " ") + yes(r.Machine, ", for programs"), r.Title})
 	}
 	section([]string{"PATH", "FOR", "TITLE"}, rows)
+	rows = nil
+	for _, c := range p.Commands {
+		rows = append(rows, []string{strings.TrimSpace("sigra " + p.Name + " " + c.Name + " " + c.Arguments), c.Summary})
+	}
+	section([]string{"COMMAND", ""}, rows)
 	section([]string{"SETTING", "TYPE", "", "DEFAULT", "MEANING"}, settingRows(p.Settings))
 	rows = nil
 	for _, l := range p.Latencies {

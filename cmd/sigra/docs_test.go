@@ -112,7 +112,7 @@ func parses(words []string, whole bool) error {
 	if len(words) > 0 && words[0] == pluginServe { // not for people, and no command
 		return nil
 	}
-	cmd, rest, err := newRoot(stdio{strings.NewReader(""), io.Discard, io.Discard}).Find(words)
+	cmd, rest, err := newRoot(&cli{stdio: stdio{strings.NewReader(""), io.Discard, io.Discard}}).Find(words)
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,9 @@ func (a pluginAdmin) Info(_ context.Context, name string) (httpapi.PluginInfo, e
 		Storage: i.Storage, Settings: settings, LastCrash: i.LastCrash, CrashedAt: i.CrashedAt, Failures: i.Failures, NextStart: i.NextStart,
 		Broken: i.Broken, Log: i.Log,
 	}
+	for _, c := range i.Commands {
+		out.Commands = append(out.Commands, httpapi.PluginCommand(c))
+	}
 	for _, r := range i.Paths {
 		out.Routes = append(out.Routes, httpapi.PluginRoute{Path: r.Path, Access: r.Access, Machine: r.Machine, Title: r.Title})
 	}
@@ -112,6 +115,30 @@ func (a pluginAdmin) Purge(ctx context.Context, actor audit.Ref, name string) er
 	}
 	return a.host.Purge(ctx, name)
 }
+
+// Run implements httpapi.Plugins.
+func (a pluginAdmin) Run(ctx context.Context, actor audit.Ref, name string, c httpapi.PluginCommandCall, out func(httpapi.PluginCommandOutput) error) (httpapi.PluginCommandEnd, error) {
+	if err := a.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := a.audit.Record(ctx, tx, audit.Entry{
+			Action: "admin.plugin.command", Actor: actor, Targets: []audit.Ref{{Type: "plugin", ID: name}}, Metadata: map[string]any{"plugin": name, "command": c.Command},
+		})
+		return err
+	}); err != nil {
+		return httpapi.PluginCommandEnd{}, err
+	}
+	end, err := a.host.Command(ctx, pluginhost.CommandRun{
+		Plugin: name, Name: c.Command, Arguments: c.Arguments, JSON: c.JSON, Operator: actor.ID, Stdin: c.Stdin,
+		Stdout: outputFunc(func(p []byte) error { return out(httpapi.PluginCommandOutput{Stdout: p}) }),
+		Stderr: outputFunc(func(p []byte) error { return out(httpapi.PluginCommandOutput{Stderr: p}) }),
+	})
+	return httpapi.PluginCommandEnd(end), err
+}
+
+// outputFunc is a function as a Writer.
+type outputFunc func(p []byte) error
+
+// Write implements io.Writer.
+func (f outputFunc) Write(p []byte) (int, error) { return len(p), f(p) }
 
 func (a pluginAdmin) record(ctx context.Context, actor audit.Ref, action, plugin string) error {
 	return a.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {

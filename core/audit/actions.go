@@ -131,6 +131,7 @@ var catalogue = []Action{
 	{"admin.mail.test", "admin", "r", Success, "An administrator sent a test message.", keys("outcome", "problem"), noHook, line},
 	{"admin.migrate", "admin", "u", Success, "The database schema was brought up to date by hand.", keys("applied"), noHook, line},
 	{"admin.plugin.restart", "admin", "u", Success, "A plugin was restarted.", keys("plugin"), noHook, line},
+	{"admin.plugin.command", "admin", "u", Success, "A command of a plugin was run.", keys("plugin", "command"), noHook, line},
 	{"admin.plugin.purge", "admin", "d", Success, "A removed plugin's data was deleted.", keys("plugin", "storage", "dead_letters"), noHook, line},
 	{"admin.plugin.grant_refused", "admin", "r", Failure, "A plugin called a host service that was not granted to it.", keys("plugin", "grant", "service", "count"), noHook, line},
 	{"admin.plugin.quarantine", "admin", "u", Error, "A plugin failed too often and was stopped until the next reload.", keys("plugin", "failures"), noHook, line},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -241,6 +242,30 @@ func (c *Client) CheckPlugin(ctx context.Context, name string) (httpapi.PluginCh
 // RestartPlugin starts a plugin anew.
 func (c *Client) RestartPlugin(ctx context.Context, name string) (httpapi.PluginInfo, error) {
 	return call[httpapi.PluginInfo](ctx, c, http.MethodPost, pluginPath(name, "/restart"), nil, nil)
+}
+
+// RunPlugin runs one of a plugin's commands, and writes what it writes as it comes.
+func (c *Client) RunPlugin(ctx context.Context, name string, in httpapi.PluginCommandCall, stdout, stderr io.Writer) (httpapi.PluginCommandEnd, error) {
+	res, err := c.send(ctx, http.MethodPost, pluginPath(name, "/commands"), nil, in, nil)
+	if err != nil {
+		return httpapi.PluginCommandEnd{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	for lines := json.NewDecoder(res.Body); ; {
+		var o httpapi.PluginCommandOutput
+		if err := lines.Decode(&o); err != nil {
+			return httpapi.PluginCommandEnd{}, fmt.Errorf("the command broke off: %w", err)
+		}
+		if o.End != nil {
+			return *o.End, nil
+		}
+		if _, err := stdout.Write(o.Stdout); err != nil {
+			return httpapi.PluginCommandEnd{}, err
+		}
+		if _, err := stderr.Write(o.Stderr); err != nil {
+			return httpapi.PluginCommandEnd{}, err
+		}
+	}
 }
 
 // PurgePlugin deletes everything stored for a plugin that is gone. There is no way back.

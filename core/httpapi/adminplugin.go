@@ -37,6 +37,7 @@ type PluginInfo struct {
 	Events      []string        `json:"events,omitempty" doc:"Event patterns it takes."`
 	Gates       []string        `json:"gates,omitempty" doc:"Questions it answers."`
 	Claims      []string        `json:"claims,omitempty" doc:"Claims it adds, below its own name."`
+	Commands    []PluginCommand `json:"commands,omitempty" doc:"What it has for operators: sigra NAME COMMAND."`
 	Env         []string        `json:"env,omitempty" doc:"Environment variables passed to it, by name."`
 	Storage     bool            `json:"storage,omitempty" doc:"It has a database of its own."`
 	Settings    json.RawMessage `json:"settings,omitempty" doc:"The schema of its config block."`
@@ -56,6 +57,15 @@ type PluginRoute struct {
 	Access  string `json:"access" enum:"public,signed_in,administrators" doc:"Who gets there at all."`
 	Machine bool   `json:"machine,omitempty" doc:"It is for programs: no cross-origin check stands in front."`
 	Title   string `json:"title,omitempty" doc:"What navigation calls it."`
+}
+
+// PluginCommand is one command that a plugin has for operators.
+type PluginCommand struct {
+	Name      string `json:"name" doc:"One or two words." example:"outbox list"`
+	Summary   string `json:"summary,omitempty" doc:"What it does."`
+	Arguments string `json:"arguments,omitempty" doc:"What follows the name."`
+	Stdin     bool   `json:"stdin,omitempty" doc:"It reads standard input."`
+	Offline   bool   `json:"offline,omitempty" doc:"It is run by the program itself, with the files of whoever runs it, and not by the server."`
 }
 
 // PluginLatency is how long a seam's answers took. The percentiles are upper bounds: the next power of two of a microsecond.

@@ -2,10 +2,17 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/endpoint"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 )
 
@@ -20,7 +27,34 @@ type Plugins interface {
 	Restart(ctx context.Context, actor audit.Ref, name string) error
 	// Purge deletes everything stored for a plugin whose block is gone or disabled; Conflict while it runs.
 	Purge(ctx context.Context, actor audit.Ref, name string) error
+	// Run runs one of the plugin's commands to its end, and records that it did. What the command writes comes through out as
+	// it is written; an error of out ends the command.
+	Run(ctx context.Context, actor audit.Ref, name string, c PluginCommandCall, out func(PluginCommandOutput) error) (PluginCommandEnd, error)
 }
+
+// PluginCommandCall is one run of a plugin's command.
+type PluginCommandCall struct {
+	Command   string   `json:"command" maxLength:"64" doc:"Its name." example:"outbox list"`
+	Arguments []string `json:"arguments,omitempty" maxItems:"256" doc:"What follows the name."`
+	JSON      bool     `json:"json,omitempty" doc:"JSON is wanted on standard output."`
+	Stdin     []byte   `json:"stdin,omitempty" doc:"Its standard input, at most 8 MiB."`
+}
+
+// PluginCommandOutput is one line of the answer: a piece of output, or the end.
+type PluginCommandOutput struct {
+	Stdout []byte            `json:"stdout,omitempty" doc:"What it wrote to its standard output."`
+	Stderr []byte            `json:"stderr,omitempty" doc:"What it wrote to its standard error."`
+	End    *PluginCommandEnd `json:"end,omitempty" doc:"How it ended; nothing follows."`
+}
+
+// PluginCommandEnd is how a command ended.
+type PluginCommandEnd struct {
+	ExitCode int    `json:"exit_code" doc:"0: it did what it was asked to."`
+	Error    string `json:"error,omitempty" doc:"What went wrong."`
+}
+
+// maxStdin is the longest standard input of a command.
+const maxStdin = 8 << 20
 
 // PluginList is all plugins.
 type PluginList struct {
@@ -95,4 +129,52 @@ func (d adminPlugins) Mount(k *kit) {
 	}, func(ctx context.Context, who asker, in *pluginPath) (*empty, error) {
 		return nil, d.plugins.Purge(ctx, who.actor(), in.Name)
 	})
+	register(k, operation{
+		method: http.MethodPost, path: "/v1/admin/plugins/{name}/commands", id: "run-plugin-command", tag: "plugins", off: off,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true, maxBody: maxStdin/3*4 + 64<<10,
+		summary:     "Run a plugin's command",
+		description: "The answer is a line of JSON for each piece that the command writes, as it writes it, and a last one that says how it ended. An answer without that line was cut off.",
+		ok:          "The command ran; whether it did what it was asked to is in the last line.", content: []string{"application/x-ndjson"},
+		problems: map[int]string{http.StatusNotFound: "There is no such plugin or command.", http.StatusConflict: "The command is run by the program itself, and not by the server."},
+	}, func(ctx context.Context, who asker, in *struct {
+		pluginPath
+		Body PluginCommandCall
+	}) (*streamOutput, error) {
+		if len(in.Body.Stdin) > maxStdin {
+			return nil, fault.Newf(fault.TooLarge, "stdin_too_large", "The standard input of a command has at most %d bytes.", maxStdin).At("body.stdin")
+		}
+		return &streamOutput{Body: func(hc huma.Context) {
+			r, w := humamux.Unwrap(hc)
+			d.run(k, r, w, who, in.Name, in.Body)
+		}}, nil
+	})
+}
+
+func (d adminPlugins) run(k *kit, r *http.Request, w http.ResponseWriter, who asker, name string, c PluginCommandCall) {
+	rc := http.NewResponseController(w)
+	started := false
+	lines := json.NewEncoder(w)
+	write := func(o PluginCommandOutput) error {
+		if !started {
+			started = true
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("X-Content-Type-Options", "nosniff")
+			w.WriteHeader(http.StatusOK)
+		}
+		_ = rc.SetWriteDeadline(time.Now().Add(streamStall)) // a ResponseWriter without deadlines is a test's
+		return errors.Join(lines.Encode(o), rc.Flush())
+	}
+	end, err := d.plugins.Run(r.Context(), who.actor(), name, c, write)
+	switch {
+	case err == nil:
+		err = write(PluginCommandOutput{End: &end})
+	case !started:
+		k.fail(r.Context(), http.MethodPost, "/v1/admin/plugins/{name}/commands", err).write(w, r)
+		return
+	}
+	if err != nil {
+		k.log.Warn("a plugin's command was cut off", "plugin", name, "command", c.Command, "error", err)
+		panic(http.ErrAbortHandler)
+	}
 }

@@ -4,6 +4,7 @@
 //	flow (in its transaction) → Queue.Enqueue → mail_queue row → dispatcher (one node at a time) → Mailer.Send
 //
 //	queued ──claim──▶ sending ──┬─ accepted ─────────────────────────▶ sent
+//	  ▲                         ├─ accepted by an Owner ─────────────▶ accepted ─ its report ─▶ sent or failed
 //	  ▲                         ├─ surely not sent, before Deadline ─▶ queued (back-off with jitter)
 //	  │                         ├─ refused for good ─────────────────▶ failed
 //	  │                         └─ nobody knows ─┬─ first two times ─▶ queued, marked PossibleDuplicate

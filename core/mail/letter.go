@@ -137,6 +137,17 @@ func needs(purpose string) (field, bool) {
 	return 0, false
 }
 
+// category is auth for whatever somebody waits for. The owner of an address learns of a sign-up with it in the same category as
+// a stranger would, so that no mailer treats the two differently.
+func category(purpose string) Category {
+	need, _ := needs(purpose)
+	switch {
+	case need&code != 0, purpose == AlreadyRegistered, purpose == PasswordSetLink, purpose == Invitation:
+		return Auth
+	}
+	return Notice
+}
+
 // check reports the first thing the letter lacks.
 func (d Letter) check() error {
 	need, ok := needs(d.Purpose)

@@ -53,7 +53,7 @@ type Config struct {
 	From   Address
 	Now    func() time.Time // nil means the clock
 	Logger hclog.Logger     // nil means silent
-	// Observe is told how each attempt ended: sent, retry, failed, expired, uncertain, withheld. Nil: nobody.
+	// Observe is told how each attempt ended: sent, accepted, retry, failed, expired, uncertain, withheld. Nil: nobody.
 	Observe func(purpose, outcome string)
 }
 
@@ -110,6 +110,14 @@ func (q *Queue) SetMailer(m Mailer) {
 
 // Mailer is what sends at the moment.
 func (q *Queue) Mailer() Mailer { return *q.mailer.Load() }
+
+// owner is the name of the mailer that owns what it accepts; empty: the one that sends at the moment does not.
+func (q *Queue) owner() string {
+	if o, ok := q.Mailer().(Owner); ok {
+		return o.Owns()
+	}
+	return ""
+}
 
 func (q *Queue) nudge() {
 	select {

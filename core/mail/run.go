@@ -26,6 +26,7 @@ const (
 	atOnce       = 4
 	maxUncertain = 3
 	keepSettled  = 7 * 24 * time.Hour // the row without its payload
+	reportGrace  = time.Minute        // how long after its deadline the report on a message may come
 	firstBackOff = 5 * time.Second
 	maxBackOff   = 15 * time.Minute
 )
@@ -123,7 +124,9 @@ func (q *Queue) start(ctx context.Context, send func(id uuid.UUID) bool) (n int,
 }
 
 func (q *Queue) due(ctx context.Context) ([]uuid.UUID, error) {
-	rows, err := q.db.Query(ctx, `SELECT id FROM mail_queue WHERE state IN ('queued', 'sending') AND next_at <= $1 ORDER BY next_at LIMIT $2`, q.now(), batch)
+	// A message that a mailer owns is due when that mailer is no longer the one that sends, and when its report is overdue.
+	rows, err := q.db.Query(ctx, `SELECT id FROM mail_queue WHERE state IN ('queued', 'sending', 'accepted') AND (next_at <= $1 OR state = 'accepted' AND mailer <> $2)
+		ORDER BY next_at LIMIT $3`, q.now(), q.owner(), batch)
 	if err != nil {
 		return nil, fmt.Errorf("read mail queue: %w", err)
 	}
@@ -148,6 +151,7 @@ type claimed struct {
 	duplicate bool
 	decoy     bool
 	deadline  time.Time
+	owner     string // who had accepted it and did not report
 }
 
 // claim takes a due message, or reports false when somebody else has it. A message that was being sent by a process
@@ -157,12 +161,12 @@ func (q *Queue) claim(ctx context.Context, id uuid.UUID) (c claimed, ok bool, er
 	err = q.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		c, ok = claimed{id: id}, false
 		err := tx.QueryRow(ctx, `UPDATE mail_queue SET attempts = attempts + 1, next_at = $3,
-				possible_duplicate = possible_duplicate OR state = 'sending',
+				possible_duplicate = possible_duplicate OR state <> 'queued',
 				uncertain = uncertain + CASE WHEN state = 'sending' THEN 1 ELSE 0 END,
 				state = 'sending'
-			WHERE id = $1 AND state IN ('queued', 'sending') AND next_at <= $2
-			RETURNING purpose, payload, attempts, uncertain, possible_duplicate, decoy, deadline`, id, now, now.Add(sendTimeout+2*stopGrace)).
-			Scan(&c.purpose, &c.payload, &c.attempts, &c.uncertain, &c.duplicate, &c.decoy, &c.deadline)
+			WHERE id = $1 AND state IN ('queued', 'sending', 'accepted') AND (next_at <= $2 OR state = 'accepted' AND mailer <> $4)
+			RETURNING purpose, payload, attempts, uncertain, possible_duplicate, decoy, deadline, mailer`, id, now, now.Add(sendTimeout+2*stopGrace), q.owner()).
+			Scan(&c.purpose, &c.payload, &c.attempts, &c.uncertain, &c.duplicate, &c.decoy, &c.deadline, &c.owner)
 		if errors.Is(err, store.ErrNoRows) {
 			return nil
 		}
@@ -187,6 +191,8 @@ func (q *Queue) attempt(ctx context.Context, id uuid.UUID) error {
 		return q.settle(note, c, "withheld", "")
 	case c.uncertain >= maxUncertain:
 		return q.settle(note, c, "uncertain", "the outcome of three attempts is unknown")
+	case !q.now().Before(c.deadline) && c.owner != "":
+		return q.settle(note, c, "uncertain", "the mailer never reported what became of it")
 	case !q.now().Before(c.deadline):
 		return q.settle(note, c, "expired", "the deadline passed")
 	}
@@ -200,11 +206,16 @@ func (q *Queue) attempt(ctx context.Context, id uuid.UUID) error {
 		return q.settle(note, c, "failed", "the stored message can't be read")
 	}
 	m.PossibleDuplicate = c.duplicate
-	return q.outcome(note, c, q.hand(ctx, c, m))
+	mailer := q.Mailer()
+	err = q.hand(ctx, mailer, c, m)
+	if o, ok := mailer.(Owner); ok && err == nil && o.Owns() != "" {
+		return q.accept(note, c, o.Owns())
+	}
+	return q.outcome(note, c, err)
 }
 
 // hand gives the message to the mailer, with a deadline, and with a little time left when the process is stopped.
-func (q *Queue) hand(ctx context.Context, c claimed, m Message) error {
+func (q *Queue) hand(ctx context.Context, mailer Mailer, c claimed, m Message) error {
 	send, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(sendTimeout, c.deadline.Sub(q.now())))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
@@ -216,7 +227,7 @@ func (q *Queue) hand(ctx context.Context, c claimed, m Message) error {
 		case <-send.Done():
 		}
 	})()
-	return q.Mailer().Send(send, m)
+	return mailer.Send(send, m)
 }
 
 // Deliverer is a Mailer that can say what the other system answered.
@@ -295,6 +306,21 @@ func (q *Queue) requeue(ctx context.Context, c claimed, next time.Time, why stri
 	return nil
 }
 
+// accept notes who owns a message from now on. It keeps what it says until that one has reported, or until it can't be sent any
+// more and a report is overdue.
+func (q *Queue) accept(ctx context.Context, c claimed, owner string) error {
+	err := q.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := tx.Exec(ctx, `UPDATE mail_queue SET state = 'accepted', mailer = $3, next_at = $4, last_error = '' WHERE id = $1 AND state = 'sending' AND attempts = $2`,
+			c.id, c.attempts, owner, c.deadline.Add(reportGrace))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note accepted mail: %w", err)
+	}
+	q.observe(c.purpose, "accepted")
+	return nil
+}
+
 // settle ends a message and erases what it said.
 func (q *Queue) settle(ctx context.Context, c claimed, state, why string) error {
 	err := q.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -340,9 +366,9 @@ func (q *Queue) Waiting(ctx context.Context) (n int, oldest time.Time, err error
 
 // Status is how the queue stands.
 type Status struct {
-	Queued, Sending, Sent, Failed, Expired, Uncertain int
-	Withheld                                          int       // decoys
-	Oldest                                            time.Time // when the oldest message still waiting was queued; zero: none waits
+	Queued, Sending, Accepted, Sent, Failed, Expired, Uncertain int
+	Withheld                                                    int       // decoys
+	Oldest                                                      time.Time // when the oldest message still waiting was queued; zero: none waits
 }
 
 // Status counts the queue, for metrics and the administrator.
@@ -353,7 +379,7 @@ func (q *Queue) Status(ctx context.Context) (Status, error) {
 	}
 	defer rows.Close()
 	var st Status
-	counts := map[string]*int{"queued": &st.Queued, "sending": &st.Sending, "sent": &st.Sent, "failed": &st.Failed, "expired": &st.Expired, "uncertain": &st.Uncertain, "withheld": &st.Withheld}
+	counts := map[string]*int{"queued": &st.Queued, "sending": &st.Sending, "accepted": &st.Accepted, "sent": &st.Sent, "failed": &st.Failed, "expired": &st.Expired, "uncertain": &st.Uncertain, "withheld": &st.Withheld}
 	for rows.Next() {
 		var state string
 		var n int

@@ -3,12 +3,14 @@ package pluginhost
 import (
 	"context"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/google/uuid"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
+	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -159,15 +162,47 @@ func (p *plugin) gates() []config.PluginGate {
 // mailFacade sends through one plugin.
 type mailFacade struct{ p *plugin }
 
-var _ mail.Mailer = (*mailFacade)(nil)
+var _ mail.Owner = (*mailFacade)(nil)
+
+// Owns implements mail.Owner: a plugin that may report owns what it accepts.
+func (f *mailFacade) Owns() string {
+	f.p.mu.Lock()
+	defer f.p.mu.Unlock()
+	if f.p.grants.allows(methodGrants[hostv1.Mail_Report_FullMethodName]) {
+		return f.p.name
+	}
+	return ""
+}
+
+// categoryTo is a message's category on the wire.
+func categoryTo(c mail.Category) pluginv1.MailCategory {
+	switch c {
+	case mail.Auth:
+		return pluginv1.MailCategory_MAIL_CATEGORY_AUTH
+	case mail.Notice:
+		return pluginv1.MailCategory_MAIL_CATEGORY_NOTICE
+	}
+	return pluginv1.MailCategory_MAIL_CATEGORY_OTHER
+}
+
+// messageTo is a message on the wire.
+func messageTo(m mail.Message) *pluginv1.SendRequest {
+	out := &pluginv1.SendRequest{
+		IdempotencyKey: m.ID.String(), Purpose: m.Purpose, From: addressTo(m.From), To: addressTo(m.To), Subject: m.Subject, Text: m.Text, Html: m.HTML,
+		Variables: m.Variables, Language: m.Language, Deadline: timeTo(m.Deadline), OrganizationId: idText(m.OrganizationID), PossibleDuplicate: m.PossibleDuplicate,
+		Category: categoryTo(m.Category), Stream: "transactional", Link: m.Variables["link"], Code: m.Variables["code"],
+	}
+	if m.ValidFor > 0 {
+		out.ValidFor = durationpb.New(m.ValidFor)
+	}
+	return out
+}
 
 // Send implements mail.Mailer: its error contract is what the queue decides by.
 func (f *mailFacade) Send(ctx context.Context, m mail.Message) error {
 	s := f.p.seams[pluginv1.Mailer_ServiceDesc.ServiceName]
-	req := &pluginv1.SendRequest{
-		IdempotencyKey: m.ID.String(), Purpose: m.Purpose, From: addressTo(m.From), To: addressTo(m.To), Subject: m.Subject, Text: m.Text, Html: m.HTML,
-		Variables: m.Variables, Language: m.Language, Deadline: timeTo(m.Deadline), OrganizationId: idText(m.OrganizationID), PossibleDuplicate: m.PossibleDuplicate,
-	}
+	req := messageTo(m)
+	var refusal *pluginv1.SendResponse
 	err := f.p.call(ctx, pluginv1.Mailer_ServiceDesc.ServiceName, mailTimeout, func(ctx context.Context, in *instance) error {
 		resp, err := pluginv1.NewMailerClient(in.conn).Send(ctx, req)
 		if err != nil {
@@ -178,9 +213,12 @@ func (f *mailFacade) Send(ctx context.Context, m mail.Message) error {
 		case pluginv1.SendResponse_OUTCOME_ACCEPTED:
 			return nil
 		case pluginv1.SendResponse_OUTCOME_REJECTED:
+			refusal = resp
 			return f.p.answered(s, codes.InvalidArgument, orElse(why, "the message was rejected"))
 		case pluginv1.SendResponse_OUTCOME_RETRY:
-			return f.p.answered(s, codes.ResourceExhausted, orElse(why, "not sent yet"))
+			ce := f.p.answered(s, codes.ResourceExhausted, orElse(why, "not sent yet"))
+			ce.Retry = min(max(resp.GetRetryAfter().AsDuration(), 0), time.Hour)
+			return ce
 		case pluginv1.SendResponse_OUTCOME_UNCERTAIN:
 			return f.p.answered(s, codes.Unknown, orElse(why, "perhaps sent"))
 		}
@@ -193,7 +231,7 @@ func (f *mailFacade) Send(ctx context.Context, m mail.Message) error {
 	// Whether a message may have left decides whether it may be sent again.
 	switch ce.Code {
 	case codes.InvalidArgument, codes.FailedPrecondition:
-		return fault.New(fault.Invalid, "mail_rejected", ce.Text).Because(plainError(ce.Error()))
+		return fault.New(fault.Invalid, f.refused(m, refusal), ce.Text).Because(plainError(ce.Error()))
 	case codes.PermissionDenied:
 		return fault.New(fault.Denied, "mail_rejected", ce.Text).Because(plainError(ce.Error()))
 	case codes.ResourceExhausted:
@@ -209,6 +247,20 @@ func (f *mailFacade) Send(ctx context.Context, m mail.Message) error {
 		}
 	}
 	return plainError(ce.Error()) // died or timed out in the middle: uncertain
+}
+
+var mailCode = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// refused logs what a plugin found wrong with a message, and gives the code of the refusal. Findings name places in the
+// message and never what stands there.
+func (f *mailFacade) refused(m mail.Message, r *pluginv1.SendResponse) string {
+	for _, x := range r.GetFindings()[:min(len(r.GetFindings()), 20)] {
+		f.p.log.Warn("mail refused", "id", m.ID, "purpose", m.Purpose, "rule", printable(clip(x.GetRule(), 64)), "where", printable(clip(x.GetWhere(), 120)), "detail", printable(clip(x.GetDetail(), 300)))
+	}
+	if mailCode.MatchString(r.GetCode()) {
+		return r.GetCode()
+	}
+	return "mail_rejected"
 }
 
 // plainError is an error that is no fault: its text alone.

@@ -21,6 +21,8 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/membership"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
@@ -80,6 +82,9 @@ type Config struct {
 	Audit     Audit
 	Events    Events
 	Outbox    Outbox
+	Letters   Letters
+	Members   *membership.Service // what plugins do in organizations goes through it
+	Orgs      *org.Store
 	Keyring   Keyring
 	Leases    Leases
 	Pages     Pages
@@ -131,6 +136,13 @@ type Audit interface {
 // Outbox queues a mail; core/mail is one.
 type Outbox interface {
 	Enqueue(ctx context.Context, tx *store.Tx, m mail.Message) (uuid.UUID, error)
+	Report(ctx context.Context, r mail.Report) (known bool, err error)
+}
+
+// Letters writes the core's own messages; core/mail's Letters is one.
+type Letters interface {
+	Languages() []string
+	Write(d mail.Letter) (mail.Message, error)
 }
 
 // Host runs the plugins of one Sigra. Safe for concurrent use.

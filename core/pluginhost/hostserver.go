@@ -34,6 +34,8 @@ func (h *Host) hostServer(in *instance, creds credentials.TransportCredentials) 
 		grpc.ConnectionTimeout(5*time.Second), grpc.UnaryInterceptor(h.guard(in)), grpc.WaitForHandlers(false))
 	svc := &hostServices{h: h, in: in}
 	hostv1.RegisterIdentityServer(srv, identityService{hostServices: svc})
+	hostv1.RegisterMembersServer(srv, membersService{hostServices: svc})
+	hostv1.RegisterDomainsServer(srv, domainsService{hostServices: svc})
 	hostv1.RegisterSessionsServer(srv, sessionsService{hostServices: svc})
 	hostv1.RegisterAuditServer(srv, auditService{hostServices: svc})
 	hostv1.RegisterAuditLogServer(srv, auditLogService{hostServices: svc})

@@ -14,9 +14,9 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/fault"
-	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
@@ -135,15 +135,6 @@ func (s identityService) FindUser(ctx context.Context, r *hostv1.FindUserRequest
 	return nil, err
 }
 
-// Organizations are not in the core yet: nobody is in one.
-func (s identityService) GetOrganizations(context.Context, *hostv1.GetOrganizationsRequest) (*hostv1.GetOrganizationsResponse, error) {
-	return &hostv1.GetOrganizationsResponse{}, nil
-}
-
-func (s identityService) ListMemberships(context.Context, *hostv1.ListMembershipsRequest) (*hostv1.ListMembershipsResponse, error) {
-	return &hostv1.ListMembershipsResponse{}, nil
-}
-
 func (s sessionsService) Resolve(ctx context.Context, r *hostv1.ResolveSessionRequest) (*hostv1.ResolveSessionResponse, error) {
 	p, err := s.find(ctx, r.GetSessionId())
 	if err != nil || p == nil {
@@ -177,6 +168,55 @@ func (s *hostServices) find(ctx context.Context, text string) (*principal.Princi
 type sessionsService struct {
 	hostv1.UnimplementedSessionsServer
 	*hostServices
+}
+
+func sessionTo(x session.Session) *hostv1.Session {
+	return &hostv1.Session{
+		Id: x.ID.String(), UserId: x.UserID.String(), OrganizationId: idText(x.OrganizationID), Aal: x.AAL, Amr: x.AMR, AuthTime: timeTo(x.AuthTime),
+		CreatedAt: timeTo(x.CreatedAt), LastSeenAt: timeTo(x.LastSeenAt), ExpiresAt: timeTo(x.ExpiresAt),
+	}
+}
+
+func (s sessionsService) List(ctx context.Context, r *hostv1.ListSessionsRequest) (*hostv1.ListSessionsResponse, error) {
+	if s.h.cfg.Sessions == nil {
+		return nil, missing("sessions")
+	}
+	user, err := idFrom(r.GetUserId(), "user_id")
+	if err != nil || user == uuid.Nil {
+		return nil, orElseErr(err, fault.New(fault.Invalid, "invalid_id", "Whose sessions?").At("user_id"))
+	}
+	list, err := s.h.cfg.Sessions.List(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	out := &hostv1.ListSessionsResponse{}
+	for _, x := range list {
+		out.Sessions = append(out.Sessions, sessionTo(x))
+	}
+	return out, nil
+}
+
+// maxSessions is how many sessions one Check may name.
+const maxSessions = 500
+
+// Check names those of the sessions that stand; when they were last used is left out.
+func (s sessionsService) Check(ctx context.Context, r *hostv1.CheckSessionsRequest) (*hostv1.CheckSessionsResponse, error) {
+	if len(r.GetSessionIds()) > maxSessions {
+		return nil, fault.Newf(fault.Invalid, "too_many_ids", "At most %d ids at once.", maxSessions).At("session_ids")
+	}
+	out := &hostv1.CheckSessionsResponse{}
+	for _, id := range r.GetSessionIds() {
+		p, err := s.find(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if p != nil {
+			out.Sessions = append(out.Sessions, sessionTo(session.Session{
+				ID: p.SessionID, UserID: p.UserID, OrganizationID: p.OrganizationID, AuthTime: p.AuthTime, AAL: p.AAL, AMR: p.AMR, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
+			}))
+		}
+	}
+	return out, nil
 }
 
 func (s sessionsService) Mint(ctx context.Context, r *hostv1.MintRequest) (*hostv1.MintResponse, error) {
@@ -387,7 +427,7 @@ func (s auditLogService) Read(ctx context.Context, r *hostv1.ReadAuditRequest) (
 	return out, nil
 }
 
-// ---- Events, Mail --------------------------------------------------------------------------------------------
+// ---- Events --------------------------------------------------------------------------------------------------
 
 type eventsService struct {
 	hostv1.UnimplementedEventsServer
@@ -416,43 +456,4 @@ func (s eventsService) Publish(ctx context.Context, r *hostv1.PublishRequest) (*
 		return nil, err
 	}
 	return &hostv1.PublishResponse{Stored: uint32(stored), Duplicate: uint32(duplicate)}, nil
-}
-
-type mailService struct {
-	hostv1.UnimplementedMailServer
-	*hostServices
-}
-
-// mailSpace makes ids of a plugin's idempotency keys that no other plugin's keys and no other mail can have.
-var mailSpace = uuid.MustParse("6f0a3b52-0e0f-4b6e-9d0e-5f6a1c8e7b31")
-
-func (s mailService) Send(ctx context.Context, r *hostv1.SendMailRequest) (*hostv1.SendMailResponse, error) {
-	if s.h.cfg.Outbox == nil {
-		return nil, missing("mail")
-	}
-	m := r.GetMessage()
-	if m.GetTo().GetAddress() == "" {
-		return nil, fault.New(fault.Invalid, "invalid_recipient", "A mail needs a recipient.").At("to")
-	}
-	org, err := idFrom(m.GetOrganizationId(), "organization_id")
-	if err != nil {
-		return nil, err
-	}
-	// The sender is the service's own, not the plugin's choice.
-	msg := mail.Message{
-		Purpose: s.name() + "." + orElse(m.GetPurpose(), "message"), To: mail.Address{Address: m.GetTo().GetAddress(), Name: m.GetTo().GetName()},
-		Subject: m.GetSubject(), Text: m.GetText(), HTML: m.GetHtml(), Variables: m.GetVariables(), Language: m.GetLanguage(), OrganizationID: org,
-	}
-	if t := m.GetDeadline(); t.IsValid() {
-		msg.Deadline = t.AsTime()
-	}
-	if key := m.GetIdempotencyKey(); key != "" {
-		msg.ID = uuid.NewSHA1(mailSpace, []byte(s.name()+"\x00"+key))
-	}
-	var id uuid.UUID
-	err = s.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		id, err = s.h.cfg.Outbox.Enqueue(ctx, tx, msg)
-		return err
-	})
-	return &hostv1.SendMailResponse{Id: idText(id)}, err
 }

@@ -79,6 +79,7 @@ type Info struct {
 	Questions   []string           `json:"questions,omitempty"`
 	Events      []string           `json:"events,omitempty"`
 	Claims      []string           `json:"claims,omitempty"`
+	Commands    []Command          `json:"commands,omitempty"`
 	Settings    []Setting          `json:"settings,omitempty"`
 	Storage     bool               `json:"storage,omitempty"`
 	LastCrash   string             `json:"last_crash,omitempty"`
@@ -151,6 +152,7 @@ func (p *plugin) info() Info {
 	if m := p.manifest; m != nil {
 		out.Description, out.SDK, out.Storage = printable(m.GetDescription()), printable(m.GetSdkVersion()), m.GetStorage()
 		out.Questions, out.Events, out.Claims = m.questions(), m.GetEventPatterns(), m.GetClaims()
+		out.Commands = m.commands()
 		out.Requires, out.Wants = m.GetRequiredGrants(), m.GetWantedGrants()
 		for _, r := range m.GetRoutes() {
 			out.Paths = append(out.Paths, RouteInfo{Path: r.GetPath(), Title: printable(clip(r.GetTitle(), 80)), Access: accessName(r.GetAccess()), Machine: r.GetCrossSite() == pluginv1.CrossSite_CROSS_SITE_MACHINE})

@@ -30,6 +30,7 @@ type Principal struct {
 	SessionID      uuid.UUID // uuid.Nil where there is no session: a token, an operator
 	OrganizationID uuid.UUID // the active organization; uuid.Nil: none
 	Role           string    // the membership's opaque role string in that organization
+	Owner          bool      // of that organization
 	ImpersonatorID uuid.UUID // the administrator who acts in the user's name; uuid.Nil: nobody
 	Email          string
 	Display        string

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/gorilla/mux"
@@ -38,7 +39,7 @@ func setup(t testing.TB, cfg server.Config, routes map[string]http.HandlerFunc) 
 	rules, declared := endpoint.Table{}, cfg.Rules
 	cfg.Mount = func(r *mux.Router) {
 		for path, h := range routes {
-			r.HandleFunc(path, h).Methods(methods...)
+			r.HandleFunc(path, h).Methods(slices.Clone(methods)...) // mux writes into what it is given
 			for _, m := range methods {
 				if _, ok := declared.Find(m, path); !ok && m != http.MethodHead {
 					rules[m+" "+path] = endpoint.Rules{Limit: ratelimit.General, Access: endpoint.Anyone, Body: 1 << 20}

@@ -106,7 +106,7 @@ func (s *Store) scan(row store.Row) (p principal.Principal, persistent bool, see
 	}
 	// An organization is active while the membership is and the session fits its policy: what ends one takes effect here.
 	if active != nil && role != nil && org.ParsePolicy(*second, *allowed).Judge(*owner, p.Method, p.AAL) == org.Fits {
-		p.OrganizationID, p.Role = *active, *role
+		p.OrganizationID, p.Role, p.Owner = *active, *role, *owner
 	}
 	if imp != nil {
 		p.ImpersonatorID = *imp

@@ -65,7 +65,7 @@ func New() pluginsdk.Plugin {
 			Name: "rulestead.definitions.change", Description: "Rules or flags were changed.", CRUD: "u", Metadata: []string{"version", "previous_version", "comment"}, Webhooks: true, Timeline: true,
 		}},
 		Commands: []pluginsdk.Command{
-			{Name: "apply", Arguments: "[--comment TEXT] < FILE", Summary: "Make the definitions on standard input the newest version"},
+			{Name: "apply", Arguments: "[--comment TEXT] < FILE", Stdin: true, Summary: "Make the definitions on standard input the newest version"},
 			{Name: "export", Arguments: "[--version N]", Summary: "Print the definitions"},
 			{Name: "list", Summary: "List the flags"},
 			{Name: "explain", Arguments: "FLAG [NAME=VALUE…]", Summary: "Show what a flag decides for the attributes given, and why"},

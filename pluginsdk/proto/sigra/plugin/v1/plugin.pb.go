@@ -965,6 +965,7 @@ type Command struct {
 	Summary       string                 `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`     // what it does, in the imperative: "Check a template for tracking"
 	Arguments     string                 `protobuf:"bytes,3,opt,name=arguments,proto3" json:"arguments,omitempty"` // what follows the name, for the help: "FILE…"
 	Offline       bool                   `protobuf:"varint,4,opt,name=offline,proto3" json:"offline,omitempty"`    // runs by itself, with the caller's files, and needs no server
+	Stdin         bool                   `protobuf:"varint,5,opt,name=stdin,proto3" json:"stdin,omitempty"`        // reads standard input; it is not sent otherwise
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1023,6 +1024,13 @@ func (x *Command) GetArguments() string {
 func (x *Command) GetOffline() bool {
 	if x != nil {
 		return x.Offline
+	}
+	return false
+}
+
+func (x *Command) GetStdin() bool {
+	if x != nil {
+		return x.Stdin
 	}
 	return false
 }
@@ -6180,12 +6188,13 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\bmessages\x18\x02 \x03(\v2(.sigra.plugin.v1.Catalogue.MessagesEntryR\bmessages\x1a;\n" +
 	"\rMessagesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x85\x01\n" +
 	"\aCommand\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\asummary\x18\x02 \x01(\tR\asummary\x12\x1c\n" +
 	"\targuments\x18\x03 \x01(\tR\targuments\x12\x18\n" +
-	"\aoffline\x18\x04 \x01(\bR\aoffline\"\xa8\x04\n" +
+	"\aoffline\x18\x04 \x01(\bR\aoffline\x12\x14\n" +
+	"\x05stdin\x18\x05 \x01(\bR\x05stdin\"\xa8\x04\n" +
 	"\x05Route\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x122\n" +
