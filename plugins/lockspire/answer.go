@@ -152,14 +152,14 @@ func (in *instance) forPeople(f func(http.ResponseWriter, *http.Request) error) 
 	}
 }
 
-// trouble logs what went wrong on our side, and gives the status for it.
+// trouble logs what went wrong on our side, and gives the status for it. The log has the route and not the address, which may hold a code.
 func (in *instance) trouble(r *http.Request, err error) int {
 	switch {
 	case r.Context().Err() != nil: // whoever asked has gone
 	case pluginsdk.IsRetryable(err):
-		in.log.Warn("request failed, it may work later", "path", r.URL.Path, "error", err)
+		in.log.Warn("request failed, it may work later", "route", r.Pattern, "error", err)
 	default:
-		in.log.Error("request failed", "path", r.URL.Path, "error", err)
+		in.log.Error("request failed", "route", r.Pattern, "error", err)
 	}
 	return http.StatusServiceUnavailable
 }

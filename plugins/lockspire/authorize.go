@@ -57,6 +57,9 @@ func parameters(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 		if err != nil {
 			return nil, &pageError{Status: http.StatusBadRequest, Code: "invalid_request", Why: err.Error()}
 		}
+		if len(in.Encode()) > maxRequest {
+			return nil, &pageError{Status: http.StatusRequestEntityTooLarge, Code: "too_long", Why: "an authorization request has at most 16 KiB"}
+		}
 		return in, nil
 	}
 	w.Header().Set("Allow", "GET, POST")
@@ -83,6 +86,10 @@ func (in *instance) interact(w http.ResponseWriter, r *http.Request, i *interact
 
 // resume goes on with a stored request: after a sign-in, or to ask for consent.
 func (in *instance) resume(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet { // a HEAD must not issue anything
+		w.Header().Set("Allow", "GET, POST")
+		return &pageError{Status: http.StatusMethodNotAllowed, Code: "method"}
+	}
 	v, err := in.pending(r)
 	if err != nil {
 		return err

@@ -289,8 +289,12 @@ func TestSession_ended(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		id, secret := w.client("--redirect-uri", callback)
 		bound := w.tokens(id, secret, request(id, "scope", "openid"))
+		used := w.tokens(id, secret, request(id, "scope", "openid", "prompt", "consent"))
 		offline := w.tokens(id, secret, request(id, "scope", "openid offline_access"))
 		w.endSession()
+		if a := w.do(nil, http.MethodGet, "/lockspire/userinfo", "", "Authorization", "Bearer "+text(used["access_token"])); a.status != http.StatusUnauthorized {
+			t.Errorf("userinfo after the session: %d %s", a.status, a.body)
+		}
 		w.refused(w.refresh(id, secret, text(bound["refresh_token"])), http.StatusBadRequest, "invalid_grant")
 		if a := w.refresh(id, secret, text(offline["refresh_token"])); a.status != http.StatusOK {
 			t.Errorf("offline: %d %s", a.status, a.body)

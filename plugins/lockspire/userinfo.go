@@ -1,6 +1,7 @@
 package lockspire
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"net/http"
@@ -38,15 +39,15 @@ func (in *instance) userinfo(w http.ResponseWriter, r *http.Request) error {
 	case !slices.Contains(a.Audience, in.issuer()): // RFC 9068 §4: a token for somebody else
 		return bad
 	}
-	u, found, err := in.host.Identity().User(r.Context(), g.UserID)
-	switch {
-	case err != nil:
-		return err
-	case !found || u.Status != "active":
-		return bad
-	}
 	c, err := in.store.client(r.Context(), g.ClientID)
 	if err != nil {
+		return err
+	}
+	var ended *protocolError
+	u, err := in.stands(r.Context(), c, g, true)
+	if errors.As(err, &ended) {
+		return bad
+	} else if err != nil {
 		return err
 	}
 	narrowed := *g
@@ -164,7 +165,11 @@ func (in *instance) describe(r *http.Request, c *Client, token string) (map[stri
 			return nil, nil
 		}
 		if g != nil {
-			if ok, err := in.active(r.Context(), g.UserID); err != nil || !ok {
+			owner, err := in.store.client(r.Context(), g.ClientID)
+			if err != nil {
+				return nil, err
+			}
+			if ok, err := in.standing(r.Context(), owner, g); err != nil || !ok {
 				return nil, err
 			}
 		}
@@ -184,14 +189,20 @@ func (in *instance) describe(r *http.Request, c *Client, token string) (map[stri
 	if err != nil {
 		return nil, err
 	}
-	if _, err := in.stands(r.Context(), c, g, true); err != nil {
-		var refused *protocolError
-		if errors.As(err, &refused) {
-			return nil, nil
-		}
+	if ok, err := in.standing(r.Context(), c, g); err != nil || !ok {
 		return nil, err
 	}
 	return map[string]any{
 		"active": true, "client_id": c.ID, "sub": g.UserID, "scope": strings.Join(g.Detail.Scopes, " "), "exp": x.ExpiresAt.Unix(), "iss": in.issuer(),
 	}, nil
+}
+
+// standing is stands as an answer.
+func (in *instance) standing(ctx context.Context, c *Client, g *grant) (bool, error) {
+	_, err := in.stands(ctx, c, g, true)
+	var ended *protocolError
+	if errors.As(err, &ended) {
+		return false, nil
+	}
+	return err == nil, err
 }
