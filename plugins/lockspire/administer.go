@@ -15,7 +15,7 @@ import (
 )
 
 // register makes a client, and its secret if it has one: the only time that anybody sees it.
-func (in *instance) register(ctx context.Context, by pluginsdk.AuditEntry, c *Client) (secret string, err error) {
+func (in *registrar) register(ctx context.Context, by pluginsdk.AuditEntry, c *Client) (secret string, err error) {
 	if err := c.check(); err != nil {
 		return "", err
 	}
@@ -38,7 +38,7 @@ func (in *instance) register(ctx context.Context, by pluginsdk.AuditEntry, c *Cl
 }
 
 // rotateSecret gives a client another secret; those it has go on being valid for a while.
-func (in *instance) rotateSecret(ctx context.Context, by pluginsdk.AuditEntry, c *Client, overlap time.Duration) (secret string, err error) {
+func (in *registrar) rotateSecret(ctx context.Context, by pluginsdk.AuditEntry, c *Client, overlap time.Duration) (secret string, err error) {
 	if c.Config.AuthMethod == authNone {
 		return "", errNoSecret
 	}
@@ -56,7 +56,7 @@ func (in *instance) rotateSecret(ctx context.Context, by pluginsdk.AuditEntry, c
 }
 
 // setStatus disables a client, and ends all it has, or enables it.
-func (in *instance) setStatus(ctx context.Context, by pluginsdk.AuditEntry, c *Client, disabled bool) error {
+func (in *registrar) setStatus(ctx context.Context, by pluginsdk.AuditEntry, c *Client, disabled bool) error {
 	verb, status := "client.enable", statusActive
 	if disabled {
 		verb, status = "client.disable", statusDisabled
@@ -76,7 +76,7 @@ func (in *instance) setStatus(ctx context.Context, by pluginsdk.AuditEntry, c *C
 }
 
 // remove deletes a client with all it has.
-func (in *instance) remove(ctx context.Context, by pluginsdk.AuditEntry, c *Client) error {
+func (in *registrar) remove(ctx context.Context, by pluginsdk.AuditEntry, c *Client) error {
 	return storage.Tx(ctx, in.store.db, func(tx *sql.Tx) error {
 		if err := deleteClient(ctx, tx, c.ID); err != nil {
 			return err
@@ -85,7 +85,7 @@ func (in *instance) remove(ctx context.Context, by pluginsdk.AuditEntry, c *Clie
 	})
 }
 
-func (in *instance) clientsPage(w http.ResponseWriter, r *http.Request) error {
+func (in *registrar) clientsPage(w http.ResponseWriter, r *http.Request) error {
 	clients, err := in.store.clients(r.Context(), r.URL.Query().Get("after"), pageLimit+1)
 	if err != nil {
 		return err
@@ -98,7 +98,7 @@ func (in *instance) clientsPage(w http.ResponseWriter, r *http.Request) error {
 	return in.page(w, r, http.StatusOK, "lockspire.admin.title", "clients.html", map[string]any{"Clients": clients, "Next": next, "Root": adminPath, "Issuer": in.issuer()})
 }
 
-func (in *instance) clientPage(w http.ResponseWriter, r *http.Request) error {
+func (in *registrar) clientPage(w http.ResponseWriter, r *http.Request) error {
 	c, err := in.store.client(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (in *instance) clientPage(w http.ResponseWriter, r *http.Request) error {
 	return in.page(w, r, http.StatusOK, "lockspire.admin.title", "client.html", map[string]any{"Client": c, "Secrets": secrets, "Root": adminPath, "Issuer": in.issuer()})
 }
 
-func (in *instance) changeClient(w http.ResponseWriter, r *http.Request) error {
+func (in *registrar) changeClient(w http.ResponseWriter, r *http.Request) error {
 	params, err := form(w, r)
 	if err != nil {
 		return &pageError{Status: http.StatusBadRequest, Code: "invalid_request", Why: err.Error()}

@@ -21,9 +21,11 @@ import (
 var templateFiles embed.FS
 
 var (
-	pages = template.Must(template.New("").Funcs(template.FuncMap{"scope": scopeText, "day": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }}).ParseFS(templateFiles, "templates/*.html"))
+	pages = template.Must(template.New("").Funcs(template.FuncMap{"scope": scopeText, "day": day}).ParseFS(templateFiles, "templates/*.html"))
 	words = lang.MustNew(texts())
 )
+
+func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 
 // scopeText says what a scope lets an application do; a scope of the operator's own is shown as it is.
 func scopeText(l lang.Strict, scope string) (string, error) {
@@ -44,7 +46,7 @@ const (
 )
 
 // toClient sends the browser to the client with an answer (OAuth 2.0 Multiple Response Type Encoding Practices §2.1; OAuth 2.0 Form Post Response Mode).
-func (in *instance) toClient(w http.ResponseWriter, r *http.Request, to target, answer url.Values, how leave) error {
+func (in *people) toClient(w http.ResponseWriter, r *http.Request, to target, answer url.Values, how leave) error {
 	answer.Set("iss", in.issuer()) // RFC 9207 §2: always, on errors too
 	if to.State != nil {
 		answer.Set("state", *to.State)
@@ -66,7 +68,8 @@ func (in *instance) toClient(w http.ResponseWriter, r *http.Request, to target, 
 	address += answer.Encode()
 	if how == leaveByPage {
 		w.Header().Set("Refresh", "0; url="+address)
-		return in.page(w, r, http.StatusOK, "lockspire.leave.title", "leave.html", map[string]any{"To": template.URL(address), "Host": originOf(to.URI)}) //nolint:gosec // registered, see checkRedirect
+		data := map[string]any{"To": template.URL(address), "Host": originOf(to.URI)} //nolint:gosec // registered, see checkRedirect
+		return in.page(w, r, http.StatusOK, "lockspire.leave.title", "leave.html", data)
 	}
 	// RFC 9700 §4.12: 303, so that nothing posted to us is posted to the client.
 	w.Header().Set("Location", address)
@@ -99,7 +102,7 @@ func formPost(w http.ResponseWriter, uri string, answer url.Values) error {
 }
 
 // page shows a template in the house's layout.
-func (in *instance) page(w http.ResponseWriter, r *http.Request, status int, title, name string, data map[string]any) error {
+func (in *service) page(w http.ResponseWriter, r *http.Request, status int, title, name string, data map[string]any) error {
 	l := words.For(words.Match("", pluginsdk.RequestInfoFrom(r.Context()).Language))
 	data["L"] = l.Strict()
 	var body bytes.Buffer
@@ -125,8 +128,8 @@ func (in *instance) page(w http.ResponseWriter, r *http.Request, status int, tit
 	return nil
 }
 
-// forPeople runs a handler and shows what it could not do.
-func (in *instance) forPeople(f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// answer runs a handler and shows what it could not do.
+func (in *people) answer(f handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		err := f(w, r)
 		if err == nil {
@@ -142,7 +145,7 @@ func (in *instance) forPeople(f func(http.ResponseWriter, *http.Request) error) 
 			w.Header().Set("Retry-After", "5")
 		}
 		w.Header().Del("Refresh")
-		data := map[string]any{"Code": said.Code, "Why": said.Why, "Key": "lockspire.problem." + said.Code, "Back": ""}
+		data := map[string]any{"Code": said.Code, "Why": said.Why, "Key": "lockspire.problem." + said.Code}
 		if !words.Default().Has("lockspire.problem." + said.Code) {
 			data["Key"] = "lockspire.problem.request"
 		}
@@ -153,7 +156,7 @@ func (in *instance) forPeople(f func(http.ResponseWriter, *http.Request) error) 
 }
 
 // trouble logs what went wrong on our side, and gives the status for it. The log has the route and not the address, which may hold a code.
-func (in *instance) trouble(r *http.Request, err error) int {
+func (in *service) trouble(r *http.Request, err error) int {
 	switch {
 	case r.Context().Err() != nil: // whoever asked has gone
 	case pluginsdk.IsRetryable(err):
@@ -179,8 +182,8 @@ func refuse(code, why string) error {
 	return &protocolError{Status: http.StatusBadRequest, Code: code, Why: why}
 }
 
-// forPrograms runs a handler and answers in JSON what it could not do.
-func (in *instance) forPrograms(f func(http.ResponseWriter, *http.Request) error) http.HandlerFunc {
+// answer runs a handler and tells in JSON what it could not do.
+func (in *programs) answer(f handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store") // RFC 6749 §5.1
 		w.Header().Set("Pragma", "no-cache")

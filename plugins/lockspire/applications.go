@@ -20,7 +20,7 @@ type application struct {
 	Used   time.Time // the last time tokens were issued; zero: not any more
 }
 
-func (in *instance) applicationsPage(w http.ResponseWriter, r *http.Request) error {
+func (in *people) applicationsPage(w http.ResponseWriter, r *http.Request) error {
 	who := person(r.Context())
 	if who == nil {
 		return &pageError{Status: http.StatusForbidden, Code: "people_only"}
@@ -35,7 +35,7 @@ func (in *instance) applicationsPage(w http.ResponseWriter, r *http.Request) err
 }
 
 // applications joins what a person consented to and what stands without consent, as for applications of the same house.
-func (in *instance) applications(ctx context.Context, user string) ([]*application, error) {
+func (in *people) applications(ctx context.Context, user string) ([]*application, error) {
 	consents, err := in.store.consents(ctx, in.store.db, user, "")
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (in *instance) applications(ctx context.Context, user string) ([]*applicati
 }
 
 // withdraw takes an application's access away: the consent, and all that stands.
-func (in *instance) withdraw(w http.ResponseWriter, r *http.Request) error {
+func (in *people) withdraw(w http.ResponseWriter, r *http.Request) error {
 	who := person(r.Context())
 	if who == nil || who.ImpersonatorID != "" {
 		return &pageError{Status: http.StatusForbidden, Code: "people_only"}

@@ -8,7 +8,7 @@ import (
 )
 
 // authenticate tells which client sent a request (RFC 6749 §2.3): by Basic, by the form, or by its ID alone where it has no secret.
-func (in *instance) authenticate(r *http.Request, params url.Values) (*Client, error) {
+func (in *programs) authenticate(r *http.Request, params url.Values) (*Client, error) {
 	id, secret, method := params.Get("client_id"), params.Get("client_secret"), authNone
 	user, password, basic := r.BasicAuth()
 	header := r.Header.Get("Authorization") != ""

@@ -16,7 +16,7 @@ import (
 )
 
 // authorize is the authorization endpoint (RFC 6749 §3.1, OpenID Connect Core §3.1.2).
-func (in *instance) authorize(w http.ResponseWriter, r *http.Request) error {
+func (in *people) authorize(w http.ResponseWriter, r *http.Request) error {
 	params, err := parameters(w, r)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ type visit struct {
 }
 
 // interact stores a request and goes on with it by GET.
-func (in *instance) interact(w http.ResponseWriter, r *http.Request, i *interaction) error {
+func (in *people) interact(w http.ResponseWriter, r *http.Request, i *interaction) error {
 	id := newToken()
 	if err := in.store.insertInteraction(r.Context(), id, i); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (in *instance) interact(w http.ResponseWriter, r *http.Request, i *interact
 }
 
 // resume goes on with a stored request: after a sign-in, or to ask for consent.
-func (in *instance) resume(w http.ResponseWriter, r *http.Request) error {
+func (in *people) resume(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet { // a HEAD must not issue anything
 		w.Header().Set("Allow", "GET, POST")
 		return &pageError{Status: http.StatusMethodNotAllowed, Code: "method"}
@@ -104,7 +104,7 @@ func (in *instance) resume(w http.ResponseWriter, r *http.Request) error {
 }
 
 // pending finds a stored request and its client, which may have changed meanwhile.
-func (in *instance) pending(r *http.Request) (visit, error) {
+func (in *people) pending(r *http.Request) (visit, error) {
 	id := r.PathValue("id")
 	i, err := in.store.interaction(r.Context(), id, in.now())
 	if errors.Is(err, errNoInteraction) {
@@ -138,7 +138,7 @@ func person(ctx context.Context) *pluginsdk.Principal {
 const mostAsked = 3
 
 // proceed looks at what a request still needs: a sign-in, consent, or nothing.
-func (in *instance) proceed(w http.ResponseWriter, r *http.Request, v visit) error {
+func (in *people) proceed(w http.ResponseWriter, r *http.Request, v visit) error {
 	q, who := &v.interaction.Request, person(r.Context())
 	how := leaveAtOnce
 	if v.id != "" {
@@ -196,7 +196,7 @@ func (in *instance) proceed(w http.ResponseWriter, r *http.Request, v visit) err
 }
 
 // needsSignIn says with which error a request is refused that must not ask; empty when the person is signed in as it wants.
-func (in *instance) needsSignIn(i *interaction, who *pluginsdk.Principal) string {
+func (in *people) needsSignIn(i *interaction, who *pluginsdk.Principal) string {
 	q := &i.Request
 	if who == nil {
 		return "login_required"
@@ -221,7 +221,7 @@ func (in *instance) needsSignIn(i *interaction, who *pluginsdk.Principal) string
 }
 
 // toSignIn sends the person to Sigra's sign-in, which leads back to the stored request.
-func (in *instance) toSignIn(w http.ResponseWriter, r *http.Request, v visit) error {
+func (in *people) toSignIn(w http.ResponseWriter, r *http.Request, v visit) error {
 	q, id := &v.interaction.Request, v.id
 	v.interaction.Asked++
 	if id == "" {
@@ -263,7 +263,7 @@ func acrValues(acr string) []string {
 }
 
 // needsConsent says whether the person must be asked.
-func (in *instance) needsConsent(ctx context.Context, q *authRequest, c *Client, who *pluginsdk.Principal) (bool, error) {
+func (in *people) needsConsent(ctx context.Context, q *authRequest, c *Client, who *pluginsdk.Principal) (bool, error) {
 	switch {
 	case q.prompts("consent"):
 		return true, nil
@@ -283,7 +283,7 @@ func (in *instance) needsConsent(ctx context.Context, q *authRequest, c *Client,
 var errNotActive = errors.New("the account is not active")
 
 // issueCode makes a grant with a code. before runs first in the same transaction; nothing is issued when it says no.
-func (in *instance) issueCode(
+func (in *people) issueCode(
 	ctx context.Context, q *authRequest, c *Client, who *pluginsdk.Principal, text string, before func(*sql.Tx) (bool, error),
 ) (issued bool, err error) {
 	if ok, err := in.active(ctx, who.UserID); err != nil {
@@ -311,7 +311,7 @@ func (in *instance) issueCode(
 }
 
 // active says whether an account may still be used.
-func (in *instance) active(ctx context.Context, user string) (bool, error) {
+func (in *service) active(ctx context.Context, user string) (bool, error) {
 	u, found, err := in.host.Identity().User(ctx, user)
 	return found && u.Status == "active", err
 }

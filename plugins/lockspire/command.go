@@ -17,7 +17,10 @@ import (
 
 func commands() []pluginsdk.Command {
 	return []pluginsdk.Command{
-		{Name: "client create", Arguments: "--name NAME [--kind web|browser|native|service] [--redirect-uri URI]… [--scope SCOPE]…", Summary: "Register a client and show its secret once"},
+		{
+			Name: "client create", Arguments: "--name NAME [--kind web|browser|native|service] [--redirect-uri URI]… [--scope SCOPE]…",
+			Summary: "Register a client and show its secret once",
+		},
 		{Name: "client list", Summary: "List the clients"},
 		{Name: "client show", Arguments: "ID", Summary: "Show what was agreed with a client"},
 		{Name: "client disable", Arguments: "ID", Summary: "Disable a client and end its grants"},
@@ -46,8 +49,8 @@ func (s *several) Set(v string) error { *s = append(*s, v); return nil }
 // errNoSecret is a client that has no secret to rotate.
 var errNoSecret = errors.New("this client has no secret")
 
-// Command implements pluginsdk.Commands: `sigra lockspire …`.
-func (in *instance) Command(ctx context.Context, c *pluginsdk.CommandCall) error {
+// command runs a command.
+func (in *registrar) command(ctx context.Context, c *pluginsdk.CommandCall) error {
 	by := pluginsdk.AuditEntry{Actor: pluginsdk.Ref{Type: "operator", ID: c.Operator}}
 	switch c.Name {
 	case "client create":
@@ -136,7 +139,7 @@ func clientFlags(flags *flag.FlagSet, arguments []string) (*Client, error) {
 	return c, nil
 }
 
-func (in *instance) createCommand(ctx context.Context, call *pluginsdk.CommandCall, by pluginsdk.AuditEntry) error {
+func (in *registrar) createCommand(ctx context.Context, call *pluginsdk.CommandCall, by pluginsdk.AuditEntry) error {
 	flags := call.Flags()
 	c, err := clientFlags(flags, call.Arguments)
 	if err != nil {
@@ -164,7 +167,7 @@ type clientView struct {
 	ClientConfig
 }
 
-func (in *instance) view(c *Client, secret string) clientView {
+func (in *registrar) view(c *Client, secret string) clientView {
 	status := statusActive
 	if c.Disabled {
 		status = statusDisabled
@@ -172,7 +175,7 @@ func (in *instance) view(c *Client, secret string) clientView {
 	return clientView{c.ID, secret, c.Name, c.Kind, status, in.issuer(), c.CreatedAt, c.Config}
 }
 
-func (in *instance) show(call *pluginsdk.CommandCall, c *Client, secret string) error {
+func (in *registrar) show(call *pluginsdk.CommandCall, c *Client, secret string) error {
 	v := in.view(c, secret)
 	if call.JSON {
 		return json.NewEncoder(call.Stdout).Encode(v)
@@ -209,7 +212,7 @@ func (in *instance) show(call *pluginsdk.CommandCall, c *Client, secret string) 
 	return nil
 }
 
-func (in *instance) listCommand(ctx context.Context, call *pluginsdk.CommandCall) error {
+func (in *registrar) listCommand(ctx context.Context, call *pluginsdk.CommandCall) error {
 	var all []*Client
 	for after := ""; ; {
 		clients, err := in.store.clients(ctx, after, pageLimit)
@@ -237,7 +240,7 @@ func (in *instance) listCommand(ctx context.Context, call *pluginsdk.CommandCall
 	return w.Flush()
 }
 
-func (in *instance) keysCommand(ctx context.Context, call *pluginsdk.CommandCall) error {
+func (in *registrar) keysCommand(ctx context.Context, call *pluginsdk.CommandCall) error {
 	if err := in.keys.ensure(ctx); err != nil {
 		return err
 	}
@@ -269,7 +272,7 @@ func (in *instance) keysCommand(ctx context.Context, call *pluginsdk.CommandCall
 
 // rotateCommand makes new keys. --now makes them sign at once, which clients that cache the key set notice until they fetch it again: for
 // when a key has got into wrong hands.
-func (in *instance) rotateCommand(ctx context.Context, call *pluginsdk.CommandCall, by pluginsdk.AuditEntry) error {
+func (in *registrar) rotateCommand(ctx context.Context, call *pluginsdk.CommandCall, by pluginsdk.AuditEntry) error {
 	flags := call.Flags()
 	atOnce := flags.Bool("now", false, "")
 	if err := flags.Parse(call.Arguments); err != nil {

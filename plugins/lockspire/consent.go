@@ -18,7 +18,7 @@ const (
 )
 
 // askConsent shows what the application wants. A request that is not stored yet is stored first, so that the page can be loaded again.
-func (in *instance) askConsent(w http.ResponseWriter, r *http.Request, v visit, who *pluginsdk.Principal) error {
+func (in *people) askConsent(w http.ResponseWriter, r *http.Request, v visit, who *pluginsdk.Principal) error {
 	if v.id == "" {
 		return in.interact(w, r, v.interaction)
 	}
@@ -48,7 +48,7 @@ func consentPolicy(v visit) string {
 }
 
 // decide takes the answer to askConsent. Sigra lets no other site post here; the ticket makes sure that this very page was answered.
-func (in *instance) decide(w http.ResponseWriter, r *http.Request) error {
+func (in *people) decide(w http.ResponseWriter, r *http.Request) error {
 	v, err := in.pending(r)
 	if err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 
 // cors lets the pages of single-page applications call the endpoints for programs: from the origins of their redirect URIs, without cookies. It
 // reports whether the request was a preflight, which it has answered then.
-func (in *instance) cors(w http.ResponseWriter, r *http.Request) (preflight bool, err error) {
+func (in *programs) cors(w http.ResponseWriter, r *http.Request) (preflight bool, err error) {
 	w.Header().Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	preflight = r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
@@ -29,7 +29,7 @@ func (in *instance) cors(w http.ResponseWriter, r *http.Request) (preflight bool
 	return preflight, err
 }
 
-func (in *instance) browserOrigin(r *http.Request, origin string) (bool, error) {
+func (in *programs) browserOrigin(r *http.Request, origin string) (bool, error) {
 	after := ""
 	for {
 		clients, err := in.store.clients(r.Context(), after, pageLimit)

@@ -8,7 +8,7 @@ import (
 )
 
 // metadata is what clients find out by themselves (RFC 8414 §2, OpenID Connect Discovery §3, RFC 9207 §3).
-func (in *instance) metadata() map[string]any {
+func (in *programs) metadata() map[string]any {
 	at := in.issuer()
 	methods := []string{authBasic, authPost, authNone}
 	return map[string]any{
@@ -54,13 +54,13 @@ func forEverybody(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-func (in *instance) discovery(w http.ResponseWriter, r *http.Request) {
+func (in *programs) discovery(w http.ResponseWriter, r *http.Request) {
 	if forEverybody(w, r) {
 		_ = writeJSON(w, http.StatusOK, in.metadata())
 	}
 }
 
-func (in *instance) jwks(w http.ResponseWriter, r *http.Request) {
+func (in *programs) jwks(w http.ResponseWriter, r *http.Request) {
 	if !forEverybody(w, r) {
 		return
 	}

@@ -26,7 +26,7 @@ const (
 // errBadToken is a token that is not ours, not of this type or not valid any more.
 var errBadToken = errors.New("the token is not valid")
 
-func (in *instance) sign(ctx context.Context, alg, typ string, claims map[string]any) (string, error) {
+func (in *service) sign(ctx context.Context, alg, typ string, claims map[string]any) (string, error) {
 	signer, err := in.keys.signer(ctx, alg, typ)
 	if err != nil {
 		return "", err
@@ -36,7 +36,7 @@ func (in *instance) sign(ctx context.Context, alg, typ string, claims map[string
 
 // verify checks the signature, type and issuer of one of our JWTs and gives its claims. The algorithm is that of the key, whatever the
 // header says (RFC 8725 §3.1); keys in a header count for nothing. retired also takes keys that are published no more.
-func (in *instance) verify(ctx context.Context, token, typ string, retired bool) (map[string]any, error) {
+func (in *service) verify(ctx context.Context, token, typ string, retired bool) (map[string]any, error) {
 	if len(token) > 8<<10 {
 		return nil, errBadToken
 	}
@@ -60,7 +60,7 @@ func (in *instance) verify(ctx context.Context, token, typ string, retired bool)
 }
 
 // hinted is whom an id_token_hint names. An expired one still names them (OpenID Connect Core §3.1.2.2).
-func (in *instance) hinted(ctx context.Context, token, client string) (string, error) {
+func (in *service) hinted(ctx context.Context, token, client string) (string, error) {
 	claims, err := in.verify(ctx, token, idTokenType, true)
 	if err != nil {
 		return "", err
@@ -103,7 +103,7 @@ type access struct {
 const grantMark = "."
 
 // newAccessToken makes an access token (RFC 9068). g is nil for client_credentials.
-func (in *instance) newAccessToken(ctx context.Context, c *Client, g *grant, scopes, audience []string) (token string, expires time.Time, err error) {
+func (in *service) newAccessToken(ctx context.Context, c *Client, g *grant, scopes, audience []string) (token string, expires time.Time, err error) {
 	now := in.now()
 	expires = now.Add(in.settings.AccessTokenTTL)
 	claims := map[string]any{
@@ -136,7 +136,7 @@ func (g *grant) authentication() map[string]any {
 }
 
 // newIDToken makes an ID token (OpenID Connect Core §2) beside an access token.
-func (in *instance) newIDToken(ctx context.Context, c *Client, g *grant, u pluginsdk.User, accessToken string) (string, error) {
+func (in *service) newIDToken(ctx context.Context, c *Client, g *grant, u pluginsdk.User, accessToken string) (string, error) {
 	now := in.now()
 	claims := map[string]any{}
 	if c.Config.ClaimsInIDToken {
@@ -160,13 +160,13 @@ func halfHash(token string) string {
 }
 
 // sid names the session towards one client: others get another name for it.
-func (in *instance) sid(g *grant) string {
+func (in *service) sid(g *grant) string {
 	sum := sha256.Sum256([]byte(in.issuer() + "\x00" + g.ClientID + "\x00" + g.SessionID))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // userClaims is what the scopes of a grant let a client know of the person (OpenID Connect Core §5.4).
-func (in *instance) userClaims(ctx context.Context, c *Client, g *grant, u pluginsdk.User) map[string]any {
+func (in *service) userClaims(ctx context.Context, c *Client, g *grant, u pluginsdk.User) map[string]any {
 	out := map[string]any{"sub": g.UserID}
 	put := func(name, value string) {
 		if value != "" {
@@ -190,7 +190,7 @@ func (in *instance) userClaims(ctx context.Context, c *Client, g *grant, u plugi
 }
 
 // otherClaims is what other plugins say, each below its own name. They are left out when Sigra gathers none.
-func (in *instance) otherClaims(ctx context.Context, g *grant, c *Client, scopes []string) map[string]any {
+func (in *service) otherClaims(ctx context.Context, g *grant, c *Client, scopes []string) map[string]any {
 	if !in.host.Granted(pluginsdk.ClaimsRead) {
 		return nil
 	}
@@ -203,7 +203,7 @@ func (in *instance) otherClaims(ctx context.Context, g *grant, c *Client, scopes
 }
 
 // readAccessToken gives what an access token stands for, if it and its grant still stand; errBadToken otherwise.
-func (in *instance) readAccessToken(ctx context.Context, token string) (access, *grant, error) {
+func (in *service) readAccessToken(ctx context.Context, token string) (access, *grant, error) {
 	claims, err := in.verify(ctx, token, accessTokenType, false)
 	if err != nil {
 		return access{}, nil, err

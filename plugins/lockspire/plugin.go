@@ -42,8 +42,8 @@ const (
 	maxForm       = 32 << 10 // bytes of a form
 )
 
-// instance is Lockspire with one set of settings.
-type instance struct {
+// service is what all parts share: what grants and tokens are, whoever asks.
+type service struct {
 	settings settings
 	host     *pluginsdk.Host
 	log      hclog.Logger
@@ -51,7 +51,24 @@ type instance struct {
 	store    *store
 	grants   *grants
 	keys     *keyring
-	mux      *http.ServeMux
+}
+
+// programs answers programs: the token endpoint and those beside it.
+type programs struct{ *service }
+
+// people answers browsers: authorization, consent, and what a person has allowed.
+type people struct{ *service }
+
+// registrar registers clients, for administrators by page and for operators by command.
+type registrar struct{ *service }
+
+// instance is Lockspire with one set of settings.
+type instance struct {
+	*service
+	programs  *programs
+	people    *people
+	registrar *registrar
+	mux       *http.ServeMux
 }
 
 var (
@@ -85,10 +102,11 @@ func At(now func() time.Time) pluginsdk.Plugin {
 			return nil, err
 		}
 		db := host.Database()
-		in := &instance{
+		shared := &service{
 			settings: s, host: host, log: host.Logger(), now: utc, store: &store{db: db}, grants: &grants{db: db},
 			keys: &keyring{db: db, seal: host.Seal(), now: utc},
 		}
+		in := &instance{service: shared, programs: &programs{shared}, people: &people{shared}, registrar: &registrar{shared}}
 		in.mux = in.handlers()
 		host.Every("sweep", sweepInterval, func(ctx context.Context) error { return in.store.sweep(ctx, in.now()) })
 		host.Every("keys", keyInterval, func(ctx context.Context) error { return in.keys.rotateDue(ctx, s.KeyRotation) })
@@ -124,38 +142,50 @@ func routes() []pluginsdk.Route {
 	}
 }
 
+// handler is an HTTP handler that leaves its errors to others: programs.answer or people.answer.
+type handler func(http.ResponseWriter, *http.Request) error
+
 func (in *instance) handlers() *http.ServeMux {
-	mux := http.NewServeMux()
-	at := in.settings.IssuerPath
-	mux.HandleFunc(at+"/.well-known/openid-configuration", in.discovery)
-	mux.HandleFunc("/.well-known/oauth-authorization-server"+at, in.discovery)
-	mux.HandleFunc(at+"/jwks", in.jwks)
-	mux.HandleFunc(at+"/token", in.forPrograms(in.token))
-	mux.HandleFunc(at+"/userinfo", in.forPrograms(in.userinfo))
-	mux.HandleFunc(at+"/revoke", in.forPrograms(in.revoke))
-	mux.HandleFunc(at+"/introspect", in.forPrograms(in.introspect))
-	mux.HandleFunc(at+"/authorize", in.forPeople(in.authorize))
-	mux.HandleFunc("GET "+at+"/interaction/{id}", in.forPeople(in.resume))
-	mux.HandleFunc("POST "+at+"/interaction/{id}", in.forPeople(in.decide))
-	mux.HandleFunc("GET "+applicationsPath, in.forPeople(in.applicationsPage))
-	mux.HandleFunc("POST "+applicationsPath, in.forPeople(in.withdraw))
-	mux.HandleFunc("GET "+adminPath, in.forPeople(in.clientsPage))
-	mux.HandleFunc("GET "+adminPath+"/clients/{id}", in.forPeople(in.clientPage))
-	mux.HandleFunc("POST "+adminPath+"/clients/{id}", in.forPeople(in.changeClient))
-	mux.HandleFunc("/", in.forPeople(func(http.ResponseWriter, *http.Request) error {
-		return &pageError{Status: http.StatusNotFound, Code: "not_found"}
-	}))
+	mux, at := http.NewServeMux(), in.settings.IssuerPath
+	mux.HandleFunc(at+"/.well-known/openid-configuration", in.programs.discovery)
+	mux.HandleFunc("/.well-known/oauth-authorization-server"+at, in.programs.discovery)
+	mux.HandleFunc(at+"/jwks", in.programs.jwks)
+	for path, f := range map[string]handler{
+		"/token": in.programs.token, "/userinfo": in.programs.userinfo, "/revoke": in.programs.revoke, "/introspect": in.programs.introspect,
+	} {
+		mux.HandleFunc(at+path, in.programs.answer(f))
+	}
+	for pattern, f := range map[string]handler{
+		at + "/authorize":                     in.people.authorize,
+		"GET " + at + "/interaction/{id}":     in.people.resume,
+		"POST " + at + "/interaction/{id}":    in.people.decide,
+		"GET " + applicationsPath:             in.people.applicationsPage,
+		"POST " + applicationsPath:            in.people.withdraw,
+		"GET " + adminPath:                    in.registrar.clientsPage,
+		"GET " + adminPath + "/clients/{id}":  in.registrar.clientPage,
+		"POST " + adminPath + "/clients/{id}": in.registrar.changeClient,
+		"/": func(http.ResponseWriter, *http.Request) error {
+			return &pageError{Status: http.StatusNotFound, Code: "not_found"}
+		},
+	} {
+		mux.HandleFunc(pattern, in.people.answer(f))
+	}
 	return mux
 }
 
 // issuer is what tokens say who issued them.
-func (in *instance) issuer() string { return in.host.BaseURL() + in.settings.IssuerPath }
+func (in *service) issuer() string { return in.host.BaseURL() + in.settings.IssuerPath }
 
 // ServeHTTP implements pluginsdk.Routes.
 func (in *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// RFC 9700 §4.2.4: an address may have a code or state in it.
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	in.mux.ServeHTTP(w, r)
+}
+
+// Command implements pluginsdk.Commands: `sigra lockspire …`.
+func (in *instance) Command(ctx context.Context, c *pluginsdk.CommandCall) error {
+	return in.registrar.command(ctx, c)
 }
 
 func actions() []pluginsdk.Action {
@@ -180,7 +210,7 @@ func actions() []pluginsdk.Action {
 }
 
 // record writes an audit row. It is called inside the transaction of what it tells of, before that commits: a change without its row can't be.
-func (in *instance) record(ctx context.Context, e pluginsdk.AuditEntry, what string, c *Client, scopes []string) error {
+func (in *service) record(ctx context.Context, e pluginsdk.AuditEntry, what string, c *Client, scopes []string) error {
 	e.Action = name + "." + what
 	if e.Outcome == "" {
 		e.Outcome = "success"

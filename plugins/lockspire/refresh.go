@@ -19,7 +19,7 @@ const refreshGrace = 30 * time.Second
 //
 //	fresh ──shown──▶ spent ──shown within 30 s, its successor still fresh──▶ the same answer again
 //	                       └─shown otherwise──▶ the grant ends
-func (in *instance) refresh(ctx context.Context, c *Client, params url.Values) (*tokenAnswer, error) {
+func (in *programs) refresh(ctx context.Context, c *Client, params url.Values) (*tokenAnswer, error) {
 	text := params.Get("refresh_token")
 	if text == "" {
 		return nil, refuse("invalid_request", "refresh_token is missing")
@@ -52,7 +52,7 @@ func (in *instance) refresh(ctx context.Context, c *Client, params url.Values) (
 }
 
 // rotate spends a fresh token; spent is false when another request has done so meanwhile.
-func (in *instance) rotate(ctx context.Context, c *Client, g *grant, text string, params url.Values) (answer *tokenAnswer, spent bool, err error) {
+func (in *programs) rotate(ctx context.Context, c *Client, g *grant, text string, params url.Values) (answer *tokenAnswer, spent bool, err error) {
 	u, err := in.stands(ctx, c, g, true)
 	if err != nil {
 		return nil, false, err
@@ -100,7 +100,7 @@ func (in *instance) rotate(ctx context.Context, c *Client, g *grant, text string
 }
 
 // again answers a token that is spent already.
-func (in *instance) again(ctx context.Context, c *Client, g *grant, text string, x refreshToken) (*tokenAnswer, error) {
+func (in *programs) again(ctx context.Context, c *Client, g *grant, text string, x refreshToken) (*tokenAnswer, error) {
 	next, found, err := in.grants.refresh(ctx, x.Successor)
 	if err != nil {
 		return nil, err

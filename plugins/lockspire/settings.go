@@ -10,7 +10,7 @@ import (
 
 // settings is the config block.
 type settings struct {
-	IssuerPath           string        `sigra:"issuer_path,optional,default=/lockspire" doc:"what follows Sigra's own address in the issuer; empty: nothing. Changing it makes a new issuer of which no application knows"`
+	IssuerPath           string        `sigra:"issuer_path,optional,default=/lockspire" doc:"what follows Sigra's own address in the issuer; another path is another issuer"`
 	CodeTTL              time.Duration `sigra:"code_ttl,optional,default=60s" doc:"how long a code can be exchanged, 10s to 10m"`
 	AccessTokenTTL       time.Duration `sigra:"access_token_ttl,optional,default=10m" doc:"how long an access token is valid, 1m to 24h"`
 	IDTokenTTL           time.Duration `sigra:"id_token_ttl,optional,default=10m" doc:"how long an ID token is valid, 1m to 24h"`

@@ -32,7 +32,7 @@ func TestSweep(t *testing.T) {
 			}
 			ctx := t.Context()
 			c := testClient()
-			if _, err := in.register(ctx, pluginsdk.AuditEntry{}, c); err != nil {
+			if _, err := in.registrar.register(ctx, pluginsdk.AuditEntry{}, c); err != nil {
 				t.Fatal(err)
 			}
 			put := func(err error) {

@@ -29,7 +29,7 @@ type tokenAnswer struct {
 }
 
 // token is the token endpoint (RFC 6749 §3.2).
-func (in *instance) token(w http.ResponseWriter, r *http.Request) error {
+func (in *programs) token(w http.ResponseWriter, r *http.Request) error {
 	params, err := programForm(w, r)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func badGrant() error {
 
 // redeem exchanges a code (RFC 6749 §4.1.3). Everything is checked before the code is spent, so that a mistake or somebody else's attempt costs
 // nothing; it is spent by a conditional update in the transaction that stores what it gives.
-func (in *instance) redeem(ctx context.Context, c *Client, params url.Values) (*tokenAnswer, error) {
+func (in *programs) redeem(ctx context.Context, c *Client, params url.Values) (*tokenAnswer, error) {
 	text := params.Get("code")
 	if text == "" {
 		return nil, refuse("invalid_request", "code is missing")
@@ -140,7 +140,7 @@ func (in *instance) redeem(ctx context.Context, c *Client, params url.Values) (*
 
 // reused ends the grant of a code or refresh token that came a second time: one of the two who showed it has stolen it, and nobody can
 // tell which (RFC 6749 §4.1.2, RFC 9700 §4.14.2).
-func (in *instance) reused(ctx context.Context, c *Client, grantID, reason string) error {
+func (in *service) reused(ctx context.Context, c *Client, grantID, reason string) error {
 	err := storage.Tx(ctx, in.store.db, func(tx *sql.Tx) error {
 		ended, err := end(ctx, tx, grantID, reason, in.now())
 		if err != nil || !ended {
@@ -158,7 +158,7 @@ func (in *instance) reused(ctx context.Context, c *Client, grantID, reason strin
 
 // stands asks again whether everything still stands that a grant was given on: the account, the consent, and the session unless the
 // person allowed access without one. What does not stand ends the grant.
-func (in *instance) stands(ctx context.Context, c *Client, g *grant, later bool) (u pluginsdk.User, err error) {
+func (in *service) stands(ctx context.Context, c *Client, g *grant, later bool) (u pluginsdk.User, err error) {
 	now := in.now()
 	if g.EndedAt != nil || !now.Before(g.ExpiresAt) {
 		return u, badGrant()
@@ -200,7 +200,7 @@ func (in *instance) stands(ctx context.Context, c *Client, g *grant, later bool)
 }
 
 // sessionStands asks Sigra; a Sigra that can't check several sessions at once is asked for the one.
-func (in *instance) sessionStands(ctx context.Context, id string) (bool, error) {
+func (in *service) sessionStands(ctx context.Context, id string) (bool, error) {
 	found, err := in.host.Sessions().Check(ctx, id)
 	if err == nil {
 		_, ok := found[id]
@@ -232,7 +232,7 @@ func audienceOf(asked, granted, scopes []string, issuer string) ([]string, error
 }
 
 // answerFor makes the tokens of a grant. Nothing of it is stored yet.
-func (in *instance) answerFor(ctx context.Context, c *Client, g *grant, u pluginsdk.User, scopes, audience []string) (*tokenAnswer, error) {
+func (in *programs) answerFor(ctx context.Context, c *Client, g *grant, u pluginsdk.User, scopes, audience []string) (*tokenAnswer, error) {
 	token, expires, err := in.newAccessToken(ctx, c, g, scopes, audience)
 	if err != nil {
 		return nil, err
@@ -250,7 +250,7 @@ func (in *instance) answerFor(ctx context.Context, c *Client, g *grant, u plugin
 }
 
 // refreshExpiry is when a refresh token made now ends.
-func (in *instance) refreshExpiry(g *grant, now time.Time) time.Time {
+func (in *service) refreshExpiry(g *grant, now time.Time) time.Time {
 	at := now.Add(in.settings.RefreshTokenTTL)
 	if at.After(g.ExpiresAt) {
 		return g.ExpiresAt
@@ -259,7 +259,7 @@ func (in *instance) refreshExpiry(g *grant, now time.Time) time.Time {
 }
 
 // ofClient gives a client a token of its own (RFC 6749 §4.4).
-func (in *instance) ofClient(ctx context.Context, c *Client, params url.Values) (*tokenAnswer, error) {
+func (in *programs) ofClient(ctx context.Context, c *Client, params url.Values) (*tokenAnswer, error) {
 	asked := params.Get("scope")
 	var scopes []string
 	if asked != "" {

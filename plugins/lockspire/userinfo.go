@@ -12,7 +12,7 @@ import (
 )
 
 // userinfo says who the person is (OpenID Connect Core §5.3).
-func (in *instance) userinfo(w http.ResponseWriter, r *http.Request) error {
+func (in *programs) userinfo(w http.ResponseWriter, r *http.Request) error {
 	fail := func(status int, code, why string) error {
 		return &protocolError{Status: status, Code: code, Why: why, Challenge: "Bearer"}
 	}
@@ -82,7 +82,7 @@ func bearer(w http.ResponseWriter, r *http.Request) (string, error) {
 }
 
 // revoke gives back a token (RFC 7009). A refresh token takes its whole grant along, an access token goes alone.
-func (in *instance) revoke(w http.ResponseWriter, r *http.Request) error {
+func (in *programs) revoke(w http.ResponseWriter, r *http.Request) error {
 	params, err := programForm(w, r)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (in *instance) revoke(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (in *instance) giveBack(r *http.Request, c *Client, grantID string) error {
+func (in *programs) giveBack(r *http.Request, c *Client, grantID string) error {
 	return storage.Tx(r.Context(), in.store.db, func(tx *sql.Tx) error {
 		ended, err := end(r.Context(), tx, grantID, endRevoked, in.now())
 		if err != nil || !ended {
@@ -130,7 +130,7 @@ func (in *instance) giveBack(r *http.Request, c *Client, grantID string) error {
 
 // introspect says what a token stands for (RFC 7662). It answers clients with a secret: the one whose token it is, and those that the
 // token is for. To all others a token is not active (§2.2).
-func (in *instance) introspect(w http.ResponseWriter, r *http.Request) error {
+func (in *programs) introspect(w http.ResponseWriter, r *http.Request) error {
 	params, err := programForm(w, r)
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (in *instance) introspect(w http.ResponseWriter, r *http.Request) error {
 }
 
 // describe is what a client may know of a token; nil: nothing.
-func (in *instance) describe(r *http.Request, c *Client, token string) (map[string]any, error) {
+func (in *programs) describe(r *http.Request, c *Client, token string) (map[string]any, error) {
 	a, g, err := in.readAccessToken(r.Context(), token)
 	switch {
 	case err == nil:
@@ -198,7 +198,7 @@ func (in *instance) describe(r *http.Request, c *Client, token string) (map[stri
 }
 
 // standing is stands as an answer.
-func (in *instance) standing(ctx context.Context, c *Client, g *grant) (bool, error) {
+func (in *service) standing(ctx context.Context, c *Client, g *grant) (bool, error) {
 	_, err := in.stands(ctx, c, g, true)
 	var ended *protocolError
 	if errors.As(err, &ended) {
