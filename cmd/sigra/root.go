@@ -39,8 +39,8 @@ Start with:
   sigra init                      writes a sigra.hcl that explains every setting
   sigra user create --admin you@example.com`
 
-func newRoot(std stdio) *cobra.Command {
-	c := &cli{stdio: std}
+func newRoot(c *cli) *cobra.Command {
+	std := c.stdio
 	root := &cobra.Command{
 		Use: "sigra", Short: "An authentication server in one binary", Long: rootHelp,
 		SilenceUsage: true, SilenceErrors: true, SuggestionsMinimumDistance: 2, Version: version,
@@ -59,13 +59,18 @@ func newRoot(std stdio) *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: "server", Title: "Server:"},
 		&cobra.Group{ID: "admin", Title: "Administration (asks the running server; opens the database itself where none runs):"},
+		&cobra.Group{ID: "plugins", Title: "Plugins (each needs its block in the configuration):"},
 	)
 	for _, cmd := range []*cobra.Command{c.serveCommand(), c.initCommand(), c.checkCommand(), c.migrateCommand(), c.reloadCommand(), c.statusCommand(), c.providerCommand(), c.pagesCommand()} {
 		cmd.GroupID = "server"
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{c.userCommand(), c.auditCommand(), c.eventsCommand(), c.keysCommand(), c.mailCommand(), c.pluginCommand(), c.relayCommand()} {
+	for _, cmd := range []*cobra.Command{c.userCommand(), c.organizationCommand(), c.auditCommand(), c.eventsCommand(), c.keysCommand(), c.mailCommand(), c.pluginCommand(), c.relayCommand()} {
 		cmd.GroupID = "admin"
+		root.AddCommand(cmd)
+	}
+	for _, cmd := range c.satelliteCommands() {
+		cmd.GroupID = "plugins"
 		root.AddCommand(cmd)
 	}
 	root.AddCommand(c.breachCommand(), c.versionCommand(), c.completionCommand())

@@ -62,7 +62,7 @@ func (s *Service) Create(ctx context.Context, by Actor, n NewOrganization) (org.
 	if err != nil {
 		return org.Organization{}, err
 	}
-	if a.Status == account.Unconfirmed {
+	if a.Status == account.Unconfirmed && !by.privileged() { // whoever confirms the address is whom an administrator means by it
 		return org.Organization{}, errConfirm
 	}
 	_, err = s.admit(ctx, admission{by: by, org: org.Organization{ID: id, Name: n.Name}, account: a, role: "owner", owner: true, via: org.Direct},
