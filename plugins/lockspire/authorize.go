@@ -32,11 +32,12 @@ func (in *people) authorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := in.now()
+	i := &interaction{ClientID: c.ID, Request: *q, CreatedAt: now, ExpiresAt: now.Add(in.settings.InteractionTTL)}
 	if r.Method == http.MethodPost {
 		// What was posted from elsewhere came without a session. By GET it comes with one.
-		return in.interact(w, r, &interaction{ClientID: c.ID, Request: *q, CreatedAt: now, ExpiresAt: now.Add(in.settings.InteractionTTL)})
+		return in.interact(w, r, i)
 	}
-	return in.proceed(w, r, visit{client: c, interaction: &interaction{ClientID: c.ID, Request: *q, CreatedAt: now, ExpiresAt: now.Add(in.settings.InteractionTTL)}})
+	return in.proceed(w, r, visit{client: c, interaction: i})
 }
 
 // parameters are those of the query, or of the form.

@@ -60,7 +60,6 @@ type ClientConfig struct {
 	Fragment        bool     `json:"fragment,omitempty"`           // response_mode=fragment is allowed
 	ClaimsInIDToken bool     `json:"claims_in_id_token,omitempty"` // what userinfo says is in the ID token too
 	Development     bool     `json:"development,omitempty"`        // http on this machine may be registered
-	URI             string   `json:"client_uri,omitempty"`
 }
 
 // Native says whether the rules of RFC 8252 apply.

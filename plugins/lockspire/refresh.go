@@ -71,7 +71,7 @@ func (in *programs) rotate(ctx context.Context, c *Client, g *grant, text string
 	if answer, err = in.answerFor(ctx, c, g, u, scopes, audience); err != nil {
 		return nil, false, err
 	}
-	plain, err := answer.marshal()
+	plain, err := json.Marshal(answer)
 	if err != nil {
 		return nil, false, err
 	}

@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -283,6 +282,3 @@ func (in *programs) ofClient(ctx context.Context, c *Client, params url.Values) 
 	}
 	return &tokenAnswer{AccessToken: token, TokenType: "Bearer", ExpiresIn: int64(expires.Sub(in.now()).Round(time.Second).Seconds()), Scope: strings.Join(scopes, " ")}, nil
 }
-
-// marshal is an answer as it is kept for a retry.
-func (a *tokenAnswer) marshal() ([]byte, error) { return json.Marshal(a) }
