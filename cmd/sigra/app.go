@@ -81,7 +81,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
 			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation,
 			Account: a.own, OwnPassword: a.own, OwnUsername: a.own, OwnEmail: a.own, OwnTOTP: a.own, OwnCodes: a.own, OwnDevices: a.own, OwnPasskeys: a.own,
-			OwnLogins: a.own,
+			OwnLogins: a.own, Organizations: a.members,
 		},
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
 		Plugins: func(p principal.Principal, language string) []web.Link { return a.links(p, language) }, Texts: a.catalogues, Logger: log.Named("web"),

@@ -59,6 +59,22 @@ func (s *Service) Members(ctx context.Context, by Actor, id uuid.UUID, f org.Mem
 	return s.orgs.Members(ctx, id, f)
 }
 
+// Member gives one member of an organization, for those who manage it.
+func (s *Service) Member(ctx context.Context, by Actor, id, user uuid.UUID) (org.MemberView, error) {
+	if _, err := s.may(ctx, s.kit.DB, by, id, manage); err != nil {
+		return org.MemberView{}, err
+	}
+	m, err := s.orgs.Find(ctx, s.kit.DB, id, user)
+	if err != nil {
+		return org.MemberView{}, err
+	}
+	a, err := s.kit.Accounts.Get(ctx, user)
+	if err != nil {
+		return org.MemberView{}, err
+	}
+	return org.MemberView{Membership: m, Email: a.Email, Username: a.Username, AccountStatus: a.Status, SecondFactor: a.SecondFactor}, nil
+}
+
 // ChangeMember changes a member's role, kind, ownership or status. What touches an owner is for owners.
 func (s *Service) ChangeMember(ctx context.Context, by Actor, id, user uuid.UUID, c org.MemberChange) (m org.Membership, err error) {
 	err = s.change(ctx, by, id, manage, func(ctx context.Context, tx *store.Tx, st standing) error {

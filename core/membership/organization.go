@@ -86,6 +86,11 @@ func (s *Service) Create(ctx context.Context, by Actor, n NewOrganization) (org.
 	return s.orgs.Get(ctx, o.ID)
 }
 
+// MayCreate reports whether somebody may create organizations for themselves, leaving aside how many they own already.
+func (s *Service) MayCreate(by Actor) bool {
+	return by.id() != uuid.Nil && by.Principal.ImpersonatorID == uuid.Nil && (by.privileged() || s.settings.Load().Creation == Anyone)
+}
+
 // room looks whether somebody may own one more, with their account locked.
 func (s *Service) room(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 	n, err := s.orgs.Owned(ctx, tx, id)

@@ -20,8 +20,9 @@ type OwnAccount interface {
 // accountOverview is the page of the account of whoever is signed in.
 type accountOverview struct {
 	*ownKit
-	passkeys OwnPasskeys
-	linked   bool // logins at other providers can be linked
+	passkeys      OwnPasskeys
+	linked        bool // logins at other providers can be linked
+	organizations bool // there are organizations
 }
 
 // Mount adds the page.
@@ -84,6 +85,10 @@ func (p *accountOverview) show(w http.ResponseWriter, r *http.Request, who princ
 			{Label: l.Text("page.account.session.ends"), At: who.ExpiresAt},
 			{Label: l.Text("page.account.session.id"), Value: who.SessionID.String()},
 		},
+	}
+	if p.organizations {
+		row := ownRow{Link: Link{Title: l.Text("page.organization.mine.title"), Path: ownOrganizations, Description: l.Text("page.organization.mine.lead")}}
+		body.Groups = append(body.Groups, group{"organizations", l.Text("page.organization.mine.group"), []ownRow{row}})
 	}
 	if p.set.Plugins != nil {
 		body.Plugins = p.set.Plugins(who, p.in(r).Code())

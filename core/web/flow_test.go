@@ -170,7 +170,7 @@ func (p page) shows(t testing.TB, status int, words ...string) {
 }
 
 var (
-	linkIn = regexp.MustCompile(`http://localhost:\d+(/(?:confirm|set-password|login/link|account/email/confirm|account/email/undo)\?token=\S+)`)
+	linkIn = regexp.MustCompile(`http://localhost:\d+(/(?:confirm|invitation|set-password|login/link|account/email/confirm|account/email/undo)\?token=\S+)`)
 	codeIn = regexp.MustCompile(`\b(\d{3}[ -]?\d{3})\b`)
 )
 

@@ -24,12 +24,12 @@ func TestRules(t *testing.T) {
 	class := map[string]ratelimit.Class{"GET /assets/": ratelimit.Exempt}
 	for c, list := range map[ratelimit.Class][]string{
 		ratelimit.Hash: {"POST /login", "POST /set-password", "POST /account/password"},
-		ratelimit.Mail: {"POST /register", "POST /register/resend", "POST /reset", "POST /login/link", "POST /step-up/mail", "POST /account/email"},
+		ratelimit.Mail: {"POST /register", "POST /register/resend", "POST /reset", "POST /login/link", "POST /step-up/mail", "POST /account/email", "POST /organization/invite", "POST /organization/resend"},
 		ratelimit.Guess: {
 			"POST /register/check-mail", "POST /confirm", "POST /reset/sent", "POST /login/second-factor", "POST /login/second-factor/passkey/finish",
 			"POST /login/passkey/finish", "POST /login/link/sent", "POST /login/link/open", "POST /login/link/approve", "POST /step-up", "POST /step-up/passkey/finish",
 			"GET /login/continue", "GET /login/callback/{name}", "POST /account/authenticator", "POST /account/email/sent", "POST /account/email/confirm",
-			"POST /account/email/undo",
+			"POST /account/email/undo", "GET /invitation", "POST /invitation",
 		},
 	} {
 		for _, name := range list {

@@ -13,6 +13,7 @@ import (
 var bodies = map[string]any{
 	"account": overview{}, "account-form": asking{}, "authenticator": appPage{}, "challenge": challenge{}, "check-mail": checkMailPage{}, "confirm": confirmPage{},
 	"dev-inbox": []letter{}, "dev-message": letter{}, "devices": devicesPage{}, "error": trouble{}, "expired": over{}, "leaving": leaving{}, "link": backToLogin{},
+	"invitation": invitationPage{}, "organization": organizationPage{}, "organization-member": memberPage{}, "organizations": belongingsPage{},
 	"link-approved": nil, "link-open": magicOpenPage{}, "link-sent": magicSentPage{}, "link-status": magicStatusPage{}, "login": signInPage{}, "logins": loginsPage{},
 	"logout": principal.Principal{}, "passkey": passkeyPage{}, "passkey-new": newPasskey{}, "passkeys": passkeysPage{}, "plugin": template.HTML(""), "provider-failed": providerTrouble{},
 	"recovery-codes": codesPage{}, "recovery-codes-shown": newCodes{}, "register": registerPage{}, "reset": backToLogin{}, "reset-sent": resetSentPage{}, "set-password": nil,

@@ -39,7 +39,8 @@ type SignUps interface {
 // signUp is signing up, and the confirmation that ends it (confirm.go).
 type signUp struct {
 	*kit
-	flows SignUps
+	flows       SignUps
+	invitations Invitations // nil: nobody is invited
 }
 
 // Mount adds the pages.
@@ -53,8 +54,12 @@ func (p *signUp) Mount(m *mounter) {
 	m.form("/confirm", endpoint.Rules{Limit: ratelimit.Guess, Access: endpoint.Anyone, Body: passwordForm}, p.confirm)
 }
 
-func (p *signUp) registerForm(l *lang.Language, email, username, returnTo string) *form {
+// registerForm is the form to sign up. Whoever comes by an invitation signs up with the address that it is for.
+func (p *signUp) registerForm(l *lang.Language, email, username, returnTo, invitation string) *form {
 	f := &form{Action: "/register", Submit: l.Text("page.register.submit"), Hidden: p.returnField(returnTo), Fields: []field{emailField(l, email)}}
+	if invitation != "" {
+		f.Fields[0].ReadOnly, f.Hidden = true, append(f.Hidden, hidden{"invitation", invitation})
+	}
 	if p.usernames() {
 		f.Fields = append(f.Fields, usernameField(l, username, p.set.Usernames == flow.RequiredUsernames))
 	}
@@ -77,12 +82,25 @@ func (p *signUp) registerView(r *http.Request, f *form, returnTo string) view {
 }
 
 func (p *signUp) showRegister(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
-	if p.set.RegistrationClosed {
+	returnTo, invitation, email := r.URL.Query().Get("return_to"), r.URL.Query().Get("invitation"), ""
+	if invitation != "" && p.invitations != nil {
+		w.Header().Set("Referrer-Policy", "no-referrer") // ASVS 5.0 14.2.1
+		in, err := p.invitations.LookInvitation(r.Context(), invitation)
+		switch {
+		case err == nil:
+			email, returnTo = in.Invitation.Email, invitationPath(invitation)
+		case fault.KindOf(err) == fault.Denied:
+			p.expired(w, r, "page.expired.invitation", "/", "page.error.start")
+			return
+		default:
+			p.Error(w, r, err)
+			return
+		}
+	} else if p.set.RegistrationClosed {
 		p.Error(w, r, errClosed)
 		return
 	}
-	returnTo := r.URL.Query().Get("return_to")
-	f := p.registerForm(p.in(r), "", "", returnTo)
+	f := p.registerForm(p.in(r), email, "", returnTo, invitation)
 	f.focus()
 	p.render(w, r, http.StatusOK, "register", p.registerView(r, f, returnTo))
 }
@@ -90,20 +108,23 @@ func (p *signUp) showRegister(w http.ResponseWriter, r *http.Request, _ principa
 // register takes a sign-up. Whether the address was known shows in nothing: the answer is the same redirect with a
 // cookie of the same form (ASVS 5.0 6.3.8).
 func (p *signUp) register(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
-	if p.set.RegistrationClosed {
+	invitation := r.PostForm.Get("invitation")
+	if p.set.RegistrationClosed && invitation == "" {
 		p.Error(w, r, errClosed)
 		return
 	}
 	email, returnTo := strings.TrimSpace(r.PostForm.Get("email")), r.PostForm.Get("return_to")
 	username := strings.TrimSpace(r.PostForm.Get("username"))
-	out, err := p.flows.Register(r.Context(), auth.Registration{Email: email, Username: username, Password: r.PostForm.Get("password"), Device: cookie.DeviceToken(r)})
+	out, err := p.flows.Register(r.Context(), auth.Registration{
+		Email: email, Username: username, Password: r.PostForm.Get("password"), Invitation: invitation, Device: cookie.DeviceToken(r),
+	})
 	if err != nil {
 		ft := fault.From(err)
 		if !reshow(ft) {
 			p.Error(w, r, err)
 			return
 		}
-		f := p.registerForm(p.in(r), email, username, returnTo)
+		f := p.registerForm(p.in(r), email, username, returnTo, invitation)
 		p.refuse(p.in(r), f, ft)
 		p.render(w, r, statusOf(ft.Kind), "register", p.registerView(r, f, returnTo))
 		return

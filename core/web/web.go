@@ -152,6 +152,8 @@ type Services struct {
 	OwnPasskeys OwnPasskeys
 	OwnLogins   OwnLogins // nil: nothing is linked
 
+	Organizations Organizations // nil: there are no organizations
+
 	Inbox Inbox // nil: no /dev/mail
 }
 
@@ -159,7 +161,7 @@ type Services struct {
 func (s Services) domains(k *kit) []domain {
 	out := []domain{
 		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil},
-		&signUp{k, s.SignUps}, &passwordReset{k, s.PasswordResets},
+		&signUp{k, s.SignUps, s.Organizations}, &passwordReset{k, s.PasswordResets},
 	}
 	if s.SecondFactors != nil {
 		out = append(out, &secondFactor{k, s.SecondFactors})
@@ -180,11 +182,14 @@ func (s Services) domains(k *kit) []domain {
 		o := &ownKit{k, s.Account}
 		linked := s.OwnLogins != nil && s.Providers != nil
 		out = append(out,
-			&accountOverview{o, s.OwnPasskeys, linked}, &accountPassword{o, s.OwnPassword}, &accountUsername{o, s.OwnUsername}, &accountEmail{o, s.OwnEmail},
+			&accountOverview{o, s.OwnPasskeys, linked, s.Organizations != nil}, &accountPassword{o, s.OwnPassword}, &accountUsername{o, s.OwnUsername}, &accountEmail{o, s.OwnEmail},
 			&accountAuthenticator{o, s.OwnTOTP}, &accountCodes{o, s.OwnCodes}, &accountDevices{o, s.OwnDevices}, &accountPasskeys{o, s.OwnPasskeys})
 		if linked {
 			out = append(out, &accountLogins{o, s.OwnLogins})
 		}
+	}
+	if s.Organizations != nil {
+		out = append(out, &organizations{k, s.Organizations}, &management{k, s.Organizations}, &invitation{k, s.Organizations})
 	}
 	if s.Inbox != nil {
 		out = append(out, &devMail{k, s.Inbox})
