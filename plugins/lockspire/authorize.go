@@ -35,9 +35,18 @@ func (in *people) authorize(w http.ResponseWriter, r *http.Request) error {
 	i := &interaction{ClientID: c.ID, Request: *q, CreatedAt: now, ExpiresAt: now.Add(in.settings.InteractionTTL)}
 	if r.Method == http.MethodPost {
 		// What was posted from elsewhere came without a session. By GET it comes with one.
-		return in.interact(w, r, i)
+		err = in.interact(w, r, i)
+	} else {
+		err = in.proceed(w, r, visit{client: c, interaction: i})
 	}
-	return in.proceed(w, r, visit{client: c, interaction: i})
+	var page *pageError
+	if err == nil || errors.As(err, &page) || r.Context().Err() != nil {
+		return err
+	}
+	// RFC 6749 §4.1.2.1: trouble of ours is told to the client, which knows whether to try again.
+	in.trouble(r, err)
+	w.Header().Del("Content-Security-Policy")
+	return in.toClient(w, r, q.target(), url.Values{"error": {"temporarily_unavailable"}, "error_description": {"try again shortly"}}, leaveAtOnce)
 }
 
 // parameters are those of the query, or of the form.

@@ -1,6 +1,7 @@
 package lockspire_test
 
 import (
+	"errors"
 	"html"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
+	"github.com/sigra-auth/sigra/pluginsdk/plugintest"
 )
 
 func (w *world) authorize(who *pluginsdk.Principal, q url.Values) answer {
@@ -243,4 +245,44 @@ func TestNative(t *testing.T) {
 			t.Errorf("policy: %s", p)
 		}
 	})
+}
+
+// TestAuthorize_trouble: what goes wrong on our side after the request was checked is told to the client, and before that to nobody.
+func TestAuthorize_trouble(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		id, _ := w.client("--redirect-uri", callback, "--trusted")
+		w.host.Fail(pluginsdk.IdentityRead, pluginsdk.Retryable(errors.New("not well")))
+		w.errorSent(w.authorize(w.ada, request(id)), "temporarily_unavailable")
+		w.host.Fail(pluginsdk.IdentityRead, nil)
+		if err := w.SDK().Database().Close(); err != nil {
+			t.Fatal(err)
+		}
+		if a := w.authorize(w.ada, request(id)); a.status != http.StatusServiceUnavailable || a.header.Get("Location") != "" {
+			t.Errorf("no database: %d %v", a.status, a.header)
+		}
+	})
+}
+
+// TestIssuer: the issuer's path is a setting, and may be empty.
+func TestIssuer(t *testing.T) {
+	t.Parallel()
+	for path, discovery := range map[string]string{"": "/.well-known/oauth-authorization-server", "/oauth/v2": "/.well-known/oauth-authorization-server/oauth/v2"} {
+		w := newWorld(t, plugintest.SQLiteAt(t), `{"issuer_path": "`+path+`"}`)
+		for _, at := range []string{path + "/.well-known/openid-configuration", discovery} {
+			if m := w.get(nil, at).json(t); m["issuer"] != "https://sigra.example"+path || m["authorization_endpoint"] != "https://sigra.example"+path+"/authorize" {
+				t.Errorf("%s: %v", at, m)
+			}
+		}
+		id, secret := w.client("--redirect-uri", callback)
+		a := w.get(w.ada, path+"/authorize?"+request(id).Encode())
+		page := a.header.Get("Location")
+		if !strings.HasPrefix(page, path+"/interaction/") {
+			t.Fatalf("authorize: %d %s", a.status, page)
+		}
+		out := sent(t, w.post(w.ada, page, url.Values{"ticket": {w.ticket(page)}, "decision": {"allow"}}), callback)
+		form := url.Values{"grant_type": {"authorization_code"}, "code": {out.Get("code")}, "redirect_uri": {callback}, "code_verifier": {verifier}}
+		if a := w.post(nil, path+"/token", form, "Authorization", basic(id, secret)); out.Get("iss") != "https://sigra.example"+path || a.status != http.StatusOK {
+			t.Errorf("token: %v %d %s", out, a.status, a.body)
+		}
+	}
 }

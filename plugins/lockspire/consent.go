@@ -1,6 +1,7 @@
 package lockspire
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"database/sql"
 	"errors"
@@ -33,7 +34,7 @@ func (in *people) askConsent(w http.ResponseWriter, r *http.Request, v visit, wh
 		w.Header().Set("Content-Security-Policy", policy)
 	}
 	return in.page(w, r, http.StatusOK, "lockspire.consent.title", "consent.html", map[string]any{
-		"Client": v.client, "Host": originOf(v.interaction.Request.RedirectURI), "Who": who, "Scopes": v.interaction.Request.Scopes, "Ticket": ticket, "Action": r.URL.Path,
+		"Client": v.client, "Host": originOf(v.interaction.Request.RedirectURI), "Who": cmp.Or(who.Email, who.Display, who.UserID), "Scopes": v.interaction.Request.Scopes, "Ticket": ticket, "Action": r.URL.Path,
 	})
 }
 
