@@ -176,6 +176,7 @@ var faultCode = regexp.MustCompile(`(?:fault\.Newf?\(fault\.\w+,\s*|reject\()"([
 var notOnPages = []string{
 	"invalid_address", "invalid_body", "invalid_language", "invalid_purpose", "invalid_subject", "mail_too_large", "no_mailer", // messages that Sigra or a plugin makes
 	"invalid_cursor", "invalid_status", "too_many_ids", // lists of the API
+	"administrator_only", "invite_instead", "invalid_kind", "invalid_method", "invalid_metadata", "metadata_too_large", "domain_not_found", "domain_taken", "domain_not_verified", "invalid_domain", "too_many_domains", "dns_unavailable", // what the API does to organizations
 	"metrics_local_only", "local_only", "control_key_required",
 }
 
@@ -187,7 +188,7 @@ func TestFaults_haveTexts(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	for _, dir := range []string{"account", "auth", "credential/*", "device", "federation", "gate", "mail", "onetime", "ratelimit", "ratelimit/captcha", "server", "session", "store", "web"} {
+	for _, dir := range []string{"account", "auth", "credential/*", "device", "federation", "gate", "mail", "membership", "onetime", "org", "ratelimit", "ratelimit/captcha", "server", "session", "store", "web"} {
 		files, err := filepath.Glob("../" + dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)
@@ -281,7 +282,7 @@ func (b *browser) latin(path string, p page) {
 func TestEveryPage_inArabic(t *testing.T) {
 	t.Parallel()
 	c := newClock()
-	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Now: c.now, Providers: []config.Provider{github}}, nil)
+	e := startWith(t, storetest.Open(t, store.SQLite, sources...), authtest.Options{Now: c.now, Providers: []config.Provider{github}, Members: anyoneCreates.Members}, nil)
 	b := e.browser(t)
 	b.language = "ar"
 	for _, path := range []string{
@@ -323,6 +324,7 @@ func TestEveryPage_inArabic(t *testing.T) {
 	for _, path := range []string{"/account/password", "/account/email", "/account/passkeys", "/account/authenticator", "/account/devices", "/account/logins", "/account/recovery-codes"} {
 		b.get(path).shows(t, 200)
 	}
+	organizationInArabic(t, e, b)
 	c.pass(10 * time.Minute)
 	b.get("/step-up")
 	b.get("/step-up?aal=aal2")

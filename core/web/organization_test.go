@@ -178,3 +178,34 @@ func TestOrganizationPages_othersAreNotThere(t *testing.T) {
 		e.browser(t).get("/organization").sends(t, "/login?return_to=%2Forganization")
 	})
 }
+
+// organizationInArabic walks the pages of organizations, as TestEveryPage_inArabic does the others. inspect looks.
+func organizationInArabic(t *testing.T, e *env, b *browser) {
+	t.Helper()
+	b.get("/account/organizations").shows(t, 200)
+	b.post("/account/organizations/create", "name", "")
+	b.post("/account/organizations/create", "name", "شركة").sends(t, "/organization?notice=organization-created")
+	b.post("/organization/invite", "email", "x", "role", "member")
+	b.post("/organization/invite", "email", alice, "role", "member")
+	b.post("/organization/invite", "email", "new@example.com", "role", "editor").sends(t, "/organization?notice=invitation-sent")
+	b.post("/organization/settings", "name", "شركة", "slug", "--")
+	for _, path := range []string{
+		"/organization", "/organization?notice=organization-created", "/organization?notice=invitation-sent", "/account/organizations?notice=organization-switched",
+		"/account/organizations?notice=organization-left", "/organization?notice=organization-saved", "/organization?notice=member-changed",
+		"/organization?notice=member-removed", "/organization?notice=invitation-revoked", "/account/organizations?notice=invitation-accepted",
+		"/account/organizations?notice=invitation-declined", "/organization/members/" + e.accountID(t, alice).String(),
+	} {
+		b.get(path).shows(t, 200)
+	}
+	b.get("/organization/members/x").shows(t, 404)
+	b.get("/invitation?token=x").shows(t, 410)
+	id := b.get("/account/organizations").find(t, `/account/organizations/([0-9a-f-]{36})/leave`)
+	b.get("/account/organizations/"+id+"/leave").shows(t, 200)
+	b.post("/account/organizations/"+id+"/leave").shows(t, 409)
+	link, _ := e.mail(t, "new@example.com")
+	b.get(link).shows(t, 200)
+	guest := e.browser(t)
+	guest.language = "ar"
+	guest.get(link).shows(t, 200)
+	guest.get("/register?invitation="+token(link)).shows(t, 200)
+}
