@@ -23,6 +23,7 @@ import (
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/forwardauth"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
@@ -79,7 +80,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
 		Services: web.Services{
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
-			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation,
+			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(),
 			Account: a.own, OwnPassword: a.own, OwnUsername: a.own, OwnEmail: a.own, OwnTOTP: a.own, OwnCodes: a.own, OwnDevices: a.own, OwnPasskeys: a.own,
 			OwnLogins: a.own, Organizations: a.members,
 		},
@@ -95,6 +96,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		webConfig.MagicLinks = a.auth
 	}
 	services := a.services()
+	services.LoginMethods = a.offers()
 	if cfg.Mail.Dev {
 		webConfig.Inbox, services.Inbox = a.inbox, a.inbox
 	}
@@ -166,7 +168,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 
 // corePaths are what no plugin may serve at, below or above.
 func corePaths(pages *web.Pages) []string {
-	paths := []string{"/v1", "/openapi.json", "/openapi.yaml", "/problems", "/healthz", "/readyz", "/metrics", "/dev"}
+	paths := []string{"/v1", "/openapi.json", "/openapi.yaml", "/problems", "/healthz", "/readyz", "/metrics", "/dev", "/auth"}
 	r := mux.NewRouter()
 	pages.Mount(r)
 	// The walk's function never fails, so neither does the walk.
@@ -181,6 +183,11 @@ func corePaths(pages *web.Pages) []string {
 	})
 	slices.Sort(paths)
 	return slices.Compact(paths)
+}
+
+// offers are the ways to sign in that plugins have.
+func (a *app) offers() offers {
+	return offers{host: func() *pluginhost.Host { return a.host }, members: a.members}
 }
 
 // links are the plugin pages somebody may open, for the navigation.
@@ -216,6 +223,12 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 		API: a.api.Handler(), Mount: pages.Mount, Rules: rules, Routes: a.host.Route,
 		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),
+		ForwardAuth: &server.ForwardAuth{
+			Rules: func() forwardauth.Rules { return *a.access.Load() }, Caller: callers{a.callers, pages}.Caller, Ask: a.gates.Ask,
+			SignIn: func(returnTo string, maxAge time.Duration, aal string) string {
+				return pages.SignIn(returnTo, maxAge, aal, false)
+			},
+		},
 	}
 	if cfg.Telemetry.Metrics {
 		sc.Metrics = a.metrics

@@ -38,7 +38,7 @@ func (c *cli) mailQueueCommand() *cobra.Command {
 			return c.show(q, func(w io.Writer) {
 				facts(w, "sent by", q.Mailer, "waiting", strconv.Itoa(q.Queued+q.Sending), "oldest", utc(q.Oldest),
 					"sent", strconv.Itoa(q.Sent), "refused", strconv.Itoa(q.Failed), "expired", strconv.Itoa(q.Expired),
-					"uncertain", strconv.Itoa(q.Uncertain), "decoys", strconv.Itoa(q.Withheld))
+					"accepted", strconv.Itoa(q.Accepted), "uncertain", strconv.Itoa(q.Uncertain), "decoys", strconv.Itoa(q.Withheld))
 			})
 		},
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/auth"
-	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 )
 
@@ -16,14 +16,27 @@ type federated struct {
 	base string // URL
 }
 
+// Begin keeps a state until the provider answers.
+func (f federated) Begin(ctx context.Context, b pluginhost.Begin) (pluginhost.Begun, error) {
+	ttl := b.ValidFor
+	if ttl <= 0 {
+		ttl = auth.DefaultPluginState
+	}
+	ttl = min(ttl, auth.MaxPluginState)
+	st, err := f.auth.BeginPluginSignIn(ctx, auth.PluginBegun{Plugin: b.Plugin, Provider: b.Provider, OrganizationID: b.OrganizationID, ReturnTo: b.ReturnTo}, ttl)
+	return pluginhost.Begun{State: st.State, Cookie: st.Cookie, Key: st.Key}, err
+}
+
 // Mint keeps the sign-in until the browser goes on.
 func (f federated) Mint(ctx context.Context, m pluginhost.Mint) (continueURL string, err error) {
-	if m.OrganizationID != uuid.Nil {
-		return "", fault.New(fault.NotFound, "organization_not_found", "There is no such organization.").At("organization_id")
+	var entry membership.Entry
+	if m.OrganizationID != uuid.Nil && m.Membership != pluginhost.NoMembership {
+		entry = membership.Entry{OrganizationID: m.OrganizationID, Join: m.Membership == pluginhost.JustInTimeMembership, Role: m.Role, Plugin: m.Plugin}
 	}
 	flow, err := f.auth.HoldPluginSignIn(ctx, auth.VerifiedByPlugin{
 		Plugin: m.Plugin, Provider: m.Provider, Subject: m.Subject, UserID: m.UserID, Email: m.Email, EmailVerified: m.EmailVerified,
-		Index: m.FederatedIndex, ReturnTo: m.ReturnTo,
+		Index: m.FederatedIndex, ReturnTo: m.ReturnTo, OrganizationID: m.OrganizationID, Entry: entry, SignUp: m.SignUp, DomainVerified: m.DomainVerified,
+		State: m.State, Key: m.StateKey,
 	})
 	if err != nil {
 		return "", err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,7 @@ import (
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/forwardauth"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
@@ -44,6 +46,7 @@ import (
 
 // parts are the pieces of Sigra below HTTP, joined but not yet running: what a server and a command without one share.
 type parts struct {
+	access   atomic.Pointer[forwardauth.Rules] // for proxies that ask
 	cfg      *config.Config
 	node     string
 	log      hclog.Logger

@@ -68,6 +68,7 @@ func registry() []registration {
 		{Name: "flow", Open: openFlows},
 		{Name: "membership", Open: openMembers},
 		{Name: "auth", Open: openAuth},
+		{Name: "access", Open: openAccess},
 		{Name: "plugin", Schema: pluginhost.Schema()},
 	}
 }

@@ -949,6 +949,11 @@ var acts = []act{
 		who, id := p.fresh(), p.loginID()
 		return func() (string, error) { return done(w.UnlinkLogin(w.ctx(), who, id)) }
 	}},
+	{method: "BeginPluginSignIn", ready: func(w *world, email string) deed {
+		return func() (string, error) {
+			return only(w.BeginPluginSignIn(w.ctx(), auth.PluginBegun{Plugin: "relyra", Provider: "okta"}, auth.DefaultPluginState))
+		}
+	}},
 	{method: "HoldPluginSignIn", ready: func(w *world, email string) deed {
 		return func() (string, error) {
 			return only(w.HoldPluginSignIn(w.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email}))
@@ -956,24 +961,27 @@ var acts = []act{
 	}},
 	{method: "SignInPlugin", before: spentOff, rows: []string{"auth.login.success", "oauth.login.success"}, ready: func(w *world, email string) deed {
 		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id, Index: email})
-		return func() (string, error) { out, _, err := w.SignInPlugin(w.ctx(), flow, ""); return vouched(out, err) }
+		return func() (string, error) {
+			out, _, err := w.SignInPlugin(w.ctx(), flow, "", noCookies)
+			return vouched(out, err)
+		}
 	}},
 	{method: "SignInPlugin, in another browser", before: spentOff, code: "sign_in_expired", rows: []string{"oauth.login.failure/other_browser"}, ready: func(w *world, email string) deed {
 		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id})
 		return func() (string, error) {
-			out, _, err := w.SignInPlugin(w.from("198.51.100.9"), flow, "")
+			out, _, err := w.SignInPlugin(w.from("198.51.100.9"), flow, "", noCookies)
 			return vouched(out, err)
 		}
 	}},
 	{method: "SignInPlugin, of nothing", code: "sign_in_expired", ready: func(w *world, _ string) deed {
 		return func() (string, error) {
-			out, _, err := w.SignInPlugin(w.ctx(), "nothing", "")
+			out, _, err := w.SignInPlugin(w.ctx(), "nothing", "", noCookies)
 			return vouched(out, err)
 		}
 	}},
 	{method: "RevokeFederated", rows: []string{"session.revoke/slo"}, ready: func(w *world, email string) deed {
 		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id, Index: email})
-		_, _, err := w.SignInPlugin(w.ctx(), flow, "")
+		_, _, err := w.SignInPlugin(w.ctx(), flow, "", noCookies)
 		w.ok(err)
 		return func() (string, error) { return only(w.RevokeFederated(w.ctx(), "relyra", email, "slo")) }
 	}},

@@ -12,6 +12,7 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/membership"
+	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -36,6 +37,7 @@ type vouch struct {
 	userID uuid.UUID        // of who vouches and knows the account; the nil id: the claims decide
 	index  string           // the provider's handle of the session
 	entry  membership.Entry // the organization whose own provider it is
+	domain bool             // it speaks for the owner of the address's domain, see ownsDomain
 }
 
 // federatedSignIns signs in on the word of another provider.
@@ -101,6 +103,11 @@ func (s *federatedSignIns) situation(ctx context.Context, q store.Querier, c vou
 			return sit, owner, err
 		}
 		sit.ByEmail = federation.Standing(named.Status)
+		// Who administers Sigra itself is nobody's but their own: an organization's provider could otherwise make anybody one.
+		if sit.DomainOwned, err = s.ownsDomain(ctx, q, c); err != nil {
+			return sit, owner, err
+		}
+		sit.DomainOwned = sit.DomainOwned && !named.Administrator
 		if named.Administrator && named.Status == account.Unconfirmed {
 			sit.ByEmail = federation.Disabled // it waits for the link it was given, and is not to be had otherwise
 		}
@@ -109,6 +116,19 @@ func (s *federatedSignIns) situation(ctx context.Context, q store.Querier, c vou
 		owner = named
 	}
 	return sit, owner, nil
+}
+
+// ownsDomain reports whether a provider speaks for the organization that has proven the domain of the address. It is asked again in the
+// transaction that relies on it.
+func (s *federatedSignIns) ownsDomain(ctx context.Context, q store.Querier, c vouch) (bool, error) {
+	if !c.domain || c.entry.OrganizationID == uuid.Nil {
+		return false, nil
+	}
+	owner, err := s.kit.Orgs.OwnerOf(ctx, q, c.Email)
+	if errors.Is(err, org.ErrNoDomain) {
+		return false, nil
+	}
+	return err == nil && owner == c.entry.OrganizationID, err
 }
 
 func (s *federatedSignIns) federated(ctx context.Context, c vouch, device string) (Federated, error) {
@@ -139,6 +159,14 @@ func (s *federatedSignIns) federated(ctx context.Context, c vouch, device string
 				return err
 			}
 			return s.kit.Logins.Touch(ctx, tx, known.ID)
+		})
+		return Federated{SignedIn: in}, err
+	case federation.DoAdopt:
+		in, err := s.vouched(ctx, a, c, device, func(ctx context.Context, tx *store.Tx, a account.Account) error {
+			if err := still(ctx, tx, a); err != nil {
+				return err
+			}
+			return s.kit.Link(ctx, tx, a, c.Claims)
 		})
 		return Federated{SignedIn: in}, err
 	case federation.DoReclaim:

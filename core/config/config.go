@@ -39,6 +39,8 @@ type Config struct {
 	Telemetry     Telemetry
 	// Providers are the provider blocks, in the order of the file.
 	Providers []Provider
+	// Access are the rules for proxies that ask, in the order of the file.
+	Access []AccessRule
 	// Plugins are the plugin blocks, in the order of the file.
 	Plugins []Plugin
 }

@@ -124,8 +124,8 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GOOGLE_CLIENT_ID=g", "EX_GOOGLE_CLIENT_SECRET=g", "EX_MICROSOFT_CLIENT_ID=m", "EX_MICROSOFT_CLIENT_SECRET=m",
 		"EX_WORK_CLIENT_SECRET=w", "EX_FORGE_CLIENT_SECRET=f", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db", "EX_SIGRA_SMTP_PASSWORD=hunter2")
 	if c.Keyring.RootKey.IsZero() || len(c.Keyring.OldRootKeys) != 1 || c.Database.URL.IsZero() || c.Events.Token.IsZero() || c.Abuse.Captcha.Secret.IsZero() || c.Abuse.Captcha.URL == "" || c.Abuse.Captcha.Hostname == "" || len(c.Telemetry.OTLP.Headers) != 1 ||
-		len(c.Plugins) != 2 || len(c.Plugins[1].Gates) != 1 || c.Plugins[1].User != "nobody" ||
-		c.Plugins[1].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256}) || c.Plugins[1].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
+		len(c.Plugins) != 7 || len(c.Plugins[6].Gates) != 1 || c.Plugins[6].User != "nobody" || len(c.Access) != 1 || len(c.Access[0].Roles) != 1 ||
+		c.Plugins[6].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256}) || c.Plugins[6].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
 		len(c.Providers) != 5 || len(c.Providers[4].AuthorizeParams) != 1 || c.Providers[2].PrivateKey.IsZero() || c.Providers[4].Claims.Picture != "avatar.url" ||
 		!c.Mail.SMTP.Enabled() || c.Mail.SMTP.Password.IsZero() || c.Mail.Templates == "" || c.Messages == "" || c.Pages == "" {
 		t.Errorf("not every commented setting was read:\n%s\n%+v", text, c)

@@ -389,10 +389,92 @@ telemetry {
 #   }
 # }
 
+# Who gets to which pages of an application, for a proxy that asks at /auth/verify (docs/recipes/forward-auth.md). The first rule that matches
+# counts; what none matches is for whoever is signed in.
+#
+# access "admin" {
+#   hosts        = ["id.example.com"]    # left out: any. "*.example.com" is any one name before it
+#   paths        = ["/admin/*"]          # left out: any. With /* all below it, too
+#   methods      = ["GET", "POST"]       # left out: any. GET includes HEAD
+#   allow        = "signed_in"           # "public": everybody. "nobody"
+#   aal          = "aal2"                # with two factors; "aal1": any
+#   max_age      = "1h"                  # since the person last proved who they are; left out: any
+#   organization = "acme"                # the session's active one, by id or slug; left out: any
+#   roles        = ["admin"]             # of the membership there; left out: any
+#   ask_plugins  = true                  # put the question "route" to plugins
+# }
+
 # Plugins. Each is a process of its own; delete its block and Sigra runs on without it.
 
 # A timeline of who did what, at /threadline. It is part of Sigra's binary and has defaults for everything.
 plugin "threadline" {}
+
+# Mailglass sends all mail in place of the mail block above, and refuses messages that would track their readers
+# (docs/recipes/mailglass.md). Without smtp, messages stay in the inbox at /mailglass.
+#
+# plugin "mailglass" {
+#   config {
+#     origins     = []    # where links may lead beside server.base_url
+#     concurrency = 4     # messages sent at once by one node
+#     retry_first = "30s" # the first wait after a failed attempt; further ones are longer, up to an hour
+#
+#     smtp {
+#       host     = "smtp.example.com"
+#       port     = 587
+#       tls      = "starttls" # "implicit": from the first byte, port 465. "none": only to this machine
+#       username = "sigra"
+#       password = env("SIGRA_SMTP_PASSWORD")
+#       timeout  = "30s" # for each step of a conversation
+#       # ca_file = "/etc/ssl/mail-ca.pem" # whom to trust, instead of the system's certificates
+#     }
+#   }
+# }
+
+# Rulestead decides by rules and flags who may register, sign in, join and open a page (docs/recipes/rulestead.md). It has no settings:
+# the rules themselves are in its database.
+#
+# plugin "rulestead" {}
+
+# Accrue holds seats: it takes billing events from the application and lets no more members into an organization than it has paid for
+# (docs/recipes/accrue.md).
+#
+# plugin "accrue" {
+#   config {
+#     unsubscribed_seats     = -1    # of an organization that never had a subscription; -1 is no limit
+#     past_due_grace_days    = 0     # days after a missed payment in which a subscription still entitles
+#     count_invitations      = true  # an open invitation holds a seat
+#     count_suspended        = true  # a suspended member keeps their seat
+#     count_service_accounts = false # service accounts take seats
+#
+#     # What a subscription to a plan includes. Without any, every plan is known and includes what its events say.
+#     plan "team" {
+#       seats    = 0                # where the event names none
+#       features = ["sso"]
+#       limits   = { projects = 10 }
+#     }
+#   }
+# }
+
+# Relyra lets organizations sign their people in by SAML (docs/recipes/relyra.md). It has no settings: connections are made by
+# administrators, and by those of an organization.
+#
+# plugin "relyra" {}
+
+# Lockspire makes Sigra an OAuth 2.0 and OpenID Connect authorization server for your applications (docs/recipes/lockspire.md).
+#
+# plugin "lockspire" {
+#   config {
+#     issuer_path            = "/lockspire" # behind Sigra's address; "" for none
+#     code_ttl               = "60s"
+#     access_token_ttl       = "10m"
+#     id_token_ttl           = "10m"
+#     refresh_token_ttl      = "720h"  # how long a refresh token may lie unused
+#     grant_ttl              = "8760h" # how long an authorization lasts, however often it is refreshed
+#     interaction_ttl        = "15m"   # how long a person may take to sign in and to consent
+#     key_rotation           = "2160h" # how old a signing key becomes
+#     access_token_algorithm = "ES256" # or "RS256"
+#   }
+# }
 
 # A program of somebody else's:
 #

@@ -43,6 +43,9 @@ func (d *decoder) config(body *hclsyntax.Body) *Config {
 	b.nested("events", func(b *block) { readEvents(b, &c.Events) })
 	b.nested("logging", func(b *block) { readLogging(b, &c.Logging) })
 	b.nested("telemetry", func(b *block) { readTelemetry(b, &c.Telemetry) })
+	b.labelled("access", "admin", checkAccessName, func(b *block, label string) {
+		c.Access = append(c.Access, readAccess(b, label))
+	})
 	b.labelled("provider", "google", checkProviderName, func(b *block, label string) {
 		c.Providers = append(c.Providers, readProvider(b, label))
 	})

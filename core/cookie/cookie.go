@@ -125,6 +125,9 @@ func clearCookie(w http.ResponseWriter, name string) {
 	http.SetCookie(w, c)
 }
 
+// Read is the value of a cookie as it came, or "": for cookies that are not Sigra's own.
+func Read(r *http.Request, name string) string { return read(r, name) }
+
 func read(r *http.Request, name string) string {
 	c, err := r.Cookie(name)
 	if err != nil || len(c.Value) > maxToken {

@@ -19,7 +19,10 @@ type Situation struct {
 	// ByEmail is the account whose address is the one that the provider gave. Asked for, and looked at, only when the address is verified.
 	ByEmail       Standing
 	EmailVerified bool // Claims.EmailVerified: said and believed
-	SignUp        bool // accounts may be made: by this provider, and at all
+	// DomainOwned: whoever vouches speaks for the organization that has proven the address's domain to be its own, and may
+	// therefore say whose its addresses are.
+	DomainOwned bool
+	SignUp      bool // accounts may be made: by this provider, and at all
 	// For a Link: the account of the session that came back, and whether it is the one that began.
 	SignedIn      Standing
 	SameAccount   bool // that session's account is the Result's
@@ -41,6 +44,8 @@ const (
 	DoNothing Decision = "nothing"
 	// DoProve: an account has this address. Ask for that account's own credential; link when it proves right, and otherwise not.
 	DoProve Decision = "prove"
+	// DoAdopt: sign in to the account that has this address, and give it the login: the owner of the address's domain says whose it is.
+	DoAdopt Decision = "adopt"
 	// DoReclaim: somebody signed up with this address and never showed that it is theirs; now its owner is here. Drop every credential,
 	// session, login and trusted device of the account, confirm it, give it this login.
 	DoReclaim Decision = "reclaim"
@@ -87,6 +92,9 @@ func Decide(s Situation) Decision {
 	if s.EmailVerified {
 		switch s.ByEmail {
 		case Active:
+			if s.DomainOwned {
+				return DoAdopt
+			}
 			return DoProve
 		case Disabled:
 			return RefuseDisabled

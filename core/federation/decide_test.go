@@ -21,10 +21,11 @@ func situations() (out []federation.Situation) {
 						for _, signedIn := range standings {
 							for _, same := range truth {
 								for _, ownerIsCaller := range truth {
-									for _, emailIsOwners := range truth {
+									for i := range 4 {
+										emailIsOwners, domainOwned := i&1 != 0, i&2 != 0
 										s := federation.Situation{
 											Purpose: purpose, Owner: owner, ByEmail: byEmail, EmailVerified: verified, SignUp: signUp, SignedIn: signedIn,
-											SameAccount: same, OwnerIsCaller: ownerIsCaller, EmailIsOwners: emailIsOwners,
+											SameAccount: same, OwnerIsCaller: ownerIsCaller, EmailIsOwners: emailIsOwners, DomainOwned: domainOwned,
 										}
 										if ownerIsCaller && (owner == federation.Nobody || owner != signedIn) || same && signedIn == federation.Nobody ||
 											emailIsOwners && (owner == federation.Nobody || owner != byEmail) || purpose == federation.SignIn && (signedIn != federation.Nobody || same || ownerIsCaller) {
@@ -57,10 +58,11 @@ func TestDecide_properties(t *testing.T) {
 				t.Errorf("%s: %+v → %s", what, s, d)
 			}
 		}
-		in := d == federation.DoSignIn || d == federation.DoReclaim || d == federation.DoCreate
+		in := d == federation.DoSignIn || d == federation.DoAdopt || d == federation.DoReclaim || d == federation.DoCreate
 		never(d == federation.DoSignIn && s.Owner != federation.Active, "signed in without a login that is linked to a live account")
 		never(in && (s.Owner == federation.Disabled), "a disabled account gets a session")
 		never(in && s.EmailVerified && s.ByEmail == federation.Disabled && s.Owner == federation.Nobody, "a disabled account is got around")
+		never(d == federation.DoAdopt && (!s.DomainOwned || !s.EmailVerified || s.ByEmail != federation.Active || s.Owner != federation.Nobody), "an account is given a login without its own proof or its domain's")
 		never(d == federation.DoLink && (s.Purpose != federation.Link || s.SignedIn != federation.Active || !s.SameAccount), "linked without the account's own session")
 		never(d == federation.DoLink && s.Owner != federation.Nobody, "a login of two accounts")
 		never(d == federation.DoReclaim && !s.EmailVerified, "taken over by an address that nobody has verified")
@@ -74,7 +76,7 @@ func TestDecide_properties(t *testing.T) {
 		// Somebody unconfirmed never keeps a way in: neither does their login sign in, nor can they link one.
 		never(s.Owner == federation.Unconfirmed && s.Purpose == federation.SignIn && d != federation.DoReclaim && d != federation.RefuseUnconfirmed, "an unconfirmed account is used")
 		never(s.SignedIn == federation.Unconfirmed && d == federation.DoLink, "an unconfirmed account gets a login")
-		never(!d.Refused() && d != federation.DoSignIn && d != federation.DoLink && d != federation.DoNothing && d != federation.DoProve && d != federation.DoReclaim && d != federation.DoCreate && d != federation.DoConfirm, "a decision that nobody knows")
+		never(!d.Refused() && d != federation.DoSignIn && d != federation.DoAdopt && d != federation.DoLink && d != federation.DoNothing && d != federation.DoProve && d != federation.DoReclaim && d != federation.DoCreate && d != federation.DoConfirm, "a decision that nobody knows")
 
 		// What is not verified matches nothing: the decision is the same whatever account has the address.
 		if !s.EmailVerified {
@@ -95,7 +97,7 @@ func TestDecide_properties(t *testing.T) {
 			}
 		}
 	}
-	if len(all) < 400 || len(seen) != 12 {
+	if len(all) < 400 || len(seen) != 13 {
 		t.Errorf("%d situations, %d decisions: %v", len(all), len(seen), seen)
 	}
 }

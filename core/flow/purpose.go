@@ -12,5 +12,6 @@ const (
 	EmailChange     onetime.Purpose = "email_change"      // to the new address
 	EmailChangeUndo onetime.Purpose = "email_change_undo" // to the old address
 	PendingLink     onetime.Purpose = "link_login"        // a login elsewhere, until the account's own credential is shown
+	PluginState     onetime.Purpose = "plugin_state"      // begun by a plugin, until its provider answers
 	PluginSignIn    onetime.Purpose = "plugin_sign_in"    // verified by a plugin, until the browser goes on
 )

@@ -25,6 +25,7 @@ type MailQueue struct {
 	Mailer    string    `json:"mailer" doc:"What sends: smtp://host:port, inbox (nothing leaves), plugin, or none."`
 	Queued    int       `json:"queued" doc:"Waiting for their turn or to be tried again."`
 	Sending   int       `json:"sending" doc:"Being handed over now."`
+	Accepted  int       `json:"accepted" doc:"Taken by a plugin that has not reported yet what became of them."`
 	Sent      int       `json:"sent" doc:"Taken by the mailer in the last seven days."`
 	Failed    int       `json:"failed" doc:"Refused for good in the last seven days."`
 	Expired   int       `json:"expired" doc:"Not sent before they were worth nothing, in the last seven days."`
@@ -65,7 +66,7 @@ func (d adminMail) Mount(k *kit) {
 		}
 		return &struct{ Body MailQueue }{MailQueue{
 			Mailer: d.mail.Mailer(), Queued: st.Queued, Sending: st.Sending, Sent: st.Sent, Failed: st.Failed, Expired: st.Expired,
-			Uncertain: st.Uncertain, Withheld: st.Withheld, Oldest: st.Oldest,
+			Accepted: st.Accepted, Uncertain: st.Uncertain, Withheld: st.Withheld, Oldest: st.Oldest,
 		}}, nil
 	})
 	register(k, operation{

@@ -65,6 +65,11 @@ type pluginPath struct {
 	Name string `path:"name" maxLength:"64" pattern:"^[a-z][a-z0-9_-]*$" doc:"The plugin's name." example:"threadline"`
 }
 
+type pluginCommandInput struct {
+	Name string `path:"name" maxLength:"64" pattern:"^[a-z][a-z0-9_-]*$" doc:"The plugin's name." example:"threadline"`
+	Body PluginCommandCall
+}
+
 // adminPlugins is the administration of plugins.
 type adminPlugins struct{ plugins Plugins }
 
@@ -136,10 +141,7 @@ func (d adminPlugins) Mount(k *kit) {
 		description: "The answer is a line of JSON for each piece that the command writes, as it writes it, and a last one that says how it ended. An answer without that line was cut off.",
 		ok:          "The command ran; whether it did what it was asked to is in the last line.", content: []string{"application/x-ndjson"},
 		problems: map[int]string{http.StatusNotFound: "There is no such plugin or command.", http.StatusConflict: "The command is run by the program itself, and not by the server."},
-	}, func(ctx context.Context, who asker, in *struct {
-		pluginPath
-		Body PluginCommandCall
-	}) (*streamOutput, error) {
+	}, func(ctx context.Context, who asker, in *pluginCommandInput) (*streamOutput, error) {
 		if len(in.Body.Stdin) > maxStdin {
 			return nil, fault.Newf(fault.TooLarge, "stdin_too_large", "The standard input of a command has at most %d bytes.", maxStdin).At("body.stdin")
 		}

@@ -151,6 +151,14 @@ func (fixed) Restart(_ context.Context, _ audit.Ref, name string) error {
 	}
 	return nil
 }
+func (fixed) Run(_ context.Context, _ audit.Ref, name string, c httpapi.PluginCommandCall, out func(httpapi.PluginCommandOutput) error) (httpapi.PluginCommandEnd, error) {
+	if name != "threadline" {
+		return httpapi.PluginCommandEnd{}, fault.New(fault.NotFound, "plugin_not_found", "There is no such plugin.")
+	}
+	err := out(httpapi.PluginCommandOutput{Stdout: []byte("ran " + c.Command)})
+	return httpapi.PluginCommandEnd{}, err
+}
+
 func (fixed) Purge(context.Context, audit.Ref, string) error {
 	return fault.New(fault.Conflict, "plugin_running", "The plugin is running.")
 }

@@ -17,6 +17,7 @@ type Services struct {
 	MagicLinks     MagicLinks
 	Providers      Providers
 	StepUps        StepUps
+	LoginMethods   LoginMethods // nil: no plugins
 
 	// What people do to their own account.
 	OwnProfile    OwnProfile
@@ -60,7 +61,7 @@ func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
 	return []domain{
 		sessionCheck{k},
 		signUp{s.SignUps}, signIn{k, s.SignIns}, passwordReset{s.PasswordResets}, secondFactor{s.SecondFactors}, passkeySignIn{s.PasskeySignIns},
-		magicLink{s.MagicLinks}, providers{s.Providers}, stepUp{s.StepUps},
+		magicLink{s.MagicLinks}, providers{s.Providers}, stepUp{s.StepUps}, loginMethods{s.LoginMethods},
 		accountProfile{s.OwnProfile}, accountPassword{s.OwnPassword}, accountFactors{s.OwnFactors}, accountPasskeys{s.OwnPasskeys}, accountEmail{k, s.OwnEmail},
 		accountUsername{s.OwnUsername}, accountDevices{s.OwnDevices}, accountLogins{s.Logins}, accountMetadata{s.OwnMetadata, s.MetadataLimit},
 		organizations{s.Organizations}, organizationMembers{s.OrganizationMembers}, organizationInvitations{s.OrganizationInvitations},

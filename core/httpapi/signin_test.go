@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +105,13 @@ func TestAdministration(t *testing.T) {
 				if a := e.do(who, method, path, ""); a.StatusCode != status {
 					t.Errorf("%s %s: %d %s", method, path, a.StatusCode, a.body)
 				}
+			}
+		}
+		for path, want := range map[string]string{
+			"threadline": `200 {"stdout":"cmFuIGxpc3Q="}` + "\n" + `{"end":{"exit_code":0}}` + "\n", "nope": "404 ",
+		} {
+			if a := e.do(administrator, "POST", "/v1/admin/plugins/"+path+"/commands", `{"command":"list"}`); !strings.HasPrefix(fmt.Sprintf("%d %s", a.StatusCode, a.body), want) {
+				t.Errorf("command of %s: %d %s", path, a.StatusCode, a.body)
 			}
 		}
 		if a := e.do(administrator, "POST", "/v1/admin/reload", ""); a.StatusCode != 200 || !read[httpapi.Reloaded](t, a).Applied {

@@ -597,3 +597,98 @@ func TestMigration_keepsWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+// owner is a mailer that owns what it accepts.
+type owner struct {
+	*post
+	name string
+}
+
+func (o owner) Owns() string { return o.name }
+
+// What a mailer owns stays until it reports. It comes back when another mailer sends meanwhile, and is given up when no report comes.
+func TestQueue_owned(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		state := func(id uuid.UUID) (state, why string, payload bool) {
+			t.Helper()
+			var p []byte
+			if err := w.db.QueryRow(t.Context(), `SELECT state, last_error, payload FROM mail_queue WHERE id = $1`, id).Scan(&state, &why, &p); err != nil {
+				t.Fatal(err)
+			}
+			return state, why, p != nil
+		}
+		wants := func(id uuid.UUID, want, because string, kept bool) {
+			t.Helper()
+			if s, why, payload := state(id); s != want || why != because || payload != kept {
+				t.Errorf("%s %q, kept %v; want %s %q, kept %v", s, why, payload, want, because, kept)
+			}
+		}
+		report := func(mailer string, id uuid.UUID, e mail.ReportEvent, want bool) {
+			t.Helper()
+			if known, err := w.Report(t.Context(), mail.Report{Mailer: mailer, ID: id, Event: e}); err != nil || known != want {
+				t.Errorf("%v %v", known, err)
+			}
+		}
+		glass := owner{&post{}, "glass"}
+		w.SetMailer(glass)
+		accept := func() uuid.UUID {
+			t.Helper()
+			id := w.send(letter())
+			w.dispatch()
+			wants(id, "accepted", "", true)
+			return id
+		}
+		id := accept()
+		report("thief", id, mail.Delivered, false)
+		report("glass", uuid.New(), mail.Delivered, false)
+		wants(id, "accepted", "", true)
+		w.dispatch() // nothing is due
+		if n := glass.count(); n != 1 {
+			t.Errorf("%d times", n)
+		}
+		report("glass", id, mail.Delivered, true)
+		wants(id, "sent", "", false)
+		report("glass", id, mail.Bounced, true) // it came back later
+		wants(id, "failed", "bounced", false)
+		report("glass", id, mail.Delivered, true) // and that it was delivered is no news
+		wants(id, "failed", "bounced", false)
+
+		// A report may come before the message is noted as accepted.
+		var early uuid.UUID
+		glass.answer = func(ctx context.Context, m mail.Message) error {
+			known, err := w.Report(ctx, mail.Report{Mailer: "glass", ID: m.ID, Event: mail.Delivered})
+			if !known {
+				t.Error("not known while it is handed over")
+			}
+			return err
+		}
+		early = w.send(letter())
+		w.dispatch()
+		wants(early, "sent", "", false)
+		glass.answer = nil
+
+		// Another mailer takes over what is not reported, marked.
+		id = accept()
+		w.SetMailer(nil)
+		before := w.post.count()
+		w.dispatch()
+		wants(id, "sent", "", false)
+		if n := w.post.count(); n != before+1 || !w.post.got[n-1].PossibleDuplicate || w.post.got[n-1].ID != id {
+			t.Errorf("%d, %+v", n, w.post.got)
+		}
+		report("glass", id, mail.Delivered, false) // it is not its any more
+
+		// No report comes.
+		w.SetMailer(glass)
+		id = accept()
+		w.advance(mail.DefaultTTL + time.Second)
+		w.dispatch()
+		wants(id, "accepted", "", true) // it may be on its way
+		w.advance(time.Minute)
+		w.dispatch()
+		wants(id, "uncertain", "the mailer never reported what became of it", false)
+		if st, err := w.Status(t.Context()); err != nil || st.Accepted != 0 || st.Uncertain != 1 {
+			t.Errorf("%+v %v", st, err)
+		}
+	})
+}

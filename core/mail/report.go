@@ -34,7 +34,8 @@ type Report struct {
 const maxReason = 120
 
 // Report settles a message by what its owner tells, and reports whether there is such a message of that owner. A message that
-// bounces after it was delivered counts as failed; one that failed stays so.
+// bounces after it was delivered counts as failed; one that failed stays so. A report may come before the message is noted as
+// accepted.
 func (q *Queue) Report(ctx context.Context, r Report) (known bool, err error) {
 	state, why := "failed", r.Reason
 	switch r.Event {
@@ -54,7 +55,7 @@ func (q *Queue) Report(ctx context.Context, r Report) (known bool, err error) {
 	var settled *time.Time
 	err = q.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		known = false
-		err := tx.QueryRow(ctx, `SELECT purpose, settled_at FROM mail_queue WHERE id = $1 AND mailer = $2 AND state IN ('accepted', 'sent', 'failed', 'uncertain')`, r.ID, r.Mailer).
+		err := tx.QueryRow(ctx, `SELECT purpose, settled_at FROM mail_queue WHERE id = $1 AND mailer = $2 AND state IN ('sending', 'accepted', 'sent', 'failed', 'uncertain')`, r.ID, r.Mailer).
 			Scan(&purpose, &settled)
 		if errors.Is(err, store.ErrNoRows) {
 			return nil
@@ -64,7 +65,7 @@ func (q *Queue) Report(ctx context.Context, r Report) (known bool, err error) {
 		}
 		known = true
 		_, err = tx.Exec(ctx, `UPDATE mail_queue SET state = $3, payload = NULL, last_error = $4, settled_at = COALESCE(settled_at, $5)
-			WHERE id = $1 AND mailer = $2 AND state IN ('accepted', 'sent', 'uncertain')`, r.ID, r.Mailer, state, why, q.now())
+			WHERE id = $1 AND mailer = $2 AND state IN ('sending', 'accepted', 'sent', 'uncertain')`, r.ID, r.Mailer, state, why, q.now())
 		return err
 	})
 	if err != nil {

@@ -170,7 +170,13 @@ func (q *Queue) claim(ctx context.Context, id uuid.UUID) (c claimed, ok bool, er
 		if errors.Is(err, store.ErrNoRows) {
 			return nil
 		}
-		ok = err == nil
+		if err != nil {
+			return err
+		}
+		ok = true
+		if owner := q.owner(); owner != c.owner { // whose report may come before it is noted as accepted
+			_, err = tx.Exec(ctx, `UPDATE mail_queue SET mailer = $2 WHERE id = $1`, id, owner)
+		}
 		return err
 	})
 	if err != nil {
@@ -295,7 +301,7 @@ func (q *Queue) outcome(ctx context.Context, c claimed, err error) error {
 
 func (q *Queue) requeue(ctx context.Context, c claimed, next time.Time, why string, uncertain bool) error {
 	err := q.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.Exec(ctx, `UPDATE mail_queue SET state = 'queued', next_at = $3, last_error = $4,
+		_, err := tx.Exec(ctx, `UPDATE mail_queue SET state = 'queued', next_at = $3, last_error = $4, mailer = '',
 				possible_duplicate = possible_duplicate OR $5, uncertain = uncertain + CASE WHEN $5 THEN 1 ELSE 0 END
 			WHERE id = $1 AND state = 'sending' AND attempts = $2`, c.id, c.attempts, next, why, uncertain)
 		return err

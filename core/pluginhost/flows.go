@@ -120,6 +120,8 @@ func contextTo(req *pluginv1.AskRequest, a gate.Ask) {
 				InvitationId: idText(m.InvitationID), Members: m.Members, Invitations: m.Invitations, Protected: m.Protected,
 			}}
 		}
+	case gate.Route:
+		req.Context = &pluginv1.AskRequest_Route{Route: &pluginv1.RouteContext{Host: text("host"), Method: text("method"), Path: text("path"), Scheme: text("scheme"), Rule: text("rule")}}
 	case gate.SessionStepUp:
 		req.Context = &pluginv1.AskRequest_StepUp{StepUp: &pluginv1.StepUpContext{Method: text("method"), Aal: text("aal")}}
 	}
@@ -284,6 +286,11 @@ type LoginMethod struct {
 	Label     string `json:"label"`
 	URL       string `json:"url"` // a path of this Sigra
 	Exclusive bool   `json:"exclusive,omitempty"`
+}
+
+// OffersLogin reports whether any plugin offers ways to sign in.
+func (h *Host) OffersLogin() bool {
+	return slices.ContainsFunc(h.all(), func(p *plugin) bool { return p.offers(pluginv1.LoginMethods_ServiceDesc.ServiceName) })
 }
 
 // LoginMethods asks every plugin that offers ways to sign in, all at once. One that fails is left out: the others, and

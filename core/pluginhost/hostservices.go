@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -34,11 +35,24 @@ type Finder interface {
 
 // Federated completes sign-ins that a plugin has verified.
 type Federated interface {
+	// Begin starts a sign-in that a plugin will verify, bound to the browser by a cookie.
+	Begin(ctx context.Context, b Begin) (Begun, error)
 	// Mint takes a verified identity through the policy of any other sign-in; continueURL is where the browser goes on.
 	Mint(ctx context.Context, m Mint) (continueURL string, err error)
 	// RevokeFederated ends the sessions that were made with a provider's handle.
 	RevokeFederated(ctx context.Context, plugin, index, reason string) (int, error)
 }
+
+// Begin is a sign-in that a plugin begins.
+type Begin struct {
+	Plugin, Provider string
+	OrganizationID   uuid.UUID
+	ReturnTo         string
+	ValidFor         time.Duration // zero: the host's default
+}
+
+// Begun is its state, and the cookie by which the browser is known again.
+type Begun struct{ State, Cookie, Key string }
 
 // Mint is one federated sign-in.
 type Mint struct {
@@ -47,9 +61,23 @@ type Mint struct {
 	Email                     string
 	EmailVerified             bool
 	FederatedIndex            string
-	AMR                       []string
 	ReturnTo                  string
+	State, StateKey           string // Begin's; empty: the sign-in began at the provider
+	SignUp                    bool   // an account may be made
+	DomainVerified            bool   // the address lies in a domain that the organization has proven
+	Membership                MembershipPolicy
+	Role                      string // of a membership that is made
 }
+
+// MembershipPolicy says what becomes of a person's place in the organization whose provider vouched for them.
+type MembershipPolicy string
+
+// The policies.
+const (
+	NoMembership         MembershipPolicy = "none"
+	ExistingMembership   MembershipPolicy = "existing"
+	JustInTimeMembership MembershipPolicy = "just_in_time"
+)
 
 // Pages lends the shared layout; core/web is one.
 type Pages interface {
@@ -219,6 +247,45 @@ func (s sessionsService) Check(ctx context.Context, r *hostv1.CheckSessionsReque
 	return out, nil
 }
 
+var membershipPolicies = map[hostv1.MintRequest_MembershipPolicy]MembershipPolicy{
+	hostv1.MintRequest_MEMBERSHIP_POLICY_UNSPECIFIED: NoMembership, hostv1.MintRequest_MEMBERSHIP_POLICY_NONE: NoMembership,
+	hostv1.MintRequest_MEMBERSHIP_POLICY_EXISTING: ExistingMembership, hostv1.MintRequest_MEMBERSHIP_POLICY_JUST_IN_TIME: JustInTimeMembership,
+}
+
+// onlySignIn refuses what a plugin may ask for one day.
+func onlySignIn(p hostv1.MintPurpose) error {
+	if p > hostv1.MintPurpose_MINT_PURPOSE_SIGN_IN {
+		return fault.New(fault.Invalid, "purpose_not_served", "This Sigra completes sign-ins, and nothing else.").At("purpose")
+	}
+	return nil
+}
+
+func (s sessionsService) Begin(ctx context.Context, r *hostv1.BeginRequest) (*hostv1.BeginResponse, error) {
+	if s.h.cfg.Federated == nil {
+		return nil, missing("sign-ins completed by a plugin")
+	}
+	if err := onlySignIn(r.GetPurpose()); err != nil {
+		return nil, err
+	}
+	org, err := idFrom(r.GetOrganizationId(), "organization_id")
+	if err != nil {
+		return nil, err
+	}
+	if r.GetProvider() == "" {
+		return nil, fault.New(fault.Invalid, "invalid_identity", "Which provider?").At("provider")
+	}
+	b := Begin{Plugin: s.in.manifest.GetName(), Provider: r.GetProvider(), OrganizationID: org, ReturnTo: r.GetReturnTo(), ValidFor: max(r.GetValidFor().AsDuration(), 0)}
+	out, err := s.h.cfg.Federated.Begin(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	c := http.Cookie{Name: out.Cookie, Value: out.Key, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: int(b.ValidFor / time.Second)}
+	if r.GetCrossSite() {
+		c.SameSite = http.SameSiteNoneMode // the answer is posted from the provider's site
+	}
+	return &hostv1.BeginResponse{State: out.State, SetCookie: c.String()}, nil
+}
+
 func (s sessionsService) Mint(ctx context.Context, r *hostv1.MintRequest) (*hostv1.MintResponse, error) {
 	if s.h.cfg.Federated == nil {
 		return nil, missing("sign-ins completed by a plugin")
@@ -231,12 +298,16 @@ func (s sessionsService) Mint(ctx context.Context, r *hostv1.MintRequest) (*host
 	if err != nil {
 		return nil, err
 	}
+	if err := onlySignIn(r.GetPurpose()); err != nil {
+		return nil, err
+	}
 	if r.GetProvider() == "" || r.GetSubject() == "" {
 		return nil, fault.New(fault.Invalid, "invalid_identity", "A federated identity has a provider and a subject.").At("subject")
 	}
 	url, err := s.h.cfg.Federated.Mint(withRequest(ctx, r.GetRequest()), Mint{
-		Plugin: s.name(), Provider: r.GetProvider(), Subject: r.GetSubject(), UserID: user, OrganizationID: org, Email: r.GetEmail(),
-		EmailVerified: r.GetEmailVerified(), FederatedIndex: r.GetFederatedIndex(), AMR: r.GetAmr(), ReturnTo: r.GetReturnTo(),
+		Plugin: s.in.manifest.GetName(), Provider: r.GetProvider(), Subject: r.GetSubject(), UserID: user, OrganizationID: org, Email: r.GetEmail(),
+		EmailVerified: r.GetEmailVerified(), FederatedIndex: r.GetFederatedIndex(), ReturnTo: r.GetReturnTo(), State: r.GetState(), StateKey: r.GetStateCookie(),
+		SignUp: r.GetSignUpAllowed(), DomainVerified: r.GetDomainVerified(), Membership: membershipPolicies[r.GetMembership()], Role: r.GetRole(),
 	})
 	if err != nil {
 		return nil, err
@@ -283,7 +354,7 @@ func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*
 		if s.h.cfg.Federated == nil {
 			return nil, missing("sessions by a provider's handle")
 		}
-		_, err := s.h.cfg.Federated.RevokeFederated(ctx, s.name(), w.FederatedIndex, r.GetReason())
+		_, err := s.h.cfg.Federated.RevokeFederated(ctx, s.in.manifest.GetName(), w.FederatedIndex, r.GetReason())
 		return &hostv1.RevokeResponse{}, err
 	}
 	return nil, fault.New(fault.Invalid, "invalid_which", "Which sessions?").At("which")

@@ -75,6 +75,10 @@ func (f *federation) Mint(_ context.Context, m pluginhost.Mint) (string, error) 
 	return "/continue/once", nil
 }
 
+func (f *federation) Begin(_ context.Context, b pluginhost.Begin) (pluginhost.Begun, error) {
+	return pluginhost.Begun{State: "state-of-" + b.Provider, Cookie: "__Host-" + b.Plugin + "_state_x", Key: "key"}, nil
+}
+
 func (f *federation) RevokeFederated(_ context.Context, plugin, index, _ string) (int, error) {
 	return len(plugin) + len(index), nil
 }
@@ -118,6 +122,8 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	must(err)
 	queue, err := mail.New(mail.Config{DB: db, Keys: keys, Leases: leases, Mailer: inbox, From: mail.Address{Address: "sigra@example.com"}})
 	must(err)
+	orgs, err := org.New(org.Config{DB: db, Audit: w.audit})
+	must(err)
 	must(db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var err error
 		if w.ada, _, err = accounts.Create(ctx, tx, account.NewAccount{Email: "ada@example.com", Status: account.Active}); err != nil {
@@ -132,7 +138,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	t.Cleanup(func() { stop(); wg.Wait() })
 	w.fixture = newHost(t, "asker_all asker_none", func(c *pluginhost.Config, _ *fixture) {
 		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
-		c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = accounts, w.sessions, queue, &w.mail, layout{}, w.fed
+		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, w.sessions, queue, &w.mail, layout{}, w.fed
 	})
 	return w
 }

@@ -12,7 +12,15 @@ type Info struct {
 	UserAgent string     // at most 512 bytes
 	Language  string     // BCP 47 tag chosen for the answer; empty means English
 	Operator  string     // who asks over the control socket, "1000/alice"; empty for every other request
+	Asked     Asked      // by a trusted proxy, about another request
 	Local     bool       // straight from this machine, as far as can be told: a loopback peer that asks for a loopback name, no proxy's header
+}
+
+// Asked is a request that a proxy asks about before it passes it on.
+type Asked struct {
+	Trusted     bool   // the proxy is one of the trusted ones; without that all else is empty
+	Method, URI string // as the client sent them
+	Redirects   bool   // the proxy passes a redirect on to the browser
 }
 
 type infoKey struct{}

@@ -23,7 +23,7 @@ func (s *Server) edge(next http.Handler) http.Handler {
 			peer := peerAddr(r.RemoteAddr)
 			trusted := s.trusts(peer)
 			info.Local = local(r, peer) // before judge: it takes the headers away
-			info.IP = s.judge(r, peer, trusted)
+			info.IP = s.judge(r, peer, trusted, &info.Asked)
 			info.ID = incomingID(r, trusted)
 		} else {
 			dropForwarded(r.Header)

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/sigra-auth/sigra/core/request"
 )
 
 // maxHops bounds how far back a chain of proxies is followed.
@@ -14,7 +16,7 @@ const maxHops = 32
 // edge, so that nothing there can believe them by mistake.
 var forwardedHeaders = [...]string{
 	"Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
+	"X-Forwarded-Prefix", "X-Forwarded-Method", "X-Forwarded-Uri", "X-Original-Method", "X-Original-Uri", "X-Original-Url", "X-Real-Ip", "True-Client-Ip", "Cf-Connecting-Ip",
 }
 
 func dropForwarded(h http.Header) {
@@ -58,13 +60,16 @@ func (s *Server) trusts(a netip.Addr) bool {
 // the nearest proxy wrote, and the first address that is no trusted proxy is the client: what lies further left is
 // the client's own claim (RFC 7239 §8.1; ASVS 5.0 4.1.3). When X-Forwarded-For and Forwarded are both there and
 // name different clients, the proxy passed one of them through unseen; neither is believed.
-func (s *Server) judge(r *http.Request, peer netip.Addr, trusted bool) netip.Addr {
+//
+// What the proxy says of the request that it asks about (forward-auth) is put into asked.
+func (s *Server) judge(r *http.Request, peer netip.Addr, trusted bool, asked *request.Asked) netip.Addr {
 	defer dropForwarded(r.Header)
 	if !trusted {
 		return peer
 	}
 	xff, forwarded := r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded")
 	client := peer
+	*asked = askedAbout(r.Header)
 	switch {
 	case len(xff) > 0 && len(forwarded) > 0:
 		a, b := s.walk(peer, splitList(xff)), s.walk(peer, forwardedFor(forwarded))
@@ -83,6 +88,22 @@ func (s *Server) judge(r *http.Request, peer netip.Addr, trusted bool) netip.Add
 		r.URL.Scheme = strings.ToLower(proto)
 	}
 	return client
+}
+
+// askedAbout reads which request a proxy asks about. Traefik and Caddy send X-Forwarded-Method and -Uri, and pass a redirect on to the
+// browser; nginx, configured as documented, sends X-Original-Method and -Uri, and can pass on no more than 401 and 403.
+func askedAbout(h http.Header) request.Asked {
+	one := func(name string) string {
+		if v := h.Values(name); len(v) == 1 { // an address may have commas in it
+			return v[0]
+		}
+		return ""
+	}
+	a := request.Asked{Trusted: true, Method: one("X-Original-Method"), URI: one("X-Original-Uri")}
+	if a.URI == "" && len(h.Values("X-Original-Uri")) == 0 {
+		a.Method, a.URI, a.Redirects = one("X-Forwarded-Method"), one("X-Forwarded-Uri"), true
+	}
+	return a
 }
 
 // walk follows the chain from its right end to the first address that is no trusted proxy. Something unreadable ends

@@ -20,7 +20,9 @@ var apiPaths = []string{"/v1/", "/openapi.json", "/openapi.yaml", "/problems/"}
 var own = endpoint.Table{
 	"GET /healthz": {Limit: ratelimit.Exempt, Access: endpoint.Anyone},
 	"GET /readyz":  {Limit: ratelimit.Exempt, Access: endpoint.Anyone},
-	"GET /metrics": {Limit: ratelimit.Exempt, Access: endpoint.ThisMachine},
+	// Each page of an application is a question, and one address may be a whole office: the check costs one read.
+	"GET " + verifyPath: {Limit: ratelimit.Exempt, Access: endpoint.Anyone},
+	"GET /metrics":      {Limit: ratelimit.Exempt, Access: endpoint.ThisMachine},
 }
 
 // unknown are the rules of what is nobody's route, or a plugin's.
@@ -33,6 +35,9 @@ func (s *Server) routes() *mux.Router {
 	r.HandleFunc("/readyz", s.readyz).Methods(http.MethodGet, http.MethodHead)
 	if s.cfg.Metrics != nil {
 		r.Handle("/metrics", s.localMetrics()).Methods(http.MethodGet)
+	}
+	if s.cfg.ForwardAuth != nil {
+		r.HandleFunc(verifyPath, s.verify).Methods(http.MethodGet, http.MethodHead)
 	}
 	if s.cfg.API != nil {
 		for _, p := range apiPaths {

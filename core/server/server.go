@@ -35,6 +35,8 @@ type Config struct {
 	// Routes finds a plugin's handler for a path no core route matched; nil means no plugins. What it finds brings
 	// its own CSRF rule, because a plugin may declare a route for machines.
 	Routes func(path string) (http.Handler, bool)
+	// ForwardAuth answers proxies at /auth/verify; nil: nobody does.
+	ForwardAuth *ForwardAuth
 	// Foreign are the routes, as patterns of http.ServeMux, that forms of other sites may post to: those that change nothing.
 	Foreign []string
 	// Language finds the language to answer somebody in, a BCP 47 tag. Nil: English for everybody.

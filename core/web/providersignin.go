@@ -28,7 +28,7 @@ type Providers interface {
 // FederatedSignIns is signing in by the word of somebody else: another provider, or a plugin.
 type FederatedSignIns interface {
 	SignInFederated(ctx context.Context, c federation.Claims, signUp bool, device string) (auth.Federated, error)
-	SignInPlugin(ctx context.Context, flow, device string) (out auth.Federated, returnTo string, err error)
+	SignInPlugin(ctx context.Context, flow, device string, cookie func(name string) string) (out auth.Federated, returnTo string, err error)
 	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
 	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
 }
@@ -133,7 +133,7 @@ func (p *providerSignIn) mintedHere(w http.ResponseWriter, r *http.Request, _ pr
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	out, returnTo, err := p.flows.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r))
+	out, returnTo, err := p.flows.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r), func(name string) string { return cookie.Read(r, name) })
 	if err != nil {
 		p.Error(w, r, err)
 		return

@@ -15,7 +15,8 @@ var bodies = map[string]any{
 	"dev-inbox": []letter{}, "dev-message": letter{}, "devices": devicesPage{}, "error": trouble{}, "expired": over{}, "leaving": leaving{}, "link": backToLogin{},
 	"invitation": invitationPage{}, "organization": organizationPage{}, "organization-member": memberPage{}, "organizations": belongingsPage{},
 	"link-approved": nil, "link-open": magicOpenPage{}, "link-sent": magicSentPage{}, "link-status": magicStatusPage{}, "login": signInPage{}, "logins": loginsPage{},
-	"logout": principal.Principal{}, "passkey": passkeyPage{}, "passkey-new": newPasskey{}, "passkeys": passkeysPage{}, "plugin": template.HTML(""), "provider-failed": providerTrouble{},
+	"logout": principal.Principal{}, "organization-sign-in": offersPage{},
+	"passkey": passkeyPage{}, "passkey-new": newPasskey{}, "passkeys": passkeysPage{}, "plugin": template.HTML(""), "provider-failed": providerTrouble{},
 	"recovery-codes": codesPage{}, "recovery-codes-shown": newCodes{}, "register": registerPage{}, "reset": backToLogin{}, "reset-sent": resetSentPage{}, "set-password": nil,
 }
 

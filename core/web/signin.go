@@ -29,6 +29,7 @@ type signIn struct {
 	flows    SignIns
 	passkeys PasskeySignIns // nil: none are offered
 	links    bool           // email links are offered
+	ways     Offers         // nil: no plugin offers any
 	stepUps  bool           // somebody who is signed in can prove it anew
 }
 
@@ -83,6 +84,9 @@ type signInPage struct {
 	Lead      string
 	Passkey   *passkeyForm // nil: there are none
 	Providers []*form      // a button each
+	Offers    []Offer      // a link each
+	// Organization is where somebody finds their organization's way to sign in; empty when no plugin has any.
+	Organization string
 }
 
 func (p *signIn) loginForm(l *lang.Language, a attempt) *form {
@@ -142,6 +146,14 @@ func (p *signIn) loginView(r *http.Request, f *form, a attempt) view {
 	}
 	if a.Join == nil {
 		body.Providers = p.providerForms(l, p.providers(), append(p.returnField(a.ReturnTo), freshField(a.Again)...))
+	}
+	if a.Join == nil && p.ways != nil && p.ways.Any() {
+		body.Organization = p.carry("/login/organization", a.ReturnTo)
+		found, err := p.ways.Offers(r.Context(), "", p.onward(a.ReturnTo))
+		if err != nil { // the other ways are there all the same
+			p.log.Warn("ways to sign in of plugins not shown", "error", err)
+		}
+		body.Offers = found
 	}
 	v.Form, v.Body = f, body
 	return v

@@ -141,6 +141,7 @@ type Services struct {
 	MagicLinks       MagicLinks
 	FederatedSignIns FederatedSignIns
 	Providers        Providers // *federation.Service
+	Offers           Offers    // nil: no plugin offers anything
 
 	Account     OwnAccount // nil: there are no pages of the account; otherwise all from here to OwnPasskeys are needed
 	OwnPassword OwnPassword
@@ -160,8 +161,11 @@ type Services struct {
 // domains are the parts of the pages that there are, by what is offered.
 func (s Services) domains(k *kit) []domain {
 	out := []domain{
-		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil},
+		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil, ways: s.Offers},
 		&signUp{k, s.SignUps, s.Organizations}, &passwordReset{k, s.PasswordResets},
+	}
+	if s.Offers != nil {
+		out = append(out, &offers{k, s.Offers})
 	}
 	if s.SecondFactors != nil {
 		out = append(out, &secondFactor{k, s.SecondFactors})

@@ -2,10 +2,13 @@ package mailglass
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"embed"
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,11 +91,31 @@ func newAt(now func() time.Time, base smtp.Config) pluginsdk.Plugin {
 		}
 		if m := s.SMTP; m != nil {
 			base.Host, base.Port, base.TLS, base.Username, base.Password, base.Timeout = m.Host, m.Port, m.TLS, m.Username, m.Password.Reveal(), m.Timeout
+			if m.CAFile != "" {
+				roots, err := certificates(m.CAFile)
+				if err != nil {
+					return nil, pluginsdk.Diagnostic("smtp.ca_file", "No certificates", err.Error())
+				}
+				base.Roots = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+			}
 			in.sender, in.patience = smtp.New(base), 12*m.Timeout
 		}
 		in.mux = in.routes()
 		return in, nil
 	})
+}
+
+// certificates reads a file of certificates to trust.
+func certificates(file string) (*x509.CertPool, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("%s has no certificate in PEM", file)
+	}
+	return pool, nil
 }
 
 // Send implements pluginsdk.Mailer. No error means that the message is durable, and that its end will be reported.

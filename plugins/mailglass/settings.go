@@ -24,6 +24,7 @@ type smtpSettings struct {
 	TLS      string           `sigra:"tls,optional,default=starttls" doc:"starttls, implicit, or none to this machine"`
 	Username string           `sigra:"username,optional,default="`
 	Password pluginsdk.Secret `sigra:"password,optional,default="`
+	CAFile   string           `sigra:"ca_file,optional,default=" doc:"certificates to trust in place of the system's, in PEM"`
 	Timeout  time.Duration    `sigra:"timeout,optional,default=30s" doc:"for each step of a conversation"`
 }
 

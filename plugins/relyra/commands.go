@@ -20,7 +20,7 @@ import (
 func commands(now func() time.Time) []pluginsdk.Command {
 	return []pluginsdk.Command{
 		{Name: "connection list", Summary: "List the connections to identity providers"},
-		{Name: "connection create", Summary: "Add a connection from the metadata on standard input", Arguments: "--organization SLUG --name NAME < METADATA"},
+		{Name: "connection create", Stdin: true, Summary: "Add a connection from the metadata on standard input", Arguments: "--organization SLUG --name NAME < METADATA"},
 		{Name: "connection enable", Summary: "Open a connection for sign-in", Arguments: "ID"},
 		{Name: "connection disable", Summary: "Close a connection for sign-in", Arguments: "ID"},
 		{Name: "connection delete", Summary: "Delete a connection that is not enabled", Arguments: "ID"},

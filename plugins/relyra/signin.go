@@ -236,7 +236,7 @@ func oneValue(r *http.Request, field string) (string, error) {
 // person is whom an assertion is about, in Sigra's terms.
 type person struct{ subject, email, display string }
 
-// Attributes that products send an address and a name in; see recipe.md.
+// Attributes that products send an address and a name in; see docs/recipes/relyra.md.
 var (
 	emailAttributes = []string{
 		"email", "mail", "Email", "emailAddress", "User.email", "urn:oid:0.9.2342.19200300.100.1.3", "urn:oid:1.2.840.113549.1.9.1",

@@ -40,7 +40,7 @@ type Config struct {
 	Password string
 	Timeout  time.Duration
 	Hello    string      // what the client calls itself; empty: the sender's domain
-	Roots    *tls.Config // for tests: who is trusted; nil: the system's
+	Roots    *tls.Config // who is trusted; nil: the system's certificates
 }
 
 // Outcome is what became of a message.
