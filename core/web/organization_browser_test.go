@@ -35,6 +35,7 @@ func TestOrganizationBrowser(t *testing.T) {
 	runGuest("accept", keyed(`input[name="code"]`, code), sent(), arrive("Join Acme Ltd"), shots(t, "115-invitation-accept"), sent(), arrive("Organizations"), text("Active"), shots(t, "116-organizations"))
 
 	member := "/organization/members/" + e.accountID(t, bob).String()
+	run("delete it?", e.open("/organization", "Acme Ltd"), chosen(`a[href="/organization/delete"]`), arrive("Delete Acme Ltd?"), shots(t, "119-organization-delete"))
 	run("the member", e.open("/organization", "Acme Ltd"), chosen(`a[href=`+quote(member)+`]`), arrive("Member "+bob), shots(t, "117-member"))
 	run("an owner", ticked(`input[name="owner"]`), sent(), arrive("Acme Ltd"), there(`[role=status]`))
 	run("leave", e.open("/account/organizations", "Organizations"), chosen(`a[href$="/leave"]`), arrive("Leave Acme Ltd?"), shots(t, "118-leave"), sent(), arrive("Organizations"), there(`[role=status]`))

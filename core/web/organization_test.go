@@ -42,6 +42,8 @@ func TestOrganizationPages(t *testing.T) {
 		b.get("/organization?notice=organization-created").shows(t, 200, "The organization is created", "Acme Ltd", alice, "Owner", "Nobody is invited.", `value="acme-ltd"`)
 		id := b.get("/account/organizations").find(t, `/account/organizations/([0-9a-f-]{36})/leave`)
 
+		b.get("/organization/delete").shows(t, 200, "Delete Acme Ltd?")
+
 		// Settings.
 		b.post("/organization/settings", "name", "Acme", "slug", "A--b").shows(t, 422, "A name in addresses has")
 		b.post("/organization/settings", "name", "Acme", "slug", "acme").sends(t, "/organization?notice=organization-saved")
@@ -81,7 +83,8 @@ func TestOrganizationPages(t *testing.T) {
 		b.get("/organization/members/"+bobs).shows(t, 200, "Member "+bob, `value="editor"`, "Suspend", "Remove")
 		b.post("/organization/members/"+bobs, "role", "no role").shows(t, 422, "A role has 1 to 64")
 		b.post("/organization/members/"+bobs, "role", "admin").sends(t, "/organization?notice=member-changed")
-		guest.get("/organization").hides(t, "Everybody needs a second factor")
+		guest.get("/organization").hides(t, "Everybody needs a second factor", "/organization/delete")
+		guest.post("/organization/delete").shows(t, 403, "Only an owner of this organization may do this")
 		guest.post("/organization/members/"+alices, "role", "x").shows(t, 403, "Only an owner of this organization may do this")
 		guest.post("/organization/members/"+bobs, "role", "admin", "owner", "1").sends(t, "/organization?notice=member-changed") // the box isn't his to tick
 		guest.get("/organization/members/"+bobs).hides(t, "checked")
@@ -103,6 +106,11 @@ func TestOrganizationPages(t *testing.T) {
 		b.post("/account/organizations/"+id+"/leave").sends(t, "/account/organizations?notice=organization-left")
 		b.get("/account/organizations/"+id+"/leave").shows(t, 404, "There is no such organization")
 		b.get("/organization").sends(t, "/account/organizations")
+
+		// Deleted, by an owner.
+		b.post("/account/organizations/create", "name", "Short").sends(t, "/organization?notice=organization-created")
+		b.post("/organization/delete").sends(t, "/account/organizations?notice=organization-deleted")
+		b.get("/account/organizations").shows(t, 200, "You belong to no organization.")
 
 		// An organization that asks for a second factor sends there whoever has shown one.
 		guest.post("/organization/settings", "name", "Acme", "slug", "acme", "second_factor", "1").sends(t, "/organization?notice=organization-saved")
@@ -193,7 +201,7 @@ func organizationInArabic(t *testing.T, e *env, b *browser) {
 		"/organization", "/organization?notice=organization-created", "/organization?notice=invitation-sent", "/account/organizations?notice=organization-switched",
 		"/account/organizations?notice=organization-left", "/organization?notice=organization-saved", "/organization?notice=member-changed",
 		"/organization?notice=member-removed", "/organization?notice=invitation-revoked", "/account/organizations?notice=invitation-accepted",
-		"/account/organizations?notice=invitation-declined", "/organization/members/" + e.accountID(t, alice).String(),
+		"/account/organizations?notice=invitation-declined", "/account/organizations?notice=organization-deleted", "/organization/delete", "/organization/members/" + e.accountID(t, alice).String(),
 	} {
 		b.get(path).shows(t, 200)
 	}

@@ -22,6 +22,7 @@ import (
 type OrganizationManagement interface {
 	Get(ctx context.Context, by membership.Actor, id uuid.UUID) (membership.Standing, error)
 	Update(ctx context.Context, by membership.Actor, id uuid.UUID, c org.Change) (org.Organization, error)
+	Delete(ctx context.Context, by membership.Actor, id uuid.UUID) error
 	Members(ctx context.Context, by membership.Actor, id uuid.UUID, f org.MemberFilter) (org.MemberPage, error)
 	Member(ctx context.Context, by membership.Actor, id, user uuid.UUID) (org.MemberView, error)
 	ChangeMember(ctx context.Context, by membership.Actor, id, user uuid.UUID, c org.MemberChange) (org.Membership, error)
@@ -48,6 +49,8 @@ func (p *management) Mount(m *mounter) {
 	m.form(organizationHome+"/resend", ownMails, p.resend)
 	m.form(organizationHome+"/revoke", ownTakes, p.revoke)
 	m.form(organizationHome+"/settings", ownTakes, p.settings)
+	m.page(organizationHome+"/delete", recent, p.showDelete)
+	m.form(organizationHome+"/delete", ownRecent, p.delete)
 	m.page(organizationHome+"/members/{id}", own, p.showMember)
 	m.form(organizationHome+"/members/{id}", ownTakes, p.changeMember)
 	m.form(organizationHome+"/members/{id}/status", ownTakes, p.suspendMember)
@@ -77,6 +80,7 @@ type organizationPage struct {
 	NextInvited string // the invitations after these
 	Invite      *form
 	Settings    *form
+	Delete      string // where its owners delete it
 }
 
 // active is the organization that the session is active in, for those who manage it; false means that the answer is given.
@@ -133,6 +137,9 @@ func (p *management) list(w http.ResponseWriter, r *http.Request, who principal.
 	}
 	if invited.Next != "" {
 		body.NextInvited = organizationHome + "?" + url.Values{"invited": {invited.Next}}.Encode()
+	}
+	if st.Owner {
+		body.Delete = organizationHome + "/delete"
 	}
 	if r.Method != http.MethodGet {
 		v.Here = organizationHome
@@ -253,4 +260,28 @@ func (p *management) settings(w http.ResponseWriter, r *http.Request, who princi
 		p.refuse(l, f, ft)
 		return p.inviteForm(l, "", ""), f
 	})
+}
+
+func (p *management) showDelete(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	st, ok := p.active(w, r, who)
+	if !ok {
+		return
+	}
+	v := p.ownView(r, who, "page.organization.delete.title", "name", st.Organization.Name)
+	l := v.L.Language
+	back := Link{Title: st.Organization.Name, Path: organizationHome}
+	f := &form{Action: r.URL.Path, Submit: l.Text("page.organization.delete.submit"), Danger: true}
+	p.ask(w, r, http.StatusOK, v, f, asking{Back: back, Lead: l.Text("page.organization.delete.lead"), Aside2: Link{Title: l.Text("page.account.cancel"), Path: back.Path}})
+}
+
+func (p *management) delete(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+	st, ok := p.active(w, r, who)
+	if !ok {
+		return
+	}
+	if err := p.flows.Delete(r.Context(), membership.As(who), st.Organization.ID); err != nil {
+		p.refusedOwn(w, r, err, r.URL.Path)
+		return
+	}
+	see(w, ownOrganizations+"?notice=organization-deleted")
 }
