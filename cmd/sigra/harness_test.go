@@ -96,6 +96,7 @@ type setup struct {
 	database string // url; empty: the embedded one
 	plugins  string // HCL of the plugin blocks
 	extra    string // more HCL
+	server   string // more of the server block
 	share    *instance
 	host     string // serve https://host instead of plain HTTP
 }
@@ -154,7 +155,7 @@ func newInstance(t testing.TB, s setup) *instance {
 // configure writes sigra.hcl.
 func (in *instance) configure(s setup) {
 	in.t.Helper()
-	text := fmt.Sprintf("data_dir = %q\nserver {\n  listen = %q\n  base_url = %q\n%s}\n", in.data, in.addr, in.url, in.cert)
+	text := fmt.Sprintf("data_dir = %q\nserver {\n  listen = %q\n  base_url = %q\n%s}\n", in.data, in.addr, in.url, in.cert+s.server)
 	if s.database != "" {
 		text += fmt.Sprintf("database {\n  url = %q\n}\n", s.database)
 	}

@@ -37,7 +37,8 @@ func TestMailglass(t *testing.T) {
 	onEach(t, func(t *testing.T, database string) {
 		t.Parallel()
 		server := mailServer(t)
-		with := setup{database: database, extra: smtpBlock(server, ""), plugins: mailglassBlock(server)}
+		templates := t.TempDir()
+		with := setup{database: database, extra: strings.Replace(smtpBlock(server, ""), "service_name", fmt.Sprintf("templates = %q\n  service_name", templates), 1), plugins: mailglassBlock(server)}
 		in := newInstance(t, with)
 		in.start()
 		in.pluginReady("mailglass")
@@ -54,17 +55,11 @@ func TestMailglass(t *testing.T) {
 		}
 
 		// The operator's own template tracks its reader: it is refused with what is wrong with it, and nothing leaves.
-		templates := filepath.Join(in.dir, "mail")
-		if err := os.MkdirAll(templates, 0o755); err != nil {
+		pixel := `{{define "body"}}<p>{{.Code}} <a href="{{.Link}}">{{.Link}}</a></p><img src="https://track.example.net/o.gif" width="1" height="1" alt="">{{end}}`
+		file := filepath.Join(templates, "confirm_email.html")
+		if err := os.WriteFile(file, []byte(pixel), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		pixel := `<!doctype html><html lang="{{.Lang}}"><body><p>{{.Code}} <a href="{{.Link}}">{{.Link}}</a></p><img src="https://track.example.net/o.gif" width="1" height="1" alt=""></body></html>`
-		if err := os.WriteFile(filepath.Join(templates, "confirm_email.html"), []byte(pixel), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		tracked := with
-		tracked.extra = strings.Replace(tracked.extra, "service_name", fmt.Sprintf("templates = %q\n  service_name", templates), 1)
-		in.configure(tracked)
 		in.cli("reload")
 		in.register("bob@example.org")
 		in.queueSays("the refusal", func(sent, accepted, failed int) bool { return failed == 1 })
@@ -76,9 +71,11 @@ func TestMailglass(t *testing.T) {
 		}
 
 		// A message that waits in the outbox when the block goes is sent by Sigra itself.
-		in.configure(with)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
 		in.cli("reload")
-		server.On("MAIL", func(smtptest.Event) smtptest.Action { return smtptest.Say("451 4.7.1 Later") })
+		server.On("MAIL", func(smtptest.Event) smtptest.Action { return smtptest.Say("452 4.3.1 Later") })
 		server.HangUpAll()
 		flow = in.register("carol@example.org")
 		in.queueSays("the satellite has it", func(sent, accepted, failed int) bool { return accepted == 1 })

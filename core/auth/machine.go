@@ -102,6 +102,11 @@ func (m *machine) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, e
 		Kind: principal.User, UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
 		AAL: p.aal(), AMR: p.amr, Method: p.method, AuthTime: m.kit.Now(),
 	}
+	to, err := m.members.Heading(ctx, p.account.ID, p.entry)
+	if err != nil {
+		return nil, err
+	}
+	who.OrganizationID, who.Role, who.Owner = to.OrganizationID, to.Role, to.Owner
 	ans, err := m.kit.Ask(ctx, gate.Ask{
 		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID),
 		Context: map[string]any{"method": p.method, "email_domain": flow.EmailDomain(p.account.Email)},

@@ -92,6 +92,25 @@ type Entry struct {
 	Plugin         string    `json:"plugin,omitempty"` // whose connection it is
 }
 
+// Heading says in which organization, and as what, a sign-in is about to end, for the question that comes before it: with the zero membership in none.
+// Where the sign-in joins, the role is the one it would get.
+func (s *Service) Heading(ctx context.Context, account uuid.UUID, e Entry) (org.Membership, error) {
+	find := s.orgs.LastActive
+	if e.OrganizationID != uuid.Nil {
+		find = func(ctx context.Context, q store.Querier, account uuid.UUID) (org.Membership, error) {
+			return s.orgs.Find(ctx, q, e.OrganizationID, account)
+		}
+	}
+	m, err := find(ctx, s.kit.DB, account)
+	if errors.Is(err, org.ErrNotMember) {
+		m, err = org.Membership{}, nil
+		if e.Join {
+			m.OrganizationID, m.Role = e.OrganizationID, e.Role
+		}
+	}
+	return m, err
+}
+
 // Arrival is a sign-in on its way into an organization. Prepare makes one, outside of any transaction; Judge and Enter are called in
 // the transaction that makes the session, with the account locked; End is called once, after it.
 type Arrival struct {

@@ -113,6 +113,9 @@ func contextTo(req *pluginv1.AskRequest, a gate.Ask) {
 		}}
 	case gate.Login:
 		req.Context = &pluginv1.AskRequest_Login{Login: &pluginv1.LoginContext{EmailDomain: text("email_domain"), Method: text("method"), Provider: text("provider")}}
+		if a.Principal != nil {
+			req.GetLogin().Amr = a.Principal.AMR
+		}
 	case gate.MemberAdd, gate.MemberRemove:
 		if m := a.Member; m != nil {
 			req.Context = &pluginv1.AskRequest_Member{Member: &pluginv1.MemberContext{
