@@ -144,10 +144,7 @@ func (p *parts) note(ctx context.Context, e audit.Entry) error {
 }
 
 func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
-	var bundledNames []string
-	for name := range bundle() {
-		bundledNames = append(bundledNames, name)
-	}
+	bundledNames := slices.Sorted(maps.Keys(bundle()))
 	var databaseURL string
 	if u := a.cfg.Database.URL.Reveal(); u != "" && a.db.Dialect() == "postgres" {
 		databaseURL = u

@@ -83,8 +83,7 @@ func (c *cli) externalCommand(ctx context.Context, root *cobra.Command, line []s
 			return c.runCommand(ctx, info.Name, pc.Name, a, pc.Stdin)
 		}, c)
 	}
-	tree.root.GroupID = "plugins"
-	root.AddCommand(tree.root)
+	addPlugin(root, tree.root)
 	return nil
 }
 

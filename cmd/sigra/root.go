@@ -59,7 +59,6 @@ func newRoot(c *cli) *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: "server", Title: "Server:"},
 		&cobra.Group{ID: "admin", Title: "Administration (asks the running server; opens the database itself where none runs):"},
-		&cobra.Group{ID: "plugins", Title: "Plugins (each needs its block in the configuration):"},
 	)
 	for _, cmd := range []*cobra.Command{c.serveCommand(), c.initCommand(), c.checkCommand(), c.migrateCommand(), c.reloadCommand(), c.statusCommand(), c.providerCommand(), c.pagesCommand()} {
 		cmd.GroupID = "server"
@@ -70,11 +69,20 @@ func newRoot(c *cli) *cobra.Command {
 		root.AddCommand(cmd)
 	}
 	for _, cmd := range c.satelliteCommands() {
-		cmd.GroupID = "plugins"
-		root.AddCommand(cmd)
+		addPlugin(root, cmd)
 	}
 	root.AddCommand(c.breachCommand(), c.versionCommand(), c.completionCommand())
 	return root
+}
+
+// addPlugin adds the commands of a plugin, and with the first the heading they stand under.
+func addPlugin(root, cmd *cobra.Command) {
+	const id = "plugins"
+	if !root.ContainsGroup(id) {
+		root.AddGroup(&cobra.Group{ID: id, Title: "Plugins (each needs its block in the configuration):"})
+	}
+	cmd.GroupID = id
+	root.AddCommand(cmd)
 }
 
 // group makes a command that only has commands below it.
