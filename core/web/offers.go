@@ -31,8 +31,21 @@ type offers struct {
 
 // Mount adds the pages.
 func (p *offers) Mount(m *mounter) {
-	m.page("/login/organization", open, p.show)
-	m.form("/login/organization", takes, p.find)
+	m.page("/login/organization", open, p.whileOffered(p.show))
+	m.form("/login/organization", takes, p.whileOffered(p.find))
+}
+
+var errNoOffers = fault.New(fault.NotFound, "not_found", "There is nothing at this address.")
+
+// whileOffered has nothing at a page's address while no plugin offers anything.
+func (p *offers) whileOffered(serve handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+		if !p.ways.Any() {
+			p.Error(w, r, errNoOffers)
+			return
+		}
+		serve(w, r, who)
+	}
 }
 
 // offersPage is what an organization offers.
