@@ -67,7 +67,9 @@ func New(t testing.TB) *IdP {
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	i.URL = "http://" + address
+	_, port, err := net.SplitHostPort(address)
+	i.must(err)
+	i.URL = "http://localhost:" + port // another site than 127.0.0.1, to browsers
 	i.prepare()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, php, "-d", "variables_order=EGPCS", "-d", "error_reporting=0", "-d", "display_errors=0", "-S", address, "-t", root)
