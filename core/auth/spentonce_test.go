@@ -270,13 +270,13 @@ var singles = []single{
 		return n.person(email, has{totp: true}).stepsUp(factor.TOTP)
 	}, lateFactor, steppedUp, 0},
 	{"first code of an app", func(n *nodes, email string) func(*world, int) error {
-		who := n.person(email, has{}).fresh()
-		e, err := n.BeginTOTP(n.ctx(), who)
+		sessions := n.person(email, has{}).sessions(principal.AAL2, "pwd", "otp", "mfa")
+		e, err := n.BeginTOTP(n.ctx(), sessions[0])
 		if err != nil {
 			n.t.Fatal(err)
 		}
 		first := n.next(newApp(e.Secret.Reveal()))
-		return func(w *world, _ int) error { _, err := w.ConfirmTOTP(w.ctx(), who, first); return err }
+		return func(w *world, i int) error { _, err := w.ConfirmTOTP(w.ctx(), sessions[i], first); return err }
 	}, []string{"totp_enrolled"}, "mfa.enrollment.complete", 0},
 	{"recovery code, as second factor", func(n *nodes, email string) func(*world, int) error {
 		return n.person(email, has{totp: true}).inEveryFlow(factor.RecoveryCode)
@@ -450,9 +450,18 @@ func (p *person) inEveryFlow(method string) func(*world, int) error {
 
 func (p *person) stepsUp(method string) func(*world, int) error {
 	p.w.t.Helper()
-	who := p.session(principal.AAL1, time.Hour, "fed").Principal
-	f := p.stepUp(who, method)
-	return func(w *world, _ int) error { _, err := w.StepUp(w.ctx(), who, f); return err }
+	sessions := p.sessions(principal.AAL1, "fed")
+	f := p.stepUp(sessions[0], method)
+	return func(w *world, i int) error { _, err := w.StepUp(w.ctx(), sessions[i], f); return err }
+}
+
+// sessions are as many of the person's as there are attempts: one that is renewed ends what else was begun with its token.
+func (p *person) sessions(aal string, amr ...string) (out []principal.Principal) {
+	p.w.t.Helper()
+	for range parallel {
+		out = append(out, p.session(aal, 0, amr...).Principal)
+	}
+	return out
 }
 
 // signsUp registers, and gives the flow and what was mailed.

@@ -30,11 +30,11 @@ func (s *stepUps) StepUpMethods(ctx context.Context, p principal.Principal) ([]s
 	if err != nil {
 		return nil, err
 	}
-	return s.stepUpMethods(ctx, p, a)
+	return s.stepUpMethods(ctx, s.kit.DB, p, a)
 }
 
-func (s *stepUps) stepUpMethods(ctx context.Context, p principal.Principal, a account.Account) ([]string, error) {
-	f, err := s.factors.Of(ctx, s.kit.DB, a.ID)
+func (s *stepUps) stepUpMethods(ctx context.Context, q store.Querier, p principal.Principal, a account.Account) ([]string, error) {
+	f, err := s.factors.Of(ctx, q, a.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *stepUps) stepUpMethods(ctx context.Context, p principal.Principal, a ac
 		return factor.Beside(f.Second(), p.AMR), nil
 	}
 	var out []string
-	if hash, err := s.kit.Passwords.Find(ctx, s.kit.DB, a.ID); err != nil {
+	if hash, err := s.kit.Passwords.Find(ctx, q, a.ID); err != nil {
 		return nil, err
 	} else if hash != "" {
 		out = append(out, factor.Password)
@@ -75,7 +75,7 @@ func (s *stepUps) StepUpMail(ctx context.Context, p principal.Principal) (flowTo
 	if err != nil {
 		return "", err
 	}
-	methods, err := s.stepUpMethods(ctx, p, a)
+	methods, err := s.stepUpMethods(ctx, s.kit.DB, p, a)
 	if err != nil {
 		return "", err
 	}
@@ -108,7 +108,7 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 	if err != nil {
 		return session.Issued{}, err
 	}
-	methods, err := s.stepUpMethods(ctx, p, a)
+	methods, err := s.stepUpMethods(ctx, s.kit.DB, p, a)
 	if err != nil {
 		return session.Issued{}, err
 	}
@@ -130,12 +130,15 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 	var answer error
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		answer = nil
-		a, err := s.kit.Accounts.Lock(ctx, tx, a.ID)
+		a, _, err := s.kit.StillSignedIn(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		if !a.Status.Live() {
-			return session.ErrUnauthenticated
+		// What the account has may have changed meanwhile: a password doesn't do where there is a second factor by now.
+		if methods, err := s.stepUpMethods(ctx, tx, p, a); err != nil {
+			return err
+		} else if !slices.Contains(methods, f.Method) {
+			return factor.ErrMethod
 		}
 		reason, say, err := sh.Spend(ctx, tx, a)
 		if err != nil {

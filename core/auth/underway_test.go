@@ -2,7 +2,9 @@ package auth_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/selfservice"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -54,6 +57,10 @@ func TestUnderWay_endsWithItsSession(t *testing.T) {
 				c.Subject += "-2"
 				return w.LinkLogin(w.ctx(), who, c)
 			},
+			"step up": func(_ *person, who principal.Principal) error {
+				_, err := w.StepUp(w.ctx(), who, factor.Proof{Method: factor.Password, Password: horse})
+				return err
+			},
 			"unlink a login": func(p *person, who principal.Principal) error { return w.UnlinkLogin(w.ctx(), who, p.loginID()) },
 		}
 		ends := map[string]func(p *person, who principal.Principal) error{
@@ -69,16 +76,23 @@ func TestUnderWay_endsWithItsSession(t *testing.T) {
 			},
 			"disabled": func(p *person, _ principal.Principal) error { return w.Disable(w.ctx(), operator, p.id) },
 			"deleted":  func(p *person, _ principal.Principal) error { return w.Delete(w.ctx(), operator, p.id) },
+			// The session goes on with another token: what began with the old one, which may be a copy, ends.
+			"renewed": func(_ *person, who principal.Principal) error {
+				return w.db.Tx(w.ctx(), func(ctx context.Context, tx *store.Tx) error {
+					_, err := w.sessions.Rotate(ctx, tx, who)
+					return err
+				})
+			},
 		}
 		for what, change := range changes {
 			for how, end := range ends {
 				h := has{totp: true, passkey: true, login: true}
-				if strings.Contains(what, " an app") {
+				if strings.Contains(what, " an app") || what == "step up" {
 					h.totp = false
 				}
 				p := w.person(strings.ReplaceAll(what, " ", "-")+"-"+how+"@example.org", h)
 				who := p.fresh()
-				if how == "deleted" && (what == "delete a passkey" || what == "unlink a login") {
+				if how == "deleted" && (what == "delete a passkey" || what == "unlink a login" || what == "step up") {
 					continue // there is none any more
 				}
 				if err := end(p, who); err != nil {
@@ -195,6 +209,35 @@ func TestEmailChange_linkElsewhere(t *testing.T) {
 		}
 		if err := w.ConfirmEmailChange(w.ctx(), who, selfservice.EmailChange{Token: token}); code(err) != "invalid_or_expired" {
 			t.Errorf("twice: %v", err)
+		}
+	})
+}
+
+// A step-up by password that races the confirmation of an app never comes out as two factors, and never outlives the confirmation's new token.
+func TestStepUp_racesEnrollment(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		for i := range 12 {
+			p := w.person(fmt.Sprintf("race%d@example.org", i), has{})
+			who := p.session(principal.AAL1, 0, "pwd").Principal
+			e, err := w.BeginTOTP(w.ctx(), who)
+			if err != nil {
+				t.Fatal(err)
+			}
+			right := w.next(newApp(e.Secret.Reveal()))
+			var both sync.WaitGroup
+			var stepped session.Issued
+			var stepErr, confirmErr error
+			both.Go(func() { stepped, stepErr = w.StepUp(w.ctx(), who, factor.Proof{Method: factor.Password, Password: horse}) })
+			both.Go(func() { _, confirmErr = w.ConfirmTOTP(w.ctx(), who, right) })
+			both.Wait()
+			switch {
+			case stepErr == nil && confirmErr == nil:
+				t.Error("both went on with one token")
+			case stepErr == nil && stepped.Principal.AAL != principal.AAL1:
+				t.Errorf("a password became %s %v", stepped.Principal.AAL, stepped.Principal.AMR)
+			case stepErr != nil && confirmErr != nil:
+				t.Errorf("neither: %v, %v", stepErr, confirmErr)
+			}
 		}
 	})
 }

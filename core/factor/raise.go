@@ -18,7 +18,8 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 		return session.Issued{}, err
 	}
 	p.AuthTime, p.AMR = s.kit.Now(), With(p.AMR, sh.AMR...)
-	if second := a.SecondFactor || sh.TwoFactors; second {
+	// Assurance follows from what was shown and from nothing else: a password or a mailed code is no second factor, whatever the account has.
+	if sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail {
 		p.AAL, p.AMR = principal.AAL2, With(p.AMR, "mfa")
 	}
 	out, err := s.kit.Sessions.Rotate(ctx, tx, p)

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"crypto/subtle"
 	"errors"
 
 	"github.com/google/uuid"
@@ -59,14 +60,7 @@ func (k *Kit) ChangeOwn(ctx context.Context, p principal.Principal, change func(
 		return err
 	}
 	return k.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := k.Accounts.Lock(ctx, tx, p.UserID)
-		if err != nil {
-			return err
-		}
-		now, err := k.Sessions.FindIn(ctx, tx, p.SessionID)
-		if errors.Is(err, session.ErrGone) || err == nil && now.UserID != a.ID {
-			return session.ErrUnauthenticated
-		}
+		a, now, err := k.StillSignedIn(ctx, tx, p)
 		if err != nil {
 			return err
 		}
@@ -75,4 +69,19 @@ func (k *Kit) ChangeOwn(ctx context.Context, p principal.Principal, change func(
 		}
 		return change(ctx, tx, a)
 	})
+}
+
+// StillSignedIn locks the account of who is signed in and looks whether what they showed still counts: the session stands, is theirs, and has
+// the token that the request came with. A session keeps its id when it gets a new token, after a step-up or a change of the password; who
+// has only the old one, which may be a copy, has nothing any more (ASVS 5.0 7.2.4). It gives the session as it is now.
+func (k *Kit) StillSignedIn(ctx context.Context, tx *store.Tx, p principal.Principal) (account.Account, principal.Principal, error) {
+	a, err := k.Accounts.Lock(ctx, tx, p.UserID)
+	if err != nil {
+		return account.Account{}, p, err
+	}
+	now, err := k.Sessions.FindIn(ctx, tx, p.SessionID)
+	if errors.Is(err, session.ErrGone) || err == nil && (now.UserID != a.ID || subtle.ConstantTimeCompare(now.TokenHash, p.TokenHash) != 1) {
+		return account.Account{}, p, session.ErrUnauthenticated
+	}
+	return a, now, err
 }

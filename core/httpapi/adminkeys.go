@@ -55,7 +55,7 @@ func (d adminKeys) Mount(k *kit) {
 	})
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/admin/keys/rotate", id: "rotate-keys", tag: "system", off: off, status: http.StatusCreated,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "Make a new data key", description: "New secrets are sealed with it at once; those there are, in the background. Old keys stay for opening.", ok: "The new key.",
 	}, func(ctx context.Context, who asker, _ *none) (*struct{ Body KeyInfo }, error) {
 		k, err := d.keys.RotateKeys(ctx, who.actor())

@@ -114,7 +114,7 @@ func (d adminPlugins) Mount(k *kit) {
 	})
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/admin/plugins/{name}/restart", id: "restart-plugin", tag: "plugins", off: off,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "Restart a plugin", description: "Also ends its quarantine.", ok: "The plugin as it is now.", problems: missing,
 	}, func(ctx context.Context, who asker, in *pluginPath) (*struct{ Body PluginInfo }, error) {
 		if err := d.plugins.Restart(ctx, who.actor(), in.Name); err != nil {
@@ -128,7 +128,7 @@ func (d adminPlugins) Mount(k *kit) {
 	})
 	register(k, operation{
 		method: http.MethodDelete, path: "/v1/admin/plugins/{name}/data", id: "purge-plugin", tag: "plugins", off: off, status: http.StatusNoContent,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "Delete everything stored for a plugin", description: "Its tables, its small state and its cursors. Only for a plugin whose block is gone or disabled. There is no way back.",
 		ok: "Everything is deleted.", problems: map[int]string{http.StatusNotFound: "Nothing is stored for such a plugin.", http.StatusConflict: "The plugin is running."},
 	}, func(ctx context.Context, who asker, in *pluginPath) (*empty, error) {

@@ -92,7 +92,7 @@ func (d adminUsers) Mount(k *kit) {
 	}, d.listUsers)
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/admin/users", id: "create-user", tag: "users", off: fixed, status: http.StatusCreated,
-		limit: ratelimit.General, access: endpoint.Administrator, maxBody: smallBody,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true, maxBody: smallBody,
 		summary:     "Make an account",
 		description: "Makes an account without a password and answers with the one-time link to set it. No administrator ever sets a user's password.",
 		ok:          "The account is made.", problems: map[int]string{http.StatusConflict: "A live account has the address, or the username."},
@@ -104,28 +104,28 @@ func (d adminUsers) Mount(k *kit) {
 	}, d.getUser)
 	register(k, operation{
 		method: http.MethodDelete, path: "/v1/admin/users/{user_id}", id: "delete-user", tag: "users", off: fixed, status: http.StatusNoContent,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary:     "Delete an account",
 		description: "Executes the deletion at once, if the gate user.delete allows it: sessions end, personal data is erased, audit rows keep the id.",
 		ok:          "The account is deleted.", problems: state,
 	}, d.deleteUser)
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/admin/users/{user_id}/disable", id: "disable-user", tag: "users", off: fixed,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "Disable an account", description: "Its sessions end with the very next request and nobody can sign in to it.", ok: "The account as it is now.", problems: state,
 	}, d.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
 		return d.users.Disable(ctx, actor, id)
 	}))
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/admin/users/{user_id}/enable", id: "enable-user", tag: "users", off: fixed,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "Enable an account", description: "Sign-in works again.", ok: "The account as it is now.", problems: state,
 	}, d.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
 		return d.users.Enable(ctx, actor, id)
 	}))
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/admin/users/{user_id}/reset-factors", id: "reset-factors", tag: "users", off: fixed,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary:     "Remove an account's second factors",
 		description: "For somebody who has lost them and whom you know: authenticator app, passkeys and recovery codes go, sessions and trusted browsers end, the person is told by mail. The password stays.",
 		ok:          "The account as it is now.", problems: state,
@@ -143,7 +143,7 @@ func (d adminUsers) Mount(k *kit) {
 	}))
 	register(k, operation{
 		method: http.MethodPut, path: "/v1/admin/users/{user_id}/username", id: "set-username", tag: "users", off: fixed,
-		limit: ratelimit.General, access: endpoint.Administrator, maxBody: smallBody,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true, maxBody: smallBody,
 		summary:     "Give an account a username, or another one",
 		description: "Where sign_in { username } allows one. Names that nobody may choose are allowed here.",
 		ok:          "The account as it is now.", problems: map[int]string{http.StatusNotFound: "There is no such account.", http.StatusConflict: "A live account has the username."},
@@ -154,20 +154,20 @@ func (d adminUsers) Mount(k *kit) {
 	})
 	register(k, operation{
 		method: http.MethodDelete, path: "/v1/admin/users/{user_id}/username", id: "remove-user-username", tag: "users", off: fixed,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "Take an account's username away", description: "Its owner signs in with the address then.", ok: "The account as it is now.", problems: none404,
 	}, d.change(func(ctx context.Context, actor audit.Ref, id uuid.UUID) error {
 		return d.users.SetUsername(ctx, actor, id, "")
 	}))
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/admin/users/{user_id}/reset-link", id: "create-reset-link", tag: "users", off: fixed, status: http.StatusCreated,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "Make a one-time link to set a password", description: "Earlier links of the account stop working. The password stays as it is until the link is used.",
 		ok: "The link.", problems: state,
 	}, d.resetLink)
 	register(k, operation{
 		method: http.MethodDelete, path: "/v1/admin/users/{user_id}/sessions", id: "revoke-user-sessions", tag: "users", off: off,
-		limit: ratelimit.General, access: endpoint.Administrator,
+		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
 		summary: "End all sessions of an account", description: "Each is refused by the very next request.", ok: "How many were ended.", problems: none404,
 	}, d.revokeSessions)
 }

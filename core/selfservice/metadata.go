@@ -42,13 +42,13 @@ func (s *own) reader(ctx context.Context, p principal.Principal) (account.Accoun
 
 // ChangeOwnMetadata changes what people keep with their own account.
 func (s *own) ChangeOwnMetadata(ctx context.Context, p principal.Principal, c metadata.Change) (out metadata.Object, err error) {
-	a, err := s.kit.Self(ctx, p)
+	_, err = s.kit.Self(ctx, p)
 	if err != nil {
 		return metadata.Object{}, err
 	}
 	c.Scope = metadata.User
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.kit.Lock(ctx, tx, a.ID)
+		a, _, err := s.kit.StillSignedIn(ctx, tx, p)
 		if err != nil {
 			return err
 		}

@@ -54,12 +54,12 @@ func (s *own) ChangePassword(ctx context.Context, p principal.Principal, current
 	}
 	var out session.Issued
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		a, err := s.kit.Accounts.Lock(ctx, tx, a.ID)
+		a, standing, err := s.kit.StillSignedIn(ctx, tx, p)
 		if err != nil {
 			return err
 		}
-		if !a.Status.Live() {
-			return session.ErrUnauthenticated
+		if a.SecondFactor && !s.kit.Recent(standing, a) { // it may have come meanwhile
+			return flow.ErrStepUpRequired
 		}
 		if now, err := s.kit.Passwords.Find(ctx, tx, a.ID); err != nil {
 			return err
