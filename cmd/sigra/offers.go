@@ -27,7 +27,7 @@ func (o offers) Offers(ctx context.Context, email, returnTo string) ([]web.Offer
 	found, err := o.LoginMethods(ctx, email, returnTo)
 	var out []web.Offer
 	for _, m := range found {
-		out = append(out, web.Offer{Label: m.Label, URL: m.URL})
+		out = append(out, web.Offer{Label: m.Label, URL: m.URL, Exclusive: m.Exclusive})
 	}
 	return out, err
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/web/browsertest"
 	"github.com/sigra-auth/sigra/plugins/relyra/relyratest"
@@ -124,7 +125,7 @@ func TestRelyra(t *testing.T) {
 			t.Errorf("bob once more: %+v, he was %+v", s, bobs)
 		}
 		// Who administers Sigra is not the organization's to vouch for.
-		in.admin("admin@corp.example")
+		root := in.admin("admin@corp.example")
 		enter(newTab(t, browser), "admin", "Is this your account?")
 		in.boundToTheBrowser(provider, connection.ID)
 		if out := in.cli("organization", "member", "list", "acme"); strings.Contains(out, "admin@corp.example") || !strings.Contains(out, alice) || !strings.Contains(out, bob) {
@@ -134,9 +135,33 @@ func TestRelyra(t *testing.T) {
 			t.Error(out)
 		}
 
+		out := newTab(t, browser)
+		find(out, bob)
+		if out.count(`main a[href="/login"]`) != 1 {
+			t.Errorf("there is no way back:\n%s", out.text())
+		}
+		form := url.Values{"action": {"update"}, "name": {"Acme staff"}, "just_in_time": {"1"}, "exclusive": {"1"}}
+		req, err := http.NewRequest(http.MethodPost, in.url+"/relyra/admin/"+connection.ID, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
+		req.Header.Set("Cookie", cookie.Session+"="+root.Token)
+		res, err := in.http.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = res.Body.Close(); res.StatusCode != http.StatusSeeOther && res.StatusCode != http.StatusOK {
+			t.Errorf("an administrator's change answers %s", res.Status)
+		}
+		find(out, bob)
+		if out.count(`main a`) != 1 || out.count(`a[href^="/relyra/"]`) != 1 {
+			t.Errorf("another way is offered:\n%s", out.text())
+		}
+
 		in.configure(setup{database: database})
 		in.cli("reload")
-		out := newTab(t, browser)
 		out.do("nothing offers it", open(in.url), arrive("Sign in"))
 		if out.count(`a[href^="/login/organization"], a[href^="/relyra"]`) != 0 {
 			t.Errorf("the sign-in page speaks of it:\n%s", out.text())

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/account"
@@ -20,8 +21,11 @@ type Offers interface {
 	Offers(ctx context.Context, email, returnTo string) ([]Offer, error)
 }
 
-// Offer is one way to sign in. Its address is a path of this Sigra.
-type Offer struct{ Label, URL string }
+// Offer is one way to sign in. Its address is a path of this Sigra. An exclusive one has no others beside it that are not.
+type Offer struct {
+	Label, URL string
+	Exclusive  bool
+}
 
 // offers is the page that finds the ways to sign in of somebody's organization.
 type offers struct {
@@ -50,7 +54,7 @@ func (p *offers) whileOffered(serve handler) handler {
 
 // offersPage is what an organization offers.
 type offersPage struct {
-	Login  string // back to the other ways
+	Login  string // back to the other ways; empty: the organization wants none
 	Offers []Offer
 }
 
@@ -87,6 +91,9 @@ func (p *offers) find(w http.ResponseWriter, r *http.Request, _ principal.Princi
 		return
 	}
 	v := p.view(r, f, found, returnTo)
+	if only := slices.DeleteFunc(slices.Clone(found), func(o Offer) bool { return !o.Exclusive }); len(only) > 0 {
+		v.Body = offersPage{Offers: only}
+	}
 	if len(found) == 0 {
 		v.Notice = l.Text("page.organization_sign_in.none")
 	} else {

@@ -51,7 +51,7 @@ type Config struct {
 	IgnoreCertificateDates bool       `json:"ignore_certificate_dates"`
 	AllowUnsolicited       bool       `json:"allow_unsolicited"` // sign-in may begin at the identity provider
 	JustInTime             bool       `json:"just_in_time"`      // people without an account or a membership get them
-	Exclusive              bool       `json:"exclusive"`         // people of these domains have no other way to sign in
+	Exclusive              bool       `json:"exclusive"`         // people of these domains are offered no other way to sign in
 	EmailAttribute         string     `json:"email_attribute,omitempty"`
 	SubjectAttribute       string     `json:"subject_attribute,omitempty"` // identifies the person in place of the NameID
 	AllowCBCUntil          *time.Time `json:"allow_cbc_until,omitempty"`
