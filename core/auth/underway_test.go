@@ -227,7 +227,9 @@ func TestStepUp_racesEnrollment(t *testing.T) {
 			var both sync.WaitGroup
 			var stepped session.Issued
 			var stepErr, confirmErr error
-			both.Go(func() { stepped, stepErr = w.StepUp(w.ctx(), who, factor.Proof{Method: factor.Password, Password: horse}) })
+			both.Go(func() {
+				stepped, stepErr = w.StepUp(w.ctx(), who, factor.Proof{Method: factor.Password, Password: horse})
+			})
 			both.Go(func() { _, confirmErr = w.ConfirmTOTP(w.ctx(), who, right) })
 			both.Wait()
 			switch {

@@ -36,7 +36,17 @@ type Ask struct {
 	Subject   audit.Ref            // what is acted on
 	Context   map[string]any       // e-mail domain, organization, method …
 	Member    *MemberContext       // of MemberAdd and MemberRemove
+	Token     *TokenContext        // of TokenIssue
 	AttemptID string               // one action; a repeated question for it is answered alike
+}
+
+// TokenContext is what TokenIssue is about.
+type TokenContext struct {
+	Kind                 string // "personal", "service_account", "session_jwt", "oauth"
+	ClientID, ClientName string
+	Scopes               []string
+	Audience             string
+	ExpiresAt            time.Time // zero: not told
 }
 
 // Decision is how a gate answers.

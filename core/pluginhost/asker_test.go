@@ -42,7 +42,7 @@ type asker struct {
 	seen   []string
 }
 
-var hostServiceNames = []string{"Identity", "Sessions", "Audit", "AuditLog", "Events", "Mail", "Seal", "Lease", "KV", "Pages"}
+var hostServiceNames = []string{"Identity", "Sessions", "Audit", "AuditLog", "Events", "Mail", "Seal", "Lease", "KV", "Pages", "RateLimit", "Claims", "Gates"}
 
 func serveAsker(name string) {
 	goplugin.Serve(&goplugin.ServeConfig{

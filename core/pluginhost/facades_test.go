@@ -128,13 +128,13 @@ func TestClaims_staleWhenAPluginFails(t *testing.T) {
 	f := newHost(t, "asker_all asker_none")
 	ctx := context.Background()
 	who := principal.Principal{Kind: principal.User, UserID: uuid.New()}
-	if c := f.Claims(ctx, who, "app"); len(c.Values) != 0 || len(c.Stale) != 0 {
+	if c := f.Claims(ctx, pluginhost.ClaimsQuery{Who: who, Audience: "app"}); len(c.Values) != 0 || len(c.Stale) != 0 {
 		t.Errorf("without plugins: %+v", c)
 	}
 	f.apply("plugin \"asker_all\" {}\nplugin \"asker_none\" {}")
 	f.wait("asker_all", pluginhost.Ready)
 	f.wait("asker_none", pluginhost.Ready)
-	c := f.Claims(ctx, who, "app")
+	c := f.Claims(ctx, pluginhost.ClaimsQuery{Who: who, Audience: "app"})
 	for _, name := range []string{"asker_all", "asker_none"} {
 		if v := c.Values[name]; len(v) != 2 || v["plan"] != "gold" || v["seats"] != 3.0 {
 			t.Errorf("claims of %s: %v", name, v)
@@ -143,7 +143,7 @@ func TestClaims_staleWhenAPluginFails(t *testing.T) {
 	if len(c.Stale) != 0 || c.MaxAge != time.Minute {
 		t.Errorf("%+v", c)
 	}
-	c = f.Claims(ctx, who, "slow")
+	c = f.Claims(ctx, pluginhost.ClaimsQuery{Who: who, Audience: "slow"})
 	if !slices.Equal(c.Stale, []string{"asker_none"}) || c.Values["asker_none"] != nil || c.Values["asker_all"]["plan"] != "gold" {
 		t.Errorf("with one that is slow: %+v", c)
 	}

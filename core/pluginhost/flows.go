@@ -123,6 +123,12 @@ func contextTo(req *pluginv1.AskRequest, a gate.Ask) {
 				InvitationId: idText(m.InvitationID), Members: m.Members, Invitations: m.Invitations, Protected: m.Protected,
 			}}
 		}
+	case gate.TokenIssue:
+		if t := a.Token; t != nil {
+			req.Context = &pluginv1.AskRequest_Token{Token: &pluginv1.TokenContext{
+				Kind: t.Kind, ClientId: t.ClientID, ClientName: t.ClientName, Scopes: t.Scopes, Audience: t.Audience, ExpiresAt: timeTo(t.ExpiresAt),
+			}}
+		}
 	case gate.Route:
 		req.Context = &pluginv1.AskRequest_Route{Route: &pluginv1.RouteContext{Host: text("host"), Method: text("method"), Path: text("path"), Scheme: text("scheme"), Rule: text("rule")}}
 	case gate.SessionStepUp:
@@ -354,30 +360,43 @@ func (p *plugin) methods(in []*pluginv1.LoginMethod, language string) []LoginMet
 type Claims struct {
 	Values map[string]map[string]any // by the plugin's own name
 	Stale  []string                  // plugins that failed: their claims are left out
-	MaxAge time.Duration             // how long the values may be used; zero: this once
+	// Revisions are of what the claims were made from, by the plugin's own name, where it gives one.
+	Revisions map[string]string
+	MaxAge    time.Duration // how long the values may be used; zero: this once
+}
+
+// ClaimsQuery says whose claims, and what for.
+type ClaimsQuery struct {
+	Who      principal.Principal
+	Audience string   // "session_jwt", "forward_auth", "token"
+	ClientID string   // of a token
+	Scopes   []string // of a token
+	Except   string   // a plugin that is not asked: the one that asks
 }
 
 // Claims asks every plugin that adds claims, all at once.
-func (h *Host) Claims(ctx context.Context, who principal.Principal, audience string) Claims {
+func (h *Host) Claims(ctx context.Context, q ClaimsQuery) Claims {
 	var asked []*plugin
 	for _, p := range h.all() {
-		if p.offers(pluginv1.Claims_ServiceDesc.ServiceName) {
+		if p.name != q.Except && p.offers(pluginv1.Claims_ServiceDesc.ServiceName) {
 			asked = append(asked, p)
 		}
 	}
-	out := Claims{Values: map[string]map[string]any{}}
+	out := Claims{Values: map[string]map[string]any{}, Revisions: map[string]string{}}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	first := true
 	for _, p := range asked {
 		wg.Go(func() {
-			name, values, age := "", map[string]any{}, time.Duration(0)
+			name, revision, values, age := "", "", map[string]any{}, time.Duration(0)
 			err := p.call(ctx, pluginv1.Claims_ServiceDesc.ServiceName, claimTimeout, func(ctx context.Context, in *instance) error {
-				resp, err := pluginv1.NewClaimsClient(in.conn).Claims(ctx, &pluginv1.ClaimsRequest{Principal: h.principalTo(&who), Audience: audience})
+				resp, err := pluginv1.NewClaimsClient(in.conn).Claims(ctx, &pluginv1.ClaimsRequest{
+					Principal: h.principalTo(&q.Who), Audience: q.Audience, ClientId: q.ClientID, Scopes: q.Scopes, Request: requestTo(request.From(ctx)),
+				})
 				if err != nil {
 					return err
 				}
-				name, age = in.manifest.GetName(), max(resp.GetMaxAge().AsDuration(), 0)
+				name, age, revision = in.manifest.GetName(), max(resp.GetMaxAge().AsDuration(), 0), printable(clip(resp.GetRevision(), 64))
 				for k, v := range resp.GetClaims().AsMap() {
 					if slices.Contains(in.manifest.GetClaims(), k) { // what it said it may add, and nothing else
 						values[k] = v
@@ -395,6 +414,9 @@ func (h *Host) Claims(ctx context.Context, who principal.Principal, audience str
 				return
 			}
 			out.Values[name] = values
+			if revision != "" {
+				out.Revisions[name] = revision
+			}
 			if first || age < out.MaxAge {
 				out.MaxAge, first = age, false
 			}

@@ -248,6 +248,31 @@ func (s auditLogService) Read(ctx context.Context, r *hostv1.ReadAuditRequest) (
 	return out, nil
 }
 
+// Actions is the catalogue: Sigra's own actions, and those that the plugins which run here record.
+func (s auditLogService) Actions(context.Context, *hostv1.ActionsRequest) (*hostv1.ActionsResponse, error) {
+	out := &hostv1.ActionsResponse{}
+	for _, a := range audit.Catalogue() {
+		out.Actions = append(out.Actions, &hostv1.AuditAction{
+			Name: a.Name, Category: a.Category, Crud: a.CRUD, Description: a.Description, Outcomes: []string{string(a.Outcome)}, Metadata: a.Metadata, Webhooks: a.Webhook, Timeline: a.Timeline,
+		})
+	}
+	for _, p := range s.h.all() {
+		p.mu.Lock()
+		m := p.manifest
+		p.mu.Unlock()
+		if m == nil {
+			continue
+		}
+		for _, a := range m.GetActions() {
+			out.Actions = append(out.Actions, &hostv1.AuditAction{
+				Name: a.GetName(), Category: m.GetName(), Crud: a.GetCrud(), Description: a.GetDescription(), Outcomes: a.GetOutcomes(), Metadata: a.GetMetadata(),
+				Webhooks: a.GetWebhooks(), Timeline: a.GetTimeline(), Plugin: p.name,
+			})
+		}
+	}
+	return out, nil
+}
+
 // ---- Events --------------------------------------------------------------------------------------------------
 
 type eventsService struct {

@@ -24,12 +24,14 @@ import (
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/event"
+	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
@@ -49,9 +51,20 @@ type world struct {
 	live     session.Issued
 	mail     mailSwitch
 	fed      *federation
+	gates    gate.Table
+	gate     *noTokens
 }
 
-var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, pluginhost.Migrations}
+// noTokens is a gate that has had enough.
+type noTokens struct{ got gate.Ask }
+
+// Ask implements gate.Gate.
+func (g *noTokens) Ask(_ context.Context, a gate.Ask) (gate.Answer, error) {
+	g.got = a
+	return gate.Answer{Decision: gate.Deny, Reason: "no_tokens_today", By: "the test"}, nil
+}
+
+var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, ratelimit.Migrations, pluginhost.Migrations}
 
 // mailSwitch keeps the mailer that the host chose.
 type mailSwitch struct {
@@ -138,6 +151,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	t.Cleanup(func() { stop(); wg.Wait() })
 	w.fixture = newHost(t, "asker_all asker_none", func(c *pluginhost.Config, _ *fixture) {
 		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
+		c.Gates = &w.gates
 		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, w.sessions, queue, &w.mail, layout{}, w.fed
 	})
 	return w
@@ -210,6 +224,8 @@ func eachWorld(t *testing.T, f func(t *testing.T, w *world)) {
 		w.apply("plugin \"asker_all\" {}\nplugin \"asker_none\" {}")
 		w.wait("asker_all", pluginhost.Ready)
 		w.wait("asker_none", pluginhost.Ready)
+		w.gate = &noTokens{}
+		w.gates.Set(map[gate.Question][]gate.Gate{gate.TokenIssue: {w.gate}})
 		f(t, w)
 	})
 }
@@ -246,6 +262,9 @@ func serviceCalls(w *world) []serviceCall {
 		}
 		return out
 	}
+	take := func(key string, limit int64, window time.Duration, cost int64) *hostv1.TakeRequest {
+		return &hostv1.TakeRequest{Key: key, Limit: limit, Window: durationpb.New(window), Cost: cost}
+	}
 	which := func(id string) *hostv1.RevokeRequest {
 		return &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_SessionId{SessionId: id}}
 	}
@@ -279,6 +298,77 @@ func serviceCalls(w *world) []serviceCall {
 		}},
 		{"organizations", "Identity/GetOrganizations", &hostv1.GetOrganizationsRequest{Ids: ids(1)}, &hostv1.GetOrganizationsResponse{}, codes.OK, nil},
 		{"memberships", "Identity/ListMemberships", &hostv1.ListMembershipsRequest{UserId: uuid.NewString()}, &hostv1.ListMembershipsResponse{}, codes.OK, nil},
+
+		{"somebody's sessions", "Sessions/List", &hostv1.ListSessionsRequest{UserId: w.ada.ID.String()}, &hostv1.ListSessionsResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if l := m.(*hostv1.ListSessionsResponse).GetSessions(); len(l) != 1 || l[0].GetId() != w.live.Principal.SessionID.String() || l[0].GetAal() != "aal1" || l[0].GetAuthTime() == nil {
+				t.Errorf("%v", l)
+			}
+		}},
+		{"nobody's sessions", "Sessions/List", &hostv1.ListSessionsRequest{}, &hostv1.ListSessionsResponse{}, codes.InvalidArgument, nil},
+		{"which sessions stand", "Sessions/Check", &hostv1.CheckSessionsRequest{SessionIds: []string{uuid.NewString(), w.live.Principal.SessionID.String(), "nonsense"}}, &hostv1.CheckSessionsResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if l := m.(*hostv1.CheckSessionsResponse).GetSessions(); len(l) != 1 || l[0].GetUserId() != w.ada.ID.String() {
+				t.Errorf("%v", l)
+			}
+		}},
+		{"500 sessions", "Sessions/Check", &hostv1.CheckSessionsRequest{SessionIds: ids(500)}, &hostv1.CheckSessionsResponse{}, codes.OK, nil},
+		{"501 sessions", "Sessions/Check", &hostv1.CheckSessionsRequest{SessionIds: ids(501)}, &hostv1.CheckSessionsResponse{}, codes.InvalidArgument, nil},
+		{"a sign-in that begins", "Sessions/Begin", &hostv1.BeginRequest{Provider: "okta", CrossSite: true, ValidFor: durationpb.New(time.Minute)}, &hostv1.BeginResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			r := m.(*hostv1.BeginResponse)
+			if r.GetState() != "state-of-okta" || r.GetSetCookie() != "__Host-asker_all_state_x=key; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=None" {
+				t.Errorf("%v", r)
+			}
+		}},
+		{"a link that begins", "Sessions/Begin", &hostv1.BeginRequest{Provider: "okta", Purpose: hostv1.MintPurpose_MINT_PURPOSE_LINK}, &hostv1.BeginResponse{}, codes.InvalidArgument, nil},
+		{"a sign-in that begins nowhere", "Sessions/Begin", &hostv1.BeginRequest{}, &hostv1.BeginResponse{}, codes.InvalidArgument, nil},
+		{"the catalogue of actions", "AuditLog/Actions", &hostv1.ActionsRequest{}, &hostv1.ActionsResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if l := m.(*hostv1.ActionsResponse).GetActions(); len(l) < 100 || !slices.ContainsFunc(l, func(a *hostv1.AuditAction) bool { return a.GetName() == "auth.login.success" && a.GetTimeline() }) {
+				t.Errorf("%d actions", len(l))
+			}
+		}},
+		{"two of two", "RateLimit/Take", take("k", 2, time.Hour, 2), &hostv1.TakeResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if r := m.(*hostv1.TakeResponse); !r.GetAllowed() || r.GetRemaining() != 0 || r.GetResetAfter().AsDuration() < 59*time.Minute {
+				t.Errorf("%v", r)
+			}
+		}},
+		{"a third", "RateLimit/Take", take("k", 2, time.Hour, 0), &hostv1.TakeResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if r := m.(*hostv1.TakeResponse); r.GetAllowed() || r.GetRemaining() != 0 || r.GetRetryAfter().AsDuration() < 29*time.Minute || r.GetRetryAfter().AsDuration() > 30*time.Minute {
+				t.Errorf("%v", r)
+			}
+		}},
+		{"another key", "RateLimit/Take", take("other", 2, time.Hour, 1), &hostv1.TakeResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if r := m.(*hostv1.TakeResponse); !r.GetAllowed() || r.GetRemaining() != 1 {
+				t.Errorf("%v", r)
+			}
+		}},
+		{"more than the limit", "RateLimit/Take", take("k", 2, time.Hour, 3), &hostv1.TakeResponse{}, codes.InvalidArgument, nil},
+		{"no limit", "RateLimit/Take", take("k", 0, time.Hour, 1), &hostv1.TakeResponse{}, codes.InvalidArgument, nil},
+		{"a short window", "RateLimit/Take", take("k", 1, 999*time.Millisecond, 1), &hostv1.TakeResponse{}, codes.InvalidArgument, nil},
+		{"the shortest window", "RateLimit/Take", take("short", 1, time.Second, 1), &hostv1.TakeResponse{}, codes.OK, nil},
+		{"a longest key", "RateLimit/Take", take(long(512), 1, time.Hour, 1), &hostv1.TakeResponse{}, codes.OK, nil},
+		{"a longer key", "RateLimit/Take", take(long(513), 1, time.Hour, 1), &hostv1.TakeResponse{}, codes.InvalidArgument, nil},
+		{"claims of a session", "Claims/Collect", &hostv1.CollectClaimsRequest{Who: &hostv1.CollectClaimsRequest_SessionId{SessionId: w.live.Principal.SessionID.String()}}, &hostv1.CollectClaimsResponse{}, codes.OK, nil},
+		{"claims of an account", "Claims/Collect", &hostv1.CollectClaimsRequest{Who: &hostv1.CollectClaimsRequest_UserId{UserId: w.ada.ID.String()}}, &hostv1.CollectClaimsResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if c := m.(*hostv1.CollectClaimsResponse).GetClaims().AsMap(); c["asker_all"] != nil {
+				t.Errorf("the caller's own: %v", c)
+			}
+		}},
+		{"claims of no account", "Claims/Collect", &hostv1.CollectClaimsRequest{Who: &hostv1.CollectClaimsRequest_UserId{UserId: uuid.NewString()}}, &hostv1.CollectClaimsResponse{}, codes.NotFound, nil},
+		{"claims of nobody", "Claims/Collect", &hostv1.CollectClaimsRequest{}, &hostv1.CollectClaimsResponse{}, codes.InvalidArgument, nil},
+		{"may a token be issued", "Gates/Ask", &hostv1.AskGatesRequest{Question: &pluginv1.AskRequest{
+			Question: "token.issue", Principal: &pluginv1.Principal{SessionId: w.live.Principal.SessionID.String()},
+			Context: &pluginv1.AskRequest_Token{Token: &pluginv1.TokenContext{Kind: "oauth", ClientId: "c1", Scopes: []string{"openid"}}},
+		}}, &hostv1.AskGatesResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			if r := m.(*hostv1.AskGatesResponse); r.GetAnswer().GetAnswer() != pluginv1.AskResponse_ANSWER_DENY || r.GetAnswer().GetReason() != "no_tokens_today" || r.GetBy() != "the test" ||
+				w.gate.got.Token.ClientID != "c1" || w.gate.got.Principal.UserID != w.ada.ID {
+				t.Errorf("%v %+v", r, w.gate.got)
+			}
+		}},
+		{"may a session that ended", "Gates/Ask", &hostv1.AskGatesRequest{Question: &pluginv1.AskRequest{Question: "route", Principal: &pluginv1.Principal{SessionId: uuid.NewString()}}}, &hostv1.AskGatesResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if r := m.(*hostv1.AskGatesResponse); r.GetAnswer().GetReason() != "session_ended" {
+				t.Errorf("%v", r)
+			}
+		}},
+		{"a question of the core's", "Gates/Ask", &hostv1.AskGatesRequest{Question: &pluginv1.AskRequest{Question: "login"}}, &hostv1.AskGatesResponse{}, codes.InvalidArgument, nil},
 
 		{"a sign-in", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta", Subject: "s1", Email: "ada@example.com"}, &hostv1.MintResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
 			if got := w.fed.minted; len(got) != 1 || got[0].Plugin != "asker_all" || m.(*hostv1.MintResponse).GetContinueUrl() != "/continue/once" {

@@ -84,6 +84,31 @@ WHERE ratelimit_bucket.empty_at <= $5 OR ratelimit_bucket.empty_at > $6`, a.hash
 	return a.refused(ctx, tx, key)
 }
 
+// Take counts something that costs as much as several attempts, all of it or nothing, and says what is left. What doesn't fit is no error: the
+// decision says so, and nothing was counted. Cost is 1 to the quota's count.
+func (a *Account) Take(ctx context.Context, tx *store.Tx, key string, cost int) (Decision, error) {
+	now, step := a.now().UnixMicro(), a.quota.step().Microseconds()*int64(cost)
+	latest := now + a.quota.capacity().Microseconds() - step
+	n, err := tx.Exec(ctx, `INSERT INTO ratelimit_bucket (key, empty_at) VALUES ($1, $3)
+ON CONFLICT (key) DO UPDATE SET empty_at = CASE WHEN ratelimit_bucket.empty_at > $6 OR ratelimit_bucket.empty_at <= $2 THEN $3 ELSE ratelimit_bucket.empty_at + $4 END
+WHERE ratelimit_bucket.empty_at <= $5 OR ratelimit_bucket.empty_at > $6`, a.hash(key), now, now+step, step, latest, a.stale(now))
+	if err != nil {
+		return Decision{}, fmt.Errorf("take from a limit: %w", err)
+	}
+	backlog, err := a.backlog(ctx, tx, key)
+	if err != nil {
+		return Decision{}, err
+	}
+	backlog = max(backlog, 0)
+	d := Decision{
+		Allowed: n == 1, Limit: a.quota.Count, Window: a.quota.Per, Reset: backlog, Remaining: max(0, int((a.quota.capacity()-backlog)/a.quota.step())),
+	}
+	if !d.Allowed {
+		d.RetryAfter = max(backlog+time.Duration(step)*time.Microsecond-a.quota.capacity(), 0)
+	}
+	return d, nil
+}
+
 // Reset forgets the failures because the attempt was right. A fault of kind RateLimited says that the bucket was full
 // before: the attempt must be refused although it was right.
 func (a *Account) Reset(ctx context.Context, tx *store.Tx, key string) error {
