@@ -23,6 +23,7 @@ const (
 	mailTimeout  = 10 * time.Second
 	gateTimeout  = 500 * time.Millisecond
 	offerTimeout = 300 * time.Millisecond
+	findTimeout  = 3 * time.Second // of an offer for somebody who asked for it, and may have no other way in
 	claimTimeout = 200 * time.Millisecond
 	headTimeout  = 30 * time.Second // to a response's first byte
 	idleTimeout  = 60 * time.Second // between two frames of a response

@@ -314,11 +314,15 @@ func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organizatio
 	if len(asked) == 0 {
 		return nil
 	}
+	within := offerTimeout
+	if emailDomain != "" {
+		within = findTimeout
+	}
 	answers := make([][]LoginMethod, len(asked))
 	var wg sync.WaitGroup
 	for i, p := range asked {
 		wg.Go(func() {
-			err := p.call(ctx, pluginv1.LoginMethods_ServiceDesc.ServiceName, offerTimeout, func(ctx context.Context, in *instance) error {
+			err := p.call(ctx, pluginv1.LoginMethods_ServiceDesc.ServiceName, within, func(ctx context.Context, in *instance) error {
 				resp, err := pluginv1.NewLoginMethodsClient(in.conn).Offer(ctx, &pluginv1.OfferRequest{EmailDomain: emailDomain, OrganizationId: idText(organization), ReturnTo: returnTo, Request: requestTo(request.From(ctx))})
 				if err != nil {
 					return err
