@@ -129,7 +129,7 @@ func (p *parts) services() httpapi.Services {
 		SignUps: p.auth, SignIns: p.auth, PasswordResets: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, Providers: p.federation, StepUps: p.auth,
 		OwnProfile: p.own, OwnPassword: p.own, OwnFactors: p.own, OwnPasskeys: p.own, OwnEmail: p.own, OwnUsername: p.own, OwnDevices: p.own, OwnMetadata: p.own,
 		Logins: p.own, MetadataLimit: p.metadata.MaxText,
-		Organizations: p.members, OrganizationMembers: p.members, OrganizationInvitations: p.members, OwnInvitations: p.members, OrganizationSwitch: p.members,
+		Organizations: p.members, OrganizationMembers: p.members, OrganizationInvitations: p.members, OrganizationDomains: p.members, OwnInvitations: p.members, OrganizationSwitch: p.members,
 		Users: p.administration, Accounts: p.accounts, UserSessions: p.sessions, UserMetadata: p.administration, Relay: p.relay, Mail: mailAdmin{p},
 		Audit: p.audit, Events: p.events, Note: p.note,
 	}

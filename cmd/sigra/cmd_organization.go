@@ -18,7 +18,7 @@ import (
 func (c *cli) organizationCommand() *cobra.Command {
 	return group("organization", "Organizations, their members and invitations",
 		c.organizationCreateCommand(), c.organizationListCommand(), c.organizationShowCommand(), c.organizationUpdateCommand(), c.organizationDeleteCommand(),
-		c.memberCommand(), c.invitationCommand())
+		c.memberCommand(), c.invitationCommand(), c.domainCommand())
 }
 
 // onOrganizations connects and does something to organizations.

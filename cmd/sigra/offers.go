@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/pluginhost"
@@ -48,7 +50,11 @@ func (o offers) LoginMethods(ctx context.Context, email, returnTo string) (out [
 			organization = owner.ID
 		}
 	}
-	for _, m := range o.host().LoginMethods(ctx, domain, organization, returnTo) {
+	found, stale := o.host().LoginMethods(ctx, domain, organization, returnTo)
+	if len(found) == 0 && len(stale) > 0 && email != "" { // that nobody has anything for the address can't be said
+		return nil, fault.New(fault.Unavailable, "plugin_unavailable", "A part of this service is not available right now. Try again shortly.").After(2 * time.Second)
+	}
+	for _, m := range found {
 		out = append(out, httpapi.LoginMethod(m))
 	}
 	return out, nil

@@ -159,3 +159,24 @@ func (o Organizations) RevokeInvitation(ctx context.Context, name string, id uui
 	_, err := call[none](ctx, o.c, http.MethodDelete, organizationPath(name, "/invitations/"+id.String()), nil, nil)
 	return err
 }
+
+// Domains lists an organization's domains.
+func (o Organizations) Domains(ctx context.Context, name string) (httpapi.OrganizationDomainList, error) {
+	return call[httpapi.OrganizationDomainList](ctx, o.c, http.MethodGet, organizationPath(name, "/domains"), nil, nil)
+}
+
+// AddDomain claims a domain and says which record proves it.
+func (o Organizations) AddDomain(ctx context.Context, name, domain string) (httpapi.OrganizationDomain, error) {
+	return call[httpapi.OrganizationDomain](ctx, o.c, http.MethodPost, organizationPath(name, "/domains"), nil, map[string]string{"name": domain})
+}
+
+// VerifyDomain looks for the record.
+func (o Organizations) VerifyDomain(ctx context.Context, name, domain string) (httpapi.OrganizationDomain, error) {
+	return call[httpapi.OrganizationDomain](ctx, o.c, http.MethodPost, organizationPath(name, "/domains/"+url.PathEscape(domain)+"/verify"), nil, nil)
+}
+
+// RemoveDomain gives a domain up.
+func (o Organizations) RemoveDomain(ctx context.Context, name, domain string) error {
+	_, err := call[none](ctx, o.c, http.MethodDelete, organizationPath(name, "/domains/"+url.PathEscape(domain)), nil, nil)
+	return err
+}

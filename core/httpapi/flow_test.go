@@ -38,7 +38,7 @@ func eachFlowWith(t *testing.T, o authtest.Options, f func(t *testing.T, e *env)
 			cfg.SignUps, cfg.SignIns, cfg.PasswordResets, cfg.SecondFactors, cfg.StepUps, cfg.PasskeySignIns, cfg.MagicLinks = service, service, service, service, service, service, service
 			cfg.OwnProfile, cfg.OwnPassword, cfg.OwnFactors, cfg.OwnPasskeys, cfg.OwnEmail = own, own, own, own, own
 			cfg.OwnUsername, cfg.OwnDevices, cfg.OwnMetadata = own, own, own
-			cfg.Organizations, cfg.OrganizationMembers, cfg.OrganizationInvitations, cfg.OwnInvitations, cfg.OrganizationSwitch = parts.Members, parts.Members, parts.Members, parts.Members, parts.Members
+			cfg.Organizations, cfg.OrganizationMembers, cfg.OrganizationInvitations, cfg.OrganizationDomains, cfg.OwnInvitations, cfg.OrganizationSwitch = parts.Members, parts.Members, parts.Members, parts.Members, parts.Members, parts.Members
 			cfg.Users, cfg.UserMetadata, cfg.Inbox = parts.Administration, parts.Administration, parts.Inbox
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan struct{})

@@ -262,6 +262,7 @@ func TestOrganization_othersAreNotThere(t *testing.T) {
 				{"PATCH", user, `{"role":"x"}`}, {"POST", user + "/suspend", ""}, {"POST", user + "/resume", ""}, {"DELETE", user, ""}, {"POST", "/leave", ""},
 				{"DELETE", "/members/" + mallory.Account.ID.String(), ""},
 				{"GET", "/invitations", ""}, {"POST", "/invitations", `{"email":"mallory@example.com"}`}, {"POST", invitation + "/resend", ""}, {"DELETE", invitation, ""},
+				{"GET", "/domains", ""}, {"POST", "/domains", `{"name":"ours.example"}`}, {"POST", "/domains/ours.example/verify", ""}, {"DELETE", "/domains/ours.example", ""},
 			} {
 				e.want(bearer(mallory), c.method, at+c.path, c.body, 404, "")
 				if a := e.do(stranger, c.method, at+c.path, c.body); a.StatusCode != 401 {
@@ -273,6 +274,16 @@ func TestOrganization_othersAreNotThere(t *testing.T) {
 			}
 		}
 		e.want(bearer(mallory), "PUT", "/v1/session/organization", `{"organization":"ours"}`, 404, "organization_not_found")
+		// A domain that is only claimed is anybody's to claim, each with a record of their own.
+		claimed := read[httpapi.OrganizationDomain](t, e.want(ordinary, "POST", "/v1/organizations/ours/domains", `{"name":"Ours.Example"}`, 201, ""))
+		hers := read[httpapi.OrganizationDomain](t, e.want(bearer(mallory), "POST", "/v1/organizations/hers/domains", `{"name":"ours.example"}`, 201, ""))
+		if claimed.Name != "ours.example" || claimed.Verified || claimed.RecordName == "" || claimed.RecordValue == hers.RecordValue {
+			t.Errorf("%+v %+v", claimed, hers)
+		}
+		if l := read[httpapi.OrganizationDomainList](t, e.do(ordinary, "GET", "/v1/organizations/ours/domains", "")); len(l.Domains) != 1 || l.Domains[0].RecordValue != claimed.RecordValue {
+			t.Errorf("%+v", l)
+		}
+		e.want(ordinary, "POST", "/v1/organizations/ours/domains", `{"name":"no domain"}`, 422, "invalid_domain")
 		// By way of her own organization.
 		e.want(bearer(mallory), "POST", "/v1/organizations/hers"+invitation+"/resend", "", 404, "invitation_not_found")
 		e.want(bearer(mallory), "DELETE", "/v1/organizations/hers"+invitation, "", 404, "invitation_not_found")

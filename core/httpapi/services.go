@@ -35,6 +35,7 @@ type Services struct {
 	Organizations           Organizations
 	OrganizationMembers     OrganizationMembers
 	OrganizationInvitations OrganizationInvitations
+	OrganizationDomains     OrganizationDomains
 	OwnInvitations          OwnInvitations
 	OrganizationSwitch      OrganizationSwitch
 
@@ -64,7 +65,7 @@ func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
 		magicLink{s.MagicLinks}, providers{s.Providers}, stepUp{s.StepUps}, loginMethods{s.LoginMethods},
 		accountProfile{s.OwnProfile}, accountPassword{s.OwnPassword}, accountFactors{s.OwnFactors}, accountPasskeys{s.OwnPasskeys}, accountEmail{k, s.OwnEmail},
 		accountUsername{s.OwnUsername}, accountDevices{s.OwnDevices}, accountLogins{s.Logins}, accountMetadata{s.OwnMetadata, s.MetadataLimit},
-		organizations{s.Organizations}, organizationMembers{s.OrganizationMembers}, organizationInvitations{s.OrganizationInvitations},
+		organizations{s.Organizations}, organizationMembers{s.OrganizationMembers}, organizationInvitations{s.OrganizationInvitations}, organizationDomains{s.OrganizationDomains},
 		ownInvitations{s.OwnInvitations}, organizationSwitch{s.OrganizationSwitch},
 		hostEvents{k, s.Events}, adminEvents{s.Events},
 		auditQuery{s.Audit}, auditExport{k, s.Audit}, auditStream{k, s.Audit, closing, make(chan struct{}, maxStreams)},

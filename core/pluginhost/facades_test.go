@@ -91,7 +91,7 @@ func TestLoginMethods_ofEverybodyWhoAnswers(t *testing.T) {
 	t.Parallel()
 	f := newHost(t, "asker_all asker_none")
 	ctx := context.Background()
-	if got := f.LoginMethods(ctx, "example.com", uuid.Nil, "/"); got != nil {
+	if got, _ := f.LoginMethods(ctx, "example.com", uuid.Nil, "/"); got != nil {
 		t.Errorf("without plugins: %v", got)
 	}
 	f.apply("plugin \"asker_all\" {}\nplugin \"asker_none\" {}")
@@ -101,7 +101,8 @@ func TestLoginMethods_ofEverybodyWhoAnswers(t *testing.T) {
 		t.Helper()
 		begin := time.Now()
 		var got []string
-		for _, m := range f.LoginMethods(ctx, domain, uuid.Nil, "/next") {
+		methods, _ := f.LoginMethods(ctx, domain, uuid.Nil, "/next")
+		for _, m := range methods {
 			got = append(got, m.Plugin+" "+m.ID+" "+m.URL)
 		}
 		for i, p := range plugins {
@@ -118,7 +119,7 @@ func TestLoginMethods_ofEverybodyWhoAnswers(t *testing.T) {
 	info, _ := f.Info("asker_none")
 	kill(info.PID)
 	poll(t, "its end to be noticed", func() (string, bool) { i, _ := f.Info("asker_none"); return "", i.PID != info.PID })
-	if got := f.LoginMethods(ctx, "example.com", uuid.Nil, "/"); len(got) == 0 || got[0].Plugin != "asker_all" {
+	if got, _ := f.LoginMethods(ctx, "example.com", uuid.Nil, "/"); len(got) == 0 || got[0].Plugin != "asker_all" {
 		t.Errorf("with one down: %v", got)
 	}
 }

@@ -303,8 +303,8 @@ func (h *Host) OffersLogin() bool {
 }
 
 // LoginMethods asks every plugin that offers ways to sign in, all at once. One that fails is left out: the others, and
-// the core's own, are still offered. emailDomain is all a plugin learns of an address.
-func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organization uuid.UUID, returnTo string) []LoginMethod {
+// the core's own, are still offered; stale names those that failed. emailDomain is all a plugin learns of an address.
+func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organization uuid.UUID, returnTo string) (found []LoginMethod, stale []string) {
 	var asked []*plugin
 	for _, p := range h.all() {
 		if p.offers(pluginv1.LoginMethods_ServiceDesc.ServiceName) {
@@ -312,13 +312,14 @@ func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organizatio
 		}
 	}
 	if len(asked) == 0 {
-		return nil
+		return nil, nil
 	}
 	within := offerTimeout
 	if emailDomain != "" {
 		within = findTimeout
 	}
 	answers := make([][]LoginMethod, len(asked))
+	failed := make([]string, len(asked))
 	var wg sync.WaitGroup
 	for i, p := range asked {
 		wg.Go(func() {
@@ -331,12 +332,13 @@ func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organizatio
 				return nil
 			})
 			if err != nil {
+				failed[i] = p.name
 				p.log.Warn("ways to sign in not offered", "error", err)
 			}
 		})
 	}
 	wg.Wait()
-	return slices.Concat(answers...)
+	return slices.Concat(answers...), slices.DeleteFunc(failed, func(name string) bool { return name == "" })
 }
 
 // methods keeps what leads below one of the plugin's own routes.
