@@ -490,6 +490,17 @@ func tail(s string, n int) string {
 	return "…" + s[len(s)-n:]
 }
 
+// onEither is onEach in the soak. Otherwise it runs the test on the embedded database alone: for whole journeys through browsers and foreign
+// services, whose SQL is tested on both databases in the packages that own it.
+func onEither(t *testing.T, f func(t *testing.T, database string)) {
+	t.Helper()
+	if *soak {
+		onEach(t, f)
+		return
+	}
+	t.Run("embedded", func(t *testing.T) { f(t, "") })
+}
+
 // onEach runs f on each database.
 func onEach(t *testing.T, f func(t *testing.T, database string)) {
 	t.Helper()

@@ -26,7 +26,7 @@ import (
 func TestLockspire(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.Chromium(t)
-	onEach(t, func(t *testing.T, database string) {
+	onEither(t, func(t *testing.T, database string) {
 		t.Parallel()
 		in := newInstance(t, setup{database: database, plugins: `plugin "lockspire" {}` + "\n"})
 		in.start()

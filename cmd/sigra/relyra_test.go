@@ -23,7 +23,7 @@ import (
 func TestRelyra(t *testing.T) {
 	t.Parallel()
 	browser := browsertest.Chromium(t)
-	onEach(t, func(t *testing.T, database string) {
+	onEither(t, func(t *testing.T, database string) {
 		t.Parallel()
 		in := newInstance(t, setup{database: database, plugins: `plugin "relyra" {}` + "\n"})
 		in.start()

@@ -128,6 +128,9 @@ func clearCookie(w http.ResponseWriter, name string) {
 // Read is the value of a cookie as it came, or "": for cookies that are not Sigra's own.
 func Read(r *http.Request, name string) string { return read(r, name) }
 
+// Forget has the browser forget a cookie with the __Host- prefix that is not Sigra's own.
+func Forget(w http.ResponseWriter, name string) { clearCookie(w, name) }
+
 func read(r *http.Request, name string) string {
 	c, err := r.Cookie(name)
 	if err != nil || len(c.Value) > maxToken {

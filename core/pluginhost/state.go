@@ -155,7 +155,7 @@ func (p *plugin) info() Info {
 		out.Commands = m.commands()
 		out.Requires, out.Wants = m.GetRequiredGrants(), m.GetWantedGrants()
 		for _, r := range m.GetRoutes() {
-			out.Paths = append(out.Paths, RouteInfo{Path: r.GetPath(), Title: printable(clip(r.GetTitle(), 80)), Access: accessName(r.GetAccess()), Machine: r.GetCrossSite() == pluginv1.CrossSite_CROSS_SITE_MACHINE})
+			out.Paths = append(out.Paths, RouteInfo{Path: r.GetPath(), Title: printable(clip(orElse(m.text(r.GetTitle(), "en"), r.GetTitle()), 80)), Access: accessName(r.GetAccess()), Machine: r.GetCrossSite() == pluginv1.CrossSite_CROSS_SITE_MACHINE})
 		}
 		out.Settings = describeSchema(m.GetSettings(), "")
 	}

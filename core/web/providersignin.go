@@ -133,7 +133,14 @@ func (p *providerSignIn) mintedHere(w http.ResponseWriter, r *http.Request, _ pr
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	out, returnTo, err := p.flows.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r), func(name string) string { return cookie.Read(r, name) })
+	var key string // the cookie that bound the sign-in to this browser, where the plugin began it
+	out, returnTo, err := p.flows.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r), func(name string) string {
+		key = name
+		return cookie.Read(r, name)
+	})
+	if key != "" {
+		cookie.Forget(w, key)
+	}
 	if err != nil {
 		p.Error(w, r, err)
 		return
