@@ -24,6 +24,15 @@ const eventsToken = "an-application-key-of-the-tests-0123456789"
 
 const eventsBlock = "events {\n  token = \"" + eventsToken + "\"\n}\n"
 
+// waitedFor is the block of a satellite whose answers are waited for: a busy machine is not what these tests are about.
+func waitedFor(name string, questions ...string) string {
+	block := fmt.Sprintf("plugin %q {\n", name)
+	for _, q := range questions {
+		block += fmt.Sprintf("  gate %q {\n    on_error = \"deny\"\n    timeout  = \"20s\"\n  }\n", q)
+	}
+	return block + "}\n"
+}
+
 // organization makes one that somebody owns, and gives its id.
 func (in *instance) organization(name, owner string) string {
 	in.t.Helper()
@@ -43,7 +52,7 @@ func TestAccrue(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, database string) {
 		t.Parallel()
-		with := setup{database: database, extra: eventsBlock, plugins: "plugin \"accrue\" {}\n"}
+		with := setup{database: database, extra: eventsBlock, plugins: waitedFor("accrue", "member.add")}
 		in := newInstance(t, with)
 		in.start()
 		in.pluginReady("accrue")

@@ -144,14 +144,13 @@ func (p *parts) note(ctx context.Context, e audit.Entry) error {
 }
 
 func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
-	bundledNames := slices.Sorted(maps.Keys(bundle()))
 	var databaseURL string
 	if u := a.cfg.Database.URL.Reveal(); u != "" && a.db.Dialect() == "postgres" {
 		databaseURL = u
 	}
 	return pluginhost.New(pluginhost.Config{
 		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version,
-		Bundled: bundledNames, BundledGates: bundledGates(), ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
+		Bundled: bundledNames(), BundledGates: bundledGates(), ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
 		CorePaths: corePaths(pages), Callers: callers{a.callers, pages},
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
 		Administers: func(p principal.Principal) bool {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/sigra-auth/sigra/core/config"
 )
 
@@ -18,3 +21,6 @@ func bundledGates() map[string][]config.PluginGate {
 	}
 	return out
 }
+
+// bundledNames are the satellites in this binary, by name.
+func bundledNames() []string { return slices.Sorted(maps.Keys(bundle())) }

@@ -134,11 +134,7 @@ func checkPlugins(ctx context.Context, cfg *config.Config) (found config.Diagnos
 		return nil, err
 	}
 	defer func() { _ = db.Close() }()
-	var names []string
-	for name := range bundle() {
-		names = append(names, name)
-	}
-	host, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, BaseURL: cfg.Server.BaseURL, Version: version, Bundled: names})
+	host, err := pluginhost.New(pluginhost.Config{DB: db, DataDir: dir, BaseURL: cfg.Server.BaseURL, Version: version, Bundled: bundledNames()})
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -22,7 +21,7 @@ import (
 // others in the process of the satellite, through the control socket.
 func (c *cli) satelliteCommands() []*cobra.Command {
 	var out []*cobra.Command
-	for _, name := range slices.Sorted(maps.Keys(bundle())) {
+	for _, name := range bundledNames() {
 		m := bundle()[name]().Manifest()
 		if len(m.Commands) == 0 {
 			continue

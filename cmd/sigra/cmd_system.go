@@ -139,10 +139,7 @@ func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "Print the version", Args: args(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			satellites := []string{}
-			for name := range bundle() {
-				satellites = append(satellites, name)
-			}
+			satellites := append([]string{}, bundledNames()...)
 			return c.show(map[string]any{"version": version, "go": runtime.Version(), "plugins": satellites}, func(w io.Writer) {
 				_, _ = fmt.Fprintf(w, "sigra %s (%s)\n", version, runtime.Version())
 				if len(satellites) > 0 {

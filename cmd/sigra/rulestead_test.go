@@ -60,7 +60,7 @@ func TestRulestead(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, database string) {
 		t.Parallel()
-		with := setup{database: database, server: `  trusted_proxies = ["127.0.0.1/32"]` + "\n", plugins: "plugin \"rulestead\" {}\n"}
+		with := setup{database: database, server: `  trusted_proxies = ["127.0.0.1/32"]` + "\n", plugins: waitedFor("rulestead", "registration", "login", "route", "member.add")}
 		in := newInstance(t, with)
 		in.start()
 		in.pluginReady("rulestead")

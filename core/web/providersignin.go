@@ -138,12 +138,12 @@ func (p *providerSignIn) mintedHere(w http.ResponseWriter, r *http.Request, _ pr
 		key = name
 		return cookie.Read(r, name)
 	})
-	if key != "" {
-		cookie.Forget(w, key)
-	}
 	if err != nil {
 		p.Error(w, r, err)
 		return
+	}
+	if key != "" { // it has done what it was for
+		cookie.Forget(w, key)
 	}
 	p.vouchedFor(w, r, out, returnTo)
 }
