@@ -58,7 +58,7 @@ func newServer(t *testing.T, db *store.DB) *server {
 	sessions := must(session.New(session.Config{DB: db, Audit: s.log}))(t)
 	events := must(event.New(event.Config{DB: db}))(t)
 	leases := must(lease.New(db, "test"))(t)
-	s.api = must(httpapi.New(httpapi.Config{Callers: principal.NewChain(cookie.SessionToken, principal.ControlSocket, principal.BearerSession(sessions)), Services: httpapi.Services{
+	s.api = must(httpapi.New(httpapi.Config{Callers: principal.NewChain(cookie.SessionToken, principal.ControlSocket, principal.BearerSession(sessions)), Recent: nobodyAsks, Services: httpapi.Services{
 		Accounts: s.accounts, UserSessions: sessions, Audit: s.log, Events: events, System: system{},
 		Relay: must(relay.New(relay.Config{DB: db, Audit: s.log, Events: events, Leases: leases, Node: "test"}))(t),
 	}}))(t)
@@ -93,6 +93,9 @@ func (s *server) listen(socket string) (stop func()) {
 	s.t.Cleanup(stop)
 	return stop
 }
+
+// nobodyAsks is for operators alone, who are not asked for a recent proof.
+func nobodyAsks(context.Context, principal.Principal) error { return errors.New("only operators ask here") }
 
 // each runs a test over the socket and in the process, on both databases.
 func each(t *testing.T, f func(t *testing.T, s *server, c *control.Client)) {
