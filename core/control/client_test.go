@@ -95,7 +95,9 @@ func (s *server) listen(socket string) (stop func()) {
 }
 
 // nobodyAsks is for operators alone, who are not asked for a recent proof.
-func nobodyAsks(context.Context, principal.Principal) error { return errors.New("only operators ask here") }
+func nobodyAsks(context.Context, principal.Principal) error {
+	return errors.New("only operators ask here")
+}
 
 // each runs a test over the socket and in the process, on both databases.
 func each(t *testing.T, f func(t *testing.T, s *server, c *control.Client)) {
