@@ -14,6 +14,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/httpapi"
+	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	"github.com/sigra-auth/sigra/pluginsdk"
 )
 
@@ -77,7 +78,7 @@ func (c *cli) externalCommand(ctx context.Context, root *cobra.Command, line []s
 	for _, pc := range info.Commands {
 		tree.add(pc.Name, pc.Arguments, pc.Summary, func(ctx context.Context, a []string) error {
 			if pc.Offline {
-				return c.runProgram(ctx, cfg.Plugins[i].Source, pc.Name, a)
+				return c.runProgram(ctx, cfg.Plugins[i], pc.Name, a)
 			}
 			return c.runCommand(ctx, info.Name, pc.Name, a, pc.Stdin)
 		}, c)
@@ -113,13 +114,18 @@ func (c *cli) runCommand(ctx context.Context, plugin, name string, arguments []s
 }
 
 // runProgram has a plugin's own program run one of its offline commands; see pluginsdk.Serve.
-func (c *cli) runProgram(ctx context.Context, program, name string, arguments []string) error {
-	cmd := exec.CommandContext(ctx, program, append([]string{pluginsdk.CommandArgument, name}, arguments...)...)
+// The program is held to its block's checksum as when Sigra starts it.
+func (c *cli) runProgram(ctx context.Context, block config.Plugin, name string, arguments []string) error {
+	cmd, done, err := process.Command(ctx, block.Source, block.SHA256, append([]string{pluginsdk.CommandArgument, name}, arguments...)...)
+	if err != nil {
+		return err
+	}
+	defer done()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.in, c.out, c.err
 	if c.json {
 		cmd.Env = append(os.Environ(), pluginsdk.CommandJSONEnv+"=1")
 	}
-	err := cmd.Run()
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 {
 		return exitError{status: exit.ExitCode()}

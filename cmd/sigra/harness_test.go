@@ -508,3 +508,24 @@ func onEach(t *testing.T, f func(t *testing.T, database string)) {
 		t.Run(db.Name, func(t *testing.T) { f(t, db.URL) })
 	}
 }
+
+// pipe runs a command line with something on its standard input.
+func (in *instance) pipe(stdin string, args ...string) (string, error) {
+	cmd := in.command(append(args, "--config", in.config)...)
+	cmd.Stdin = strings.NewReader(stdin)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// pluginReady waits until a plugin is.
+func (in *instance) pluginReady(name string) {
+	in.t.Helper()
+	in.eventually(60*time.Second, name+" is ready", func() error {
+		if out := in.cli("plugin", "list"); !strings.Contains(out, name) || !strings.Contains(out, "ready") {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	})
+}

@@ -32,6 +32,8 @@ func (m mailAdmin) Mailer() string {
 		return "inbox"
 	case *mail.Nowhere:
 		return "none"
+	case fmt.Stringer:
+		return "plugin " + s.String()
 	}
 	return "plugin"
 }

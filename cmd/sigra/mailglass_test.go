@@ -50,6 +50,9 @@ func TestMailglass(t *testing.T) {
 		}
 		in.confirm(flow, got[0])
 		in.queueSays("the report of the delivery", func(sent, accepted, failed int) bool { return sent == 1 && accepted == 0 })
+		if q := in.mailQueue(); q.Mailer != "plugin mailglass" {
+			t.Errorf("sent by %q", q.Mailer)
+		}
 		if out := in.cli("mailglass", "outbox"); !strings.Contains(out, "ada@example.org") || !strings.Contains(out, "accepted") {
 			t.Error(out)
 		}
@@ -96,17 +99,6 @@ func TestMailglass(t *testing.T) {
 		flow = in.register("dan@example.org")
 		all = readLetters(t, server.Wait("dan's confirmation", func(r []smtptest.Received) bool { return len(r) == 3 }))
 		in.confirm(flow, to(all, "dan@example.org")[0])
-	})
-}
-
-// pluginReady waits until a plugin is.
-func (in *instance) pluginReady(name string) {
-	in.t.Helper()
-	in.eventually(60*time.Second, name+" is ready", func() error {
-		if out := in.cli("plugin", "list"); !strings.Contains(out, name) || !strings.Contains(out, "ready") {
-			return fmt.Errorf("%s", out)
-		}
-		return nil
 	})
 }
 

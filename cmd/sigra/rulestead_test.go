@@ -21,16 +21,6 @@ const flags = `{"flags": {
     "rules": [{"name": "acme", "when": {"all": [{"attribute": "route.path", "operator": "starts_with", "value": "/reports"}, {"attribute": "organization.id", "operator": "equals", "value": "%[1]s"}]}, "value": "deny"}]}
 }}`
 
-// pipe runs a command line with something on its standard input.
-func (in *instance) pipe(stdin string, args ...string) (string, error) {
-	cmd := in.command(append(args, "--config", in.config)...)
-	cmd.Stdin = strings.NewReader(stdin)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	return out.String(), err
-}
-
 // asks has a proxy ask whether somebody may open a page.
 func (in *instance) asks(token, path string) reply {
 	in.t.Helper()

@@ -2,15 +2,11 @@ package federation_test
 
 import (
 	"bufio"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -22,6 +18,7 @@ import (
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/federation/federationtest"
+	"github.com/sigra-auth/sigra/core/npmtest"
 	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -30,7 +27,7 @@ import (
 // realProvider starts npm's oidc-provider, which is certified by the OpenID Foundation, and gives its issuer.
 func realProvider(t *testing.T, redirectURI string) string {
 	t.Helper()
-	dir := installProvider(t)
+	dir := npmtest.Install(t, filepath.Join("testdata", "oidc-provider"))
 	cmd := exec.Command("node", "provider.mjs", redirectURI)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -66,68 +63,6 @@ func realProvider(t *testing.T, redirectURI string) string {
 		t.Fatalf("%v: %s", err, line)
 	}
 	return said.Issuer
-}
-
-// installProvider brings the modules that package-lock.json names into a folder outside of the tree, once per content of
-// testdata/oidc-provider. Test processes that want it at the same moment wait for each other.
-func installProvider(t *testing.T) string {
-	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Fatalf("%s is needed for the real provider: apt-get install nodejs npm, or run .ci/tools", tool)
-		}
-	}
-	files := []string{"package.json", "package-lock.json", "provider.mjs"}
-	h := sha256.New()
-	content := map[string][]byte{}
-	for _, name := range files {
-		b, err := os.ReadFile(filepath.Join("testdata", "oidc-provider", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		content[name] = b
-		_, _ = fmt.Fprintf(h, "%s %d\n%s", name, len(b), b)
-	}
-	base, err := os.UserCacheDir()
-	if err != nil {
-		base = os.TempDir()
-	}
-	base = filepath.Join(base, "sigra-tests")
-	dir := filepath.Join(base, "oidc-provider-"+hex.EncodeToString(h.Sum(nil)[:8]))
-	if err := os.MkdirAll(base, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	lock, err := os.OpenFile(dir+".lock", os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Close() }()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(dir); err == nil {
-		return dir
-	}
-	// Made beside and moved, so that what is there is whole.
-	made, err := os.MkdirTemp(base, "installing-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = os.RemoveAll(made) }()
-	for name, b := range content {
-		if err := os.WriteFile(filepath.Join(made, name), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-	cmd.Dir = made
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
-	if err := os.Rename(made, dir); err != nil {
-		t.Fatal(err)
-	}
-	return dir
 }
 
 var (

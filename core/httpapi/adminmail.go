@@ -22,7 +22,7 @@ type Mail interface {
 
 // MailQueue is how outgoing mail stands.
 type MailQueue struct {
-	Mailer    string    `json:"mailer" doc:"What sends: smtp://host:port, inbox (nothing leaves), plugin, or none."`
+	Mailer    string    `json:"mailer" doc:"What sends: smtp://host:port, inbox (nothing leaves), plugin NAME, or none."`
 	Queued    int       `json:"queued" doc:"Waiting for their turn or to be tried again."`
 	Sending   int       `json:"sending" doc:"Being handed over now."`
 	Accepted  int       `json:"accepted" doc:"Taken by a plugin that has not reported yet what became of them."`

@@ -23,13 +23,7 @@ func (s *Service) Switch(ctx context.Context, p principal.Principal, id uuid.UUI
 	}
 	by := As(p)
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := s.kit.Accounts.Lock(ctx, tx, p.UserID); err != nil {
-			return err
-		}
-		now, err := s.kit.Sessions.FindIn(ctx, tx, p.SessionID)
-		if errors.Is(err, session.ErrGone) || err == nil && now.UserID != p.UserID {
-			return session.ErrUnauthenticated
-		}
+		_, now, err := s.kit.StillSignedIn(ctx, tx, p)
 		if err != nil {
 			return err
 		}

@@ -158,10 +158,7 @@ func (s *Service) lockFor(ctx context.Context, tx *store.Tx, a Actor, id uuid.UU
 		return standing{}, err
 	}
 	if a.Principal.SessionID != uuid.Nil {
-		now, err := s.kit.Sessions.FindIn(ctx, tx, a.Principal.SessionID)
-		if errors.Is(err, session.ErrGone) || err == nil && now.UserID != a.Principal.UserID {
-			return standing{}, session.ErrUnauthenticated
-		}
+		now, err := s.kit.Standing(ctx, tx, a.Principal)
 		if err != nil {
 			return standing{}, err
 		}

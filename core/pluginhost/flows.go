@@ -185,6 +185,9 @@ func (f *mailFacade) Owns() string {
 	return ""
 }
 
+// String is the plugin's name, for people.
+func (f *mailFacade) String() string { return f.p.name }
+
 // categoryTo is a message's category on the wire.
 func categoryTo(c mail.Category) pluginv1.MailCategory {
 	switch c {

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -88,6 +90,18 @@ func (v *programs) open(path, pin string) (_ *Program, err error) {
 		return nil, &MismatchError{path: path, want: pin, got: p.sum}
 	}
 	return p, nil
+}
+
+// Command makes a command of an external program, for a run beside the host: the file is checked as at a start, and what is executed is the file that was
+// checked. done must be called when it has ended.
+func Command(ctx context.Context, path, pin string, args ...string) (cmd *exec.Cmd, done func(), err error) {
+	p, err := (&programs{}).open(path, pin)
+	if err != nil {
+		return nil, nil, err
+	}
+	cmd = exec.CommandContext(ctx, path, args...)
+	execDescriptor(cmd, p)
+	return cmd, p.Close, nil
 }
 
 // MismatchError says that a file is not the one that was pinned.
