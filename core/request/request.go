@@ -20,6 +20,7 @@ type Info struct {
 type Asked struct {
 	Trusted     bool   // the proxy is one of the trusted ones; without that all else is empty
 	Method, URI string // as the client sent them
+	Contradicts bool   // it is said in two ways, one of which may be the client's
 	Redirects   bool   // the proxy passes a redirect on to the browser
 }
 

@@ -34,6 +34,7 @@ type ForwardAuth struct {
 var (
 	errNoProxy = fault.New(fault.Denied, "untrusted_proxy", "Only a proxy may ask this. Name its network in server.trusted_proxies.")
 	errNoURI   = fault.New(fault.Invalid, "no_original_request", "The proxy did not say which request it asks about: it must send X-Forwarded-Method and X-Forwarded-Uri, or X-Original-Method and X-Original-Uri.")
+	errTwoURIs = fault.New(fault.Denied, "two_original_requests", "The request says in two ways what it is about: X-Original-* and X-Forwarded-Uri or -Method. Have the proxy remove the kind that it does not send.")
 	errRoute   = fault.New(fault.Denied, "route_denied", "You can't open this page.")
 	errSignIn  = fault.New(fault.Unauthenticated, "unauthenticated", "Sign in first.")
 	errStepUp  = fault.New(fault.Denied, "step_up_required", "Prove that it is you to open this page.")
@@ -49,6 +50,9 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !asked.Trusted:
 		s.Fail(w, r, errNoProxy)
+		return
+	case asked.Contradicts:
+		s.Fail(w, r, errTwoURIs)
 		return
 	case asked.URI == "":
 		s.Fail(w, r, errNoURI)

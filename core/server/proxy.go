@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/request"
@@ -99,11 +100,18 @@ func askedAbout(h http.Header) request.Asked {
 		}
 		return ""
 	}
-	a := request.Asked{Trusted: true, Method: one("X-Original-Method"), URI: one("X-Original-Uri")}
-	if a.URI == "" && len(h.Values("X-Original-Uri")) == 0 {
-		a.Method, a.URI, a.Redirects = one("X-Forwarded-Method"), one("X-Forwarded-Uri"), true
+	original := request.Asked{Trusted: true, Method: one("X-Original-Method"), URI: one("X-Original-Uri")}
+	forwarded := request.Asked{Trusted: true, Method: one("X-Forwarded-Method"), URI: one("X-Forwarded-Uri"), Redirects: true}
+	named := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool { return len(h.Values(name)) > 0 })
 	}
-	return a
+	switch o, f := named("X-Original-Method", "X-Original-Uri", "X-Original-Url"), named("X-Forwarded-Method", "X-Forwarded-Uri"); {
+	case o && f: // a proxy sends one kind and passes the client's other kind through: believing either would let clients choose the rule
+		return request.Asked{Trusted: true, Contradicts: true}
+	case o:
+		return original
+	}
+	return forwarded
 }
 
 // walk follows the chain from its right end to the first address that is no trusted proxy. Something unreadable ends
