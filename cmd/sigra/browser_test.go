@@ -111,7 +111,7 @@ const (
 func (w *walk) register(b *tab, email string) {
 	w.t.Helper()
 	b.do("register "+email, open(w.home), arrive("Sign in"), click(`.aside a`), arrive("Create your account"),
-		typed("#email", email), typed("#password", testPassword), submit("Check your mail"))
+		typed("#email", email), typed("#password", testPassword), submit("Check your email"))
 }
 
 // openMail opens the confirmation mail on the inbox page.
@@ -137,7 +137,7 @@ func (w *walk) signUpByCode() {
 	if m.Variables["code"] == wrong {
 		wrong = "111111"
 	}
-	b.do("enter a wrong code, then the right one", open(w.home+"/register/check-mail"), arrive("Check your mail"), typed("#code", wrong), press(), there(`[role=alert]`),
+	b.do("enter a wrong code, then the right one", open(w.home+"/register/check-mail"), arrive("Check your email"), typed("#code", wrong), press(), there(`[role=alert]`),
 		w.shot(b, "05-wrong-code"), typed("#code", m.Variables["code"]), submit("Your account"), w.shot(b, "06-account"))
 	if !strings.Contains(b.text(), ada) {
 		w.t.Errorf("the account page does not show the address:\n%s", b.text())
@@ -148,7 +148,7 @@ func (w *walk) signUpByLink() {
 	b := newTab(w.t, w.browser)
 	w.register(b, bob)
 	w.openMail(b, bob)
-	b.do("follow the link", click(`div.letter a`), arrive("Confirm your e-mail address"), w.shot(b, "07-confirm"))
+	b.do("follow the link", click(`div.letter a`), arrive("Confirm your email address"), w.shot(b, "07-confirm"))
 	if b.count(`#password`) != 0 {
 		w.t.Error("the browser that signed up is asked for the password")
 	}
@@ -161,7 +161,7 @@ func (w *walk) signUpByLinkElsewhere() {
 	w.register(newTab(w.t, w.browser), carol)
 	other := newTab(w.t, w.browser)
 	w.openMail(other, carol)
-	other.do("follow the link", click(`div.letter a`), arrive("Confirm your e-mail address"), there(`#password`), w.shot(other, "08-confirm-elsewhere"))
+	other.do("follow the link", click(`div.letter a`), arrive("Confirm your email address"), there(`#password`), w.shot(other, "08-confirm-elsewhere"))
 	other.do("a guess", typed(`#password`, "not the password"), press(), there(`[role=alert]`), w.shot(other, "09-confirm-refused"))
 	other.do("the password", typed(`#password`, testPassword), submit("Your account"), w.shot(other, "10-account-long-address"))
 }
@@ -197,7 +197,7 @@ func (w *walk) administrator() {
 		w.t.Errorf("the account page does not say that this is an administrator:\n%s", w.root.text())
 	}
 	again := newTab(w.t, w.browser)
-	again.do("the link once more", open(made.Link), arrive("This link is over"), w.shot(again, "18-link-over"))
+	again.do("the link once more", open(made.Link), arrive("This link has expired"), w.shot(again, "18-link-over"))
 }
 
 const toActivity = `.top nav a[href="/threadline"]`

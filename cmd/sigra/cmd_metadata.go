@@ -28,7 +28,7 @@ func checkScope(s string) error {
 func (c *cli) metadataGetCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "get USER [SCOPE]", Short: "Show an account's metadata, of one scope or of all", Args: args(cobra.RangeArgs(1, 2)),
-		Long: "Show an account's metadata. USER is the account's id, e-mail address or username; SCOPE is public, private or user.",
+		Long: "Show an account's metadata. USER is the account's id, email address or username; SCOPE is public, private or user.",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			scopes := []string{string(metadata.Public), string(metadata.Private), string(metadata.User)}
 			if len(a) == 2 {
@@ -63,7 +63,7 @@ func (c *cli) metadataSetCommand() *cobra.Command {
 	var merge bool
 	cmd := &cobra.Command{
 		Use: "set USER SCOPE OBJECT", Short: "Replace an account's metadata of one scope, or change some of them", Args: args(cobra.ExactArgs(3)),
-		Long: "Replace an account's metadata of one scope. USER is the account's id, e-mail address or username; SCOPE is public, private or\n" +
+		Long: "Replace an account's metadata of one scope. USER is the account's id, email address or username; SCOPE is public, private or\n" +
 			"user; OBJECT is a JSON object, or - for standard input. With --merge it is a merge patch (RFC 7396): null takes a member away,\n" +
 			"what is not named stays.",
 		Example: `  sigra user metadata set ada@example.com public '{"plan":"team"}' --merge`,

@@ -35,7 +35,7 @@ func (c *cli) organizationCreateCommand() *cobra.Command {
 	var slug, owner string
 	cmd := &cobra.Command{
 		Use: "create NAME", Short: "Create an organization", Args: args(cobra.ExactArgs(1)),
-		Long: "Create an organization. Its owner, an account's id, e-mail address or username, becomes its first member; without one it has\n" +
+		Long: "Create an organization. Its owner, an account's id, email address or username, becomes its first member; without one it has\n" +
 			"no members yet, and \"sigra organization member add --owner\" gives it one.",
 		Example: "  sigra organization create 'Acme Ltd' --slug acme --owner ada@example.com",
 		RunE: func(cmd *cobra.Command, a []string) error {

@@ -35,7 +35,7 @@ func (c *cli) memberCommand() *cobra.Command {
 func (c *cli) memberChange(use, short string, change func(ctx context.Context, o control.Organizations, name string, id uuid.UUID) (result any, said string, err error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: args(cobra.ExactArgs(2)),
-		Long: short + ". ORGANIZATION is its slug or id, USER the account's id, e-mail address or username.",
+		Long: short + ". ORGANIZATION is its slug or id, USER the account's id, email address or username.",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.onMember(cmd, a, func(o control.Organizations, id uuid.UUID) error {
 				res, said, err := change(cmd.Context(), o, a[0], id)
@@ -93,7 +93,7 @@ func (c *cli) memberAddCommand() *cobra.Command {
 	var kind string
 	cmd := &cobra.Command{
 		Use: "add ORGANIZATION USER", Short: "Add an account to an organization, without asking its person", Args: args(cobra.ExactArgs(2)),
-		Long: "Add an account to an organization, without asking its person. ORGANIZATION is its slug or id, USER the account's id, e-mail\n" +
+		Long: "Add an account to an organization, without asking its person. ORGANIZATION is its slug or id, USER the account's id, email\n" +
 			"address or username. To ask them, and for people without an account: \"sigra organization invitation create\".",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if err := oneOf("--kind", kind, kinds(org.Kinds)...); err != nil {
@@ -139,7 +139,7 @@ func (c *cli) memberRoleCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "role ORGANIZATION USER ROLE", Short: "Give a member another role", Args: args(cobra.ExactArgs(3)),
 		Long: "Give a member another role, which means something to your application; to Sigra only the roles in organizations { manager_roles } do.\n" +
-			"ORGANIZATION is its slug or id, USER the account's id, e-mail address or username.",
+			"ORGANIZATION is its slug or id, USER the account's id, email address or username.",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			if err := oneOf("--kind", kind, kinds(org.Kinds)...); err != nil {
 				return exitError{2, err}
@@ -166,7 +166,7 @@ func (c *cli) memberOwnerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "owner ORGANIZATION USER", Short: "Make a member an owner, or no owner any more", Args: args(cobra.ExactArgs(2)),
 		Long: "Make a member an owner, or with --none no owner any more. The last active owner stays one. ORGANIZATION is its slug or id, USER the\n" +
-			"account's id, e-mail address or username.",
+			"account's id, email address or username.",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.onMember(cmd, a, func(o control.Organizations, id uuid.UUID) error {
 				owner := !none

@@ -136,7 +136,7 @@ func (c *cli) userShowCommand() *cobra.Command {
 			}
 			return c.show(d, func(w io.Writer) {
 				u := d.User
-				facts(w, "id", u.ID.String(), "e-mail", u.Email, "username", u.Username, "status", string(u.Status), "role", yes(u.Administrator, "administrator"),
+				facts(w, "id", u.ID.String(), "email", u.Email, "username", u.Username, "status", string(u.Status), "role", yes(u.Administrator, "administrator"),
 					"confirmed", utc(u.ConfirmedAt), "last sign-in", utc(u.LastSignInAt), "created", utc(u.CreatedAt), "deleted", utc(u.DeletedAt),
 					"sessions", strconv.Itoa(len(d.Sessions)))
 				if len(rows) > 0 {
@@ -152,7 +152,7 @@ func (c *cli) userShowCommand() *cobra.Command {
 func (c *cli) userChange(use, short string, change func(context.Context, *control.Client, uuid.UUID) (result any, said string, err error)) *cobra.Command {
 	return &cobra.Command{
 		Use: use, Short: short, Args: args(cobra.ExactArgs(1)),
-		Long: short + ". USER is the account's id, e-mail address or username.",
+		Long: short + ". USER is the account's id, email address or username.",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			return c.onUser(cmd, a[0], func(client *control.Client, u httpapi.User) error {
 				res, said, err := change(cmd.Context(), client, u.ID)
@@ -183,7 +183,7 @@ func (c *cli) userUsernameCommand() *cobra.Command {
 	var none bool
 	cmd := &cobra.Command{
 		Use: "username USER [USERNAME]", Short: "Give an account a username, or take it away", Args: args(cobra.RangeArgs(1, 2)),
-		Long: "Give an account a username, where sign_in { username } allows one. USER is the account's id, e-mail address or present\n" +
+		Long: "Give an account a username, where sign_in { username } allows one. USER is the account's id, email address or present\n" +
 			"username. Names that nobody may choose for themselves, such as admin, are allowed here.",
 		RunE: func(cmd *cobra.Command, a []string) error {
 			username := ""

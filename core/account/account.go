@@ -51,7 +51,7 @@ type Account struct {
 var ErrNotFound = fault.New(fault.NotFound, "account_not_found", "There is no such account.")
 
 // ErrEmailTaken says that a live account has the address. It must never reach somebody who is not an administrator.
-var ErrEmailTaken = fault.New(fault.Conflict, "email_taken", "An account with this e-mail address exists.").At("email")
+var ErrEmailTaken = fault.New(fault.Conflict, "email_taken", "An account with this email address exists.").At("email")
 
 // errState says that the account is not in a state from which the change is possible.
 func errState(s Status) error {

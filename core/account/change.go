@@ -105,7 +105,7 @@ func (s *Store) ChangeEmail(ctx context.Context, tx *store.Tx, id uuid.UUID, ema
 		return ErrEmailTaken
 	}
 	if err != nil {
-		return fmt.Errorf("change e-mail address: %w", err)
+		return fmt.Errorf("change email address: %w", err)
 	}
 	if n == 1 {
 		return nil

@@ -1,4 +1,4 @@
-// Package account owns who exists: one row per person, its e-mail address, its username and its status.
+// Package account owns who exists: one row per person, its email address, its username and its status.
 //
 //	         Create                      Activate
 //	(none) ──────────▶ unconfirmed ─────────────────▶ active ◀──┐

@@ -17,7 +17,7 @@ const MaxEmail = 254
 // maxLocal is the longest part before the @ (RFC 5321 §4.5.3.1.1).
 const maxLocal = 64
 
-var errEmail = fault.New(fault.Invalid, "invalid_email", "That is not an e-mail address we can use.").At("email")
+var errEmail = fault.New(fault.Invalid, "invalid_email", "That is not an email address we can use.").At("email")
 
 // ParseEmail gives the one form in which an address is stored, compared and written to:
 //

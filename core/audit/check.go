@@ -154,12 +154,12 @@ func plain(s string) bool {
 	return true
 }
 
-// address finds what looks like an e-mail address: people may call themselves anything, and a display stays in the
+// address finds what looks like an email address: people may call themselves anything, and a display stays in the
 // log after the account is gone.
 var address = regexp.MustCompile(`[^\s@<>"'(),;:]+@[^\s@<>"'(),;:]+`)
 
 func clean(r Ref) Ref {
-	r.Display = cut(address.ReplaceAllString(r.Display, "[e-mail]"), maxDisplay)
+	r.Display = cut(address.ReplaceAllString(r.Display, "[email]"), maxDisplay)
 	return r
 }
 

@@ -14,7 +14,7 @@
 // its own name (RecordAs) and never below one of Sigra's.
 //
 // No secret can be recorded: metadata keys that name a password, token, secret or code are refused at any depth, on top
-// of the catalogue's list. A display text never holds an e-mail address. Texts from outside (user agent, request id,
+// of the catalogue's list. A display text never holds an email address. Texts from outside (user agent, request id,
 // display) are cut and cleaned, because a hostile header must not be able to fail the change it came with; everything
 // the code itself chooses is checked and refused.
 //

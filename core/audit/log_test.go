@@ -247,7 +247,7 @@ func TestRecord_hostileTexts(t *testing.T) {
 			if row.UserAgent != c.want || len(row.RequestID) != 64 {
 				t.Errorf("user agent %q, request id of %d bytes; want %q and 64", row.UserAgent, len(row.RequestID), c.want)
 			}
-			if strings.Contains(row.Actor.Display, "@") || len(row.Actor.Display) != 200 || !strings.HasPrefix(row.Actor.Display, "Ann <[e-mail]>, [e-mail] z") {
+			if strings.Contains(row.Actor.Display, "@") || len(row.Actor.Display) != 200 || !strings.HasPrefix(row.Actor.Display, "Ann <[email]>, [email] z") {
 				t.Errorf("display %q", row.Actor.Display)
 			}
 		}

@@ -23,7 +23,7 @@ type Ref struct {
 	Type    string `json:"type"`              // "user", "session", "organization", "service_account", "system", "operator", "anonymous" …
 	ID      string `json:"id,omitempty"`      // empty for anonymous and system
 	Role    string `json:"role,omitempty"`    // of a target, when one action has several: "subject", "old", "new"
-	Display string `json:"display,omitempty"` // a label for people; never an e-mail address
+	Display string `json:"display,omitempty"` // a label for people; never an email address
 }
 
 // Entry is what a flow says of an action. Time, id, request id, address and user agent are added by Record, the

@@ -18,8 +18,8 @@ import (
 
 var (
 	errAccountOff = fault.New(fault.Denied, "account_disabled", "This account is disabled.")
-	errNoEmail    = fault.New(fault.Denied, "no_email", "The provider did not say which e-mail address is yours, so no account can be made. Sign up with an address first, and link this login from your account.")
-	errUnverified = fault.New(fault.Denied, "email_unverified", "The provider has not verified your e-mail address. Verify it there, or sign up here first and link this login from your account.")
+	errNoEmail    = fault.New(fault.Denied, "no_email", "The provider did not say which email address is yours, so no account can be made. Sign up with an address first, and link this login from your account.")
+	errUnverified = fault.New(fault.Denied, "email_unverified", "The provider has not verified your email address. Verify it there, or sign up here first and link this login from your account.")
 	errNoSignUp   = fault.New(fault.Denied, "registration_closed", "There is no account for this login, and this service takes no sign-ups through it.")
 )
 

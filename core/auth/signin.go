@@ -33,7 +33,7 @@ type Credentials struct {
 var errOneFactor = fault.New(fault.Denied, "another_factor_required", "This passkey can't be relied upon alone yet. Sign in another way, such as with your password, and confirm with the passkey once.")
 
 // errCredentials is the answer to every sign-in that fails, whatever was wrong (ASVS 5.0 6.3.8).
-var errCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is wrong.")
+var errCredentials = fault.New(fault.Unauthenticated, "invalid_credentials", "The email address or the password is wrong.")
 
 // maxTyped bounds what is counted by when an address is none at all.
 const maxTyped = 1024

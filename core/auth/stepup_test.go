@@ -135,7 +135,7 @@ func TestStepUp_window(t *testing.T) {
 			},
 			"add a passkey":    func(_ *person, who principal.Principal) error { return w.AddPasskey(w.ctx(), who, factor.Proof{}, "") },
 			"delete a passkey": func(p *person, who principal.Principal) error { return w.DeletePasskey(w.ctx(), who, uuid.New()) },
-			"change the e-mail": func(_ *person, who principal.Principal) error {
+			"change the email": func(_ *person, who principal.Principal) error {
 				_, err := w.RequestEmailChange(w.ctx(), who, "x@example.org")
 				return err
 			},

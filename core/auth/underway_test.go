@@ -43,7 +43,7 @@ func TestUnderWay_endsWithItsSession(t *testing.T) {
 				return p.addsPasskey(who, passkeytest.New(t, base), "")
 			},
 			"delete a passkey": func(p *person, who principal.Principal) error { return w.DeletePasskey(w.ctx(), who, p.passkeyID(0)) },
-			"change the e-mail": func(p *person, who principal.Principal) error {
+			"change the email": func(p *person, who principal.Principal) error {
 				_, err := w.RequestEmailChange(w.ctx(), who, "next-"+p.email)
 				return err
 			},

@@ -65,7 +65,7 @@ func (c *Client) Users(ctx context.Context, q UserQuery) (httpapi.UserPage, erro
 	return call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", v, nil)
 }
 
-// FindUser finds an account by its id, its e-mail address or its username.
+// FindUser finds an account by its id, its email address or its username.
 func (c *Client) FindUser(ctx context.Context, name string) (httpapi.UserDetail, error) {
 	if id, err := uuid.Parse(name); err == nil {
 		return c.User(ctx, id)

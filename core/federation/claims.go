@@ -105,7 +105,7 @@ func (a answer) says(name string) bool {
 	return false
 }
 
-// address gives the e-mail address and whether the answer says that it is verified.
+// address gives the email address and whether the answer says that it is verified.
 func (a answer) address(c preset.Claims) (email string, verified, said bool) {
 	email = a.text(c.Email)
 	verified = len(c.EmailVerified) > 0

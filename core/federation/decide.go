@@ -27,7 +27,7 @@ type Situation struct {
 	SignedIn      Standing
 	SameAccount   bool // that session's account is the Result's
 	OwnerIsCaller bool // Owner is that account
-	// EmailIsOwners: the account by e-mail is the owner itself.
+	// EmailIsOwners: the account by email is the owner itself.
 	EmailIsOwners bool
 }
 

@@ -9,7 +9,7 @@ import (
 
 var standings = []federation.Standing{federation.Nobody, federation.Unconfirmed, federation.Active, federation.Disabled}
 
-// situations enumerates every combination that can be: an account by e-mail only for verified addresses, an owner that is the
+// situations enumerates every combination that can be: an account by email only for verified addresses, an owner that is the
 // caller only where there is both, and of the same standing.
 func situations() (out []federation.Situation) {
 	truth := []bool{false, true}

@@ -32,7 +32,7 @@
 //
 // A person at a provider is (provider, issuer, subject): the name of the block, and what OpenID Connect Core 1.0 §5.7 calls the only
 // stable identifier. The issuer is kept so that a block which is pointed at another place does not give the accounts of one place to
-// the people of another. For Microsoft's shared tenants it is the issuer of the person's own tenant. An e-mail address never identifies anybody.
+// the people of another. For Microsoft's shared tenants it is the issuer of the person's own tenant. An email address never identifies anybody.
 //
 // Claims.EmailVerified means: the provider says that the address is verified, and configuration (or the preset) says that its word counts.
 //

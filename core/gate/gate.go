@@ -34,7 +34,7 @@ type Ask struct {
 	Question  Question
 	Principal *principal.Principal // who acts; nil at registration
 	Subject   audit.Ref            // what is acted on
-	Context   map[string]any       // e-mail domain, organization, method …
+	Context   map[string]any       // email domain, organization, method …
 	Member    *MemberContext       // of MemberAdd and MemberRemove
 	Token     *TokenContext        // of TokenIssue
 	AttemptID string               // one action; a repeated question for it is answered alike

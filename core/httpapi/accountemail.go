@@ -40,7 +40,7 @@ func (d accountEmail) Mount(k *kit) {
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/account/email", id: "change-email", tag: "account", off: off, status: http.StatusAccepted,
 		limit: ratelimit.Mail, access: endpoint.SignedIn, recent: true, maxBody: smallBody,
-		summary:     "Ask for another e-mail address",
+		summary:     "Ask for another email address",
 		description: "The new address gets a link and a code, the present one a notice. Nothing changes before the new mailbox has answered.",
 		ok:          "Check the new mailbox.", problems: sure,
 	}, func(ctx context.Context, who asker, in *emailInput) (*requestedOutput, error) {
@@ -50,14 +50,14 @@ func (d accountEmail) Mount(k *kit) {
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/account/email/confirm", id: "confirm-email-change", tag: "account", off: off, status: http.StatusNoContent,
 		limit: ratelimit.Guess, access: endpoint.Anyone, maxBody: smallBody,
-		summary:     "Confirm the new e-mail address",
+		summary:     "Confirm the new email address",
 		description: "By the mailed link and the flow, or, with the account's session, the link alone; or by the flow and the mailed code. Sessions end, but the one that this request carries; the old address gets a link to undo it.",
 		ok:          "The address is changed.", problems: void,
 	}, d.confirm)
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/account/email/undo", id: "undo-email-change", tag: "account", off: off, status: http.StatusNoContent,
 		limit: ratelimit.Guess, access: endpoint.Anyone, maxBody: smallBody,
-		summary:     "Undo a change of the e-mail address",
+		summary:     "Undo a change of the email address",
 		description: "By the link that went to the old address. Every session ends and the password too; a link to set a new one is in that mailbox.",
 		ok:          "The account has its old address again.", problems: void,
 	}, func(ctx context.Context, _ asker, in *tokenInput) (*empty, error) {

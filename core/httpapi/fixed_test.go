@@ -65,7 +65,7 @@ func (fixed) Confirm(_ context.Context, c auth.Confirmation) (auth.SignedIn, err
 func (fixed) SignIn(ctx context.Context, c auth.Credentials) (auth.SignedIn, error) {
 	switch c.Password {
 	case "wrong":
-		return auth.SignedIn{}, fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is wrong.").Because(errInner)
+		return auth.SignedIn{}, fault.New(fault.Unauthenticated, "invalid_credentials", "The email address or the password is wrong.").Because(errInner)
 	case "slow down":
 		return auth.SignedIn{}, fault.New(fault.RateLimited, "too_many_attempts", "Too many attempts.").After(90*time.Second + time.Millisecond)
 	case "busy":

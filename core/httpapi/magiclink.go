@@ -66,7 +66,7 @@ func (d magicLink) Mount(k *kit) {
 		limit: ratelimit.Mail, access: endpoint.Anyone, maxBody: smallBody,
 		summary:     "Ask for a mail to sign in with",
 		description: "Answers alike whether or not the address has an account. The mail carries a link and a code, good for ten minutes, once.",
-		ok:          "Check your mail.",
+		ok:          "Check your email.",
 	}, func(ctx context.Context, _ asker, in *emailInput) (*requestedOutput, error) {
 		return requested(d.flows.RequestMagicLink(ctx, in.Body.Email))
 	})

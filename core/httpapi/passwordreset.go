@@ -37,7 +37,7 @@ func (d passwordReset) Mount(k *kit) {
 		limit: ratelimit.Mail, access: endpoint.Anyone, maxBody: smallBody,
 		summary:     "Ask for a mail to set a new password with",
 		description: "Answers alike whether or not the address has an account. The mail carries a link and a code; send either to POST /v1/password/set.",
-		ok:          "Check your mail.",
+		ok:          "Check your email.",
 	}, d.requestReset)
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/password/set", id: "set-password", tag: "sign-in", off: off,

@@ -49,7 +49,7 @@ type Problem struct {
 	Type      string          `json:"type" format:"uri-reference" doc:"Identifies the problem: a path of this server that ends in the code." example:"/problems/invalid_credentials"`
 	Title     string          `json:"title" doc:"A short summary, the same for every problem of this type." example:"Invalid credentials"`
 	Status    int             `json:"status" doc:"The HTTP status." example:"401"`
-	Detail    string          `json:"detail" doc:"What went wrong this time, for people." example:"The e-mail address or the password is wrong."`
+	Detail    string          `json:"detail" doc:"What went wrong this time, for people." example:"The email address or the password is wrong."`
 	Code      string          `json:"code" doc:"What went wrong, for programs. Stable." example:"invalid_credentials"`
 	Field     string          `json:"field,omitempty" doc:"The input that was wrong, where exactly one was." example:"email"`
 	RequestID string          `json:"request_id,omitempty" doc:"Names this request in the server's log." example:"0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b11"`

@@ -59,7 +59,7 @@ func (d signUp) Mount(k *kit) {
 		summary: "Sign up",
 		description: "Answers alike whether or not the address has an account: with 202 and an opaque flow. The address gets a mail with a link and a code, or, " +
 			"if it has an account, a mail that says so. Nobody is signed in until the address is confirmed.",
-		ok:       "Check your mail.",
+		ok:       "Check your email.",
 		problems: map[int]string{http.StatusConflict: "username_taken: somebody has the username. It is said whoever the address is."},
 	}, d.register)
 	register(k, operation{
@@ -67,13 +67,13 @@ func (d signUp) Mount(k *kit) {
 		limit: ratelimit.Mail, access: endpoint.Anyone, maxBody: smallBody,
 		summary:     "Mail the link and code to confirm an address once more",
 		description: "For the flow that a sign-up answered. That flow, its link and its code are void from then on; the answer names the new one.",
-		ok:          "Check your mail.",
+		ok:          "Check your email.",
 		problems:    map[int]string{http.StatusUnauthorized: "There is no such flow, or no longer."},
 	}, d.resendConfirmation)
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/confirm", id: "confirm", tag: "sign-in", off: off,
 		limit: ratelimit.Guess, access: endpoint.Anyone, maxBody: passwordBody,
-		summary:     "Confirm an e-mail address and get the first session",
+		summary:     "Confirm an email address and get the first session",
 		description: "Takes the flow with the mailed code, or the link's token with the flow, or the link's token with the password chosen at sign-up.",
 		ok:          "The address is confirmed and this is the first session.",
 		problems:    map[int]string{http.StatusUnauthorized: "The code, token, flow or password is not right, or no longer."},

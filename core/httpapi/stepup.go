@@ -71,7 +71,7 @@ func (d stepUp) Mount(k *kit) {
 	register(k, operation{
 		method: http.MethodPost, path: "/v1/step-up/mail", id: "step-up-mail", tag: "account", off: off, status: http.StatusAccepted,
 		limit: ratelimit.Mail, access: endpoint.SignedIn,
-		summary: "Mail a code", description: "Only for accounts that have neither password nor passkey nor a second factor.", ok: "Check your mail.",
+		summary: "Mail a code", description: "Only for accounts that have neither password nor passkey nor a second factor.", ok: "Check your email.",
 	}, func(ctx context.Context, who asker, _ *none) (*requestedOutput, error) {
 		flow, err := d.flows.StepUpMail(ctx, who.principal)
 		return requested(auth.Requested{Flow: flow}, err)

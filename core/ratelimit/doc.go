@@ -51,5 +51,5 @@
 // on guesses is the back-off's. The work is what a crowd of cheap clients pays, thousands of accounts long, and what a person
 // does not notice. A function that needs much memory would cost the small phone more than the attacker.
 //
-// The package refuses to know HTTP, e-mail addresses or what is being limited.
+// The package refuses to know HTTP, email addresses or what is being limited.
 package ratelimit

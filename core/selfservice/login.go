@@ -32,7 +32,7 @@ func (s *own) LinkLogin(ctx context.Context, p principal.Principal, c federation
 	})
 }
 
-var errConfirmFirst = fault.New(fault.Conflict, "confirm_first", "Confirm your e-mail address first.")
+var errConfirmFirst = fault.New(fault.Conflict, "confirm_first", "Confirm your email address first.")
 
 // Logins lists the logins elsewhere of who is signed in.
 func (s *own) Logins(ctx context.Context, p principal.Principal) ([]federation.Identity, error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-var errUnconfirmed = fault.New(fault.Conflict, "account_unconfirmed", "Confirm your e-mail address first.")
+var errUnconfirmed = fault.New(fault.Conflict, "account_unconfirmed", "Confirm your email address first.")
 
 // ChangeUsername gives the account of who is signed in another username, or none where that is allowed. They must have lately
 // shown who they are. account.ErrUsernameTaken when somebody has it, which counts, so that nobody asks for names without end.

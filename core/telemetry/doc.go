@@ -7,8 +7,8 @@
 // Audit returns at once, always. A collector that is slow or gone costs rows there and nothing here: the queue is
 // bounded, drops its oldest and counts failures. The audit log itself is the record that loses nothing.
 //
-// What leaves the process names accounts, sessions and organizations by their ids alone. No e-mail address, network
-// address, user agent, metadata or secret is in a Record, and a value that looks like an e-mail address is left out.
+// What leaves the process names accounts, sessions and organizations by their ids alone. No email address, network
+// address, user agent, metadata or secret is in a Record, and a value that looks like an email address is left out.
 //
 // Without an endpoint no goroutine and no connection exists. Close sends what is queued.
 //

@@ -43,7 +43,7 @@ func NewLogger(cfg LogConfig) (hclog.Logger, error) {
 	}), nil
 }
 
-// redactEmail empties what looks like an e-mail address; ids never do.
+// redactEmail empties what looks like an email address; ids never do.
 func redactEmail(s string) string {
 	if strings.Contains(s, "@") {
 		return "[redacted]"

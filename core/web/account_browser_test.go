@@ -207,15 +207,15 @@ func TestAccountBrowser(t *testing.T) {
 	run("last way in", open("/account/logins", "Linked logins"), click(`.items a`), arrive("Unlink keycloak?"), press(), arrive("This is your last way in"), shots(t, "47-last-way"))
 
 	// The address.
-	run("address", open("/account/email", "E-mail address"), shots(t, "48-email"))
+	run("address", open("/account/email", "Email address"), shots(t, "48-email"))
 	run("not an address", chromedp.SetValue(chromedp.CSS("#email"), mailbox), press(), refused(), shots(t, "49-email-refused"))
 	run("a new one", chromedp.SetValue(chromedp.CSS("#email"), "ada@new.example"), press(), arrive("Check the new mailbox"), shots(t, "50-email-sent"))
 	link, _ := e.mail(t, "ada@new.example")
-	run("confirm", open(link, "Confirm your new e-mail address"), shots(t, "51-email-confirm"), press(), arrive("Your account"), there(`[role=status]`), shots(t, "52-email-changed"))
+	run("confirm", open(link, "Confirm your new email address"), shots(t, "51-email-confirm"), press(), arrive("Your account"), there(`[role=status]`), shots(t, "52-email-changed"))
 	undo, _ := e.mail(t, mailbox)
 	run("undo", open(undo, "Undo the change of address"), shots(t, "53-email-undo"), press(), arrive("Your address is back"), shots(t, "54-email-undone"))
-	run("over", open(undo, "This link is over"), shots(t, "55-email-over"))
-	run("confirmed elsewhere", open("/account/email/confirmed", "Your e-mail address is changed"), shots(t, "56-email-confirmed"))
+	run("over", open(undo, "This link has expired"), shots(t, "55-email-over"))
+	run("confirmed elsewhere", open("/account/email/confirmed", "Your email address is changed"), shots(t, "56-email-confirmed"))
 }
 
 // TestAccountBrowser_inOtherLanguages: on a phone, the longest words fit in their places, and nothing is turned around that runs from
@@ -258,7 +258,7 @@ func TestAccountBrowser_aPasskeyInTheMiddleOfSigningIn(t *testing.T) {
 	run := runner(t, ctx)
 	device, _ := authenticator(webauthn.AuthenticatorTransportInternal, true)
 	run("sign up", command(webauthn.Enable, webauthn.EnableParams{}), device, chromedp.Navigate(e.base+"/register"), arrive("Create your account"),
-		typed("#email", alice), typed("#password", first), submit("Check your mail"))
+		typed("#email", alice), typed("#password", first), submit("Check your email"))
 	_, code := e.mail(t, alice)
 	run("confirm", typed("#code", code), press(), arrive("Add a second factor"), shots(t, "60-enroll"))
 	run("choose a passkey", click(`a[href*="method=passkey"]`), there(`form[data-passkey]:not([hidden])`), shots(t, "61-enroll-passkey"))

@@ -199,7 +199,7 @@ func TestAccount_asksForProof(t *testing.T) {
 		e.browser(t).postJSON("/account/passkeys/options", `{}`).shows(t, 401, "unauthenticated", "/login?return_to=")
 		b.get(to("/account/email")).shows(t, 200, "Confirm that it is you", `value="/account/email"`)
 		b.post("/step-up", "method", "password", "password", first, "return_to", "/account/email").sends(t, "/account/email")
-		b.get("/account/email").shows(t, 200, alice, "New e-mail address")
+		b.get("/account/email").shows(t, 200, alice, "New email address")
 		b.get("/account/authenticator").shows(t, 200, "QR code") // it still waits
 	})
 }
@@ -232,7 +232,7 @@ func TestAccountEmail_byCode(t *testing.T) {
 		b, other := e.member(t, alice), e.browser(t)
 		other.post("/login", "email", alice, "password", first).sends(t, "/account")
 		b.get("/account/email").shows(t, 200, "Your mails go to "+alice, `autocomplete="email"`)
-		b.post("/account/email", "email", "no address").shows(t, 422, "That is not an e-mail address we can use.", "no address", `aria-invalid="true"`)
+		b.post("/account/email", "email", "no address").shows(t, 422, "That is not an email address we can use.", "no address", `aria-invalid="true"`)
 		b.post("/account/email", "email", strings.ToUpper(alice)).shows(t, 409, "That is your address already.")
 		b.get("/account/email/sent").sends(t, "/account/email")
 		b.post("/account/email", "email", fresh).sends(t, "/account/email/sent")
@@ -244,11 +244,11 @@ func TestAccountEmail_byCode(t *testing.T) {
 		if b.cookie(string(cookie.Email)) != "" {
 			t.Error("the flow's cookie is still there")
 		}
-		b.get("/account?notice=email-changed").shows(t, 200, fresh, "Your e-mail address is changed.", `role="status"`)
+		b.get("/account?notice=email-changed").shows(t, 200, fresh, "Your email address is changed.", `role="status"`)
 		other.get("/account").sends(t, "/login?return_to=%2Faccount")
 		other.post("/login", "email", alice, "password", first).shows(t, 401)
 		other.post("/login", "email", fresh, "password", first).sends(t, "/account")
-		b.post("/account/email/sent", "code", code).shows(t, 410, "This change is over")
+		b.post("/account/email/sent", "code", code).shows(t, 410, "This change is no longer open")
 	})
 }
 
@@ -263,7 +263,7 @@ func TestAccountEmail_byLink(t *testing.T) {
 		phone := e.browser(t)
 		for range 2 {
 			p := phone.get(link)
-			p.shows(t, 200, "Confirm your new e-mail address", fresh, "Use this address")
+			p.shows(t, 200, "Confirm your new email address", fresh, "Use this address")
 			if p.header.Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("Referrer-Policy %q", p.header.Get("Referrer-Policy"))
 			}
@@ -275,7 +275,7 @@ func TestAccountEmail_byLink(t *testing.T) {
 		phone.post("/login", "email", alice, "password", first, "return_to", link).sends(t, link)
 		phone.get(link).shows(t, 200, "Use this address")
 		phone.post("/account/email/confirm", "token", token).sends(t, "/account?notice=email-changed")
-		phone.post("/account/email/confirm", "token", token).shows(t, 410, "This link is over")
+		phone.post("/account/email/confirm", "token", token).shows(t, 410, "This link has expired")
 		phone.get(link).shows(t, 410)
 		b.get("/account").sends(t, "/login?return_to=%2Faccount") // the change was confirmed in another browser
 
@@ -295,7 +295,7 @@ func TestAccountEmail_byLink(t *testing.T) {
 		phone.get("/account").shows(t, 200, alice)
 		for _, path := range []string{"/account/email/confirm", "/account/email/undo"} {
 			phone.get(path).shows(t, 410, "The link is incomplete.")
-			phone.get(path+"?token=made-up").shows(t, 410, "This link is over")
+			phone.get(path+"?token=made-up").shows(t, 410, "This link has expired")
 			phone.post(path, "token", "made-up").shows(t, 410)
 		}
 	})
@@ -317,7 +317,7 @@ func TestAccountEmail_signedOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.post("/account/email/confirm", "token", link[strings.LastIndex(link, "=")+1:]).sends(t, "/account/email/confirmed")
-		b.get("/account/email/confirmed").shows(t, 200, "Your e-mail address is changed", `href="/login"`)
+		b.get("/account/email/confirmed").shows(t, 200, "Your email address is changed", `href="/login"`)
 	})
 }
 

@@ -133,13 +133,13 @@ func TestBrowser(t *testing.T) {
 	if kept, secret := value("#email"), value("#password"); kept != mailbox || secret != "" {
 		t.Errorf("the form came back with %q and %q", kept, secret)
 	}
-	run("sign up", typed("#password", first), submit("Check your mail"), shots(t, "04-check-mail"))
+	run("sign up", typed("#password", first), submit("Check your email"), shots(t, "04-check-mail"))
 	if _, err := e.queue.Dispatch(ctx); err != nil {
 		t.Fatal(err)
 	}
 	run("inbox", click(`main .notice a`), arrive("Development inbox"), shots(t, "05-dev-inbox"))
 	run("open the mail", click(`.mails a`), there(`div.letter a`), shots(t, "06-dev-message"))
-	run("follow the link", click(`div.letter a`), arrive("Confirm your e-mail address"), shots(t, "07-confirm"))
+	run("follow the link", click(`div.letter a`), arrive("Confirm your email address"), shots(t, "07-confirm"))
 	run("confirm", submit("Your account"), shots(t, "08-account"))
 	run("sign out", click(`.leave button`), arrive("Sign in"), shots(t, "09-signed-out"))
 	run("wrong password", typed("#email", mailbox), typed("#password", "nonsense"), press(), refused(), shots(t, "10-login-refused"))
@@ -148,7 +148,7 @@ func TestBrowser(t *testing.T) {
 	run("change it", typed("#current", first), typed("#password", next), submit("Your account"), there(`[role=status]`), shots(t, "12-changed"))
 	run("a plugin's page", click(`.top nav a[href="/threadline"]`), arrive("Activity"), shots(t, "15-plugin"))
 	run("nothing here", chromedp.Navigate(e.base+"/nothing"), arrive("Nothing here"), shots(t, "13-nothing"))
-	run("expired", chromedp.Navigate(e.base+"/confirm"), arrive("This link is over"), shots(t, "14-expired"))
+	run("expired", chromedp.Navigate(e.base+"/confirm"), arrive("This link has expired"), shots(t, "14-expired"))
 
 	// By keyboard alone: the first Tab stop is the way past the navigation.
 	run("keyboard", click(`.brand`), arrive("Your account"), chromedp.KeyEvent("\t"))

@@ -80,7 +80,7 @@ func TestErrorsShowNothingOfTheInside(t *testing.T) {
 // TestForms_badInput sends what no browser sends.
 func TestForms_badInput(t *testing.T) {
 	t.Parallel()
-	serve := broken(t, fault.New(fault.Unauthenticated, "invalid_credentials", "The e-mail address or the password is wrong."))
+	serve := broken(t, fault.New(fault.Unauthenticated, "invalid_credentials", "The email address or the password is wrong."))
 	typed := func(kind, body string) *http.Request {
 		r := httptest.NewRequest("POST", "/login", strings.NewReader(body))
 		if kind != "" {

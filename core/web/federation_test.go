@@ -146,7 +146,7 @@ func TestProvider_confirm(t *testing.T) {
 		p.SetUser(federationtest.User{"sub": "2"})
 		e.browser(t).get(e.browser(t).away(p)).shows(t, 401)
 		c := e.browser(t)
-		c.get(c.away(p)).shows(t, 403, "did not say which e-mail address is yours", "Sign in another way")
+		c.get(c.away(p)).shows(t, 403, "did not say which email address is yours", "Sign in another way")
 	})
 }
 

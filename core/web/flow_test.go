@@ -225,7 +225,7 @@ func TestWalk(t *testing.T) {
 		if b.cookie(string(cookie.SignUp)) == "" || b.cookie(cookie.Session) != "" {
 			t.Fatal("after signing up there is a flow and no session")
 		}
-		b.get("/register/check-mail").shows(t, 200, "Check your mail", `autocomplete="one-time-code"`, `inputmode="numeric"`, "/dev/mail")
+		b.get("/register/check-mail").shows(t, 200, "Check your email", `autocomplete="one-time-code"`, `inputmode="numeric"`, "/dev/mail")
 		_, code := e.mail(t, alice)
 		wrong := b.post("/register/check-mail", "code", "000000")
 		wrong.shows(t, 401, `role="alert"`, "That code is not right", `aria-invalid="true"`)
@@ -249,7 +249,7 @@ func TestWalk(t *testing.T) {
 		b.get("/account").sends(t, "/login?return_to=%2Faccount")
 
 		bad := b.post("/login", "email", alice, "password", "wrong password", "remember", "1")
-		bad.shows(t, 401, "The e-mail address or the password is wrong.", alice, "checked")
+		bad.shows(t, 401, "The email address or the password is wrong.", alice, "checked")
 		if strings.Contains(bad.body, "wrong password") {
 			t.Error("the password came back")
 		}
@@ -286,7 +286,7 @@ func TestConfirmByLink(t *testing.T) {
 		scanner := e.browser(t)
 		for range 2 {
 			p := scanner.get(link)
-			p.shows(t, 200, "Confirm your e-mail address", `type="password"`)
+			p.shows(t, 200, "Confirm your email address", `type="password"`)
 			if p.header.Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("Referrer-Policy %q", p.header.Get("Referrer-Policy"))
 			}
@@ -300,7 +300,7 @@ func TestConfirmByLink(t *testing.T) {
 		b.post("/confirm", "token", token).sends(t, "/account")
 		b.get("/account").shows(t, 200, alice)
 		// Afterwards it is over.
-		scanner.post("/confirm", "token", token, "password", first).shows(t, 410, "This link is over")
+		scanner.post("/confirm", "token", token, "password", first).shows(t, 410, "This link has expired")
 		e.browser(t).get("/confirm").shows(t, 410, "incomplete")
 		b.post("/confirm").shows(t, 410)
 	})
@@ -402,7 +402,7 @@ func TestSetPassword(t *testing.T) {
 		b.post("/set-password", "token", token, "password", "short").shows(t, 422, "at least 8 characters")
 		b.post("/set-password", "token", token, "password", first).sends(t, "/account?notice=password-set")
 		b.get("/account").shows(t, 200, "Administrator")
-		e.browser(t).post("/set-password", "token", token, "password", next).shows(t, 410, "This link is over")
+		e.browser(t).post("/set-password", "token", token, "password", next).shows(t, 410, "This link has expired")
 		e.browser(t).post("/set-password", "token", "made-up", "password", next).shows(t, 410)
 	})
 }
@@ -411,7 +411,7 @@ func TestDevMail(t *testing.T) {
 	t.Parallel()
 	both(t, func(t *testing.T, e *env) {
 		b := e.browser(t)
-		b.get("/dev/mail").shows(t, 200, "Development only", "No mail yet")
+		b.get("/dev/mail").shows(t, 200, "Development only", "No emails yet")
 		b.post("/register", "email", alice, "password", first)
 		link, _ := e.mail(t, alice)
 		list := b.get("/dev/mail")

@@ -29,7 +29,7 @@ func TestNoScriptBrowser(t *testing.T) {
 
 		run("scripts off", command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}))
 		run("sign up", e.open("/login", "Sign in"), until(`document.querySelector("form[data-passkey]").hidden`), chosen(`a[href="/register"]`), arrive("Create your account"),
-			keyed("#email", old), keyed("#password", first), sent(), arrive("Check your mail"))
+			keyed("#email", old), keyed("#password", first), sent(), arrive("Check your email"))
 		_, code := e.mail(t, old)
 		run("confirm", keyed("#code", "000000"), sent(), refused(), keyed("#code", code), sent(), arrive("Your account"))
 
@@ -59,15 +59,15 @@ func TestNoScriptBrowser(t *testing.T) {
 			until(`location.search.includes("recovery_code")`), keyed("#code", codes), sent(), arrive("Your account"), leave())
 
 		// A forgotten password.
-		run("forgotten", chosen(`a[href="/reset"]`), arrive("Forgot your password?"), keyed("#email", old), sent(), arrive("Check your mail"))
+		run("forgotten", chosen(`a[href="/reset"]`), arrive("Forgot your password?"), keyed("#email", old), sent(), arrive("Check your email"))
 		_, code = e.mail(t, old)
 		run("a new one", keyed("#code", code), keyed("#password", next), sent(), second(), leave())
 
 		// By mail: with the code, and with the link opened elsewhere.
-		run("by mail", chosen(`a[href="/login/link"]`), arrive("Sign in by mail"), keyed("#email", old), sent(), arrive("Check your mail"))
+		run("by mail", chosen(`a[href="/login/link"]`), arrive("Sign in with an email link"), keyed("#email", old), sent(), arrive("Check your email"))
 		_, code = e.mail(t, old)
 		run("its code", keyed("#code", code), sent(), second(), leave())
-		run("by mail", chosen(`a[href="/login/link"]`), arrive("Sign in by mail"), keyed("#email", old), sent(), arrive("Check your mail"))
+		run("by mail", chosen(`a[href="/login/link"]`), arrive("Sign in with an email link"), keyed("#email", old), sent(), arrive("Check your email"))
 		number, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector(".number strong").textContent`))
 		if err != nil {
 			t.Fatal(err)
@@ -78,8 +78,8 @@ func TestNoScriptBrowser(t *testing.T) {
 
 		// Another address.
 		c.pass(10 * time.Minute)
-		run("showing it anew", e.open("/account/email", "Confirm that it is you"), keyed("#code", now()), sent(), arrive("E-mail address"))
-		run("an address", e.open("/account/email", "E-mail address"), keyed("#email", mailbox), sent(), arrive("Check the new mailbox"))
+		run("showing it anew", e.open("/account/email", "Confirm that it is you"), keyed("#code", now()), sent(), arrive("Email address"))
+		run("an address", e.open("/account/email", "Email address"), keyed("#email", mailbox), sent(), arrive("Check the new mailbox"))
 		_, code = e.mail(t, mailbox)
 		run("changed", keyed("#code", code), sent(), arrive("Your account"), there(`[role=status]`), until(`document.querySelector(".lead").textContent.includes(`+quote(mailbox)+`)`))
 		// Undone: what the stranger may have set up, or knows, is gone with it.
@@ -87,7 +87,7 @@ func TestNoScriptBrowser(t *testing.T) {
 		link, _ = e.mail(t, old)
 		run("a password", e.open(link, "Set your password"), keyed("#password", first), sent(), arrive("Your account"), until(`document.querySelector(".lead").textContent.includes(`+quote(old)+`)`))
 		c.pass(10 * time.Minute)
-		run("showing it anew", e.open("/account/email", "Confirm that it is you"), keyed("#password", first), sent(), arrive("E-mail address"))
+		run("showing it anew", e.open("/account/email", "Confirm that it is you"), keyed("#password", first), sent(), arrive("Email address"))
 	})
 }
 

@@ -30,7 +30,7 @@ func TestOrganizationBrowser(t *testing.T) {
 	guest := window(t, ctx)
 	runGuest := runner(t, guest)
 	runGuest("the invitation", e.open(link, "Join Acme Ltd"), shots(t, "113-invitation"), chosen(`a[href^="/register"]`), arrive("Create your account"), shots(t, "114-invitation-sign-up"))
-	runGuest("sign up", keyed(`input[type="password"]`, first), sent(), arrive("Check your mail"))
+	runGuest("sign up", keyed(`input[type="password"]`, first), sent(), arrive("Check your email"))
 	_, code := e.mail(t, bob)
 	runGuest("accept", keyed(`input[name="code"]`, code), sent(), arrive("Join Acme Ltd"), shots(t, "115-invitation-accept"), sent(), arrive("Organizations"), text("Active"), shots(t, "116-organizations"))
 

@@ -49,7 +49,7 @@ func TestOrganizationPages(t *testing.T) {
 		b.post("/organization/settings", "name", "Acme", "slug", "acme").sends(t, "/organization?notice=organization-saved")
 
 		// Bob is invited; whoever has the link and another address is told so.
-		b.post("/organization/invite", "email", "nobody", "role", "member").shows(t, 422, "That is not an e-mail address")
+		b.post("/organization/invite", "email", "nobody", "role", "member").shows(t, 422, "That is not an email address")
 		b.post("/organization/invite", "email", alice, "role", "member").shows(t, 409, "already a member")
 		b.post("/organization/invite", "email", bob, "role", "editor").sends(t, "/organization?notice=invitation-sent")
 		old, _ := e.mail(t, bob)

@@ -169,7 +169,7 @@ func TestScanner(t *testing.T) {
 		b.post("/account/email", "email", moved).sends(t, "/account/email/sent")
 		s.mail(t, alice, mail.EmailChangeNotice)
 		link, _ = s.mail(t, moved, mail.EmailChangeConfirm)
-		b.get(link).shows(t, 200, "Confirm your new e-mail address", moved)
+		b.get(link).shows(t, 200, "Confirm your new email address", moved)
 		b.post("/account/email/confirm", "token", tokenOf(link)).sends(t, "/account?notice=email-changed")
 		b.get("/account").shows(t, 200, moved)
 		link, _ = s.mail(t, alice, mail.EmailChanged)

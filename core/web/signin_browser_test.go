@@ -63,7 +63,7 @@ func TestSignInBrowser(t *testing.T) {
 	run("sign out", e.open("/logout", "Sign out?"), shots(t, "51-logout"), sent(), arrive("Sign in"), there(`[role=status]`))
 
 	// A forgotten password, by code and by link.
-	run("forgotten", chosen(`a[href="/reset"]`), arrive("Forgot your password?"), shots(t, "51-reset"), keyed("#email", mailbox), sent(), arrive("Check your mail"), shots(t, "52-reset-sent"))
+	run("forgotten", chosen(`a[href="/reset"]`), arrive("Forgot your password?"), shots(t, "51-reset"), keyed("#email", mailbox), sent(), arrive("Check your email"), shots(t, "52-reset-sent"))
 	_, code := e.mail(t, mailbox)
 	run("a bad password", keyed("#code", code), keyed("#password", "for ada@example.org"), sent(), refused(), shots(t, "53-reset-refused"))
 	run("a new one", keyed("#password", next), sent(), arrive("Your account"), there(`[role=status]`), leave())
@@ -72,11 +72,11 @@ func TestSignInBrowser(t *testing.T) {
 		keyed("#password", next), sent(), arrive("Your account"), leave())
 
 	// By mail: here, and from another device.
-	run("by mail", chosen(`a[href="/login/link"]`), arrive("Sign in by mail"), shots(t, "54-link"), keyed("#email", mailbox), sent(), arrive("Check your mail"),
+	run("by mail", chosen(`a[href="/login/link"]`), arrive("Sign in with an email link"), shots(t, "54-link"), keyed("#email", mailbox), sent(), arrive("Check your email"),
 		until(`!!document.querySelector("iframe").contentDocument?.querySelector("[role=status]")`), shots(t, "55-link-sent"))
 	link, _ = e.mail(t, mailbox)
 	run("opened here", e.open(link, "Sign in"), shots(t, "56-link-open"), sent(), arrive("Your account"), leave())
-	run("once more", e.open("/login/link", "Sign in by mail"), keyed("#email", mailbox), sent(), arrive("Check your mail"))
+	run("once more", e.open("/login/link", "Sign in with an email link"), keyed("#email", mailbox), sent(), arrive("Check your email"))
 	number, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(".number strong")))
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestSignInBrowser(t *testing.T) {
 	run("go on", chosen(`form[target=_top] button`), arrive("Your account"), leave())
 	link, _ = e.asked(t, "/login/link", mailbox)
 	run("from elsewhere", e.open(link, "Who is to be signed in?"), shots(t, "58-link-elsewhere"))
-	run("a wrong number", keyed("#number", "xx"), sent(), arrive("This link is over"), shots(t, "59-link-void"))
+	run("a wrong number", keyed("#number", "xx"), sent(), arrive("This link has expired"), shots(t, "59-link-void"))
 
 	// A login elsewhere that has this address.
 	run("join", e.joins(t, mailbox), e.open("/login/join", "Is this your account?"), shots(t, "60-join"), keyed("#password", next), sent(), arrive("Your account"))
@@ -120,7 +120,7 @@ func TestSignInBrowser(t *testing.T) {
 	// Showing it anew.
 	c.pass(10 * time.Minute)
 	run("step up", e.open("/account/email", "Confirm that it is you"), shots(t, "66-stepup"), keyed("#code", "000000"), sent(), refused(), shots(t, "66-stepup-wrong"),
-		chosen(`.links a[href*="passkey"]`), until(`location.search.includes("method=passkey")`), ready(), shots(t, "67-stepup-passkey"), chosen(`form[data-passkey] button`), arrive("E-mail address"))
+		chosen(`.links a[href*="passkey"]`), until(`location.search.includes("method=passkey")`), ready(), shots(t, "67-stepup-passkey"), chosen(`form[data-passkey] button`), arrive("Email address"))
 	c.pass(10 * time.Minute)
 	run("step up by code", e.open("/step-up?method=recovery_code", "Confirm that it is you"), keyed("#code", codes[0]), sent(), arrive("Your account"))
 	run("another language", e.open("/login?switch=1", "Sign in"), chosen(`.languages button[value="de"]`), arrive("Anmelden"))
@@ -226,7 +226,7 @@ func TestSignInBrowser_demands(t *testing.T) {
 		command(cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: byButton}))
 	signUp := func(email string) {
 		t.Helper()
-		run("sign up", chromedp.Navigate(e.base+"/register"), arrive("Create your account"), typed("#email", email), typed("#password", first), press(), arrive("Check your mail"), shots(t, "80-check-mail"))
+		run("sign up", chromedp.Navigate(e.base+"/register"), arrive("Create your account"), typed("#email", email), typed("#password", first), press(), arrive("Check your email"), shots(t, "80-check-mail"))
 		_, code := e.mail(t, email)
 		run("confirm", typed("#code", code), press(), arrive("Add a second factor"))
 	}

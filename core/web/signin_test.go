@@ -38,12 +38,12 @@ func TestReset_byCode(t *testing.T) {
 		b := e.browser(t)
 		b.get("/reset/sent").sends(t, "/login") // nothing was asked for
 		b.get("/reset?return_to=%2Fthreadline").shows(t, 200, "Forgot your password?", `value="/threadline"`, `autocomplete="username"`)
-		b.post("/reset", "email", "not an address", "return_to", "/threadline").shows(t, 422, "not an e-mail address", `aria-invalid="true"`, `value="not an address"`)
+		b.post("/reset", "email", "not an address", "return_to", "/threadline").shows(t, 422, "not an email address", `aria-invalid="true"`, `value="not an address"`)
 		b.post("/reset", "email", alice, "return_to", "/threadline").sends(t, "/reset/sent?return_to=%2Fthreadline")
 		if b.cookie(string(cookie.Reset)) == "" || b.cookie(cookie.Session) != "" {
 			t.Fatal("there is a flow and no session")
 		}
-		b.get("/reset/sent").shows(t, 200, "Check your mail", `autocomplete="one-time-code"`, `autocomplete="new-password"`, "/dev/mail")
+		b.get("/reset/sent").shows(t, 200, "Check your email", `autocomplete="one-time-code"`, `autocomplete="new-password"`, "/dev/mail")
 		_, code := e.mail(t, alice)
 		b.post("/reset/sent", "code", "000000", "password", next).shows(t, 401, "That code is not right.", `href="#code"`)
 		// A password that is refused costs nothing: the code stays in its field.
@@ -188,11 +188,11 @@ func TestMagicLink_sameBrowser(t *testing.T) {
 		e.member(t, alice)
 		b := e.browser(t)
 		b.get("/login").shows(t, 200, `href="/login/link"`)
-		b.get("/login/link?return_to=%2Fthreadline").shows(t, 200, "Sign in by mail")
+		b.get("/login/link?return_to=%2Fthreadline").shows(t, 200, "Sign in with an email link")
 		b.get("/login/link/sent").sends(t, "/login")
 		b.post("/login/link", "email", alice, "return_to", "/threadline").sends(t, "/login/link/sent?return_to=%2Fthreadline")
 		wait := b.get("/login/link/sent?return_to=%2Fthreadline")
-		wait.shows(t, 200, "Check your mail", `<iframe src="/login/link/status"`, `autocomplete="one-time-code"`)
+		wait.shows(t, 200, "Check your email", `<iframe src="/login/link/status"`, `autocomplete="one-time-code"`)
 		if !strings.Contains(wait.header.Get("Content-Security-Policy"), "frame-src 'self'") {
 			t.Error("the frame can't load")
 		}
@@ -448,7 +448,7 @@ func TestStepUp(t *testing.T) {
 		if b.cookie(cookie.Session) == before {
 			t.Error("no new token")
 		}
-		b.get("/account/email").shows(t, 200, "New e-mail address")
+		b.get("/account/email").shows(t, 200, "New email address")
 		b.post("/step-up", "method", "totp", "code", "123456").shows(t, 422, "Choose another way")
 
 		// With a second factor the password is not enough.

@@ -24,7 +24,7 @@ func TestUsername(t *testing.T) {
 	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
 		e := usernames(t, db, flow.OptionalUsernames)
 		b := e.browser(t)
-		b.get("/login").shows(t, 200, "E-mail or username", `name="email"`, `type="text"`)
+		b.get("/login").shows(t, 200, "Email or username", `name="email"`, `type="text"`)
 		b.get("/register").shows(t, 200, "Username (optional)", "3 to 32 letters and digits")
 		b.post("/register", "email", alice, "username", "x", "password", first).shows(t, 422, `aria-invalid="true"`, "A username has 3 to 32", `value="x"`)
 		b.post("/register", "email", alice, "username", "Alice.L", "password", first).sends(t, "/register/check-mail")
@@ -44,7 +44,7 @@ func TestUsername(t *testing.T) {
 		e.browser(t).post("/register", "email", "carol@example.com", "username", "aLICE", "password", next).shows(t, 409, "This username is taken.")
 
 		c := e.browser(t)
-		c.post("/login", "email", "alice", "password", next).shows(t, 401, "The e-mail address, the username or the password is wrong.")
+		c.post("/login", "email", "alice", "password", next).shows(t, 401, "The email address, the username or the password is wrong.")
 		c.post("/login", "email", "alice", "password", first).sends(t, "/account")
 		c.get("/account/username").shows(t, 200, "Your username is", "Do without one")
 		c.post("/account/username", "remove", "1").sends(t, "/account?notice=username-removed")
@@ -74,7 +74,7 @@ func TestUsernameBrowser(t *testing.T) {
 	e := usernames(t, storetest.Open(t, store.SQLite, sources...), flow.RequiredUsernames)
 	run := runner(t, chrome(t))
 	run("sign up", chromedp.Navigate(e.base+"/register"), arrive("Create your account"), shots(t, "80-register"), typed("#email", alice), typed("#username", "Alice"),
-		typed("#password", first), submit("Check your mail"))
+		typed("#password", first), submit("Check your email"))
 	_, code := e.mail(t, alice)
 	run("confirm", typed("#code", code), press(), arrive("Your account"), shots(t, "81-account"))
 	run("change it", chromedp.Navigate(e.base+"/account/username"), arrive("Username"), shots(t, "82-username"), typed("#username", "ليلى"), press(), arrive("Your account"),

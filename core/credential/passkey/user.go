@@ -15,7 +15,7 @@ import (
 // User is whom a passkey is made for. Name and DisplayName are shown by the person's own devices.
 type User struct {
 	ID          uuid.UUID
-	Name        string // tells a person's accounts apart: the e-mail address
+	Name        string // tells a person's accounts apart: the email address
 	DisplayName string // may be empty
 }
 

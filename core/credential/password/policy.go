@@ -70,7 +70,7 @@ func (s *Store) Check(password, email string, words ...string) error {
 }
 
 func errContains() error {
-	return reject("password_contains_name", "The password may not contain your e-mail address, a part of it, your user name or the name of this service.")
+	return reject("password_contains_name", "The password may not contain your email address, a part of it, your user name or the name of this service.")
 }
 
 // label is the part of a domain that names somebody: the longest of those before the last.

@@ -1,5 +1,5 @@
 // Package preset owns what Sigra knows about identity providers before an operator says anything: for each, what it
-// is called, how it is spoken to, which of its words mean what, and how far its word about an e-mail address goes.
+// is called, how it is spoken to, which of its words mean what, and how far its word about an email address goes.
 //
 // All of it is data, in presets.json. An entry says
 //

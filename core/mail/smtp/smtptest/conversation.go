@@ -183,10 +183,12 @@ func (c *conversation) data() bool {
 	}
 	c.server.changed(func() { c.server.received = append(c.server.received, m) })
 	a := c.server.decide("DOT", "", c.n, m)
-	ok := c.answer(a, fmt.Sprintf("250 2.0.0 Ok: queued as %08d", c.server.Count("DOT")))
-	if a.say == "" {
-		c.server.changed(func() { m.Accepted = ok })
-	}
+	usual := fmt.Sprintf("250 2.0.0 Ok: queued as %08d", c.server.Count("DOT"))
+	var ok bool
+	c.server.changed(func() { // whoever has read the answer finds the message accepted
+		ok = c.answer(a, usual)
+		m.Accepted = ok && a.say == ""
+	})
 	c.from, c.to = "", ""
 	return ok
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/sigra-auth/sigra/pluginsdk"
 )
 
-// Settings is the config block: a block for each company, labelled with its e-mail domain.
+// Settings is the config block: a block for each company, labelled with its email domain.
 type Settings struct {
-	Company map[string]Provider `sigra:"company" doc:"A company, by its e-mail domain."`
+	Company map[string]Provider `sigra:"company" doc:"A company, by its email domain."`
 }
 
 // Provider is where a company's people sign in.
@@ -46,7 +46,7 @@ func configure(_ context.Context, _ *pluginsdk.Host, s Settings) (*Company, erro
 	return &Company{s.Company}, nil
 }
 
-// Offer is asked with the domain of an e-mail address, and never with the whole of it.
+// Offer is asked with the domain of an email address, and never with the whole of it.
 func (c *Company) Offer(_ context.Context, r pluginsdk.OfferRequest) (pluginsdk.OfferResponse, error) {
 	p, ok := c.companies[r.EmailDomain]
 	if !ok {

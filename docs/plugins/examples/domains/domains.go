@@ -10,7 +10,7 @@ import (
 
 // Settings is the config block.
 type Settings struct {
-	Allowed []string `sigra:"allowed" doc:"E-mail domains whose people get in."`
+	Allowed []string `sigra:"allowed" doc:"Email domains whose people get in."`
 }
 
 // Domains answers questions.
@@ -21,7 +21,7 @@ var _ pluginsdk.Gate = (*Domains)(nil)
 // plugin says what it can be asked.
 func plugin() pluginsdk.Plugin {
 	return pluginsdk.Define(pluginsdk.Manifest{
-		Name: "domains", Version: "1.0.0", Description: "Lets people of some e-mail domains in, and no others.",
+		Name: "domains", Version: "1.0.0", Description: "Lets people of some email domains in, and no others.",
 		Questions: []pluginsdk.GateQuestion{{Question: pluginsdk.Registration}, {Question: pluginsdk.Login}},
 	}, configure)
 }
