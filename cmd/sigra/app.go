@@ -81,7 +81,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		Services: web.Services{
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
 			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(),
-			Account: a.own, OwnPassword: a.own, OwnUsername: a.own, OwnEmail: a.own, OwnTOTP: a.own, OwnCodes: a.own, OwnDevices: a.own, OwnPasskeys: a.own,
+			Account: a.own, OwnPassword: a.own, OwnUsername: a.own, OwnEmail: a.own, OwnTOTP: a.own, OwnCodes: a.own, OwnDevices: a.own, OwnSessions: a.own, OwnPasskeys: a.own,
 			OwnLogins: a.own, Organizations: a.members,
 		},
 		RegistrationClosed: !cfg.Registration.Enabled, PasswordMinLength: cfg.Password.MinLength, Usernames: usernames(cfg), RememberMe: cfg.Session.RememberMe > 0,
@@ -115,7 +115,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	services.System, services.Keys = a.system, keyAdmin{a.system}
 	services.Plugins = pluginAdmin{host: a.host, db: a.db, audit: a.audit, load: a.system.load}
 	if a.api, err = httpapi.New(httpapi.Config{
-		BaseURL: cfg.Server.BaseURL, Version: version, Callers: a.callers, Recent: a.own.RequireRecentAuth, Services: services, Logger: log,
+		BaseURL: cfg.Server.BaseURL, Version: version, Callers: a.callers, Recent: a.own.RequireRecentAuth, Administrators: a.administration, Services: services, Logger: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
 		SignUps: p.auth, SignIns: p.auth, PasswordResets: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, Providers: p.federation, StepUps: p.auth,
-		OwnProfile: p.own, OwnPassword: p.own, OwnFactors: p.own, OwnPasskeys: p.own, OwnEmail: p.own, OwnUsername: p.own, OwnDevices: p.own, OwnMetadata: p.own,
+		OwnProfile: p.own, OwnPassword: p.own, OwnFactors: p.own, OwnPasskeys: p.own, OwnEmail: p.own, OwnUsername: p.own, OwnDevices: p.own, OwnSessions: p.own, OwnMetadata: p.own,
 		Logins: p.own, MetadataLimit: p.metadata.MaxText,
 		Organizations: p.members, OrganizationMembers: p.members, OrganizationInvitations: p.members, OrganizationDomains: p.members, OwnInvitations: p.members, OrganizationSwitch: p.members,
 		Users: p.administration, Accounts: p.accounts, UserSessions: p.sessions, UserMetadata: p.administration, Relay: p.relay, Mail: mailAdmin{p},
@@ -157,7 +157,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 			return a.members.Manages(org.Membership{Status: org.Active, Owner: p.Owner, Role: p.Role})
 		},
 		Gates: a.gates, Relay: a.relay, Mail: a.mail,
-		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
+		Accounts: a.accounts, Sessions: hostSessions{a.sessions, a.administration}, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
 		Keyring: a.keys, Leases: a.leases, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }

@@ -161,7 +161,7 @@ func flowSettings(cfg *config.Config) flow.Settings {
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, RegistrationClosed: !cfg.Registration.Enabled,
 		DeferConfirmation: cfg.Registration.Confirmation == config.ConfirmationDeferred, ConfirmationTTL: cfg.Registration.ConfirmationTTL,
 		ResetTTL: cfg.SignIn.PasswordResetTTL, MagicLinks: cfg.SignIn.MagicLink, MagicLinkTTL: cfg.SignIn.MagicLinkTTL, EmailChangeTTL: cfg.SignIn.EmailChangeTTL,
-		SecondFactorTTL: cfg.SecondFactor.TTL, RequireSecondFactor: cfg.SecondFactor.Required, StepUpWindow: cfg.SecondFactor.StepUpWindow,
+		SecondFactorTTL: cfg.SecondFactor.TTL, RequireSecondFactor: cfg.SecondFactor.Required, RequireOfAdministrators: cfg.SecondFactor.RequiredOfAdministrators, StepUpWindow: cfg.SecondFactor.StepUpWindow,
 		Usernames: usernames(cfg), TrustFor: cfg.SecondFactor.TrustDevice, Suspicious: cfg.SignIn.Suspicious != config.SuspiciousOff, SuspiciousStepUp: cfg.SignIn.Suspicious == config.SuspiciousStepUp,
 	}
 }
@@ -214,6 +214,7 @@ func sessionSettings(cfg *config.Config) session.Settings {
 	return session.Settings{
 		IdleTimeout: cfg.Session.IdleTimeout, AbsoluteTimeout: cfg.Session.AbsoluteTimeout,
 		RememberMe: cfg.Session.RememberMe, ActivityInterval: cfg.Session.ActivityInterval,
+		AdministratorsAAL2: cfg.SecondFactor.RequiredOfAdministrators,
 	}
 }
 

@@ -4,5 +4,6 @@
 // Nobody ever sets or sees somebody else's password or factors (ASVS 5.0 6.4.6): the owner gets a one-time link. Every change
 // is one transaction with its audit row, in which the account's row is locked.
 //
-// The package refuses to decide who is an administrator: its callers do.
+// Check and Guard say what an administrator must have shown, before the work and again in its transactions. The package refuses to
+// decide who is an administrator: the account's row says so.
 package administration

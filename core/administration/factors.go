@@ -13,7 +13,7 @@ import (
 )
 
 // ResetFactors removes everything but the password, for somebody who has lost it all and whom an administrator
-// knows. Sessions and trusted browsers end; the person is told.
+// knows. Sessions, sign-ins under way and trust in browsers end; mailed links stay, which are a first factor like the password. The person is told.
 func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid.UUID) error {
 	return s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		a, err := s.kit.Lock(ctx, tx, userID)
@@ -30,11 +30,8 @@ func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid
 		if err := s.kit.Accounts.SetSecondFactor(ctx, tx, a.ID, false); err != nil {
 			return err
 		}
-		if _, err := s.kit.Sessions.RevokeAllIn(ctx, tx, a.ID, uuid.Nil); err != nil {
-			return err
-		}
 		e := audit.Entry{Actor: actor}
-		if err := s.factors.Changed(ctx, tx, a, e, "factors_reset"); err != nil {
+		if _, err := s.kit.End(ctx, tx, a, flow.Sessions|flow.Waiting|flow.Trust, uuid.Nil, e, "factors_reset"); err != nil {
 			return err
 		}
 		e.Action, e.Targets, e.Metadata = "admin.user.reset_factors", []audit.Ref{flow.User(a.ID)}, map[string]any{"methods": f.Second()}

@@ -17,11 +17,12 @@ func (s *Service) Disable(ctx context.Context, actor audit.Ref, userID uuid.UUID
 		if err != nil || !changed {
 			return err
 		}
-		n, err := s.kit.Sessions.RevokeAllIn(ctx, tx, userID, uuid.Nil)
+		a, err := s.kit.Lock(ctx, tx, userID)
 		if err != nil {
 			return err
 		}
-		if err := s.kit.Onetime.Forget(ctx, tx, userID, ""); err != nil {
+		n, err := s.kit.End(ctx, tx, a, flow.Everything, uuid.Nil, audit.Entry{Actor: actor}, "disabled")
+		if err != nil {
 			return err
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
@@ -41,11 +42,20 @@ func (s *Service) Enable(ctx context.Context, actor audit.Ref, userID uuid.UUID)
 	})
 }
 
-// RevokeSessions ends all sessions of a user.
-func (s *Service) RevokeSessions(ctx context.Context, actor audit.Ref, userID uuid.UUID) error {
-	if _, err := s.kit.Accounts.Get(ctx, userID); err != nil {
-		return err
-	}
-	_, err := s.kit.Sessions.RevokeAll(ctx, actor, userID)
-	return err
+// RevokeSessions ends everything that gives access to an account beside its credentials, and returns how many sessions those were. It is
+// recorded also when there was none: somebody asked for it, and after it there is none.
+func (s *Service) RevokeSessions(ctx context.Context, actor audit.Ref, userID uuid.UUID) (n int64, err error) {
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		a, err := s.kit.Accounts.Lock(ctx, tx, userID)
+		if err != nil {
+			return err
+		}
+		if n, err = s.kit.End(ctx, tx, a, flow.Everything, uuid.Nil, audit.Entry{Actor: actor}, "signed_out"); err != nil {
+			return err
+		}
+		return s.kit.Record(ctx, tx, audit.Entry{
+			Action: "session.revoke_all", Actor: actor, Targets: []audit.Ref{flow.User(userID)}, Metadata: map[string]any{"count": n},
+		})
+	})
+	return n, err
 }

@@ -1008,7 +1008,27 @@ var acts = []act{
 	{method: "Disable, again", ready: off(func(w *world, id uuid.UUID) (string, error) { return done(w.Disable(w.ctx(), operator, id)) })},
 	{method: "Enable", rows: []string{"admin.user.enable"}, ready: off(func(w *world, id uuid.UUID) (string, error) { return done(w.Enable(w.ctx(), operator, id)) })},
 	{method: "Enable, again", ready: administered(func(w *world, id uuid.UUID) (string, error) { return done(w.Enable(w.ctx(), operator, id)) })},
-	{method: "RevokeSessions", rows: []string{"session.revoke_all"}, ready: administered(func(w *world, id uuid.UUID) (string, error) { return done(w.RevokeSessions(w.ctx(), operator, id)) })},
+	{method: "RevokeSessions", rows: []string{"session.revoke_all"}, ready: administered(func(w *world, id uuid.UUID) (string, error) { return only(w.RevokeSessions(w.ctx(), operator, id)) })},
+	{method: "Check", ready: administered(func(w *world, id uuid.UUID) (string, error) {
+		return done(w.Administration.Check(w.ctx(), principal.Principal{Kind: principal.Operator}, true))
+	})},
+	{method: "Guard", ready: administered(func(w *world, id uuid.UUID) (string, error) {
+		return done(w.Administration.Guard(w.ctx(), principal.Principal{Kind: principal.Operator}, true).Err())
+	})},
+	{method: "ListSessions", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
+		return only(p.w.ListSessions(p.w.ctx(), who))
+	})},
+	{method: "EndSession", rows: []string{"session.revoke"}, ready: func(w *world, email string) deed {
+		p := w.person(email, has{})
+		who, other := p.fresh(), p.fresh()
+		return func() (string, error) { return done(w.EndSession(w.ctx(), who, other.SessionID)) }
+	}},
+	{method: "EndSession, nobody's", code: "session_not_found", ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
+		return done(p.w.EndSession(p.w.ctx(), who, uuid.New()))
+	})},
+	{method: "SignOutElsewhere", rows: []string{"session.revoke_all"}, ready: member(has{}, func(p *person, who principal.Principal) (string, error) {
+		return only(p.w.SignOutElsewhere(p.w.ctx(), who))
+	})},
 	{method: "ResetFactors", rows: []string{"admin.user.reset_factors"}, ready: administered(func(w *world, id uuid.UUID) (string, error) { return done(w.ResetFactors(w.ctx(), operator, id)) })},
 	{method: "Unlock", rows: []string{"admin.user.unlock"}, ready: administered(func(w *world, id uuid.UUID) (string, error) { return done(w.Unlock(w.ctx(), operator, id)) })},
 	{method: "Delete", rows: []string{"account.deletion_execute"}, ready: administered(func(w *world, id uuid.UUID) (string, error) { return done(w.Delete(w.ctx(), operator, id)) })},

@@ -175,7 +175,7 @@ func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 			return need{}, err
 		}
 	}
-	elsewhere := gateStepUp != nil || a.SecondFactor || m.kit.Settings.RequireSecondFactor
+	elsewhere := gateStepUp != nil || a.SecondFactor || m.kit.Settings.RequiresSecondFactor(a)
 	asked := elsewhere || organization
 	if !asked && !suspicious {
 		return need{}, nil

@@ -258,7 +258,7 @@ func TestStepUp_wrong(t *testing.T) {
 		}
 		// A session that ended meanwhile is not revived.
 		gone := bob.session(principal.AAL1, 0)
-		if err := w.RevokeSessions(w.ctx(), operator, bob.id); err != nil {
+		if _, err := w.RevokeSessions(w.ctx(), operator, bob.id); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.StepUp(w.ctx(), gone.Principal, factor.Proof{Method: factor.Password, Password: horse}); fault.KindOf(err) != fault.Unauthenticated || w.sessionsOf(bob.id) != 0 {

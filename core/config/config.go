@@ -115,10 +115,11 @@ type SignIn struct {
 
 // SecondFactor is what is asked for after the first factor.
 type SecondFactor struct {
-	Required     bool          // of everybody; who has none adds one at the next sign-in
-	TTL          time.Duration // from the first factor to the second
-	StepUpWindow time.Duration // how long a proof is fresh enough to change how one signs in
-	TrustDevice  time.Duration // how long a browser may be spared it; 0: never
+	Required                 bool          // of everybody; who has none adds one at the next sign-in
+	RequiredOfAdministrators bool          // of administrators, whatever others are asked; without it they administer nothing
+	TTL                      time.Duration // from the first factor to the second
+	StepUpWindow             time.Duration // how long a proof is fresh enough to change how one signs in
+	TrustDevice              time.Duration // how long a browser may be spared it; 0: never
 }
 
 // Session is how long a sign-in lasts.

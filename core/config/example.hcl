@@ -103,6 +103,9 @@ second_factor {
   # Ask everybody for a second factor. Who has none adds one at the next sign-in.
   required = false
 
+  # Ask administrators of this server for one, whatever others are asked.
+  required_of_administrators = false
+
   # From the first factor to the second.
   ttl = "5m"
 

@@ -156,6 +156,7 @@ func readSignIn(b *block, s *SignIn) {
 
 func readSecondFactor(b *block, s *SecondFactor) {
 	b.boolean("required", &s.Required)
+	b.boolean("required_of_administrators", &s.RequiredOfAdministrators)
 	b.duration("ttl", &s.TTL, time.Minute, time.Hour, "")
 	b.duration("step_up_window", &s.StepUpWindow, time.Minute, day, "")
 	b.duration("trust_device", &s.TrustDevice, time.Hour, 365*day, "to ask every time")

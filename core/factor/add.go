@@ -3,6 +3,8 @@ package factor
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/credential/totp"
@@ -58,7 +60,7 @@ func (s *Service) Removed(ctx context.Context, tx *store.Tx, a account.Account, 
 	if !a.SecondFactor || len(f.Second()) > 0 {
 		return nil
 	}
-	if s.kit.Settings.RequireSecondFactor {
+	if s.kit.Settings.RequiresSecondFactor(a) {
 		return ErrLast
 	}
 	if _, err := s.kit.Codes.Remove(ctx, tx, a.ID); err != nil {
@@ -93,8 +95,6 @@ func (s *Service) VerifyNew(ctx context.Context, a account.Account, f Proof, nam
 // Changed is what every change of a second factor does, in its transaction: sign-ins that wait for one end, because what they
 // were told to show is no longer so, and browsers trusted before are asked again.
 func (s *Service) Changed(ctx context.Context, tx *store.Tx, a account.Account, e audit.Entry, cause string) error {
-	if err := s.kit.Onetime.Forget(ctx, tx, a.ID, flow.PendingSignIn); err != nil {
-		return err
-	}
-	return s.kit.Distrust(ctx, tx, a, e, cause)
+	_, err := s.kit.End(ctx, tx, a, flow.Waiting|flow.Trust, uuid.Nil, e, cause)
+	return err
 }

@@ -50,7 +50,7 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID u
 	if err := k.Orgs.Erase(ctx, tx, audit.Entry{Actor: actor, Reason: reason}, userID, a.Email); err != nil {
 		return err
 	}
-	if err := k.Onetime.Forget(ctx, tx, userID, ""); err != nil {
+	if err := k.Onetime.ForgetAll(ctx, tx, userID); err != nil {
 		return err
 	}
 	if _, err := k.Accounts.Erase(ctx, tx, userID); err != nil {
@@ -87,7 +87,7 @@ func (k *Kit) Reclaim(ctx context.Context, tx *store.Tx, a account.Account) erro
 	if err := k.Devices.Erase(ctx, tx, a.ID); err != nil {
 		return err
 	}
-	if err := k.Onetime.Forget(ctx, tx, a.ID, ""); err != nil {
+	if err := k.Onetime.ForgetAll(ctx, tx, a.ID); err != nil {
 		return err
 	}
 	_, err := k.Sessions.RevokeAllIn(ctx, tx, a.ID, uuid.Nil)

@@ -43,28 +43,11 @@ func (k *Kit) ReplacePassword(ctx context.Context, tx *store.Tx, a account.Accou
 	if err := k.Passwords.Set(ctx, tx, a.ID, hash); err != nil {
 		return 0, err
 	}
-	// Not the way back to an address from before: whoever took the account over changes the password next.
-	if err := k.Onetime.ForgetBut(ctx, tx, a.ID, EmailChangeUndo); err != nil {
-		return 0, err
-	}
-	n, err := k.Sessions.RevokeAllIn(ctx, tx, a.ID, keep)
+	n, err := k.End(ctx, tx, a, Everything, keep, e, "password_changed")
 	if err != nil {
 		return 0, err
 	}
-	if err := k.Distrust(ctx, tx, a, e, "password_changed"); err != nil {
-		return 0, err
-	}
 	return n, k.Notice(ctx, tx, a, mail.Letter{Purpose: mail.PasswordChanged, Link: k.Settings.BaseURL + "/reset"})
-}
-
-// Distrust ends the trust in every browser, which every change of a credential does.
-func (k *Kit) Distrust(ctx context.Context, tx *store.Tx, a account.Account, e audit.Entry, cause string) error {
-	n, err := k.Devices.RevokeAllTrust(ctx, tx, a.ID)
-	if err != nil || n == 0 {
-		return err
-	}
-	e.Action, e.Targets, e.Metadata = "trusted_device.revoke", []audit.Ref{User(a.ID)}, map[string]any{"cause": cause, "count": n}
-	return k.Record(ctx, tx, e)
 }
 
 // PasswordLink is the address to open for the token of a link that sets a password.

@@ -15,3 +15,9 @@ const (
 	PluginState     onetime.Purpose = "plugin_state"      // begun by a plugin, until its provider answers
 	PluginSignIn    onetime.Purpose = "plugin_sign_in"    // verified by a plugin, until the browser goes on
 )
+
+// waitingPurposes and mailedPurposes are those that End ends, scope by scope.
+var (
+	waitingPurposes = []onetime.Purpose{PendingSignIn, PendingLink, PluginState, PluginSignIn}
+	mailedPurposes  = []onetime.Purpose{Confirmation, SetPassword, MagicLink, StepUpCode, EmailChange}
+)

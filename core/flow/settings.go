@@ -3,6 +3,8 @@ package flow
 import (
 	"strings"
 	"time"
+
+	"github.com/sigra-auth/sigra/core/account"
 )
 
 // Settings of the flows. The zero value of each field but BaseURL means the default.
@@ -20,13 +22,20 @@ type Settings struct {
 
 	SecondFactorTTL     time.Duration // 5 min, between the first factor and the second
 	RequireSecondFactor bool          // of everybody; an account without one adds it at its next sign-in
-	StepUpWindow        time.Duration // 5 min: how long a proof is fresh enough to change how one signs in
-	TrustFor            time.Duration // how long a browser is spared the second factor; zero: never
-	Suspicious          bool          // write down sign-ins from a new browser on a new network
-	SuspiciousStepUp    bool          // and ask for the second factor there, whatever browser is trusted
-	LinkTTL             time.Duration // 15 min, for a login elsewhere to wait for the account's own credential
+	// RequireOfAdministrators asks it of administrators, whatever others are asked.
+	RequireOfAdministrators bool
+	StepUpWindow            time.Duration // 5 min: how long a proof is fresh enough to change how one signs in
+	TrustFor                time.Duration // how long a browser is spared the second factor; zero: never
+	Suspicious              bool          // write down sign-ins from a new browser on a new network
+	SuspiciousStepUp        bool          // and ask for the second factor there, whatever browser is trusted
+	LinkTTL                 time.Duration // 15 min, for a login elsewhere to wait for the account's own credential
 
 	Usernames Usernames // whether accounts have one beside their address
+}
+
+// RequiresSecondFactor reports whether an account must have a second factor, whether it has one or not.
+func (set Settings) RequiresSecondFactor(a account.Account) bool {
+	return set.RequireSecondFactor || set.RequireOfAdministrators && a.Administrator
 }
 
 // withDefaults fills in what is zero.

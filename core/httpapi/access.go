@@ -37,11 +37,13 @@ func (k *kit) authorize(r *http.Request, rules endpoint.Rules) (asker, error) {
 	switch {
 	case rules.Access == endpoint.SignedIn && !p.SignedIn():
 		return who, errUserNeeded
-	case rules.Access == endpoint.Administrator && !p.Administrator:
+	case rules.Access == endpoint.Administrator && !p.Administrator && !p.AdministratorWithheld:
 		return who, errNotAnAdmin
-	case rules.Access == endpoint.Application && p.Kind != principal.Application && !p.Administrator:
+	case rules.Access == endpoint.Application && p.Kind != principal.Application && !p.Administrator && !p.AdministratorWithheld:
 		return who, errApplicationOnly
-	case rules.Recent && p.Kind == principal.User:
+	case p.Kind == principal.User && rules.Access != endpoint.SignedIn:
+		return who, k.administrators.Check(r.Context(), p, rules.Recent)
+	case p.Kind == principal.User && rules.Recent:
 		return who, k.recent(r.Context(), p)
 	}
 	return who, nil

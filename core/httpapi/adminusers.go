@@ -25,6 +25,7 @@ type Users interface {
 	ResetFactors(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	SetUsername(ctx context.Context, actor audit.Ref, userID uuid.UUID, username string) error
+	RevokeSessions(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error)
 }
 
 // Accounts reads accounts; *account.Store is one.
@@ -35,10 +36,9 @@ type Accounts interface {
 	List(ctx context.Context, f account.Filter) (account.Page, error)
 }
 
-// UserSessions reads and ends the sessions of a user; *session.Store is one.
+// UserSessions reads the sessions of a user; *session.Store is one.
 type UserSessions interface {
 	List(ctx context.Context, userID uuid.UUID) ([]session.Session, error)
-	RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error)
 }
 
 type userOutput struct{ Body User }
@@ -166,9 +166,9 @@ func (d adminUsers) Mount(k *kit) {
 		ok: "The link.", problems: state,
 	}, d.resetLink)
 	register(k, operation{
-		method: http.MethodDelete, path: "/v1/admin/users/{user_id}/sessions", id: "revoke-user-sessions", tag: "users", off: off,
+		method: http.MethodDelete, path: "/v1/admin/users/{user_id}/sessions", id: "revoke-user-sessions", tag: "users", off: fixed,
 		limit: ratelimit.General, access: endpoint.Administrator, recent: true,
-		summary: "End all sessions of an account", description: "Each is refused by the very next request.", ok: "How many were ended.", problems: none404,
+		summary: "Sign an account out everywhere", description: "Its sessions end with the very next request, and with them sign-ins under way, links and codes that were mailed and not used, and the trust in every browser. Its credentials stay.", ok: "How many sessions were ended.", problems: none404,
 	}, d.revokeSessions)
 }
 
@@ -259,10 +259,7 @@ func (d adminUsers) resetLink(ctx context.Context, who asker, in *userPath) (*st
 }
 
 func (d adminUsers) revokeSessions(ctx context.Context, who asker, in *userPath) (*struct{ Body Revoked }, error) {
-	if _, err := d.accounts.Get(ctx, in.ID); err != nil {
-		return nil, err
-	}
-	n, err := d.sessions.RevokeAll(ctx, who.actor(), in.ID)
+	n, err := d.users.RevokeSessions(ctx, who.actor(), in.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -29,10 +29,21 @@ type Config struct {
 	// Recent says nil of somebody who has proved who they are in the last minutes, and a fault of kind Denied with the code
 	// step_up_required of others. Needed where there are operations that ask for it.
 	Recent func(ctx context.Context, p principal.Principal) error
+	// Administrators says what an administrator's session must have shown. Needed.
+	Administrators Administrators
 	Services
 
 	Now    func() time.Time // nil means the clock
 	Logger hclog.Logger     // nil means none
+}
+
+// Administrators judges what administrators' sessions have shown; *administration.Service does.
+type Administrators interface {
+	// Check says nil, or a fault of kind Denied or Unauthenticated, of an administrator. What is sensitive needs both factors, shown
+	// in the last minutes.
+	Check(ctx context.Context, p principal.Principal, sensitive bool) error
+	// Guard gives a context in which every transaction begins with Check.
+	Guard(ctx context.Context, p principal.Principal, sensitive bool) context.Context
 }
 
 // API serves the operations. Make one with New.
@@ -48,8 +59,8 @@ var strictCasing sync.Once
 
 // New builds the API with every operation mounted. It fails when one does not say what it costs and who may use it.
 func New(cfg Config) (*API, error) {
-	if cfg.Callers == nil {
-		return nil, errors.New("httpapi: callers are needed")
+	if cfg.Callers == nil || cfg.Administrators == nil {
+		return nil, errors.New("httpapi: callers and a judge of administrators are needed")
 	}
 	if cfg.Now == nil {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
@@ -58,7 +69,7 @@ func New(cfg Config) (*API, error) {
 		cfg.Logger = hclog.NewNullLogger()
 	}
 	k := &kit{
-		baseURL: strings.TrimRight(cfg.BaseURL, "/"), callers: cfg.Callers, recent: cfg.Recent, record: cfg.Note,
+		baseURL: strings.TrimRight(cfg.BaseURL, "/"), callers: cfg.Callers, recent: cfg.Recent, administrators: cfg.Administrators, record: cfg.Note,
 		now: cfg.Now, log: cfg.Logger.Named("api"), router: mux.NewRouter().SkipClean(true), rules: endpoint.Table{},
 	}
 	k.router.NotFoundHandler = http.HandlerFunc(notFound)

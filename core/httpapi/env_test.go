@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
@@ -79,7 +81,7 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 	e := newDomain(t, db)
 	cfg := httpapi.Config{
 		BaseURL: "http://localhost:8484", Version: "test", Callers: callersOf(e.sessions, secret.New(applicationKey)),
-		Recent: func(context.Context, principal.Principal) error { return nil },
+		Recent: func(context.Context, principal.Principal) error { return nil }, Administrators: allowed{},
 		Services: httpapi.Services{
 			Accounts: e.accounts, UserSessions: e.sessions, Audit: e.log, Events: e.events,
 			Note: func(ctx context.Context, a audit.Entry) error {
@@ -88,7 +90,7 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 					return err
 				})
 			},
-			SignUps: fixed{}, SignIns: fixed{}, PasswordResets: fixed{}, OwnPassword: fixed{}, Users: fixed{}, Plugins: fixed{}, System: fixed{}, Keys: fixed{}, Inbox: noMail{},
+			SignUps: fixed{}, SignIns: fixed{}, PasswordResets: fixed{}, OwnPassword: fixed{}, Users: fixedUsers{env: e}, Plugins: fixed{}, System: fixed{}, Keys: fixed{}, Inbox: noMail{},
 		},
 	}
 	if change != nil {
@@ -104,6 +106,32 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 	e.user = e.signIn("ada@example.com", false)
 	return e
 }
+
+// endSessions ends all sessions of an account.
+func (e *env) endSessions(id uuid.UUID) (n int64, err error) {
+	err = e.db.Tx(e.t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
+		n, err = e.sessions.RevokeAllIn(ctx, tx, id, uuid.Nil)
+		return err
+	})
+	return n, err
+}
+
+// fixedUsers ends sessions for real, beside fixed answers.
+type fixedUsers struct {
+	fixed
+	*env
+}
+
+func (u fixedUsers) RevokeSessions(_ context.Context, _ audit.Ref, id uuid.UUID) (int64, error) {
+	return u.endSessions(id)
+}
+
+// allowed takes every administrator for one who has shown enough.
+type allowed struct{}
+
+func (allowed) Check(context.Context, principal.Principal, bool) error { return nil }
+
+func (allowed) Guard(ctx context.Context, _ principal.Principal, _ bool) context.Context { return ctx }
 
 // callersOf is the chain as the binary makes it.
 func callersOf(sessions principal.Sessions, key secret.Text) *principal.Chain {

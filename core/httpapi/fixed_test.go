@@ -112,6 +112,8 @@ func (fixed) SetPassword(_ context.Context, n auth.NewPassword) (auth.SignedIn, 
 	return fixedSignedIn(false), nil
 }
 
+func (fixed) RevokeSessions(context.Context, audit.Ref, uuid.UUID) (int64, error) { return 0, errInner }
+
 func (fixed) SetUsername(context.Context, audit.Ref, uuid.UUID, string) error { return nil }
 
 func (fixed) CreateUser(_ context.Context, _ audit.Ref, n administration.NewUser) (account.Account, string, error) {

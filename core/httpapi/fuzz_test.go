@@ -34,7 +34,7 @@ func (memory) Read(_ context.Context, after audit.Position, _ int) ([]event.Even
 }
 
 func fuzzed(t testing.TB) http.Handler {
-	api := must2(httpapi.New(httpapi.Config{Callers: strangers(), Recent: anytime, Services: httpapi.Services{SignUps: fixed{}, SignIns: fixed{}, PasswordResets: fixed{}, OwnPassword: fixed{}, Users: fixed{}, Audit: memory{}, Events: memory{}}}))(t)
+	api := must2(httpapi.New(httpapi.Config{Callers: strangers(), Administrators: allowed{}, Recent: anytime, Services: httpapi.Services{SignUps: fixed{}, SignIns: fixed{}, PasswordResets: fixed{}, OwnPassword: fixed{}, Users: fixed{}, Audit: memory{}, Events: memory{}}}))(t)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		api.Handler().ServeHTTP(w, r.WithContext(request.With(r.Context(), request.Info{Operator: "fuzz"})))
 	})
@@ -129,7 +129,7 @@ func ascii(s string) bool {
 func FuzzAuthorization(f *testing.F) {
 	f.Add("Bearer abc", "__Host-sigra_session=abc")
 	f.Add("Basic YTpi", "a=b; __Host-sigra_session=")
-	h := must2(httpapi.New(httpapi.Config{Callers: strangers()}))(f).Handler()
+	h := must2(httpapi.New(httpapi.Config{Callers: strangers(), Administrators: allowed{}}))(f).Handler()
 	f.Fuzz(func(t *testing.T, authorization, cookie string) {
 		r := httptest.NewRequest("GET", "/v1/session", nil)
 		if authorization != "" {

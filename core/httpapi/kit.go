@@ -29,12 +29,13 @@ type domain interface {
 
 // kit is what every domain mounts its operations with, and what stands in front of each.
 type kit struct {
-	baseURL string
-	callers *principal.Chain
-	recent  func(ctx context.Context, p principal.Principal) error
-	record  func(ctx context.Context, e audit.Entry) error
-	now     func() time.Time
-	log     hclog.Logger
+	baseURL        string
+	callers        *principal.Chain
+	recent         func(ctx context.Context, p principal.Principal) error
+	administrators Administrators
+	record         func(ctx context.Context, e audit.Entry) error
+	now            func() time.Time
+	log            hclog.Logger
 
 	router *mux.Router
 	huma   huma.API
@@ -99,7 +100,7 @@ func (k *kit) declare(op operation) bool {
 		err = fmt.Errorf("%s %s takes a body and declares no limit to it", op.method, op.path)
 	case !op.takesBody && op.maxBody != 0:
 		err = fmt.Errorf("%s %s takes no body and declares a limit to it", op.method, op.path)
-	case op.recent && k.recent == nil && !op.off:
+	case op.recent && op.access == endpoint.SignedIn && k.recent == nil && !op.off:
 		err = fmt.Errorf("%s %s asks for recent authentication, and Config.Recent is not there to judge it", op.method, op.path)
 	}
 	if err != nil {
@@ -152,8 +153,16 @@ func (k *kit) guard(op operation) func(huma.Context, func(huma.Context)) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
 		who.r, who.w = r, w
-		next(huma.WithValue(ctx, askerKey{}, who))
+		next(huma.WithContext(ctx, context.WithValue(k.guarded(ctx.Context(), rules, who.principal), askerKey{}, who)))
 	}
+}
+
+// guarded is the context of an operation's work: an administrator's is asked again in each transaction whether it may still be done.
+func (k *kit) guarded(ctx context.Context, rules endpoint.Rules, p principal.Principal) context.Context {
+	if p.Kind != principal.User || rules.Access == endpoint.SignedIn || rules.Access == endpoint.ThisMachine {
+		return ctx
+	}
+	return k.administrators.Guard(ctx, p, rules.Recent)
 }
 
 // checkRequest refuses what an operation does not take, before anything is made of it.

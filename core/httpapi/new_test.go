@@ -9,7 +9,7 @@ import (
 // BenchmarkNew is the API's part of Sigra's start.
 func BenchmarkNew(b *testing.B) {
 	for b.Loop() {
-		if _, err := httpapi.New(httpapi.Config{Callers: strangers()}); err != nil {
+		if _, err := httpapi.New(httpapi.Config{Callers: strangers(), Administrators: allowed{}}); err != nil {
 			b.Fatal(err)
 		}
 	}

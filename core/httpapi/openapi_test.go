@@ -46,7 +46,7 @@ type documentedPath struct {
 
 // full is the API with every operation there can be.
 func full(t testing.TB) *httpapi.API {
-	return must2(httpapi.New(httpapi.Config{Version: "1", Callers: strangers(), Services: httpapi.Services{Inbox: &mail.Inbox{}}}))(t)
+	return must2(httpapi.New(httpapi.Config{Version: "1", Callers: strangers(), Administrators: allowed{}, Services: httpapi.Services{Inbox: &mail.Inbox{}}}))(t)
 }
 
 // The document lists exactly what the router serves, route by route and both ways.

@@ -27,6 +27,7 @@ type Services struct {
 	OwnEmail      OwnEmail
 	OwnUsername   OwnUsername
 	OwnDevices    OwnDevices
+	OwnSessions   OwnSessions
 	OwnMetadata   OwnMetadata
 	Logins        Logins
 	MetadataLimit func() int64 // bytes of a body that changes metadata; nil: the most there can be
@@ -64,7 +65,7 @@ func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
 		signUp{s.SignUps}, signIn{k, s.SignIns}, passwordReset{s.PasswordResets}, secondFactor{s.SecondFactors}, passkeySignIn{s.PasskeySignIns},
 		magicLink{s.MagicLinks}, providers{s.Providers}, stepUp{s.StepUps}, loginMethods{s.LoginMethods},
 		accountProfile{s.OwnProfile}, accountPassword{s.OwnPassword}, accountFactors{s.OwnFactors}, accountPasskeys{s.OwnPasskeys}, accountEmail{k, s.OwnEmail},
-		accountUsername{s.OwnUsername}, accountDevices{s.OwnDevices}, accountLogins{s.Logins}, accountMetadata{s.OwnMetadata, s.MetadataLimit},
+		accountUsername{s.OwnUsername}, accountDevices{s.OwnDevices}, accountSessions{s.OwnSessions}, accountLogins{s.Logins}, accountMetadata{s.OwnMetadata, s.MetadataLimit},
 		organizations{s.Organizations}, organizationMembers{s.OrganizationMembers}, organizationInvitations{s.OrganizationInvitations}, organizationDomains{s.OrganizationDomains},
 		ownInvitations{s.OwnInvitations}, organizationSwitch{s.OrganizationSwitch},
 		hostEvents{k, s.Events}, adminEvents{s.Events},

@@ -13,15 +13,23 @@ import (
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
 
+// stale has every administrator's proof be an old one.
+type stale struct{ allowed }
+
+func (stale) Check(_ context.Context, _ principal.Principal, sensitive bool) error {
+	if sensitive {
+		return fault.New(fault.Denied, "step_up_required", "Please confirm that it is you first.")
+	}
+	return nil
+}
+
 // An administrator's session alone is not enough for what touches accounts, factors, keys or what runs: whoever finds it open an hour later must
 // prove to be the administrator first. Whoever runs the installation is not asked.
 func TestAdministrator_withAnOldProof(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
 		e := newEnv(t, db, func(_ *env, cfg *httpapi.Config) {
-			cfg.Recent = func(context.Context, principal.Principal) error {
-				return fault.New(fault.Denied, "step_up_required", "Please confirm that it is you first.")
-			}
+			cfg.Administrators = stale{}
 		})
 		id := e.user.Account.ID.String()
 		sensitive := []string{

@@ -252,17 +252,19 @@ func (s *Store) Spend(ctx context.Context, tx *store.Tx, g Grant) error {
 	return nil
 }
 
-// Forget ends everything still open for an account, of one purpose or, when p is empty, of all.
-func (s *Store) Forget(ctx context.Context, tx *store.Tx, accountID uuid.UUID, p Purpose) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM onetime WHERE account_id = $1 AND ($2 = '' OR purpose = $2) AND spent_at IS NULL`, accountID, string(p)); err != nil {
-		return fmt.Errorf("forget one-time secrets: %w", err)
+// Forget ends what is still open for an account of these purposes.
+func (s *Store) Forget(ctx context.Context, tx *store.Tx, accountID uuid.UUID, purposes ...Purpose) error {
+	for _, p := range purposes {
+		if _, err := tx.Exec(ctx, `DELETE FROM onetime WHERE account_id = $1 AND purpose = $2 AND spent_at IS NULL`, accountID, string(p)); err != nil {
+			return fmt.Errorf("forget one-time secrets: %w", err)
+		}
 	}
 	return nil
 }
 
-// ForgetBut ends everything still open for an account but what is of one purpose.
-func (s *Store) ForgetBut(ctx context.Context, tx *store.Tx, accountID uuid.UUID, keep Purpose) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM onetime WHERE account_id = $1 AND purpose <> $2 AND spent_at IS NULL`, accountID, string(keep)); err != nil {
+// ForgetAll ends everything that is still open for an account.
+func (s *Store) ForgetAll(ctx context.Context, tx *store.Tx, accountID uuid.UUID) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM onetime WHERE account_id = $1 AND spent_at IS NULL`, accountID); err != nil {
 		return fmt.Errorf("forget one-time secrets: %w", err)
 	}
 	return nil

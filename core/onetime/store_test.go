@@ -320,7 +320,7 @@ func TestForgetAndClean(t *testing.T) {
 		if _, err := w.Look(t.Context(), "set_password", b.Link); err != nil {
 			t.Errorf("another purpose went too: %v", err)
 		}
-		w.tx(t, func(ctx context.Context, tx *store.Tx) error { return w.Forget(ctx, tx, id, "") })
+		w.tx(t, func(ctx context.Context, tx *store.Tx) error { return w.ForgetAll(ctx, tx, id) })
 		if _, err := w.Look(t.Context(), "set_password", b.Link); !errors.Is(err, onetime.ErrInvalid) {
 			t.Errorf("forgotten and still there: %v", err)
 		}

@@ -152,9 +152,23 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	w.fixture = newHost(t, "asker_all asker_none", func(c *pluginhost.Config, _ *fixture) {
 		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
 		c.Gates = &w.gates
-		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, w.sessions, queue, &w.mail, layout{}, w.fed
+		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, endsAll{w.sessions, db}, queue, &w.mail, layout{}, w.fed
 	})
 	return w
+}
+
+// endsAll are sessions as administration ends them.
+type endsAll struct {
+	*session.Store
+	db *store.DB
+}
+
+func (s endsAll) RevokeAll(ctx context.Context, _ audit.Ref, userID uuid.UUID) (n int64, err error) {
+	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
+		n, err = s.RevokeAllIn(ctx, tx, userID, uuid.Nil)
+		return err
+	})
+	return n, err
 }
 
 // ask has the plugin call the host.

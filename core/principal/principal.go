@@ -35,13 +35,16 @@ type Principal struct {
 	Email          string
 	Display        string
 	Administrator  bool // of Sigra itself
-	AAL            string
-	AMR            []string  // RFC 8176 names of the methods used
-	Method         string    // how the session began: "password", "magic_link", "passkey" …
-	Scopes         []string  // what a token may do; nil: whatever its holder may
-	AuthTime       time.Time // when the person last proved who they are
-	CreatedAt      time.Time // of the session
-	ExpiresAt      time.Time // absolute end
+	// AdministratorWithheld says that the account administers Sigra and this session does not, because it has shown one factor and the
+	// settings want two of administrators.
+	AdministratorWithheld bool
+	AAL                   string
+	AMR                   []string  // RFC 8176 names of the methods used
+	Method                string    // how the session began: "password", "magic_link", "passkey" …
+	Scopes                []string  // what a token may do; nil: whatever its holder may
+	AuthTime              time.Time // when the person last proved who they are
+	CreatedAt             time.Time // of the session
+	ExpiresAt             time.Time // absolute end
 
 	// TokenHash is the SHA-256 of the token that the request showed; nil where none was shown. A session's token changes with
 	// every rise of assurance while its id stays, so a change under way compares it inside its transaction.

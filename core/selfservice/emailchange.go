@@ -177,13 +177,7 @@ func (s *emailChanges) moveTo(ctx context.Context, tx *store.Tx, a account.Accou
 		}
 		return 0, err
 	}
-	if err := s.kit.Onetime.ForgetBut(ctx, tx, a.ID, flow.EmailChangeUndo); err != nil {
-		return 0, err
-	}
-	if err := s.kit.Distrust(ctx, tx, a, audit.Entry{Actor: flow.User(a.ID)}, "email_changed"); err != nil {
-		return 0, err
-	}
-	return s.kit.Sessions.RevokeAllIn(ctx, tx, a.ID, keep)
+	return s.kit.End(ctx, tx, a, flow.Everything, keep, audit.Entry{Actor: flow.User(a.ID)}, "email_changed")
 }
 
 // vacate erases a sign-up of an address that somebody else has shown to be theirs.

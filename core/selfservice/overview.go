@@ -31,7 +31,7 @@ func (s *own) Overview(ctx context.Context, p principal.Principal) (Overview, er
 	if err != nil {
 		return Overview{}, err
 	}
-	out := Overview{Email: a.Email, Username: a.Username, Usernames: s.kit.Settings.Usernames, SecondFactor: a.SecondFactor, Required: s.kit.Settings.RequireSecondFactor, PasskeyLimit: s.kit.Passkeys.MaxPerAccount()}
+	out := Overview{Email: a.Email, Username: a.Username, Usernames: s.kit.Settings.Usernames, SecondFactor: a.SecondFactor, Required: s.kit.Settings.RequiresSecondFactor(a), PasskeyLimit: s.kit.Passkeys.MaxPerAccount()}
 	if out.Factors, err = s.factors.Of(ctx, s.kit.DB, a.ID); err != nil {
 		return Overview{}, err
 	}

@@ -27,7 +27,7 @@ func (s *own) AskAfterPassword(ctx context.Context, p principal.Principal, on bo
 			return nil
 		case on && f.Passkeys == 0:
 			return fault.New(fault.Conflict, "passkey_needed", "Add a passkey or an authenticator app first.")
-		case !on && s.kit.Settings.RequireSecondFactor:
+		case !on && s.kit.Settings.RequiresSecondFactor(a):
 			return factor.ErrLast
 		case !on && f.TOTP:
 			return fault.New(fault.Conflict, "totp_enrolled", "Remove the authenticator app first.")

@@ -22,7 +22,7 @@ func (s *own) FactorsOf(ctx context.Context, p principal.Principal) (f factor.Se
 		return f, false, err
 	}
 	f, err = s.factors.Of(ctx, s.kit.DB, a.ID)
-	return f, a.SecondFactor || s.kit.Settings.RequireSecondFactor, err
+	return f, a.SecondFactor || s.kit.Settings.RequiresSecondFactor(a), err
 }
 
 // BeginTOTP makes the secret of an authenticator app. It counts for nothing until ConfirmTOTP.

@@ -5,7 +5,7 @@
 //	            ├── idle longer than IdleTimeout (not when persistent) ──▶ gone
 //	            ├── older than AbsoluteTimeout, or RememberMe when persistent ──▶ gone
 //	            ├── its account disabled or deleted ──▶ does not resolve
-//	            └── Revoke, RevokeOthers, RevokeAll, SignOut ──▶ gone
+//	            └── Revoke, RevokeAllIn, SignOut ──▶ gone
 //
 // A token is 256 bits from the system's generator, base64url without padding, and only its SHA-256 is stored. A plain hash is
 // enough for a random value of that size (ASVS 5.0 6.5.2), and finding a row by a hash tells nothing through timing.

@@ -111,6 +111,9 @@ func (s *Store) scan(row store.Row) (p principal.Principal, persistent bool, see
 	if imp != nil {
 		p.ImpersonatorID = *imp
 	}
+	if p.Administrator && p.AAL != principal.AAL2 && s.settings.Load().AdministratorsAAL2 {
+		p.Administrator, p.AdministratorWithheld = false, true
+	}
 	p.Kind, p.Display, p.AMR = "user", p.Email, methods(amr)
 	return p, persistent, seen, nil
 }

@@ -14,33 +14,19 @@ import (
 
 // Revoke ends one session of a user; ErrGone when the user has no such session. Audited as session.revoke.
 func (s *Store) Revoke(ctx context.Context, actor audit.Ref, userID, sessionID uuid.UUID) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		n, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1 AND account_id = $2`, sessionID, userID)
-		if err != nil {
-			return fmt.Errorf("revoke session: %w", err)
-		}
-		if n == 0 {
-			return ErrGone
-		}
-		return s.record(ctx, tx, "session.revoke", actor, userID, sessionID)
-	})
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.RevokeIn(ctx, tx, actor, userID, sessionID) })
 }
 
-// RevokeOthers ends all sessions of a user but one, and returns how many those were. Audited as session.revoke_all.
-func (s *Store) RevokeOthers(ctx context.Context, actor audit.Ref, userID, keep uuid.UUID) (n int64, err error) {
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if n, err = s.RevokeAllIn(ctx, tx, userID, keep); err != nil {
-			return err
-		}
-		return s.record(ctx, tx, "session.revoke_all", actor, userID, uuid.Nil)
-	})
-	return n, err
-}
-
-// RevokeAll ends all sessions of a user and returns how many those were. Audited as session.revoke_all, also when
-// there were none: somebody asked for it, and after it there are none.
-func (s *Store) RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error) {
-	return s.RevokeOthers(ctx, actor, userID, uuid.Nil)
+// RevokeIn is Revoke as a part of a larger transaction.
+func (s *Store) RevokeIn(ctx context.Context, tx *store.Tx, actor audit.Ref, userID, sessionID uuid.UUID) error {
+	n, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1 AND account_id = $2`, sessionID, userID)
+	if err != nil {
+		return fmt.Errorf("revoke session: %w", err)
+	}
+	if n == 0 {
+		return ErrGone
+	}
+	return s.record(ctx, tx, "session.revoke", actor, userID, sessionID)
 }
 
 // RevokeAllIn ends all sessions of a user but keep (uuid.Nil: none is kept) as a part of a larger action, which

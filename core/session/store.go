@@ -22,10 +22,12 @@ var Migrations embed.FS
 
 // Settings say how long a session lives. The zero value means the defaults.
 type Settings struct {
-	IdleTimeout      time.Duration // default 30 min (ASVS 5.0 7.3.1)
-	AbsoluteTimeout  time.Duration // default 24 h (ASVS 5.0 7.3.2)
-	RememberMe       time.Duration // the absolute timeout of a persistent session, which has no idle one; default 60 days
-	ActivityInterval time.Duration // a session's activity is written at most this often; default and least 1 min
+	IdleTimeout     time.Duration // default 30 min (ASVS 5.0 7.3.1)
+	AbsoluteTimeout time.Duration // default 24 h (ASVS 5.0 7.3.2)
+	RememberMe      time.Duration // the absolute timeout of a persistent session, which has no idle one; default 60 days
+	// AdministratorsAAL2 has an administrator's session administer only after two factors were shown in it.
+	AdministratorsAAL2 bool
+	ActivityInterval   time.Duration // a session's activity is written at most this often; default and least 1 min
 }
 
 func (s Settings) withDefaults() Settings {

@@ -191,6 +191,15 @@ type openTx struct {
 
 type openTxKey struct{}
 
+type conditionKey struct{}
+
+// Require gives a context in which every transaction begins with condition and commits nothing when it fails. It is for what a
+// whole request rests on, whoever does the work in the end: what was checked before the work is checked again in the transaction.
+// It replaces a condition that ctx has.
+func Require(ctx context.Context, condition func(ctx context.Context, tx *Tx) error) context.Context {
+	return context.WithValue(ctx, conditionKey{}, condition)
+}
+
 var errNested = errors.New("a transaction was begun inside another one of the same database: pass the *store.Tx along")
 
 // Tx runs f in a transaction and commits it when f returns nil. f runs again, from the start, when the database
@@ -247,7 +256,13 @@ func (db *DB) try(ctx context.Context, o txOptions, f func(context.Context, *Tx)
 		}
 	}()
 	tx := &Tx{engineTx: etx}
-	if err := f(context.WithValue(ctx, openTxKey{}, mark), tx); err != nil {
+	within := context.WithValue(ctx, openTxKey{}, mark)
+	if condition, ok := ctx.Value(conditionKey{}).(func(context.Context, *Tx) error); ok {
+		if err := condition(within, tx); err != nil {
+			return nil, err
+		}
+	}
+	if err := f(within, tx); err != nil {
 		return nil, err
 	}
 	if err := etx.commit(ctx); err != nil {

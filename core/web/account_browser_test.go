@@ -200,6 +200,7 @@ func TestAccountBrowser(t *testing.T) {
 		return err
 	})
 	run("browsers", open("/account/devices", "Browsers"), shots(t, "43-devices"))
+	run("sessions", open("/account/sessions", "Sessions"), shots(t, "43-sessions"))
 	run("logins", open("/account/logins", "Linked logins"), shots(t, "44-logins"), click(`.items a`), arrive("Unlink GitHub?"), shots(t, "45-unlink"), press(), arrive("Linked logins"), there(`[role=status]`))
 	e.change(t, func(ctx context.Context, tx *store.Tx) error { return e.parts.Passwords.Erase(ctx, tx, id) })
 	run("no password", open("/account/password", "Add a password"), shots(t, "46-password-add"))
@@ -242,7 +243,7 @@ func TestAccountBrowser_inOtherLanguages(t *testing.T) {
 		for name, path := range map[string]string{
 			"account": "/account", "email": "/account/email", "password": "/account/password", "passkeys": "/account/passkeys", "passkey": one, "passkey-delete": one + "/delete",
 			"passkey-new": "/account/passkeys/new", "app": "/account/authenticator", "codes": "/account/recovery-codes", "renew": "/account/recovery-codes/renew",
-			"devices": "/account/devices", "logins": "/account/logins", "unlink": unlink,
+			"devices": "/account/devices", "sessions": "/account/sessions", "logins": "/account/logins", "unlink": unlink,
 		} {
 			run(l+" "+name, chromedp.Navigate(e.base+path+"?lang="+l), until("document.documentElement.lang === "+quote(l)), shots(t, "70-"+l+"-"+name, looks[0]))
 		}

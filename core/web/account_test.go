@@ -134,7 +134,7 @@ func TestAccount_offersWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	clocked(t, authtest.Options{Providers: []config.Provider{github}}, func(t *testing.T, e *env, c *clock) {
 		b := e.member(t, alice)
-		b.get("/account").shows(t, 200, "Your account", alice, "None yet. Sign in with your fingerprint", "Off. Have a code from your phone",
+		b.get("/account").shows(t, 200, "Your account", alice, "None yet. Sign in with your fingerprint", "Off. Also ask for a code from your phone",
 			"Made when you turn a second factor on", "None yet. Sign in with an account you have elsewhere", "1 browser", "/threadline", "Sign out")
 		_, codes := b.enrolled(c)
 		if len(codes) != 10 {
@@ -210,13 +210,13 @@ func TestAccount_nobodySignedIn(t *testing.T) {
 		b := e.browser(t)
 		for _, path := range []string{
 			"/account", "/account/password", "/account/email", "/account/email/sent", "/account/authenticator", "/account/authenticator/remove", "/account/passkeys",
-			"/account/passkeys/new", "/account/recovery-codes", "/account/recovery-codes/renew", "/account/devices", "/account/logins",
+			"/account/passkeys/new", "/account/recovery-codes", "/account/recovery-codes/renew", "/account/devices", "/account/sessions", "/account/logins",
 		} {
 			b.get(path).sends(t, "/login?return_to="+strings.ReplaceAll(path, "/", "%2F"))
 		}
 		for _, path := range []string{
 			"/account/password", "/account/email", "/account/email/sent", "/account/authenticator", "/account/authenticator/begin", "/account/authenticator/remove",
-			"/account/passkeys/after-password", "/account/recovery-codes/renew", "/account/devices", "/account/logins",
+			"/account/passkeys/after-password", "/account/recovery-codes/renew", "/account/devices", "/account/sessions", "/account/sessions/elsewhere", "/account/logins",
 		} {
 			if p := b.post(path, "email", alice); p.status != http.StatusSeeOther || !strings.HasPrefix(p.location, "/login?") {
 				t.Errorf("%s: %d to %s", path, p.status, p.location)
@@ -313,7 +313,11 @@ func TestAccountEmail_signedOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.parts.Sessions.RevokeAll(t.Context(), audit.Ref{Type: "operator", ID: "1"}, a.ID); err != nil {
+		live, err := e.parts.Sessions.List(t.Context(), a.ID)
+		if err != nil || len(live) != 1 {
+			t.Fatal(live, err)
+		}
+		if err := e.parts.Sessions.Revoke(t.Context(), audit.Ref{Type: "operator", ID: "1"}, a.ID, live[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		b.post("/account/email/confirm", "token", link[strings.LastIndex(link, "=")+1:]).sends(t, "/account/email/confirmed")
@@ -519,6 +523,38 @@ func TestAccountDevices(t *testing.T) {
 			t.Errorf("%d browsers left", len(left))
 		}
 		other.get("/account").shows(t, 200, alice) // forgetting signs nobody out
+	})
+}
+
+func TestAccountSessions(t *testing.T) {
+	t.Parallel()
+	both(t, func(t *testing.T, e *env) {
+		b, phone, laptop := e.member(t, alice), e.browser(t), e.browser(t)
+		phone.agent = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0"
+		for _, other := range []*browser{phone, laptop} {
+			other.post("/login", "email", alice, "password", first).sends(t, "/account")
+		}
+		b.get("/account").shows(t, 200, `href="/account/sessions"`)
+		p := b.get("/account/sessions")
+		p.shows(t, 200, "Firefox on Linux", "This session", `aria-label="Sign out of Firefox on Linux"`, "Sign out everywhere else")
+		ids := p.findAll(`name="id" value="([0-9a-f-]{36})"`)
+		if len(ids) != 2 || strings.Count(p.body, "This session") != 1 {
+			t.Fatalf("%v in %s", ids, p.body)
+		}
+		// Nobody ends somebody else's.
+		mallory := e.member(t, "mallory@example.com")
+		mallory.post("/account/sessions", "id", ids[1]).sends(t, "/account/sessions?notice=session-ended")
+		mallory.post("/account/sessions/elsewhere").sends(t, "/account/sessions?notice=signed-out-elsewhere")
+		phone.get("/account").shows(t, 200, alice)
+		for range 2 { // gone is gone
+			b.post("/account/sessions", "id", ids[0]).sends(t, "/account/sessions?notice=session-ended") // the newest first
+		}
+		b.get("/account/sessions?notice=session-ended").shows(t, 200, "That session has ended.")
+		b.post("/account/sessions", "id", "nonsense").sends(t, "/account/sessions")
+		laptop.get("/account").sends(t, "/login?return_to=%2Faccount")
+		b.post("/account/sessions/elsewhere").sends(t, "/account/sessions?notice=signed-out-elsewhere")
+		b.get("/account/sessions?notice=signed-out-elsewhere").shows(t, 200, "You are signed out everywhere else.", "This session")
+		phone.get("/account").sends(t, "/login?return_to=%2Faccount")
 	})
 }
 

@@ -179,7 +179,8 @@ func secondFactorOf(l *lang.Language, own selfservice.Overview) group {
 
 func seenAt(l *lang.Language, own selfservice.Overview) group {
 	row := ownRow{Link: Link{Title: l.Text("page.account.devices.title"), Path: "/account/devices", Description: l.Plural("page.account.row.browsers", own.Browsers)}}
-	return group{"seen", l.Text("page.account.seen"), []ownRow{row}}
+	live := ownRow{Link: Link{Title: l.Text("page.account.sessions.title"), Path: "/account/sessions", Description: l.Text("page.account.row.sessions")}}
+	return group{"seen", l.Text("page.account.seen"), []ownRow{live, row}}
 }
 
 // methods names how the session was proved (RFC 8176), and how strongly.

@@ -77,7 +77,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 		Services: web.Services{
 			Sessions: sessions, Recent: parts.SelfService.RequireRecentAuth, SignUps: e.auth, SignIns: e.auth, PasswordResets: e.auth, SecondFactors: e.auth, StepUps: e.auth,
 			PasskeySignIns: e.auth, Signals: parts.Passkeys, MagicLinks: e.auth, FederatedSignIns: e.auth, Providers: parts.Logins,
-			Account: own, OwnPassword: own, OwnUsername: own, OwnEmail: own, OwnTOTP: own, OwnCodes: own, OwnDevices: own, OwnPasskeys: own,
+			Account: own, OwnPassword: own, OwnUsername: own, OwnEmail: own, OwnTOTP: own, OwnCodes: own, OwnDevices: own, OwnSessions: own, OwnPasskeys: own,
 			OwnLogins: own, Organizations: parts.Members, Inbox: e.inbox,
 		},
 		Now: o.Now,

@@ -150,6 +150,7 @@ type Services struct {
 	OwnTOTP     OwnTOTP
 	OwnCodes    OwnCodes
 	OwnDevices  OwnDevices
+	OwnSessions OwnSessions
 	OwnPasskeys OwnPasskeys
 	OwnLogins   OwnLogins // nil: nothing is linked
 
@@ -187,7 +188,7 @@ func (s Services) domains(k *kit) []domain {
 		linked := s.OwnLogins != nil && s.Providers != nil
 		out = append(out,
 			&accountOverview{o, s.OwnPasskeys, linked, s.Organizations != nil}, &accountPassword{o, s.OwnPassword}, &accountUsername{o, s.OwnUsername}, &accountEmail{o, s.OwnEmail},
-			&accountAuthenticator{o, s.OwnTOTP}, &accountCodes{o, s.OwnCodes}, &accountDevices{o, s.OwnDevices}, &accountPasskeys{o, s.OwnPasskeys})
+			&accountAuthenticator{o, s.OwnTOTP}, &accountCodes{o, s.OwnCodes}, &accountDevices{o, s.OwnDevices}, &accountSessions{o, s.OwnSessions}, &accountPasskeys{o, s.OwnPasskeys})
 		if linked {
 			out = append(out, &accountLogins{o, s.OwnLogins})
 		}
