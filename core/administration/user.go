@@ -99,7 +99,7 @@ func (s *Service) ResetLink(ctx context.Context, actor audit.Ref, userID uuid.UU
 }
 
 func (s *Service) passwordLink(ctx context.Context, tx *store.Tx, actor audit.Ref, a account.Account) (onetime.Issued, error) {
-	if err := s.kit.Onetime.Forget(ctx, tx, a.ID, flow.SetPassword); err != nil {
+	if err := s.kit.Onetime.Retire(ctx, tx, a.ID, flow.SetPassword); err != nil {
 		return onetime.Issued{}, err
 	}
 	link, err := s.kit.Onetime.Issue(ctx, tx, onetime.Request{Purpose: flow.SetPassword, AccountID: a.ID, TTL: s.kit.Settings.PasswordLinkTTL})

@@ -265,7 +265,7 @@ var acts = []act{
 	{method: "Register, denied by a gate", domain: deniedDomain, code: "not_today", rows: []string{"auth.register.failure/gate_denied"}, ready: registers(horse)},
 	{method: "Register, where nobody may", at: "closed", code: "registration_closed", ready: registers(horse)},
 	{method: "Register, a bad password", code: "password_too_short", ready: registers("short")},
-	{method: "Register, too many mails", at: "one mail", code: "too_many_attempts", ready: func(w *world, email string) deed {
+	{method: "Register, too many mails", at: "one mail", rows: []string{"auth.confirmation_request/too_many_mails"}, ready: func(w *world, email string) deed {
 		w.register(email, horse)
 		return registers(horse)(w, email)
 	}},
@@ -531,7 +531,7 @@ var acts = []act{
 	{method: "RequestMagicLink, for nobody", rows: []string{"auth.magic_link_request"}, ready: func(w *world, email string) deed {
 		return func() (string, error) { return only(w.RequestMagicLink(w.ctx(), email)) }
 	}},
-	{method: "RequestMagicLink, too many mails", at: "one mail", code: "too_many_attempts", ready: func(w *world, email string) deed {
+	{method: "RequestMagicLink, too many mails", at: "one mail", rows: []string{"auth.magic_link_request/too_many_mails"}, ready: func(w *world, email string) deed {
 		_, err := w.RequestMagicLink(w.ctx(), email)
 		w.ok(err)
 		return func() (string, error) { return only(w.RequestMagicLink(w.ctx(), email)) }

@@ -302,6 +302,7 @@ func TestUnlock(t *testing.T) {
 			_, _ = w.SignIn(w.ctx(), auth.Credentials{Email: ada.email, Password: staple, Device: ada.browser})
 			_, _ = w.ChangePassword(w.ctx(), who, staple, unicorn)
 			_, _ = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: "000000"}})
+			_, _ = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: factor.Proof{Method: factor.TOTP, Code: "000000"}, Device: ada.browser})
 		}
 		try := map[string]func() error{
 			"sign in elsewhere":   func() error { _, err := w.signIn(ada.email, horse); return err },

@@ -217,14 +217,14 @@ func TestRegister_refused(t *testing.T) {
 			{strings.Repeat("a", 1<<20) + "@example.org", horse, "invalid_email"}, {"ada@example.org", "short", "password_too_short"},
 			{"lovelace@example.org", "lovelace 1815", "password_contains_name"}, {"ada@example.org", strings.Repeat("x", 2000), "password_too_long"},
 			{"ada@example.org", "12345678\xff", "password_not_text"},
-			{"ada@example.org", horse, "ok"}, {"ada@example.org", horse, "ok"}, {"ada@example.org", horse, "too_many_attempts"}, {"bob@example.org", horse, "ok"},
+			{"ada@example.org", horse, "ok"}, {"ada@example.org", horse, "ok"}, {"bob@example.org", horse, "ok"},
 		} {
 			if _, err := w.Register(w.ctx(), auth.Registration{Email: c.email, Password: c.pw}); code(err) != c.want {
 				t.Errorf("%.30q %.20q: %v, want %s", c.email, c.pw, err, c.want)
 			}
 		}
-		if _, err := w.Register(w.ctx(), auth.Registration{Email: "ada@example.org", Password: horse}); code(err) != "too_many_attempts" {
-			t.Errorf("mail can be sent to an address without end: %v", err)
+		if _, err := w.Register(w.ctx(), auth.Registration{Email: "ada@example.org", Password: horse}); err != nil {
+			t.Errorf("whoever asks in somebody's name keeps them out: %v", err)
 		}
 		if n := len(w.mails("ada@example.org")); n != 2 {
 			t.Errorf("%d mails", n)

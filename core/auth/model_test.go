@@ -24,17 +24,18 @@ type first struct {
 	vouched  bool   // another provider says so
 	password bool   // it is the password
 	proved   []string
+	retired  outcome // where what was mailed was ended before: a browser that has the flow sees what any stranger's sees
 }
 
 var firsts = []first{
 	{name: "password", amr: "pwd", password: true},
 	{name: "magic link", amr: "otp", mailed: true, proved: []string{"auth.magic_link_verify.success"}},
-	{name: "magic link's code", amr: "otp", mailed: true, proved: []string{"auth.magic_link_verify.success"}},
-	{name: "magic link approved elsewhere", amr: "otp", mailed: true, proved: []string{"auth.magic_link_verify.success"}},
+	{name: "magic link's code", amr: "otp", mailed: true, retired: refused("wrong_code", "auth.magic_link_verify.failure/wrong_code"), proved: []string{"auth.magic_link_verify.success"}},
+	{name: "magic link approved elsewhere", amr: "otp", mailed: true, retired: refused("not_approved"), proved: []string{"auth.magic_link_verify.success"}},
 	{name: "reset link", amr: "otp", mailed: true, sets: true, proved: []string{"auth.password_reset.success"}},
-	{name: "reset code", amr: "otp", mailed: true, sets: true, proved: []string{"auth.password_reset.success"}},
+	{name: "reset code", amr: "otp", mailed: true, retired: refused("wrong_code", "auth.password_reset.failure/wrong_code"), sets: true, proved: []string{"auth.password_reset.success"}},
 	{name: "administrator's link", amr: "otp", mailed: true, sets: true, proved: []string{"auth.password_reset.success"}},
-	{name: "confirmation code", amr: "otp", mailed: true, owner: true, proved: []string{"auth.confirmation.success"}},
+	{name: "confirmation code", amr: "otp", mailed: true, retired: refused("wrong_code", "auth.confirmation.failure/wrong_code"), owner: true, proved: []string{"auth.confirmation.success"}},
 	{name: "confirmation link", amr: "otp", mailed: true, owner: true, proved: []string{"auth.confirmation.success"}},
 	{name: "confirmation link and password", amr: "pwd", mailed: true, owner: true, proved: []string{"auth.confirmation.success"}},
 	{name: "passkey", amr: "swk", passkey: true, both: true},
@@ -162,7 +163,10 @@ func model(f first, s state) outcome {
 	case s.change == disabled && s.when == before && f.vouched:
 		return refused("account_disabled", "oauth.login.failure/account_disabled")
 	case s.change != "" && s.when == before, s.change == disabled && s.when == atGate && !f.vouched:
-		if f.mailed {
+		switch {
+		case f.mailed && s.when == before && f.retired.code != "":
+			return f.retired
+		case f.mailed:
 			return refused("invalid_or_expired")
 		}
 		return refused("invalid_credentials", "auth.login.failure/account_disabled")

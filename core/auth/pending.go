@@ -148,7 +148,11 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 	if err != nil {
 		return SignedIn{}, err
 	}
-	if err := s.kit.Factors.Check(ctx, s.kit.DB, a.ID.String()); err != nil {
+	key, err := s.kit.FactorKey(ctx, s.kit.DB, a.ID, f.Device)
+	if err != nil {
+		return SignedIn{}, err
+	}
+	if err := s.kit.Factors.Check(ctx, s.kit.DB, key); err != nil {
 		return SignedIn{}, err
 	}
 	verify := s.factors.Verify
@@ -183,9 +187,9 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 		}
 		if reason != "" {
 			answer = say
-			return s.factors.Failed(ctx, tx, a, sh, reason)
+			return s.factors.Failed(ctx, tx, a, sh, key, reason)
 		}
-		out, err = s.finish(ctx, tx, a, g, w, p, to, sh, f)
+		out, err = s.finish(ctx, tx, a, g, w, p, to, sh, f, key)
 		return err
 	})
 	ended := err
@@ -205,11 +209,11 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 	return out, nil
 }
 
-func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Account, g onetime.Grant, w waiting, p proof, to *membership.Arrival, sh factor.Verified, f SecondFactor) (SignedIn, error) {
+func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Account, g onetime.Grant, w waiting, p proof, to *membership.Arrival, sh factor.Verified, f SecondFactor, key string) (SignedIn, error) {
 	if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 		return SignedIn{}, err
 	}
-	if err := s.kit.Factors.Reset(ctx, tx, a.ID.String()); err != nil {
+	if err := s.kit.Factors.Reset(ctx, tx, key); err != nil {
 		return SignedIn{}, err
 	}
 	var codes []string

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,9 +69,6 @@ func (s *signUps) Register(ctx context.Context, r Registration) (Registered, err
 	if err != nil {
 		return Registered{}, err
 	}
-	if err := s.kit.Mails.Check(ctx, s.kit.DB, email); err != nil {
-		return Registered{}, err
-	}
 	hash, err := s.kit.Passwords.Hash(ctx, r.Password) // for every address, before anything is known of it
 	if err != nil {
 		return Registered{}, err
@@ -120,7 +118,8 @@ func (s *signUps) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[s
 	}
 	defer s.kit.Pad(ctx, time.Now())
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if err := s.kit.Mails.Fail(ctx, tx, u.Email); err != nil {
+		withheld, err := s.kit.Withheld(ctx, tx, u.Email)
+		if err != nil {
 			return err
 		}
 		if up, err = s.signUp(ctx, tx, u.Email); err != nil {
@@ -131,7 +130,7 @@ func (s *signUps) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[s
 			subject = up.account.ID
 		}
 		issued, err = s.kit.Onetime.Issue(ctx, tx, onetime.Request{
-			Purpose: flow.Confirmation, AccountID: subject, TTL: s.kit.Settings.ConfirmationTTL, Flow: true, Payload: kept,
+			Purpose: flow.Confirmation, AccountID: subject, TTL: s.kit.Settings.ConfirmationTTL, Flow: true, Payload: kept, Subject: u.Email,
 		})
 		if err != nil {
 			return err
@@ -141,10 +140,15 @@ func (s *signUps) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[s
 				return err
 			}
 		}
-		if err := s.kit.Enqueue(ctx, tx, s.signUpLetter(u.Email, up, issued)); err != nil {
-			return err
+		if withheld == "" {
+			if err := s.kit.Enqueue(ctx, tx, s.signUpLetter(u.Email, up, issued)); err != nil {
+				return err
+			}
 		}
 		e := s.signUpEntry(up, u)
+		if up.open && !up.made {
+			e.Reason = cmp.Or(withheld, e.Reason)
+		}
 		if meta != nil && e.Action != "auth.confirmation_request" {
 			e.Metadata = meta(e.Metadata)
 		}
@@ -182,7 +186,8 @@ func (s *signUps) ResendConfirmation(ctx context.Context, token string) (Request
 		if err != nil {
 			return err
 		}
-		if err := s.kit.Mails.Fail(ctx, tx, u.Email); err != nil {
+		withheld, err := s.kit.Withheld(ctx, tx, u.Email)
+		if err != nil {
 			return err
 		}
 		if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
@@ -193,7 +198,7 @@ func (s *signUps) ResendConfirmation(ctx context.Context, token string) (Request
 			return err
 		}
 		up := signUp{account: a, open: !g.Decoy() && a.ID == g.AccountID && a.Status == account.Unconfirmed}
-		r := onetime.Request{Purpose: flow.Confirmation, TTL: s.kit.Settings.ConfirmationTTL, Flow: true, Payload: g.Payload}
+		r := onetime.Request{Purpose: flow.Confirmation, TTL: s.kit.Settings.ConfirmationTTL, Flow: true, Payload: g.Payload, Subject: u.Email}
 		if up.open {
 			r.AccountID = a.ID
 		}
@@ -207,11 +212,14 @@ func (s *signUps) ResendConfirmation(ctx context.Context, token string) (Request
 		if up.account.ID == uuid.Nil {
 			send = s.kit.EnqueueDecoy // it had an account once: there is nothing to tell
 		}
+		if withheld != "" {
+			send = func(context.Context, *store.Tx, mail.Letter) error { return nil }
+		}
 		if err := send(ctx, tx, s.signUpLetter(u.Email, up, out)); err != nil {
 			return err
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
-			Action: "auth.confirmation_request", Reason: "asked_again", Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(a.ID)}, Metadata: map[string]any{"channel": "mail"},
+			Action: "auth.confirmation_request", Reason: cmp.Or(withheld, "asked_again"), Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(a.ID)}, Metadata: map[string]any{"channel": "mail"},
 		})
 	})
 	return Requested{Flow: out.Flow}, err

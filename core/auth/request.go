@@ -37,7 +37,8 @@ func (s *machine) request(ctx context.Context, typed string, m mailed, link func
 	defer s.kit.Pad(ctx, time.Now())
 	var out onetime.Issued
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.kit.Mails.Fail(ctx, tx, email); err != nil {
+		withheld, err := s.kit.Withheld(ctx, tx, email)
+		if err != nil {
 			return err
 		}
 		a, err := s.kit.Accounts.FindByEmailIn(ctx, tx, email)
@@ -47,6 +48,7 @@ func (s *machine) request(ctx context.Context, typed string, m mailed, link func
 		// A disabled account is helped no more than an unknown one, and an administrator's first password comes by the link it was given.
 		helped := a.Status.Live() && !(a.Administrator && a.Status == account.Unconfirmed)
 		r := m.request
+		r.Subject = email
 		if helped {
 			r.AccountID = a.ID
 		}
@@ -58,15 +60,17 @@ func (s *machine) request(ctx context.Context, typed string, m mailed, link func
 		}
 		l := m.letter
 		l.To, l.Link, l.Code, l.Valid = email, link(out), out.Code, r.TTL
-		if helped {
+		switch {
+		case withheld != "":
+		case helped:
 			err = s.kit.Enqueue(ctx, tx, l)
-		} else {
+		default:
 			err = s.kit.EnqueueDecoy(ctx, tx, l)
 		}
 		if err != nil {
 			return err
 		}
-		return s.kit.Record(ctx, tx, audit.Entry{Action: m.action, Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(a.ID)}, Metadata: m.meta})
+		return s.kit.Record(ctx, tx, audit.Entry{Action: m.action, Reason: withheld, Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(a.ID)}, Metadata: m.meta})
 	})
 	return Requested{Flow: out.Flow}, err
 }

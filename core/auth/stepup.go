@@ -115,7 +115,7 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 	if !slices.Contains(methods, f.Method) {
 		return session.Issued{}, factor.ErrMethod
 	}
-	if err := s.kit.Factors.Check(ctx, s.kit.DB, a.ID.String()); err != nil {
+	if err := s.kit.Factors.Check(ctx, s.kit.DB, flow.SessionKey(p)); err != nil {
 		return session.Issued{}, err
 	}
 	sh, err := s.showStepUp(ctx, a, f)
@@ -151,7 +151,7 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 		}
 		if reason != "" {
 			answer = say
-			if err := s.factors.CountFailure(ctx, tx, a, a.ID.String()); err != nil {
+			if err := s.factors.CountFailure(ctx, tx, a, flow.SessionKey(p)); err != nil {
 				return err
 			}
 			return s.stepUpRefused(ctx, tx, p, sh, flow.Refusal{Reason: reason})

@@ -199,22 +199,27 @@ func TestStepUp_wrong(t *testing.T) {
 		old := ada.session(principal.AAL1, time.Hour)
 		at := since(t)
 		flow := ada.pending().Flow
-		// Sign-ins and step-ups are guessed from one bucket.
+		// Who guesses at a sign-in elsewhere, and who guesses in a session, has a bucket each, and neither keeps the other out.
 		for i := range 5 {
 			f := factor.Proof{Method: factor.TOTP, Code: "000000"}
-			var err error
-			if i%2 == 0 {
-				_, err = w.StepUp(w.ctx(), old.Principal, f)
-			} else {
-				_, err = w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: f})
+			if _, err := w.FinishSignIn(w.ctx(), auth.SecondFactor{Flow: flow, Factor: f}); code(err) != "wrong_factor" {
+				t.Fatalf("guess %d at a sign-in: %v", i+1, err)
 			}
-			if code(err) != "wrong_factor" {
-				t.Fatalf("guess %d: %v", i+1, err)
+		}
+		if _, err := ada.finish(flow, factor.TOTP); code(err) != "too_many_attempts" {
+			t.Errorf("a sign-in with a full bucket: %v", err)
+		}
+		other := ada.session(principal.AAL1, time.Hour)
+		for i := range 5 {
+			f := factor.Proof{Method: factor.TOTP, Code: "000000"}
+			if _, err := w.StepUp(w.ctx(), old.Principal, f); code(err) != "wrong_factor" {
+				t.Fatalf("guess %d in a session: %v", i+1, err)
 			}
 		}
 		want := []string{
-			"auth.step_up.failure/wrong_code", "auth.step_up.failure/wrong_code", "auth.step_up.failure/wrong_code",
-			"mfa.challenge.failure/wrong_code", "mfa.challenge.failure/wrong_code", "security.lockout/too_many_failures",
+			"auth.step_up.failure/wrong_code", "auth.step_up.failure/wrong_code", "auth.step_up.failure/wrong_code", "auth.step_up.failure/wrong_code", "auth.step_up.failure/wrong_code",
+			"mfa.challenge.failure/wrong_code", "mfa.challenge.failure/wrong_code", "mfa.challenge.failure/wrong_code", "mfa.challenge.failure/wrong_code", "mfa.challenge.failure/wrong_code",
+			"security.lockout/too_many_failures", "security.lockout/too_many_failures",
 		}
 		if got := w.actions(at); !slices.Equal(got, want) {
 			t.Errorf("rows %v", got)
@@ -222,8 +227,8 @@ func TestStepUp_wrong(t *testing.T) {
 		if _, err := w.StepUp(w.ctx(), old.Principal, ada.show(factor.TOTP, "")); code(err) != "too_many_attempts" {
 			t.Errorf("a step-up with a full bucket: %v", err)
 		}
-		if _, err := ada.finish(flow, factor.TOTP); code(err) != "too_many_attempts" {
-			t.Errorf("a sign-in with a full bucket: %v", err)
+		if _, err := w.StepUp(w.ctx(), other.Principal, ada.show(factor.TOTP, "")); err != nil {
+			t.Errorf("the owner's other session: %v", err)
 		}
 		if err := w.Unlock(w.ctx(), operator, ada.id); err != nil {
 			t.Fatal(err)

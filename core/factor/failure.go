@@ -11,9 +11,9 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Failed counts a factor that proved nothing and writes it down.
-func (s *Service) Failed(ctx context.Context, tx *store.Tx, a account.Account, sh Verified, reason string) error {
-	if err := s.CountFailure(ctx, tx, a, a.ID.String()); err != nil {
+// Failed counts a factor that proved nothing, by key (flow.Kit.FactorKey), and writes it down.
+func (s *Service) Failed(ctx context.Context, tx *store.Tx, a account.Account, sh Verified, key, reason string) error {
+	if err := s.CountFailure(ctx, tx, a, key); err != nil {
 		return err
 	}
 	return s.kit.Record(ctx, tx, audit.Entry{

@@ -14,7 +14,7 @@ import (
 
 // Raise renews the session after a factor proved right.
 func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh Verified) (session.Issued, error) {
-	if err := s.kit.Factors.Reset(ctx, tx, a.ID.String()); err != nil {
+	if err := s.kit.Factors.Reset(ctx, tx, flow.SessionKey(p)); err != nil {
 		return session.Issued{}, err
 	}
 	p.AuthTime, p.AMR = s.kit.Now(), With(p.AMR, sh.AMR...)

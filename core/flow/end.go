@@ -39,7 +39,7 @@ func (k *Kit) End(ctx context.Context, tx *store.Tx, a account.Account, what Sco
 		}
 	}
 	if what&Mailed != 0 {
-		if err := k.Onetime.Forget(ctx, tx, a.ID, mailedPurposes...); err != nil {
+		if err := k.Onetime.Retire(ctx, tx, a.ID, mailedPurposes...); err != nil {
 			return 0, err
 		}
 	}

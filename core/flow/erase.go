@@ -87,6 +87,9 @@ func (k *Kit) Reclaim(ctx context.Context, tx *store.Tx, a account.Account) erro
 	if err := k.Devices.Erase(ctx, tx, a.ID); err != nil {
 		return err
 	}
+	if err := k.Onetime.Retire(ctx, tx, a.ID, mailedPurposes...); err != nil {
+		return err
+	}
 	if err := k.Onetime.ForgetAll(ctx, tx, a.ID); err != nil {
 		return err
 	}

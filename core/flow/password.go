@@ -55,11 +55,18 @@ func (k *Kit) PasswordLink(token string) string {
 	return k.Settings.BaseURL + "/set-password?token=" + token
 }
 
-// GuessCode tries a mailed code; failed writes down a wrong one, in the transaction that counts it.
+// GuessCode tries a mailed code; failed writes down a wrong one, in the transaction that counts it: for its flow, and for whom it was mailed
+// to, over all flows and nodes. When those are too many, no code counts for a while, right ones neither; the mailed link still does.
 func (k *Kit) GuessCode(ctx context.Context, p onetime.Purpose, token, code string, failed func(context.Context, *store.Tx, onetime.Grant) error) (g onetime.Grant, err error) {
 	var right bool
 	err = k.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if g, right, err = k.Onetime.Guess(ctx, tx, p, token, code); err != nil || right {
+		if g, right, err = k.Onetime.Guess(ctx, tx, p, token, code); err != nil {
+			return err
+		}
+		if right {
+			return k.Factors.Reset(ctx, tx, CodeKey(g.Subject))
+		}
+		if err := k.Factors.Fail(ctx, tx, CodeKey(g.Subject)); err != nil {
 			return err
 		}
 		return failed(ctx, tx, g)

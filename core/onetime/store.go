@@ -3,8 +3,10 @@ package onetime
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -78,8 +80,11 @@ type Request struct {
 	Purpose   Purpose
 	AccountID uuid.UUID // uuid.Nil makes a decoy
 	TTL       time.Duration
-	Flow      bool   // a flow token for the browser, and with it a code
-	Payload   []byte // kept sealed; a decoy should give as many bytes as the real thing has
+	Flow      bool // a flow token for the browser, and with it a code
+	// Subject is whom wrong codes are counted for, over all rows: the address or the id that the row was asked for with, so that a decoy
+	// has one like any other row. Empty: nobody.
+	Subject string
+	Payload []byte // kept sealed; a decoy should give as many bytes as the real thing has
 }
 
 // Issued are the secrets of one row. They exist nowhere else.
@@ -121,8 +126,13 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, r Request) (Issued, err
 	if r.Payload != nil {
 		sealed = s.sealer.Seal(r.Payload, SealPurpose)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO onetime (id, purpose, account_id, link_hash, flow_hash, code_mac, payload, created_at, expires_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`, id, string(r.Purpose), accountID, linkHash, flowHash, mac, sealed, now, out.ExpiresAt)
+	var subject []byte
+	if r.Subject != "" {
+		h := sha256.Sum256([]byte(r.Subject))
+		subject = h[:]
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO onetime (id, purpose, account_id, link_hash, flow_hash, code_mac, payload, created_at, expires_at, subject)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, id, string(r.Purpose), accountID, linkHash, flowHash, mac, sealed, now, out.ExpiresAt, subject)
 	if err != nil {
 		return Issued{}, fmt.Errorf("issue one-time secret: %w", err)
 	}
@@ -137,11 +147,26 @@ type Grant struct {
 	Payload   []byte
 	Approved  bool // see Approve
 	ExpiresAt time.Time
+	Subject   string // what Request.Subject became; empty: none
 	flowHash  []byte
+}
+
+// SubjectOf is what Request.Subject becomes in a Grant.
+func SubjectOf(subject string) string {
+	h := sha256.Sum256([]byte(subject))
+	return hex.EncodeToString(h[:])
 }
 
 // Decoy reports that the row can lead nowhere.
 func (g Grant) Decoy() bool { return g.AccountID == uuid.Nil }
+
+// account is the column's value.
+func (g Grant) account() any {
+	if g.Decoy() {
+		return nil
+	}
+	return g.AccountID
+}
 
 // InFlow reports whether flow is this row's flow token: the browser that asked is the one that came back.
 func (g Grant) InFlow(flow string) bool {
@@ -149,13 +174,13 @@ func (g Grant) InFlow(flow string) bool {
 	return ok && len(g.flowHash) > 0 && subtle.ConstantTimeCompare(hash, g.flowHash) == 1
 }
 
-const grantColumns = `id, account_id, payload, flow_hash, approved_at IS NOT NULL, expires_at`
+const grantColumns = `id, account_id, payload, flow_hash, approved_at IS NOT NULL, expires_at, subject`
 
 func (s *Store) grant(row store.Row, p Purpose, more ...any) (Grant, error) {
 	g := Grant{Purpose: p}
 	var account *uuid.UUID
-	var sealed []byte
-	err := row.Scan(append([]any{&g.ID, &account, &sealed, &g.flowHash, &g.Approved, &g.ExpiresAt}, more...)...)
+	var sealed, subject []byte
+	err := row.Scan(append([]any{&g.ID, &account, &sealed, &g.flowHash, &g.Approved, &g.ExpiresAt, &subject}, more...)...)
 	if errors.Is(err, store.ErrNoRows) {
 		return Grant{}, ErrInvalid
 	}
@@ -165,6 +190,7 @@ func (s *Store) grant(row store.Row, p Purpose, more ...any) (Grant, error) {
 	if account != nil {
 		g.AccountID = *account
 	}
+	g.Subject = hex.EncodeToString(subject)
 	if sealed != nil { // a decoy's too: opening it is work like any other
 		if g.Payload, _, err = s.sealer.Open(sealed, SealPurpose); err != nil {
 			return Grant{}, fmt.Errorf("open one-time payload: %w", err)
@@ -197,7 +223,8 @@ func (s *Store) LookFlow(ctx context.Context, q store.Querier, p Purpose, flow s
 // Approve notes that whoever holds the link lets the browser with the flow go on, in the caller's transaction. ErrInvalid
 // when the row is spent, expired or approved already.
 func (s *Store) Approve(ctx context.Context, tx *store.Tx, g Grant) error {
-	n, err := tx.Exec(ctx, `UPDATE onetime SET approved_at = $2 WHERE id = $1 AND approved_at IS NULL AND spent_at IS NULL AND expires_at > $2`, g.ID, s.now())
+	n, err := tx.Exec(ctx, `UPDATE onetime SET approved_at = $2
+		WHERE id = $1 AND account_id IS NOT DISTINCT FROM $3 AND approved_at IS NULL AND spent_at IS NULL AND expires_at > $2`, g.ID, s.now(), g.account())
 	if err != nil {
 		return fmt.Errorf("approve one-time secret: %w", err)
 	}
@@ -230,7 +257,7 @@ func (s *Store) Guess(ctx context.Context, tx *store.Tx, p Purpose, flow, code s
 // caller's transaction, which must commit. ErrInvalid when there are no attempts left. Guess and Try share the count.
 func (s *Store) Try(ctx context.Context, tx *store.Tx, g Grant) error {
 	n, err := tx.Exec(ctx, `UPDATE onetime SET attempts = attempts + 1
-		WHERE id = $1 AND spent_at IS NULL AND expires_at > $2 AND attempts < $3`, g.ID, s.now(), s.attempts)
+		WHERE id = $1 AND account_id IS NOT DISTINCT FROM $4 AND spent_at IS NULL AND expires_at > $2 AND attempts < $3`, g.ID, s.now(), s.attempts, g.account())
 	if err != nil {
 		return fmt.Errorf("count attempt: %w", err)
 	}
@@ -240,9 +267,10 @@ func (s *Store) Try(ctx context.Context, tx *store.Tx, g Grant) error {
 	return nil
 }
 
-// Spend uses the row up, in the transaction of what it allows. ErrInvalid when somebody was faster or time ran out.
+// Spend uses the row up, in the transaction of what it allows. ErrInvalid when somebody was faster, time ran out or the row was retired.
 func (s *Store) Spend(ctx context.Context, tx *store.Tx, g Grant) error {
-	n, err := tx.Exec(ctx, `UPDATE onetime SET spent_at = $2, payload = NULL WHERE id = $1 AND spent_at IS NULL AND expires_at > $2`, g.ID, s.now())
+	n, err := tx.Exec(ctx, `UPDATE onetime SET spent_at = $2, payload = NULL
+		WHERE id = $1 AND account_id IS NOT DISTINCT FROM $3 AND spent_at IS NULL AND expires_at > $2`, g.ID, s.now(), g.account())
 	if err != nil {
 		return fmt.Errorf("spend one-time secret: %w", err)
 	}
@@ -260,6 +288,19 @@ func (s *Store) Forget(ctx context.Context, tx *store.Tx, accountID uuid.UUID, p
 		}
 	}
 	return nil
+}
+
+// Retire ends what is still open for an account of these purposes without a trace that anybody who asked could see: a row that a browser has
+// the flow of becomes a decoy, which lives on as decoys do and leads nowhere. Whoever asked for an address that is not theirs learns
+// nothing from what its owner does.
+func (s *Store) Retire(ctx context.Context, tx *store.Tx, accountID uuid.UUID, purposes ...Purpose) error {
+	for _, p := range purposes {
+		if _, err := tx.Exec(ctx, `UPDATE onetime SET account_id = NULL WHERE account_id = $1 AND purpose = $2 AND spent_at IS NULL AND flow_hash IS NOT NULL`,
+			accountID, string(p)); err != nil {
+			return fmt.Errorf("retire one-time secrets: %w", err)
+		}
+	}
+	return s.Forget(ctx, tx, accountID, purposes...)
 }
 
 // ForgetAll ends everything that is still open for an account.

@@ -67,10 +67,10 @@ func (s *emailChanges) RequestEmailChange(ctx context.Context, p principal.Princ
 		if err != nil && !account.IsNotFound(err) {
 			return err
 		}
-		if err := s.kit.Onetime.Forget(ctx, tx, a.ID, flow.EmailChange); err != nil {
+		if err := s.kit.Onetime.Retire(ctx, tx, a.ID, flow.EmailChange); err != nil {
 			return err
 		}
-		r := onetime.Request{Purpose: flow.EmailChange, TTL: s.kit.Settings.EmailChangeTTL, Flow: true, Payload: b}
+		r := onetime.Request{Purpose: flow.EmailChange, TTL: s.kit.Settings.EmailChangeTTL, Flow: true, Payload: b, Subject: a.ID.String()}
 		free := taken.ID == uuid.Nil || nobodys(taken)
 		if free {
 			r.AccountID = a.ID

@@ -44,7 +44,7 @@ type Enrolled struct {
 // ConfirmTOTP shows that the app has the secret. From then on a second factor is asked after every first one. The session, which has
 // shown both now, goes on with a new token at AAL2; the account's first second factor comes with recovery codes.
 func (s *own) ConfirmTOTP(ctx context.Context, p principal.Principal, code string) (out Enrolled, err error) {
-	if err := s.kit.Factors.Check(ctx, s.kit.DB, p.UserID.String()); err != nil {
+	if err := s.kit.Factors.Check(ctx, s.kit.DB, flow.SessionKey(p)); err != nil {
 		return Enrolled{}, err
 	}
 	var right bool
@@ -54,7 +54,7 @@ func (s *own) ConfirmTOTP(ctx context.Context, p principal.Principal, code strin
 			return err
 		}
 		if !right {
-			if err := s.factors.CountFailure(ctx, tx, a, a.ID.String()); err != nil {
+			if err := s.factors.CountFailure(ctx, tx, a, flow.SessionKey(p)); err != nil {
 				return err
 			}
 			e := flow.By(p)

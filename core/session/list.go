@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/sigra-auth/sigra/core/store"
 )
 
 // Session is what a person sees of one of their sessions.
@@ -27,8 +29,13 @@ type Session struct {
 
 // List gives the live sessions of a user, newest first, at most 1000.
 func (s *Store) List(ctx context.Context, userID uuid.UUID) ([]Session, error) {
+	return s.ListIn(ctx, s.db, userID)
+}
+
+// ListIn is List by a transaction's own view.
+func (s *Store) ListIn(ctx context.Context, q store.Querier, userID uuid.UUID) ([]Session, error) {
 	set, now := s.settings.Load(), s.now()
-	rows, err := s.db.Query(ctx, `SELECT id, account_id, organization_id, auth_time, aal, amr, persistent, created_at, last_seen_at, expires_at, ip, user_agent FROM session
+	rows, err := q.Query(ctx, `SELECT id, account_id, organization_id, auth_time, aal, amr, persistent, created_at, last_seen_at, expires_at, ip, user_agent FROM session
 		WHERE account_id = $1 AND expires_at > $2 AND (persistent OR last_seen_at > $3) ORDER BY id DESC LIMIT 1000`,
 		userID, now, now.Add(-set.IdleTimeout))
 	if err != nil {
