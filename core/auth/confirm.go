@@ -23,7 +23,6 @@ type Confirmation struct {
 }
 
 var (
-	errCode         = fault.New(fault.Unauthenticated, "wrong_code", "That code is not right.").At("code")
 	errFlowPassword = fault.New(fault.Unauthenticated, "wrong_password", "That is not the password chosen at sign-up.").At("password")
 	errPasswordAsk  = fault.New(fault.Unauthenticated, "password_needed", "Enter the password chosen at sign-up.").At("password")
 )

@@ -147,8 +147,6 @@ func protocolEnv(t testing.TB) *env {
 	return newEnv(t, storetest.Open(t, store.SQLite, sources...), nil)
 }
 
-func actorOf(s signed) audit.Ref { return audit.Ref{Type: "user", ID: s.Account.ID.String()} }
-
 // asOperator stands for the control socket: a header makes the request an operator's.
 func asOperator(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

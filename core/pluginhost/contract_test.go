@@ -4,77 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"github.com/sigra-auth/sigra/core/audit"
-	"github.com/sigra-auth/sigra/core/event"
-	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/pluginhost"
-	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/pluginsdk"
 )
-
-// sinks remembers what would be delivered to plugins.
-type sinks struct {
-	mu     sync.Mutex
-	audit  func(context.Context, []audit.Row) (relay.Result, error)
-	events func(context.Context, []event.Event) (relay.Result, error)
-	wants  func(string) bool
-}
-
-func (s *sinks) AttachAudit(_ string, wants func(string) bool, deliver func(context.Context, []audit.Row) (relay.Result, error), _ ...relay.Option) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.audit, s.wants = deliver, wants
-	return nil
-}
-
-func (s *sinks) AttachEvents(_ string, _ func(string) bool, deliver func(context.Context, []event.Event) (relay.Result, error), _ ...relay.Option) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.events = deliver
-	return nil
-}
-
-func (*sinks) Detach(context.Context, string) error { return nil }
-func (*sinks) Nudge(string)                         {}
-func (*sinks) Forget(context.Context, string) error { return nil }
-
-// postbox remembers who sends mail.
-type postbox struct {
-	mu sync.Mutex
-	m  mail.Mailer
-}
-
-func (p *postbox) SetMailer(m mail.Mailer) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.m = m
-}
-
-// attached waits until the plugin is wired to all of them, which comes right after it is ready.
-func attached(t *testing.T, s *sinks, p *postbox) (send mail.Mailer, wants func(string) bool, rows func(context.Context, []audit.Row) (relay.Result, error), events func(context.Context, []event.Event) (relay.Result, error)) {
-	t.Helper()
-	poll(t, "the plugin to be wired", func() (string, bool) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		send, wants, rows, events = p.m, s.wants, s.audit, s.events
-		return "", send != nil && wants != nil && rows != nil && events != nil
-	})
-	return send, wants, rows, events
-}
-
-type sealer struct{}
-
-func (sealer) Seal(plain []byte, _ string) []byte            { return append([]byte("sealed"), plain...) }
-func (sealer) Open(b []byte, _ string) ([]byte, bool, error) { return b[6:], false, nil }
-func (sealer) MAC(purpose string, _ []byte) []byte           { return []byte(purpose) }
 
 // otherworldly is a plugin of another version of the contract.
 type otherworldly struct {

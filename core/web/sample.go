@@ -12,7 +12,7 @@ import (
 // bodies are what the templates get as their pages' Body. Those that adopters replace are tried on samples of them.
 var bodies = map[string]any{
 	"account": overview{}, "account-form": asking{}, "authenticator": appPage{}, "challenge": challenge{}, "check-mail": checkMailPage{}, "confirm": confirmPage{},
-	"dev-inbox": []letter{}, "dev-message": letter{}, "devices": devicesPage{}, "error": trouble{}, "expired": over{}, "leaving": leaving{}, "link": backToLogin{},
+	"dev-inbox": []letter{}, "dev-message": letter{}, "devices": devicesPage{}, "sessions": sessionsPage{}, "error": trouble{}, "expired": over{}, "leaving": leaving{}, "link": backToLogin{},
 	"invitation": invitationPage{}, "organization": organizationPage{}, "organization-member": memberPage{}, "organizations": belongingsPage{},
 	"link-approved": nil, "link-open": magicOpenPage{}, "link-sent": magicSentPage{}, "link-status": magicStatusPage{}, "login": signInPage{}, "logins": loginsPage{},
 	"logout": principal.Principal{}, "organization-sign-in": offersPage{},

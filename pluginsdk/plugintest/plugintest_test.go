@@ -28,7 +28,6 @@ type memory struct {
 	fault string
 	kept  *kept
 
-	mu   sync.Mutex
 	host *pluginsdk.Host
 }
 

@@ -56,13 +56,12 @@ func checkPlaces(root *etree.Element, owners ...*etree.Element) error {
 
 // A signature is a Signature element whose shape was found to be the only one that is accepted.
 type signature struct {
-	method       x509.SignatureAlgorithm
-	methodURI    string
-	value        []byte
-	digest       crypto.Hash
-	digestValue  []byte
-	prefixes     string // of InclusiveNamespaces
-	certificates []*x509.Certificate
+	method      x509.SignatureAlgorithm
+	methodURI   string
+	value       []byte
+	digest      crypto.Hash
+	digestValue []byte
+	prefixes    string // of InclusiveNamespaces
 }
 
 // checkShape reads the Signature of owner. goxmldsig accepts far more than this: see the package's tests for each.
