@@ -43,19 +43,22 @@ func (q AuditQuery) values() url.Values {
 	return v
 }
 
+// auditLog asks for audit rows.
+type auditLog struct{ *connection }
+
 // Audit gives a page of audit rows, newest first.
-func (c *Client) Audit(ctx context.Context, q AuditQuery) (httpapi.AuditPage, error) {
+func (c *auditLog) Audit(ctx context.Context, q AuditQuery) (httpapi.AuditPage, error) {
 	v := q.values()
 	set(v, "cursor", q.Cursor)
 	if q.Limit != 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
-	return call[httpapi.AuditPage](ctx, c, http.MethodGet, "/v1/audit", v, nil)
+	return call[httpapi.AuditPage](ctx, c.connection, http.MethodGet, "/v1/audit", v, nil)
 }
 
 // ExportAudit writes all rows that match as they come; format is "ndjson" or "csv". An error means that what was
 // written is not all.
-func (c *Client) ExportAudit(ctx context.Context, q AuditQuery, format string, out io.Writer) error {
+func (c *auditLog) ExportAudit(ctx context.Context, q AuditQuery, format string, out io.Writer) error {
 	v := q.values()
 	v.Set("format", format)
 	res, err := c.send(ctx, http.MethodGet, "/v1/audit/export", v, nil, nil)
@@ -101,7 +104,7 @@ func (e errStop) Error() string { return e.err.Error() }
 // TailAudit calls f with each audit row that is committed from now on, or after a position when one is given, until
 // ctx ends or f fails. When the connection breaks it connects again and goes on where it was, without gap or
 // duplicate, for as long as the server comes back within a minute.
-func (c *Client) TailAudit(ctx context.Context, action string, after *audit.Position, f func(httpapi.AuditRow) error) error {
+func (c *auditLog) TailAudit(ctx context.Context, action string, after *audit.Position, f func(httpapi.AuditRow) error) error {
 	var last string
 	if after != nil {
 		last = after.String()
@@ -138,7 +141,7 @@ func (c *Client) TailAudit(ctx context.Context, action string, after *audit.Posi
 	}
 }
 
-func (c *Client) tailOnce(ctx context.Context, action string, last *string, f func(httpapi.AuditRow) error) error {
+func (c *auditLog) tailOnce(ctx context.Context, action string, last *string, f func(httpapi.AuditRow) error) error {
 	v := url.Values{}
 	set(v, "action", action)
 	h := http.Header{"Accept": {"text/event-stream"}}

@@ -25,9 +25,17 @@ var ErrNotRunning = errors.New("no Sigra runs here")
 
 // Client asks one server. Safe for concurrent use.
 type Client struct {
+	*connection
+	*auditLog
+}
+
+// connection is the way to the server.
+type connection struct {
 	http   *http.Client
 	socket string // empty when in this process
 }
+
+func newClient(c *connection) *Client { return &Client{connection: c, auditLog: &auditLog{c}} }
 
 // keyHeader carries the control key: core/server's ControlKeyHeader.
 const keyHeader = "Sigra-Control-Key"
@@ -55,7 +63,7 @@ func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
 // Dial makes a client of the server behind a control socket. Nothing is opened before the first call.
 func Dial(socket string) *Client {
 	var d net.Dialer
-	return &Client{socket: socket, http: &http.Client{
+	return newClient(&connection{socket: socket, http: &http.Client{
 		CheckRedirect: noRedirect,
 		Transport: keyed{socket, &http.Transport{
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -67,18 +75,18 @@ func Dial(socket string) *Client {
 			MaxIdleConns:       2,
 			IdleConnTimeout:    10 * time.Second,
 		}},
-	}}
+	}})
 }
 
 // In makes a client of the API in this process. The operator is who runs the command, for the audit log.
 func In(api http.Handler, operator string) *Client {
-	return &Client{http: &http.Client{Transport: &inProcess{api: api, operator: operator}, CheckRedirect: noRedirect}}
+	return newClient(&connection{http: &http.Client{Transport: &inProcess{api: api, operator: operator}, CheckRedirect: noRedirect}})
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // Close lets go of idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *connection) Close() { c.http.CloseIdleConnections() }
 
 // Error is a problem that the server answered.
 type Error struct{ httpapi.Problem }
@@ -114,7 +122,7 @@ const maxAnswer = 64 << 20
 type none struct{}
 
 // call asks one operation and reads its answer whole.
-func call[O any](ctx context.Context, c *Client, method, path string, query url.Values, in any) (O, error) {
+func call[O any](ctx context.Context, c *connection, method, path string, query url.Values, in any) (O, error) {
 	var out O
 	res, err := c.send(ctx, method, path, query, in, nil)
 	if err != nil {
@@ -135,7 +143,7 @@ func call[O any](ctx context.Context, c *Client, method, path string, query url.
 }
 
 // send asks one operation; the caller closes the body. An answer that is no success is an *Error.
-func (c *Client) send(ctx context.Context, method, path string, query url.Values, in any, header http.Header) (*http.Response, error) {
+func (c *connection) send(ctx context.Context, method, path string, query url.Values, in any, header http.Header) (*http.Response, error) {
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
@@ -168,7 +176,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 }
 
 // explain says in words why nobody answered.
-func (c *Client) explain(ctx context.Context, err error) error {
+func (c *connection) explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

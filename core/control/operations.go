@@ -19,28 +19,28 @@ import (
 
 // Status tells how the server is.
 func (c *Client) Status(ctx context.Context) (httpapi.Status, error) {
-	return call[httpapi.Status](ctx, c, http.MethodGet, "/v1/admin/status", nil, nil)
+	return call[httpapi.Status](ctx, c.connection, http.MethodGet, "/v1/admin/status", nil, nil)
 }
 
 // Reload makes the server read its configuration anew. What is wrong with it is in the error, and nothing was changed.
 func (c *Client) Reload(ctx context.Context) (httpapi.Reloaded, error) {
-	return call[httpapi.Reloaded](ctx, c, http.MethodPost, "/v1/admin/reload", nil, nil)
+	return call[httpapi.Reloaded](ctx, c.connection, http.MethodPost, "/v1/admin/reload", nil, nil)
 }
 
 // Migrations lists the schema's steps.
 func (c *Client) Migrations(ctx context.Context) ([]httpapi.MigrationInfo, error) {
-	out, err := call[httpapi.MigrationList](ctx, c, http.MethodGet, "/v1/admin/migrations", nil, nil)
+	out, err := call[httpapi.MigrationList](ctx, c.connection, http.MethodGet, "/v1/admin/migrations", nil, nil)
 	return out.Migrations, err
 }
 
 // Keys lists the data keys.
 func (c *Client) Keys(ctx context.Context) (httpapi.KeyList, error) {
-	return call[httpapi.KeyList](ctx, c, http.MethodGet, "/v1/admin/keys", nil, nil)
+	return call[httpapi.KeyList](ctx, c.connection, http.MethodGet, "/v1/admin/keys", nil, nil)
 }
 
 // RotateKeys makes a new data key.
 func (c *Client) RotateKeys(ctx context.Context) (httpapi.KeyInfo, error) {
-	return call[httpapi.KeyInfo](ctx, c, http.MethodPost, "/v1/admin/keys/rotate", nil, nil)
+	return call[httpapi.KeyInfo](ctx, c.connection, http.MethodPost, "/v1/admin/keys/rotate", nil, nil)
 }
 
 // UserQuery says which accounts are wanted.
@@ -62,7 +62,7 @@ func (c *Client) Users(ctx context.Context, q UserQuery) (httpapi.UserPage, erro
 	if q.Limit != 0 {
 		v.Set("limit", strconv.Itoa(q.Limit))
 	}
-	return call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", v, nil)
+	return call[httpapi.UserPage](ctx, c.connection, http.MethodGet, "/v1/admin/users", v, nil)
 }
 
 // FindUser finds an account by its id, its email address or its username.
@@ -74,7 +74,7 @@ func (c *Client) FindUser(ctx context.Context, name string) (httpapi.UserDetail,
 	if strings.Contains(name, "@") {
 		by = "email"
 	}
-	page, err := call[httpapi.UserPage](ctx, c, http.MethodGet, "/v1/admin/users", url.Values{by: {name}}, nil)
+	page, err := call[httpapi.UserPage](ctx, c.connection, http.MethodGet, "/v1/admin/users", url.Values{by: {name}}, nil)
 	if err != nil {
 		return httpapi.UserDetail{}, err
 	}
@@ -88,7 +88,7 @@ func userPath(id uuid.UUID, rest string) string { return "/v1/admin/users/" + id
 
 // User shows an account and its sessions.
 func (c *Client) User(ctx context.Context, id uuid.UUID) (httpapi.UserDetail, error) {
-	return call[httpapi.UserDetail](ctx, c, http.MethodGet, userPath(id, ""), nil, nil)
+	return call[httpapi.UserDetail](ctx, c.connection, http.MethodGet, userPath(id, ""), nil, nil)
 }
 
 // NewUser is an account to be made.
@@ -101,71 +101,71 @@ type NewUser struct {
 
 // CreateUser makes an account and the one-time link to set its password.
 func (c *Client) CreateUser(ctx context.Context, u NewUser) (httpapi.Invitation, error) {
-	return call[httpapi.Invitation](ctx, c, http.MethodPost, "/v1/admin/users", nil, u)
+	return call[httpapi.Invitation](ctx, c.connection, http.MethodPost, "/v1/admin/users", nil, u)
 }
 
 // DisableUser ends an account's sessions and refuses its sign-ins.
 func (c *Client) DisableUser(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
-	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/disable"), nil, nil)
+	return call[httpapi.User](ctx, c.connection, http.MethodPost, userPath(id, "/disable"), nil, nil)
 }
 
 // EnableUser undoes DisableUser.
 func (c *Client) EnableUser(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
-	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/enable"), nil, nil)
+	return call[httpapi.User](ctx, c.connection, http.MethodPost, userPath(id, "/enable"), nil, nil)
 }
 
 // ResetFactors removes an account's second factors.
 func (c *Client) ResetFactors(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
-	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/reset-factors"), nil, nil)
+	return call[httpapi.User](ctx, c.connection, http.MethodPost, userPath(id, "/reset-factors"), nil, nil)
 }
 
 // UnlockUser lifts the pauses that failures brought on an account.
 func (c *Client) UnlockUser(ctx context.Context, id uuid.UUID) (httpapi.User, error) {
-	return call[httpapi.User](ctx, c, http.MethodPost, userPath(id, "/unlock"), nil, nil)
+	return call[httpapi.User](ctx, c.connection, http.MethodPost, userPath(id, "/unlock"), nil, nil)
 }
 
 // SetUsername gives an account a username; an empty one takes it away.
 func (c *Client) SetUsername(ctx context.Context, id uuid.UUID, username string) (httpapi.User, error) {
 	if username == "" {
-		return call[httpapi.User](ctx, c, http.MethodDelete, userPath(id, "/username"), nil, nil)
+		return call[httpapi.User](ctx, c.connection, http.MethodDelete, userPath(id, "/username"), nil, nil)
 	}
-	return call[httpapi.User](ctx, c, http.MethodPut, userPath(id, "/username"), nil, map[string]string{"username": username})
+	return call[httpapi.User](ctx, c.connection, http.MethodPut, userPath(id, "/username"), nil, map[string]string{"username": username})
 }
 
 // Metadata reads the object of a scope of an account.
 func (c *Client) Metadata(ctx context.Context, id uuid.UUID, scope string) (httpapi.Metadata, error) {
-	return call[httpapi.Metadata](ctx, c, http.MethodGet, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, nil)
+	return call[httpapi.Metadata](ctx, c.connection, http.MethodGet, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, nil)
 }
 
 // ReplaceMetadata replaces it as a whole, and MergeMetadata changes it by a merge patch (RFC 7396).
 func (c *Client) ReplaceMetadata(ctx context.Context, id uuid.UUID, scope string, object json.RawMessage) (httpapi.Metadata, error) {
-	return call[httpapi.Metadata](ctx, c, http.MethodPut, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, object)
+	return call[httpapi.Metadata](ctx, c.connection, http.MethodPut, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, object)
 }
 
 // MergeMetadata is the other way.
 func (c *Client) MergeMetadata(ctx context.Context, id uuid.UUID, scope string, patch json.RawMessage) (httpapi.Metadata, error) {
-	return call[httpapi.Metadata](ctx, c, http.MethodPatch, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, patch)
+	return call[httpapi.Metadata](ctx, c.connection, http.MethodPatch, userPath(id, "/metadata/"+url.PathEscape(scope)), nil, patch)
 }
 
 // DeleteUser deletes an account. There is no way back.
 func (c *Client) DeleteUser(ctx context.Context, id uuid.UUID) error {
-	_, err := call[none](ctx, c, http.MethodDelete, userPath(id, ""), nil, nil)
+	_, err := call[none](ctx, c.connection, http.MethodDelete, userPath(id, ""), nil, nil)
 	return err
 }
 
 // ResetLink makes a one-time link to set an account's password.
 func (c *Client) ResetLink(ctx context.Context, id uuid.UUID) (httpapi.Invitation, error) {
-	return call[httpapi.Invitation](ctx, c, http.MethodPost, userPath(id, "/reset-link"), nil, nil)
+	return call[httpapi.Invitation](ctx, c.connection, http.MethodPost, userPath(id, "/reset-link"), nil, nil)
 }
 
 // RevokeSessions ends an account's sessions.
 func (c *Client) RevokeSessions(ctx context.Context, id uuid.UUID) (httpapi.Revoked, error) {
-	return call[httpapi.Revoked](ctx, c, http.MethodDelete, userPath(id, "/sessions"), nil, nil)
+	return call[httpapi.Revoked](ctx, c.connection, http.MethodDelete, userPath(id, "/sessions"), nil, nil)
 }
 
 // PublishEvents stores events, as an application would tell them.
 func (c *Client) PublishEvents(ctx context.Context, events []httpapi.NewEvent) (httpapi.Published, error) {
-	return call[httpapi.Published](ctx, c, http.MethodPost, "/v1/events", nil, events)
+	return call[httpapi.Published](ctx, c.connection, http.MethodPost, "/v1/events", nil, events)
 }
 
 // Events lists stored events from a position on.
@@ -174,12 +174,12 @@ func (c *Client) Events(ctx context.Context, after audit.Position, limit int) (h
 	if limit != 0 {
 		v.Set("limit", strconv.Itoa(limit))
 	}
-	return call[httpapi.EventPage](ctx, c, http.MethodGet, "/v1/admin/events", v, nil)
+	return call[httpapi.EventPage](ctx, c.connection, http.MethodGet, "/v1/admin/events", v, nil)
 }
 
 // RelayCursors tells how far each sink is.
 func (c *Client) RelayCursors(ctx context.Context) ([]httpapi.RelayCursor, error) {
-	out, err := call[httpapi.RelayCursors](ctx, c, http.MethodGet, "/v1/admin/relay", nil, nil)
+	out, err := call[httpapi.RelayCursors](ctx, c.connection, http.MethodGet, "/v1/admin/relay", nil, nil)
 	return out.Cursors, err
 }
 
@@ -191,17 +191,17 @@ func (c *Client) DeadLetters(ctx context.Context, sink string, after audit.Posit
 	if limit != 0 {
 		v.Set("limit", strconv.Itoa(limit))
 	}
-	return call[httpapi.DeadLetterPage](ctx, c, http.MethodGet, sinkPath(sink, "/dead-letters"), v, nil)
+	return call[httpapi.DeadLetterPage](ctx, c.connection, http.MethodGet, sinkPath(sink, "/dead-letters"), v, nil)
 }
 
 // ReplayDeadLetters delivers dead letters again: those named, or the oldest 500 when none is.
 func (c *Client) ReplayDeadLetters(ctx context.Context, sink string, ids ...string) (httpapi.Replayed, error) {
-	return call[httpapi.Replayed](ctx, c, http.MethodPost, sinkPath(sink, "/dead-letters/replay"), nil, choice(ids))
+	return call[httpapi.Replayed](ctx, c.connection, http.MethodPost, sinkPath(sink, "/dead-letters/replay"), nil, choice(ids))
 }
 
 // DropDeadLetters throws dead letters away: those named, or the oldest 500 when none is. There is no way back.
 func (c *Client) DropDeadLetters(ctx context.Context, sink string, ids ...string) (httpapi.Dropped, error) {
-	return call[httpapi.Dropped](ctx, c, http.MethodPost, sinkPath(sink, "/dead-letters/drop"), nil, choice(ids))
+	return call[httpapi.Dropped](ctx, c.connection, http.MethodPost, sinkPath(sink, "/dead-letters/drop"), nil, choice(ids))
 }
 
 func choice(ids []string) any {
@@ -213,17 +213,17 @@ func choice(ids []string) any {
 
 // MailQueue tells how outgoing mail stands.
 func (c *Client) MailQueue(ctx context.Context) (httpapi.MailQueue, error) {
-	return call[httpapi.MailQueue](ctx, c, http.MethodGet, "/v1/admin/mail", nil, nil)
+	return call[httpapi.MailQueue](ctx, c.connection, http.MethodGet, "/v1/admin/mail", nil, nil)
 }
 
 // TestMail sends a test message at once. A mail server that refuses it is no error.
 func (c *Client) TestMail(ctx context.Context, to string) (httpapi.MailTest, error) {
-	return call[httpapi.MailTest](ctx, c, http.MethodPost, "/v1/admin/mail/test", nil, map[string]string{"to": to})
+	return call[httpapi.MailTest](ctx, c.connection, http.MethodPost, "/v1/admin/mail/test", nil, map[string]string{"to": to})
 }
 
 // Plugins lists the plugins.
 func (c *Client) Plugins(ctx context.Context) ([]httpapi.PluginStatus, error) {
-	out, err := call[httpapi.PluginList](ctx, c, http.MethodGet, "/v1/admin/plugins", nil, nil)
+	out, err := call[httpapi.PluginList](ctx, c.connection, http.MethodGet, "/v1/admin/plugins", nil, nil)
 	return out.Plugins, err
 }
 
@@ -231,17 +231,17 @@ func pluginPath(name, rest string) string { return "/v1/admin/plugins/" + url.Pa
 
 // Plugin shows one plugin.
 func (c *Client) Plugin(ctx context.Context, name string) (httpapi.PluginInfo, error) {
-	return call[httpapi.PluginInfo](ctx, c, http.MethodGet, pluginPath(name, ""), nil, nil)
+	return call[httpapi.PluginInfo](ctx, c.connection, http.MethodGet, pluginPath(name, ""), nil, nil)
 }
 
 // CheckPlugin tries a plugin beside the running one.
 func (c *Client) CheckPlugin(ctx context.Context, name string) (httpapi.PluginCheck, error) {
-	return call[httpapi.PluginCheck](ctx, c, http.MethodPost, pluginPath(name, "/check"), nil, nil)
+	return call[httpapi.PluginCheck](ctx, c.connection, http.MethodPost, pluginPath(name, "/check"), nil, nil)
 }
 
 // RestartPlugin starts a plugin anew.
 func (c *Client) RestartPlugin(ctx context.Context, name string) (httpapi.PluginInfo, error) {
-	return call[httpapi.PluginInfo](ctx, c, http.MethodPost, pluginPath(name, "/restart"), nil, nil)
+	return call[httpapi.PluginInfo](ctx, c.connection, http.MethodPost, pluginPath(name, "/restart"), nil, nil)
 }
 
 // RunPlugin runs one of a plugin's commands, and writes what it writes as it comes.
@@ -270,7 +270,7 @@ func (c *Client) RunPlugin(ctx context.Context, name string, in httpapi.PluginCo
 
 // PurgePlugin deletes everything stored for a plugin that is gone. There is no way back.
 func (c *Client) PurgePlugin(ctx context.Context, name string) error {
-	_, err := call[none](ctx, c, http.MethodDelete, pluginPath(name, "/data"), nil, nil)
+	_, err := call[none](ctx, c.connection, http.MethodDelete, pluginPath(name, "/data"), nil, nil)
 	return err
 }
 

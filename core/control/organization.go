@@ -41,7 +41,7 @@ func organizationPath(name, rest string) string {
 
 // List lists all organizations by name.
 func (o Organizations) List(ctx context.Context, q ListQuery) (httpapi.OrganizationPage, error) {
-	return call[httpapi.OrganizationPage](ctx, o.c, http.MethodGet, "/v1/admin/organizations", q.values(), nil)
+	return call[httpapi.OrganizationPage](ctx, o.c.connection, http.MethodGet, "/v1/admin/organizations", q.values(), nil)
 }
 
 // NewOrganization is an organization to be created.
@@ -53,12 +53,12 @@ type NewOrganization struct {
 
 // Create creates an organization.
 func (o Organizations) Create(ctx context.Context, n NewOrganization) (httpapi.Organization, error) {
-	return call[httpapi.Organization](ctx, o.c, http.MethodPost, "/v1/organizations", nil, n)
+	return call[httpapi.Organization](ctx, o.c.connection, http.MethodPost, "/v1/organizations", nil, n)
 }
 
 // Show gives an organization.
 func (o Organizations) Show(ctx context.Context, name string) (httpapi.OrganizationDetail, error) {
-	return call[httpapi.OrganizationDetail](ctx, o.c, http.MethodGet, organizationPath(name, ""), nil, nil)
+	return call[httpapi.OrganizationDetail](ctx, o.c.connection, http.MethodGet, organizationPath(name, ""), nil, nil)
 }
 
 // OrganizationChange is a change of an organization; what is nil stays.
@@ -72,18 +72,18 @@ type OrganizationChange struct {
 
 // Update changes an organization.
 func (o Organizations) Update(ctx context.Context, name string, c OrganizationChange) (httpapi.Organization, error) {
-	return call[httpapi.Organization](ctx, o.c, http.MethodPatch, organizationPath(name, ""), nil, c)
+	return call[httpapi.Organization](ctx, o.c.connection, http.MethodPatch, organizationPath(name, ""), nil, c)
 }
 
 // Delete deletes an organization.
 func (o Organizations) Delete(ctx context.Context, name string) error {
-	_, err := call[none](ctx, o.c, http.MethodDelete, organizationPath(name, ""), nil, nil)
+	_, err := call[none](ctx, o.c.connection, http.MethodDelete, organizationPath(name, ""), nil, nil)
 	return err
 }
 
 // Members lists the members of an organization in the order in which they joined.
 func (o Organizations) Members(ctx context.Context, name string, q ListQuery) (httpapi.OrganizationMemberPage, error) {
-	return call[httpapi.OrganizationMemberPage](ctx, o.c, http.MethodGet, organizationPath(name, "/members"), q.values(), nil)
+	return call[httpapi.OrganizationMemberPage](ctx, o.c.connection, http.MethodGet, organizationPath(name, "/members"), q.values(), nil)
 }
 
 // NewMember is an account to be added.
@@ -96,7 +96,7 @@ type NewMember struct {
 
 // AddMember makes an account a member.
 func (o Organizations) AddMember(ctx context.Context, name string, n NewMember) (httpapi.OrganizationMember, error) {
-	return call[httpapi.OrganizationMember](ctx, o.c, http.MethodPost, organizationPath(name, "/members"), nil, n)
+	return call[httpapi.OrganizationMember](ctx, o.c.connection, http.MethodPost, organizationPath(name, "/members"), nil, n)
 }
 
 func memberPath(name string, user uuid.UUID, rest string) string {
@@ -112,28 +112,28 @@ type MemberChange struct {
 
 // ChangeMember changes a member's role, kind or ownership.
 func (o Organizations) ChangeMember(ctx context.Context, name string, user uuid.UUID, c MemberChange) (httpapi.OrganizationMember, error) {
-	return call[httpapi.OrganizationMember](ctx, o.c, http.MethodPatch, memberPath(name, user, ""), nil, c)
+	return call[httpapi.OrganizationMember](ctx, o.c.connection, http.MethodPatch, memberPath(name, user, ""), nil, c)
 }
 
 // SuspendMember keeps a member out without forgetting them.
 func (o Organizations) SuspendMember(ctx context.Context, name string, user uuid.UUID) (httpapi.OrganizationMember, error) {
-	return call[httpapi.OrganizationMember](ctx, o.c, http.MethodPost, memberPath(name, user, "/suspend"), nil, nil)
+	return call[httpapi.OrganizationMember](ctx, o.c.connection, http.MethodPost, memberPath(name, user, "/suspend"), nil, nil)
 }
 
 // ResumeMember undoes SuspendMember.
 func (o Organizations) ResumeMember(ctx context.Context, name string, user uuid.UUID) (httpapi.OrganizationMember, error) {
-	return call[httpapi.OrganizationMember](ctx, o.c, http.MethodPost, memberPath(name, user, "/resume"), nil, nil)
+	return call[httpapi.OrganizationMember](ctx, o.c.connection, http.MethodPost, memberPath(name, user, "/resume"), nil, nil)
 }
 
 // RemoveMember ends a membership.
 func (o Organizations) RemoveMember(ctx context.Context, name string, user uuid.UUID) error {
-	_, err := call[none](ctx, o.c, http.MethodDelete, memberPath(name, user, ""), nil, nil)
+	_, err := call[none](ctx, o.c.connection, http.MethodDelete, memberPath(name, user, ""), nil, nil)
 	return err
 }
 
 // Invitations lists the invitations of an organization, the oldest first.
 func (o Organizations) Invitations(ctx context.Context, name string, q ListQuery) (httpapi.OrganizationInvitationPage, error) {
-	return call[httpapi.OrganizationInvitationPage](ctx, o.c, http.MethodGet, organizationPath(name, "/invitations"), q.values(), nil)
+	return call[httpapi.OrganizationInvitationPage](ctx, o.c.connection, http.MethodGet, organizationPath(name, "/invitations"), q.values(), nil)
 }
 
 // NewInvitation is an address to be invited.
@@ -146,37 +146,37 @@ type NewInvitation struct {
 
 // Invite mails an invitation.
 func (o Organizations) Invite(ctx context.Context, name string, n NewInvitation) (httpapi.OrganizationInvitation, error) {
-	return call[httpapi.OrganizationInvitation](ctx, o.c, http.MethodPost, organizationPath(name, "/invitations"), nil, n)
+	return call[httpapi.OrganizationInvitation](ctx, o.c.connection, http.MethodPost, organizationPath(name, "/invitations"), nil, n)
 }
 
 // ResendInvitation mails an invitation once more, with a new link.
 func (o Organizations) ResendInvitation(ctx context.Context, name string, id uuid.UUID) (httpapi.OrganizationInvitation, error) {
-	return call[httpapi.OrganizationInvitation](ctx, o.c, http.MethodPost, organizationPath(name, "/invitations/"+id.String()+"/resend"), nil, nil)
+	return call[httpapi.OrganizationInvitation](ctx, o.c.connection, http.MethodPost, organizationPath(name, "/invitations/"+id.String()+"/resend"), nil, nil)
 }
 
 // RevokeInvitation takes an invitation back.
 func (o Organizations) RevokeInvitation(ctx context.Context, name string, id uuid.UUID) error {
-	_, err := call[none](ctx, o.c, http.MethodDelete, organizationPath(name, "/invitations/"+id.String()), nil, nil)
+	_, err := call[none](ctx, o.c.connection, http.MethodDelete, organizationPath(name, "/invitations/"+id.String()), nil, nil)
 	return err
 }
 
 // Domains lists an organization's domains.
 func (o Organizations) Domains(ctx context.Context, name string) (httpapi.OrganizationDomainList, error) {
-	return call[httpapi.OrganizationDomainList](ctx, o.c, http.MethodGet, organizationPath(name, "/domains"), nil, nil)
+	return call[httpapi.OrganizationDomainList](ctx, o.c.connection, http.MethodGet, organizationPath(name, "/domains"), nil, nil)
 }
 
 // AddDomain claims a domain and says which record proves it.
 func (o Organizations) AddDomain(ctx context.Context, name, domain string) (httpapi.OrganizationDomain, error) {
-	return call[httpapi.OrganizationDomain](ctx, o.c, http.MethodPost, organizationPath(name, "/domains"), nil, map[string]string{"name": domain})
+	return call[httpapi.OrganizationDomain](ctx, o.c.connection, http.MethodPost, organizationPath(name, "/domains"), nil, map[string]string{"name": domain})
 }
 
 // VerifyDomain looks for the record.
 func (o Organizations) VerifyDomain(ctx context.Context, name, domain string) (httpapi.OrganizationDomain, error) {
-	return call[httpapi.OrganizationDomain](ctx, o.c, http.MethodPost, organizationPath(name, "/domains/"+url.PathEscape(domain)+"/verify"), nil, nil)
+	return call[httpapi.OrganizationDomain](ctx, o.c.connection, http.MethodPost, organizationPath(name, "/domains/"+url.PathEscape(domain)+"/verify"), nil, nil)
 }
 
 // RemoveDomain gives a domain up.
 func (o Organizations) RemoveDomain(ctx context.Context, name, domain string) error {
-	_, err := call[none](ctx, o.c, http.MethodDelete, organizationPath(name, "/domains/"+url.PathEscape(domain)), nil, nil)
+	_, err := call[none](ctx, o.c.connection, http.MethodDelete, organizationPath(name, "/domains/"+url.PathEscape(domain)), nil, nil)
 	return err
 }

@@ -17,6 +17,11 @@ var (
 	errElsewhere       = fault.New(fault.Denied, "local_only", "This answers requests from the machine that Sigra runs on, and no others.")
 )
 
+// administers reports whether an operation is for administrators, among people.
+func administers(rules endpoint.Rules) bool {
+	return rules.Access == endpoint.Administrator || rules.Access == endpoint.Application
+}
+
 // authorize resolves the sender and holds it against what the operation asks for. Whoever is known and not allowed
 // comes with the error.
 func (k *kit) authorize(r *http.Request, rules endpoint.Rules) (asker, error) {
@@ -41,7 +46,7 @@ func (k *kit) authorize(r *http.Request, rules endpoint.Rules) (asker, error) {
 		return who, errNotAnAdmin
 	case rules.Access == endpoint.Application && p.Kind != principal.Application && !p.Administrator && !p.AdministratorWithheld:
 		return who, errApplicationOnly
-	case p.Kind == principal.User && rules.Access != endpoint.SignedIn:
+	case p.Kind == principal.User && administers(rules):
 		return who, k.administrators.Check(r.Context(), p, rules.Recent)
 	case p.Kind == principal.User && rules.Recent:
 		return who, k.recent(r.Context(), p)

@@ -169,7 +169,11 @@ func (e *env) signIn(email string, administrator bool) signed {
 		if s.Account, _, err = e.accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Active, Administrator: administrator}); err != nil {
 			return err
 		}
-		s.Issued, err = e.sessions.Issue(ctx, tx, session.Grant{Account: s.Account, AAL: principal.AAL1, AMR: []string{"pwd"}})
+		g := session.Grant{Account: s.Account, AAL: principal.AAL1, AMR: []string{"pwd"}}
+		if administrator { // who needs both factors for what touches accounts
+			g.AAL, g.AMR = principal.AAL2, []string{"pwd", "otp", "mfa"}
+		}
+		s.Issued, err = e.sessions.Issue(ctx, tx, g)
 		return err
 	})
 	if err != nil {

@@ -32,6 +32,7 @@ func eachFlowWith(t *testing.T, o authtest.Options, f func(t *testing.T, e *env)
 	storetest.Each(t, flowSources, func(t *testing.T, db *store.DB) {
 		f(t, newEnv(t, db, func(e *env, cfg *httpapi.Config) {
 			parts := authtest.Open(t, db, o)
+			cfg.Administrators = parts.Administration
 			service, own, queue := parts.SignIns, parts.SelfService, parts.Queue
 			e.flows = parts
 			cfg.Recent = own.RequireRecentAuth
@@ -208,13 +209,16 @@ func TestFlow_administratorMakesAnAccount(t *testing.T) {
 		}
 		bearer := []string{"Authorization", "Bearer " + in.Token}
 		path := "/v1/admin/users/" + e.user.Account.ID.String()
+		if a := e.do(stranger, "POST", path+"/disable", "", bearer...); a.StatusCode != 403 || !strings.Contains(a.body, `"administrator_second_factor"`) {
+			t.Errorf("with one factor: %d %s", a.StatusCode, a.body)
+		}
 		for _, c := range []struct {
 			method, path string
 			status       int
 		}{
 			{"POST", "/disable", 200}, {"POST", "/enable", 200}, {"POST", "/reset-link", 201}, {"DELETE", "/sessions", 200}, {"DELETE", "", 204}, {"DELETE", "", 404},
 		} {
-			if a := e.do(stranger, c.method, path+c.path, "", bearer...); a.StatusCode != c.status {
+			if a := e.do(administrator, c.method, path+c.path, ""); a.StatusCode != c.status {
 				t.Errorf("%s %s: %d %s", c.method, c.path, a.StatusCode, a.body)
 			}
 		}

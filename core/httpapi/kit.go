@@ -100,7 +100,7 @@ func (k *kit) declare(op operation) bool {
 		err = fmt.Errorf("%s %s takes a body and declares no limit to it", op.method, op.path)
 	case !op.takesBody && op.maxBody != 0:
 		err = fmt.Errorf("%s %s takes no body and declares a limit to it", op.method, op.path)
-	case op.recent && op.access == endpoint.SignedIn && k.recent == nil && !op.off:
+	case op.recent && !administers(op.rules()) && k.recent == nil && !op.off:
 		err = fmt.Errorf("%s %s asks for recent authentication, and Config.Recent is not there to judge it", op.method, op.path)
 	}
 	if err != nil {
@@ -159,7 +159,7 @@ func (k *kit) guard(op operation) func(huma.Context, func(huma.Context)) {
 
 // guarded is the context of an operation's work: an administrator's is asked again in each transaction whether it may still be done.
 func (k *kit) guarded(ctx context.Context, rules endpoint.Rules, p principal.Principal) context.Context {
-	if p.Kind != principal.User || rules.Access == endpoint.SignedIn || rules.Access == endpoint.ThisMachine {
+	if p.Kind != principal.User || !administers(rules) {
 		return ctx
 	}
 	return k.administrators.Guard(ctx, p, rules.Recent)

@@ -17,7 +17,7 @@ import (
 
 // Switch makes an organization the active one of a session, or none for uuid.Nil. The session keeps its token: nothing that it may do
 // by itself changes. A policy that it doesn't satisfy is answered by flow.ErrStepUpRequired or ErrMethod.
-func (s *Service) Switch(ctx context.Context, p principal.Principal, id uuid.UUID) (out principal.Principal, err error) {
+func (s *base) Switch(ctx context.Context, p principal.Principal, id uuid.UUID) (out principal.Principal, err error) {
 	if !p.SignedIn() || p.SessionID == uuid.Nil {
 		return p, session.ErrUnauthenticated
 	}
@@ -58,7 +58,7 @@ func strip(p principal.Principal) principal.Principal {
 }
 
 // turn makes a membership's organization the active one of the actor's session.
-func (s *Service) turn(ctx context.Context, tx *store.Tx, by Actor, m org.Membership) error {
+func (s *base) turn(ctx context.Context, tx *store.Tx, by Actor, m org.Membership) error {
 	if err := s.kit.Sessions.SetOrganization(ctx, tx, by.Principal.SessionID, m.OrganizationID); err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func (s *Service) turn(ctx context.Context, tx *store.Tx, by Actor, m org.Member
 	return s.recordSwitch(ctx, tx, by, m.OrganizationID)
 }
 
-func (s *Service) recordSwitch(ctx context.Context, tx *store.Tx, by Actor, id uuid.UUID) error {
+func (s *base) recordSwitch(ctx context.Context, tx *store.Tx, by Actor, id uuid.UUID) error {
 	e := by.entry("")
 	e.Action, e.OrganizationID = "session.organization_switch", id
 	e.Targets = []audit.Ref{{Type: "session", ID: by.Principal.SessionID.String()}, flow.User(by.Principal.UserID)}
@@ -88,7 +88,7 @@ type Entry struct {
 
 // Heading says in which organization, and as what, a sign-in is about to end, for the question that comes before it: with the zero membership in none.
 // Where the sign-in joins, the role is the one it would get.
-func (s *Service) Heading(ctx context.Context, account uuid.UUID, e Entry) (org.Membership, error) {
+func (s *base) Heading(ctx context.Context, account uuid.UUID, e Entry) (org.Membership, error) {
 	find := s.orgs.LastActive
 	if e.OrganizationID != uuid.Nil {
 		find = func(ctx context.Context, q store.Querier, account uuid.UUID) (org.Membership, error) {
@@ -108,7 +108,7 @@ func (s *Service) Heading(ctx context.Context, account uuid.UUID, e Entry) (org.
 // Arrival is a sign-in on its way into an organization. Prepare makes one, outside of any transaction; Judge and Enter are called in
 // the transaction that makes the session, with the account locked; End is called once, after it.
 type Arrival struct {
-	s      *Service
+	s      *base
 	entry  Entry
 	method string
 	join   *admission // nil: nobody joins
@@ -119,7 +119,7 @@ type Arrival struct {
 }
 
 // Prepare looks where a sign-in is to end, and asks the gates where that takes a new membership.
-func (s *Service) Prepare(ctx context.Context, a account.Account, e Entry, method string) (*Arrival, error) {
+func (s *base) Prepare(ctx context.Context, a account.Account, e Entry, method string) (*Arrival, error) {
 	r := &Arrival{s: s, entry: e, method: method}
 	if !e.Join || e.OrganizationID == uuid.Nil {
 		return r, nil

@@ -34,7 +34,7 @@ type admission struct {
 // admit is the one way in: the gates are asked, then everything is one transaction, then the gates are told. Before is what happens
 // first in the transaction, with the account locked: it looks at rights again, makes the organization, spends the invitation, and its audit
 // rows begin with the entry that it is given. After is what follows the membership.
-func (s *Service) admit(ctx context.Context, a admission, before func(context.Context, *store.Tx, audit.Entry) error, after func(context.Context, *store.Tx, org.Membership) error) (org.Membership, error) {
+func (s *base) admit(ctx context.Context, a admission, before func(context.Context, *store.Tx, audit.Entry) error, after func(context.Context, *store.Tx, org.Membership) error) (org.Membership, error) {
 	if err := s.ask(ctx, &a); err != nil {
 		return org.Membership{}, err
 	}
@@ -60,7 +60,7 @@ func (s *Service) admit(ctx context.Context, a admission, before func(context.Co
 }
 
 // ask puts member.add to the gates, outside of any transaction, and writes a refusal down.
-func (s *Service) ask(ctx context.Context, a *admission) (err error) {
+func (s *base) ask(ctx context.Context, a *admission) (err error) {
 	n, err := org.NewMember{Role: a.role, Kind: a.kind}.Check()
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func (s *Service) ask(ctx context.Context, a *admission) (err error) {
 }
 
 // enter makes the membership, in the transaction of whoever holds the account's lock.
-func (s *Service) enter(ctx context.Context, tx *store.Tx, a admission) (org.Membership, error) {
+func (s *base) enter(ctx context.Context, tx *store.Tx, a admission) (org.Membership, error) {
 	if err := a.attempt.Commit(ctx, tx); err != nil {
 		return org.Membership{}, err
 	}
@@ -92,7 +92,7 @@ func (s *Service) enter(ctx context.Context, tx *store.Tx, a admission) (org.Mem
 
 // askMember asks a question about a member. A denial, a failure and a step-up that the actor's session lacks are refusals, which are
 // written down as membership.refused.
-func (s *Service) askMember(ctx context.Context, q gate.Question, by Actor, m gate.MemberContext) (*gate.Attempt, error) {
+func (s *base) askMember(ctx context.Context, q gate.Question, by Actor, m gate.MemberContext) (*gate.Attempt, error) {
 	ask := gate.Ask{Question: q, Member: &m, Subject: audit.Ref{Type: "organization", ID: m.OrganizationID.String()}}
 	if m.UserID != uuid.Nil {
 		ask.Subject = flow.User(m.UserID)
@@ -125,7 +125,7 @@ func (s *Service) askMember(ctx context.Context, q gate.Question, by Actor, m ga
 }
 
 // refused writes a refusal down and gives why back.
-func (s *Service) refused(ctx context.Context, by Actor, a *gate.Attempt, m gate.MemberContext, reason string, why error) error {
+func (s *base) refused(ctx context.Context, by Actor, a *gate.Attempt, m gate.MemberContext, reason string, why error) error {
 	attempt := ""
 	if a != nil {
 		attempt = a.ID

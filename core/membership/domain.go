@@ -10,8 +10,11 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
+// domains are the flows of the domains whose addresses belong to an organization.
+type domains struct{ *base }
+
 // Domains lists the domains of an organization, for those who manage it.
-func (s *Service) Domains(ctx context.Context, by Actor, id uuid.UUID) ([]org.Domain, error) {
+func (s *domains) Domains(ctx context.Context, by Actor, id uuid.UUID) ([]org.Domain, error) {
 	if _, err := s.may(ctx, s.kit.DB, by, id, manage); err != nil {
 		return nil, err
 	}
@@ -19,7 +22,7 @@ func (s *Service) Domains(ctx context.Context, by Actor, id uuid.UUID) ([]org.Do
 }
 
 // AddDomain claims a domain and says which TXT record proves it.
-func (s *Service) AddDomain(ctx context.Context, by Actor, id uuid.UUID, domain string) (d org.Domain, err error) {
+func (s *domains) AddDomain(ctx context.Context, by Actor, id uuid.UUID, domain string) (d org.Domain, err error) {
 	err = s.change(ctx, by, id, manage, func(ctx context.Context, tx *store.Tx, _ standing) error {
 		d, err = s.orgs.ClaimDomain(ctx, tx, by.entry(""), id, domain)
 		return err
@@ -28,7 +31,7 @@ func (s *Service) AddDomain(ctx context.Context, by Actor, id uuid.UUID, domain 
 }
 
 // VerifyDomain looks for the TXT record and, where it is there, notes that the domain is proven.
-func (s *Service) VerifyDomain(ctx context.Context, by Actor, id uuid.UUID, domain string) (org.Domain, error) {
+func (s *domains) VerifyDomain(ctx context.Context, by Actor, id uuid.UUID, domain string) (org.Domain, error) {
 	if _, err := s.may(ctx, s.kit.DB, by, id, manage); err != nil {
 		return org.Domain{}, err
 	}
@@ -47,7 +50,7 @@ func (s *Service) VerifyDomain(ctx context.Context, by Actor, id uuid.UUID, doma
 }
 
 // RemoveDomain gives a domain up.
-func (s *Service) RemoveDomain(ctx context.Context, by Actor, id uuid.UUID, domain string) error {
+func (s *domains) RemoveDomain(ctx context.Context, by Actor, id uuid.UUID, domain string) error {
 	return s.change(ctx, by, id, manage, func(ctx context.Context, tx *store.Tx, _ standing) error {
 		return s.orgs.RemoveDomain(ctx, tx, by.entry(""), id, domain)
 	})

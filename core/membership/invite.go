@@ -30,8 +30,11 @@ type NewInvitation struct {
 	Language       string   // of the mail, BCP 47; empty: that of whoever invites
 }
 
+// invitations are the flows of invitations.
+type invitations struct{ *base }
+
 // Invite sends an invitation. An address that was invited before gets a new link for the same invitation.
-func (s *Service) Invite(ctx context.Context, by Actor, n NewInvitation) (org.Invitation, error) {
+func (s *invitations) Invite(ctx context.Context, by Actor, n NewInvitation) (org.Invitation, error) {
 	st, err := s.may(ctx, s.kit.DB, by, n.OrganizationID, manage)
 	if err != nil {
 		return org.Invitation{}, err
@@ -57,7 +60,7 @@ func (s *Service) Invite(ctx context.Context, by Actor, n NewInvitation) (org.In
 }
 
 // Resend sends an invitation anew: with a new link and another full time.
-func (s *Service) Resend(ctx context.Context, by Actor, id, invitation uuid.UUID) (org.Invitation, error) {
+func (s *invitations) Resend(ctx context.Context, by Actor, id, invitation uuid.UUID) (org.Invitation, error) {
 	st, err := s.may(ctx, s.kit.DB, by, id, manage)
 	if err != nil {
 		return org.Invitation{}, err
@@ -73,7 +76,7 @@ func (s *Service) Resend(ctx context.Context, by Actor, id, invitation uuid.UUID
 }
 
 // invite asks the gates and makes the invitation and its mail in one transaction.
-func (s *Service) invite(ctx context.Context, by Actor, st standing, m gate.MemberContext, language string, issue func(context.Context, *store.Tx, audit.Entry) (org.Invitation, string, error)) (i org.Invitation, err error) {
+func (s *invitations) invite(ctx context.Context, by Actor, st standing, m gate.MemberContext, language string, issue func(context.Context, *store.Tx, audit.Entry) (org.Invitation, string, error)) (i org.Invitation, err error) {
 	m.OrganizationID, m.Via, m.Members = st.org.ID, string(org.Invited), st.org.Members
 	attempt, err := s.askMember(ctx, gate.MemberAdd, by, m)
 	if err != nil {
@@ -101,7 +104,7 @@ func (s *Service) invite(ctx context.Context, by Actor, st standing, m gate.Memb
 }
 
 // RevokeInvitation takes an invitation back.
-func (s *Service) RevokeInvitation(ctx context.Context, by Actor, id, invitation uuid.UUID) error {
+func (s *invitations) RevokeInvitation(ctx context.Context, by Actor, id, invitation uuid.UUID) error {
 	return s.change(ctx, by, id, manage, func(ctx context.Context, tx *store.Tx, _ standing) error {
 		_, err := s.orgs.Revoke(ctx, tx, by.entry(""), id, invitation, "revoked")
 		return err
@@ -109,7 +112,7 @@ func (s *Service) RevokeInvitation(ctx context.Context, by Actor, id, invitation
 }
 
 // Invitations lists an organization's invitations, for those who manage it.
-func (s *Service) Invitations(ctx context.Context, by Actor, id uuid.UUID, cursor string, limit int) (org.InvitationPage, error) {
+func (s *invitations) Invitations(ctx context.Context, by Actor, id uuid.UUID, cursor string, limit int) (org.InvitationPage, error) {
 	if _, err := s.may(ctx, s.kit.DB, by, id, manage); err != nil {
 		return org.InvitationPage{}, err
 	}
@@ -123,7 +126,7 @@ type Invited struct {
 }
 
 // LookInvitation says what a link invites to; it changes nothing.
-func (s *Service) LookInvitation(ctx context.Context, token string) (Invited, error) {
+func (s *invitations) LookInvitation(ctx context.Context, token string) (Invited, error) {
 	i, err := s.orgs.Look(ctx, s.kit.DB, token)
 	if err != nil {
 		return Invited{}, err
@@ -134,7 +137,7 @@ func (s *Service) LookInvitation(ctx context.Context, token string) (Invited, er
 
 // Accept makes whoever is signed in a member. The invitation's address must be the account's own and confirmed: having the link
 // is not enough, for links are passed on.
-func (s *Service) Accept(ctx context.Context, by Actor, token string) (org.Membership, error) {
+func (s *invitations) Accept(ctx context.Context, by Actor, token string) (org.Membership, error) {
 	p := by.Principal
 	a, err := s.kit.Self(ctx, p)
 	if err != nil {
@@ -184,7 +187,7 @@ func addressed(a account.Account, i org.Invitation) error {
 }
 
 // Decline turns an invitation down: whoever has the link of an address of theirs.
-func (s *Service) Decline(ctx context.Context, by Actor, token string) error {
+func (s *invitations) Decline(ctx context.Context, by Actor, token string) error {
 	a, err := s.kit.Self(ctx, by.Principal)
 	if err != nil {
 		return err
@@ -203,7 +206,7 @@ func (s *Service) Decline(ctx context.Context, by Actor, token string) error {
 }
 
 // Invites reports whether a link invites an address that can be accepted now: who was invited may sign up where nobody else may.
-func (s *Service) Invites(ctx context.Context, token, email string) (bool, error) {
+func (s *invitations) Invites(ctx context.Context, token, email string) (bool, error) {
 	i, err := s.orgs.Look(ctx, s.kit.DB, token)
 	if err != nil {
 		return false, ignore(err, org.ErrInvitation)

@@ -25,7 +25,7 @@ type NewMember struct {
 
 // Add makes an account a member without asking its person. Managers invite instead: only administrators of Sigra and plugins add
 // people outright, for who can add anybody by their id would learn whose address it is.
-func (s *Service) Add(ctx context.Context, by Actor, n NewMember) (org.Membership, error) {
+func (s *base) Add(ctx context.Context, by Actor, n NewMember) (org.Membership, error) {
 	st, err := s.may(ctx, s.kit.DB, by, n.OrganizationID, own)
 	if err != nil {
 		return org.Membership{}, err
@@ -52,7 +52,7 @@ func (s *Service) Add(ctx context.Context, by Actor, n NewMember) (org.Membershi
 }
 
 // Members lists the members of an organization, for those who manage it.
-func (s *Service) Members(ctx context.Context, by Actor, id uuid.UUID, f org.MemberFilter) (org.MemberPage, error) {
+func (s *base) Members(ctx context.Context, by Actor, id uuid.UUID, f org.MemberFilter) (org.MemberPage, error) {
 	if _, err := s.may(ctx, s.kit.DB, by, id, manage); err != nil {
 		return org.MemberPage{}, err
 	}
@@ -60,7 +60,7 @@ func (s *Service) Members(ctx context.Context, by Actor, id uuid.UUID, f org.Mem
 }
 
 // Member gives one member of an organization, for those who manage it.
-func (s *Service) Member(ctx context.Context, by Actor, id, user uuid.UUID) (org.MemberView, error) {
+func (s *base) Member(ctx context.Context, by Actor, id, user uuid.UUID) (org.MemberView, error) {
 	if _, err := s.may(ctx, s.kit.DB, by, id, manage); err != nil {
 		return org.MemberView{}, err
 	}
@@ -76,7 +76,7 @@ func (s *Service) Member(ctx context.Context, by Actor, id, user uuid.UUID) (org
 }
 
 // ChangeMember changes a member's role, kind, ownership or status. What touches an owner is for owners.
-func (s *Service) ChangeMember(ctx context.Context, by Actor, id, user uuid.UUID, c org.MemberChange) (m org.Membership, err error) {
+func (s *base) ChangeMember(ctx context.Context, by Actor, id, user uuid.UUID, c org.MemberChange) (m org.Membership, err error) {
 	err = s.change(ctx, by, id, manage, func(ctx context.Context, tx *store.Tx, st standing) error {
 		was, err := s.orgs.Find(ctx, tx, id, user)
 		if err != nil {
@@ -94,21 +94,21 @@ func (s *Service) ChangeMember(ctx context.Context, by Actor, id, user uuid.UUID
 }
 
 // Suspend keeps somebody out without forgetting them; Resume lets them in again.
-func (s *Service) Suspend(ctx context.Context, by Actor, id, user uuid.UUID) error {
+func (s *base) Suspend(ctx context.Context, by Actor, id, user uuid.UUID) error {
 	st := org.Suspended
 	_, err := s.ChangeMember(ctx, by, id, user, org.MemberChange{Status: &st})
 	return err
 }
 
 // Resume undoes Suspend.
-func (s *Service) Resume(ctx context.Context, by Actor, id, user uuid.UUID) error {
+func (s *base) Resume(ctx context.Context, by Actor, id, user uuid.UUID) error {
 	st := org.Active
 	_, err := s.ChangeMember(ctx, by, id, user, org.MemberChange{Status: &st})
 	return err
 }
 
 // Remove ends somebody's membership. Whoever removes themselves leaves, for which they need no right.
-func (s *Service) Remove(ctx context.Context, by Actor, id, user uuid.UUID) error {
+func (s *base) Remove(ctx context.Context, by Actor, id, user uuid.UUID) error {
 	want, cause := manage, "removed"
 	if user == by.id() {
 		want, cause = see, "left"
@@ -146,7 +146,7 @@ func (s *Service) Remove(ctx context.Context, by Actor, id, user uuid.UUID) erro
 }
 
 // askRemove asks whether a member may go. A gate that fails is no reason to keep somebody.
-func (s *Service) askRemove(ctx context.Context, by Actor, o org.Organization, m org.Membership) (*gate.Attempt, error) {
+func (s *base) askRemove(ctx context.Context, by Actor, o org.Organization, m org.Membership) (*gate.Attempt, error) {
 	a, err := s.kit.Accounts.Get(ctx, m.AccountID)
 	if err != nil {
 		return nil, err

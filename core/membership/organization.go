@@ -28,7 +28,7 @@ type NewOrganization struct {
 }
 
 // Create makes an organization whose owner is the first member, and turns the creator's session to it.
-func (s *Service) Create(ctx context.Context, by Actor, n NewOrganization) (org.Organization, error) {
+func (s *base) Create(ctx context.Context, by Actor, n NewOrganization) (org.Organization, error) {
 	self := by.id()
 	switch {
 	case self == uuid.Nil && !by.privileged():
@@ -87,12 +87,12 @@ func (s *Service) Create(ctx context.Context, by Actor, n NewOrganization) (org.
 }
 
 // MayCreate reports whether somebody may create organizations for themselves, leaving aside how many they own already.
-func (s *Service) MayCreate(by Actor) bool {
+func (s *base) MayCreate(by Actor) bool {
 	return by.id() != uuid.Nil && by.Principal.ImpersonatorID == uuid.Nil && (by.privileged() || s.settings.Load().Creation == Anyone)
 }
 
 // room looks whether somebody may own one more, with their account locked.
-func (s *Service) room(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+func (s *base) room(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 	n, err := s.orgs.Owned(ctx, tx, id)
 	if err == nil && n >= s.settings.Load().MaxOwned {
 		err = errTooMany
@@ -101,13 +101,13 @@ func (s *Service) room(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 }
 
 // Get gives an organization and how whoever asks stands to it: their membership, and whether they manage or own it.
-func (s *Service) Get(ctx context.Context, by Actor, id uuid.UUID) (Standing, error) {
+func (s *base) Get(ctx context.Context, by Actor, id uuid.UUID) (Standing, error) {
 	st, err := s.may(ctx, s.kit.DB, by, id, see)
 	return Standing{Organization: st.org, Membership: st.membership, Manager: st.manager, Owner: st.owner}, err
 }
 
 // GetBySlug is Get by the slug.
-func (s *Service) GetBySlug(ctx context.Context, by Actor, slug string) (Standing, error) {
+func (s *base) GetBySlug(ctx context.Context, by Actor, slug string) (Standing, error) {
 	o, err := s.orgs.GetBySlug(ctx, slug)
 	if err != nil {
 		return Standing{}, err
@@ -124,7 +124,7 @@ type Standing struct {
 }
 
 // List lists all organizations, for administrators of Sigra.
-func (s *Service) List(ctx context.Context, by Actor, f org.Filter) (org.Page, error) {
+func (s *base) List(ctx context.Context, by Actor, f org.Filter) (org.Page, error) {
 	if !by.privileged() {
 		return org.Page{}, fault.New(fault.Denied, "administrator_only", "Only administrators may do this.")
 	}
@@ -138,7 +138,7 @@ type StandingPage struct {
 }
 
 // Mine lists the organizations of whoever asks, suspended memberships too, in which nobody manages or owns anything.
-func (s *Service) Mine(ctx context.Context, by Actor, cursor string, limit int) (StandingPage, error) {
+func (s *base) Mine(ctx context.Context, by Actor, cursor string, limit int) (StandingPage, error) {
 	if by.id() == uuid.Nil {
 		return StandingPage{}, session.ErrUnauthenticated
 	}
@@ -156,7 +156,7 @@ func (s *Service) Mine(ctx context.Context, by Actor, cursor string, limit int) 
 }
 
 // Update changes an organization. Its policy is for owners, the rest for managers.
-func (s *Service) Update(ctx context.Context, by Actor, id uuid.UUID, c org.Change) (o org.Organization, err error) {
+func (s *base) Update(ctx context.Context, by Actor, id uuid.UUID, c org.Change) (o org.Organization, err error) {
 	want := manage
 	if c.RequireSecondFactor != nil || c.Methods != nil {
 		want = own
@@ -169,7 +169,7 @@ func (s *Service) Update(ctx context.Context, by Actor, id uuid.UUID, c org.Chan
 }
 
 // Delete removes an organization with everything in it.
-func (s *Service) Delete(ctx context.Context, by Actor, id uuid.UUID) error {
+func (s *base) Delete(ctx context.Context, by Actor, id uuid.UUID) error {
 	return s.change(ctx, by, id, own, func(ctx context.Context, tx *store.Tx, _ standing) error {
 		return s.orgs.Delete(ctx, tx, by.entry(""), id)
 	})
@@ -177,7 +177,7 @@ func (s *Service) Delete(ctx context.Context, by Actor, id uuid.UUID) error {
 
 // ByEmail gives the organization that has proven the domain of an address, for the page where people sign in. False when none has.
 // It says nothing of whether anybody has the address.
-func (s *Service) ByEmail(ctx context.Context, email string) (org.Organization, bool, error) {
+func (s *base) ByEmail(ctx context.Context, email string) (org.Organization, bool, error) {
 	e, err := account.ParseEmail(email)
 	if err != nil {
 		return org.Organization{}, false, nil

@@ -82,7 +82,7 @@ type standing struct {
 
 // may looks whether an actor has a right. Inside a transaction, call it after org.Store.Lock, so that the answer holds until the commit.
 // Who is no member learns that there is no such organization: ids of others' can't be tried out.
-func (s *Service) may(ctx context.Context, q store.Querier, a Actor, id uuid.UUID, want right) (standing, error) {
+func (s *base) may(ctx context.Context, q store.Querier, a Actor, id uuid.UUID, want right) (standing, error) {
 	o, err := s.orgs.GetIn(ctx, q, id)
 	if err != nil {
 		return standing{}, err
@@ -142,7 +142,7 @@ func (s *Service) may(ctx context.Context, q store.Querier, a Actor, id uuid.UUI
 
 // change is the transaction of a change by somebody who must have a right: the organization is locked, and who acts by a session has
 // one that stands and is still as it was shown.
-func (s *Service) change(ctx context.Context, a Actor, id uuid.UUID, want right, f func(ctx context.Context, tx *store.Tx, st standing) error) error {
+func (s *base) change(ctx context.Context, a Actor, id uuid.UUID, want right, f func(ctx context.Context, tx *store.Tx, st standing) error) error {
 	return s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		st, err := s.lockFor(ctx, tx, a, id, want)
 		if err != nil {
@@ -153,7 +153,7 @@ func (s *Service) change(ctx context.Context, a Actor, id uuid.UUID, want right,
 }
 
 // lockFor locks an organization and looks whether an actor has a right then.
-func (s *Service) lockFor(ctx context.Context, tx *store.Tx, a Actor, id uuid.UUID, want right) (standing, error) {
+func (s *base) lockFor(ctx context.Context, tx *store.Tx, a Actor, id uuid.UUID, want right) (standing, error) {
 	if err := s.orgs.Lock(ctx, tx, id); err != nil {
 		return standing{}, err
 	}

@@ -39,8 +39,16 @@ type Config struct {
 	Settings Settings
 }
 
-// Service runs the flows. Safe for concurrent use.
+// Service runs the flows: of organizations and their members, and, in types of their own, of invitations and domains. Safe for
+// concurrent use.
 type Service struct {
+	*base
+	*invitations
+	*domains
+}
+
+// base is the flows of organizations and their members, and what the other parts of a Service share.
+type base struct {
 	kit      *flow.Kit
 	orgs     *org.Store
 	attempts *gate.Attempts
@@ -52,13 +60,13 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Kit == nil || cfg.Attempts == nil {
 		return nil, errors.New("membership: the kit of the flows and the attempts at gates are needed")
 	}
-	s := &Service{kit: cfg.Kit, orgs: cfg.Kit.Orgs, attempts: cfg.Attempts}
+	s := &base{kit: cfg.Kit, orgs: cfg.Kit.Orgs, attempts: cfg.Attempts}
 	s.Configure(cfg.Settings)
-	return s, nil
+	return &Service{base: s, invitations: &invitations{s}, domains: &domains{s}}, nil
 }
 
 // Configure changes the settings while running.
-func (s *Service) Configure(set Settings) {
+func (s *base) Configure(set Settings) {
 	if set.Creation == "" {
 		set.Creation = Administrators
 	}
@@ -76,6 +84,6 @@ func (s *Service) Configure(set Settings) {
 }
 
 // Manages reports whether a membership lets its member manage the organization.
-func (s *Service) Manages(m org.Membership) bool {
+func (s *base) Manages(m org.Membership) bool {
 	return m.Status == org.Active && (m.Owner || slices.Contains(s.settings.Load().ManagerRoles, m.Role))
 }

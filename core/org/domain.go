@@ -68,9 +68,12 @@ func parseDomain(s string) (string, error) {
 	return d, nil
 }
 
+// domains are the domains whose addresses belong to an organization.
+type domains struct{ *base }
+
 // ClaimDomain notes that an organization says a domain is its own, with the challenge that will prove it. A domain that it
 // has claimed already keeps its challenge.
-func (s *Store) ClaimDomain(ctx context.Context, tx *store.Tx, by audit.Entry, org uuid.UUID, domain string) (Domain, error) {
+func (s *domains) ClaimDomain(ctx context.Context, tx *store.Tx, by audit.Entry, org uuid.UUID, domain string) (Domain, error) {
 	domain, err := parseDomain(domain)
 	if err != nil {
 		return Domain{}, err
@@ -102,7 +105,7 @@ func (s *Store) ClaimDomain(ctx context.Context, tx *store.Tx, by audit.Entry, o
 }
 
 // FindDomain gives one domain of an organization; ErrNoDomain when it has not claimed it.
-func (s *Store) FindDomain(ctx context.Context, q store.Querier, org uuid.UUID, domain string) (Domain, error) {
+func (s *domains) FindDomain(ctx context.Context, q store.Querier, org uuid.UUID, domain string) (Domain, error) {
 	domain, err := parseDomain(domain)
 	if err != nil {
 		return Domain{}, ErrNoDomain
@@ -111,7 +114,7 @@ func (s *Store) FindDomain(ctx context.Context, q store.Querier, org uuid.UUID, 
 }
 
 // Domains lists the domains of an organization by name.
-func (s *Store) Domains(ctx context.Context, org uuid.UUID) ([]Domain, error) {
+func (s *domains) Domains(ctx context.Context, org uuid.UUID) ([]Domain, error) {
 	rows, err := s.db.Query(ctx, `SELECT `+domainColumns+` FROM organization_domain WHERE organization_id = $1 ORDER BY domain`, org)
 	if err != nil {
 		return nil, fmt.Errorf("list domains: %w", err)
@@ -130,7 +133,7 @@ func (s *Store) Domains(ctx context.Context, org uuid.UUID) ([]Domain, error) {
 
 // OwnerOf gives the organization that has proven the domain of an address to be its own; ErrNoDomain when none has. Subdomains
 // are domains of their own.
-func (s *Store) OwnerOf(ctx context.Context, q store.Querier, email string) (uuid.UUID, error) {
+func (s *domains) OwnerOf(ctx context.Context, q store.Querier, email string) (uuid.UUID, error) {
 	at := strings.LastIndexByte(email, '@')
 	domain, err := parseDomain(email[at+1:])
 	if err != nil {
@@ -142,7 +145,7 @@ func (s *Store) OwnerOf(ctx context.Context, q store.Querier, email string) (uui
 
 // Published looks for a domain's challenge in the DNS; it changes nothing, and is not called in a transaction. ErrNotVerified when it
 // is not there (yet), a fault of kind Unavailable when the DNS could not be asked.
-func (s *Store) Published(ctx context.Context, d Domain) error {
+func (s *domains) Published(ctx context.Context, d Domain) error {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	records, err := s.resolver.LookupTXT(ctx, d.RecordName+".")
@@ -162,7 +165,7 @@ func (s *Store) Published(ctx context.Context, d Domain) error {
 }
 
 // VerifyDomain notes that a domain is proven, after Published found it to be. ErrDomainTaken when another organization has proven it.
-func (s *Store) VerifyDomain(ctx context.Context, tx *store.Tx, by audit.Entry, d Domain) (Domain, error) {
+func (s *domains) VerifyDomain(ctx context.Context, tx *store.Tx, by audit.Entry, d Domain) (Domain, error) {
 	if _, err := s.lock(ctx, tx, d.OrganizationID); err != nil {
 		return Domain{}, err
 	}
@@ -188,7 +191,7 @@ func (s *Store) VerifyDomain(ctx context.Context, tx *store.Tx, by audit.Entry, 
 }
 
 // RemoveDomain forgets a domain, proven or not.
-func (s *Store) RemoveDomain(ctx context.Context, tx *store.Tx, by audit.Entry, org uuid.UUID, domain string) error {
+func (s *domains) RemoveDomain(ctx context.Context, tx *store.Tx, by audit.Entry, org uuid.UUID, domain string) error {
 	d, err := s.FindDomain(ctx, tx, org, domain)
 	if err != nil {
 		return err

@@ -80,10 +80,13 @@ func (n NewInvitation) Check() (NewInvitation, error) {
 	return n, err
 }
 
+// invitations are those that nobody has accepted yet.
+type invitations struct{ *base }
+
 // Invite makes an invitation and gives the secret for its link, which exists nowhere else. Where the address has been invited
 // already, that invitation becomes this one: with its id, a new link and a new end. ErrMember when an account with the
 // address is a member.
-func (s *Store) Invite(ctx context.Context, tx *store.Tx, by audit.Entry, n NewInvitation) (Invitation, string, error) {
+func (s *invitations) Invite(ctx context.Context, tx *store.Tx, by audit.Entry, n NewInvitation) (Invitation, string, error) {
 	n, err := n.Check()
 	if err != nil {
 		return Invitation{}, "", err
@@ -125,7 +128,7 @@ func invitationMeta(i Invitation, again bool) map[string]any {
 }
 
 // Resend gives an open or expired invitation a new link and a new end. The old link is worth nothing from then on.
-func (s *Store) Resend(ctx context.Context, tx *store.Tx, by audit.Entry, org, id uuid.UUID) (Invitation, string, error) {
+func (s *invitations) Resend(ctx context.Context, tx *store.Tx, by audit.Entry, org, id uuid.UUID) (Invitation, string, error) {
 	if _, err := s.lock(ctx, tx, org); err != nil {
 		return Invitation{}, "", err
 	}
@@ -140,7 +143,7 @@ func (s *Store) Resend(ctx context.Context, tx *store.Tx, by audit.Entry, org, i
 }
 
 // Revoke takes an invitation back.
-func (s *Store) Revoke(ctx context.Context, tx *store.Tx, by audit.Entry, org, id uuid.UUID, cause string) (Invitation, error) {
+func (s *invitations) Revoke(ctx context.Context, tx *store.Tx, by audit.Entry, org, id uuid.UUID, cause string) (Invitation, error) {
 	i, err := scanInvitation(tx.QueryRow(ctx, `DELETE FROM invitation WHERE id = $2 AND organization_id = $1 RETURNING `+invitationColumns, org, id))
 	if err != nil {
 		return Invitation{}, err
@@ -150,7 +153,7 @@ func (s *Store) Revoke(ctx context.Context, tx *store.Tx, by audit.Entry, org, i
 
 // Look finds the invitation that a link stands for, and changes nothing. ErrInvitation when it stands for none, or for one that
 // has expired.
-func (s *Store) Look(ctx context.Context, q store.Querier, token string) (Invitation, error) {
+func (s *invitations) Look(ctx context.Context, q store.Querier, token string) (Invitation, error) {
 	hash, ok := hashToken(token)
 	if !ok {
 		return Invitation{}, ErrInvitation
@@ -163,13 +166,13 @@ func (s *Store) Look(ctx context.Context, q store.Querier, token string) (Invita
 }
 
 // FindInvitation gives an invitation by its id.
-func (s *Store) FindInvitation(ctx context.Context, q store.Querier, org, id uuid.UUID) (Invitation, error) {
+func (s *invitations) FindInvitation(ctx context.Context, q store.Querier, org, id uuid.UUID) (Invitation, error) {
 	return scanInvitation(q.QueryRow(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE id = $2 AND organization_id = $1`, org, id))
 }
 
 // Accept spends an invitation, in the transaction that adds the member. The caller has found that the account's address is
 // the invitation's. ErrInvitation when somebody was faster, it was sent anew or revoked, or time ran out.
-func (s *Store) Accept(ctx context.Context, tx *store.Tx, by audit.Entry, i Invitation, account uuid.UUID) error {
+func (s *invitations) Accept(ctx context.Context, tx *store.Tx, by audit.Entry, i Invitation, account uuid.UUID) error {
 	if _, err := s.lock(ctx, tx, i.OrganizationID); errors.Is(err, ErrNotFound) {
 		return ErrInvitation
 	} else if err != nil {
@@ -194,7 +197,7 @@ type InvitationPage struct {
 const listInvitations = `SELECT ` + invitationColumns + ` FROM invitation WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3`
 
 // Invitations lists an organization's open and expired invitations, the oldest first.
-func (s *Store) Invitations(ctx context.Context, org uuid.UUID, cursor string, most int) (InvitationPage, error) {
+func (s *invitations) Invitations(ctx context.Context, org uuid.UUID, cursor string, most int) (InvitationPage, error) {
 	from, err := after(cursor)
 	if err != nil {
 		return InvitationPage{}, err
@@ -220,7 +223,7 @@ func (s *Store) Invitations(ctx context.Context, org uuid.UUID, cursor string, m
 }
 
 // OpenInvitations counts the invitations of an organization that can be accepted, up to a thousand.
-func (s *Store) OpenInvitations(ctx context.Context, q store.Querier, org uuid.UUID) (n int64, err error) {
+func (s *invitations) OpenInvitations(ctx context.Context, q store.Querier, org uuid.UUID) (n int64, err error) {
 	err = q.QueryRow(ctx, `SELECT count(*) FROM (SELECT 1 FROM invitation WHERE organization_id = $1 AND expires_at > $2 LIMIT 1000) i`, org, s.now()).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count invitations: %w", err)
@@ -229,7 +232,7 @@ func (s *Store) OpenInvitations(ctx context.Context, q store.Querier, org uuid.U
 }
 
 // InvitedTo lists the invitations to an address that can be accepted, at most MaxLimit.
-func (s *Store) InvitedTo(ctx context.Context, email string) ([]Invitation, error) {
+func (s *invitations) InvitedTo(ctx context.Context, email string) ([]Invitation, error) {
 	rows, err := s.db.Query(ctx, `SELECT `+invitationColumns+` FROM invitation WHERE email = $1 AND expires_at > $2 ORDER BY id LIMIT $3`, email, s.now(), MaxLimit)
 	if err != nil {
 		return nil, fmt.Errorf("list invitations to an address: %w", err)
@@ -247,12 +250,12 @@ func (s *Store) InvitedTo(ctx context.Context, email string) ([]Invitation, erro
 }
 
 // Clean deletes invitations that expired long ago, in batches, and returns how many.
-func (s *Store) Clean(ctx context.Context, by audit.Entry) (int, error) {
+func (s *invitations) Clean(ctx context.Context, by audit.Entry) (int, error) {
 	return s.revokeEach(ctx, by, "expired", `DELETE FROM invitation WHERE id IN (SELECT id FROM invitation WHERE expires_at <= $1 ORDER BY expires_at LIMIT 100)
 		RETURNING `+invitationColumns, s.now().Add(-keepExpired))
 }
 
-func (s *Store) revokeEach(ctx context.Context, by audit.Entry, cause, query string, arg any) (total int, err error) {
+func (s *invitations) revokeEach(ctx context.Context, by audit.Entry, cause, query string, arg any) (total int, err error) {
 	for {
 		n := 0
 		err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -265,7 +268,7 @@ func (s *Store) revokeEach(ctx context.Context, by audit.Entry, cause, query str
 	}
 }
 
-func (s *Store) revokeIn(ctx context.Context, tx *store.Tx, by audit.Entry, cause, query string, arg any) (int, error) {
+func (s *invitations) revokeIn(ctx context.Context, tx *store.Tx, by audit.Entry, cause, query string, arg any) (int, error) {
 	rows, err := tx.Query(ctx, query, arg)
 	if err != nil {
 		return 0, fmt.Errorf("delete invitations: %w", err)
@@ -292,7 +295,7 @@ func (s *Store) revokeIn(ctx context.Context, tx *store.Tx, by audit.Entry, caus
 }
 
 // forgetAddress takes back all invitations to an address.
-func (s *Store) forgetAddress(ctx context.Context, tx *store.Tx, by audit.Entry, email string) error {
+func (s *invitations) forgetAddress(ctx context.Context, tx *store.Tx, by audit.Entry, email string) error {
 	if email == "" {
 		return nil
 	}

@@ -50,7 +50,7 @@ func (n NewMember) Check() (NewMember, error) {
 }
 
 // Add makes a membership. ErrMember when there is one, whatever its status.
-func (s *Store) Add(ctx context.Context, tx *store.Tx, by audit.Entry, n NewMember) (Membership, error) {
+func (s *base) Add(ctx context.Context, tx *store.Tx, by audit.Entry, n NewMember) (Membership, error) {
 	n, err := n.Check()
 	if err != nil {
 		return Membership{}, err
@@ -98,7 +98,7 @@ func ones(b bool) int {
 }
 
 // count keeps the organization's counts in step, under its lock.
-func (s *Store) count(ctx context.Context, tx *store.Tx, org uuid.UUID, members, owners int) error {
+func (s *base) count(ctx context.Context, tx *store.Tx, org uuid.UUID, members, owners int) error {
 	if members == 0 && owners == 0 {
 		return nil
 	}
@@ -109,12 +109,12 @@ func (s *Store) count(ctx context.Context, tx *store.Tx, org uuid.UUID, members,
 }
 
 // Find gives somebody's membership; ErrNotMember when there is none.
-func (s *Store) Find(ctx context.Context, q store.Querier, org, account uuid.UUID) (Membership, error) {
+func (s *base) Find(ctx context.Context, q store.Querier, org, account uuid.UUID) (Membership, error) {
 	return scanMember(q.QueryRow(ctx, `SELECT `+memberColumns+` FROM membership WHERE account_id = $2 AND organization_id = $1`, org, account))
 }
 
 // Owned counts the organizations that somebody owns.
-func (s *Store) Owned(ctx context.Context, q store.Querier, account uuid.UUID) (n int, err error) {
+func (s *base) Owned(ctx context.Context, q store.Querier, account uuid.UUID) (n int, err error) {
 	if err := q.QueryRow(ctx, `SELECT count(*) FROM membership WHERE account_id = $1 AND owner`, account).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count organizations: %w", err)
 	}
@@ -131,7 +131,7 @@ type MemberChange struct {
 
 // Change changes a membership. ErrLastOwner when the organization would be left without an active owner. Nothing is written
 // when nothing changes.
-func (s *Store) Change(ctx context.Context, tx *store.Tx, by audit.Entry, org, account uuid.UUID, c MemberChange) (Membership, error) {
+func (s *base) Change(ctx context.Context, tx *store.Tx, by audit.Entry, org, account uuid.UUID, c MemberChange) (Membership, error) {
 	o, err := s.lock(ctx, tx, org)
 	if err != nil {
 		return Membership{}, err
@@ -190,7 +190,7 @@ func (c MemberChange) apply(m Membership) (is Membership, meta map[string]any, e
 }
 
 // Remove ends a membership. ErrLastOwner when the organization would be left without an active owner.
-func (s *Store) Remove(ctx context.Context, tx *store.Tx, by audit.Entry, org, account uuid.UUID, cause string) (Membership, error) {
+func (s *base) Remove(ctx context.Context, tx *store.Tx, by audit.Entry, org, account uuid.UUID, cause string) (Membership, error) {
 	o, err := s.lock(ctx, tx, org)
 	if err != nil {
 		return Membership{}, err
@@ -205,7 +205,7 @@ func (s *Store) Remove(ctx context.Context, tx *store.Tx, by audit.Entry, org, a
 	return m, s.remove(ctx, tx, by, m, cause)
 }
 
-func (s *Store) remove(ctx context.Context, tx *store.Tx, by audit.Entry, m Membership, cause string) error {
+func (s *base) remove(ctx context.Context, tx *store.Tx, by audit.Entry, m Membership, cause string) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM membership WHERE id = $1`, m.ID); err != nil {
 		return fmt.Errorf("remove member: %w", err)
 	}
@@ -216,7 +216,7 @@ func (s *Store) remove(ctx context.Context, tx *store.Tx, by audit.Entry, m Memb
 }
 
 // Seen notes that somebody was active in an organization: a session began there or turned to it.
-func (s *Store) Seen(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+func (s *base) Seen(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 	if _, err := tx.Exec(ctx, `UPDATE membership SET last_active_at = $2 WHERE id = $1`, id, s.now()); err != nil {
 		return fmt.Errorf("note activity: %w", err)
 	}
@@ -262,7 +262,7 @@ func (s *Store) Erase(ctx context.Context, tx *store.Tx, by audit.Entry, account
 }
 
 // organizationsOf gives the organizations of a person in the order in which they are locked.
-func (s *Store) organizationsOf(ctx context.Context, q store.Querier, account uuid.UUID) ([]uuid.UUID, error) {
+func (s *base) organizationsOf(ctx context.Context, q store.Querier, account uuid.UUID) ([]uuid.UUID, error) {
 	rows, err := q.Query(ctx, `SELECT organization_id FROM membership WHERE account_id = $1 ORDER BY organization_id`, account)
 	if err != nil {
 		return nil, fmt.Errorf("list memberships: %w", err)

@@ -43,7 +43,7 @@ const listMembers = `SELECT m.id, m.organization_id, m.account_id, m.role, m.kin
 	JOIN account a ON a.id = m.account_id ORDER BY m.id`
 
 // Members lists the members of an organization in the order in which they joined.
-func (s *Store) Members(ctx context.Context, org uuid.UUID, f MemberFilter) (MemberPage, error) {
+func (s *base) Members(ctx context.Context, org uuid.UUID, f MemberFilter) (MemberPage, error) {
 	from, err := after(f.Cursor)
 	if err != nil {
 		return MemberPage{}, err
@@ -83,7 +83,7 @@ func (s *Store) Members(ctx context.Context, org uuid.UUID, f MemberFilter) (Mem
 }
 
 // Owners lists up to MaxLimit active owners of an organization.
-func (s *Store) Owners(ctx context.Context, q store.Querier, org uuid.UUID) ([]Membership, error) {
+func (s *base) Owners(ctx context.Context, q store.Querier, org uuid.UUID) ([]Membership, error) {
 	rows, err := q.Query(ctx, `SELECT `+memberColumns+` FROM membership WHERE organization_id = $1 AND owner AND status = 'active' ORDER BY id LIMIT $2`, org, MaxLimit)
 	if err != nil {
 		return nil, fmt.Errorf("list owners: %w", err)
@@ -118,7 +118,7 @@ const listBelongings = `SELECT m.id, m.organization_id, m.account_id, m.role, m.
 	WHERE m.account_id = $1 AND m.organization_id > $2 ORDER BY m.organization_id LIMIT $3`
 
 // Of lists the organizations of a person, suspended memberships too, the oldest organization first.
-func (s *Store) Of(ctx context.Context, q store.Querier, account uuid.UUID, cursor string, most int) (BelongingPage, error) {
+func (s *base) Of(ctx context.Context, q store.Querier, account uuid.UUID, cursor string, most int) (BelongingPage, error) {
 	from, err := after(cursor)
 	if err != nil {
 		return BelongingPage{}, err
@@ -152,6 +152,6 @@ const lastActive = `SELECT m.id, m.organization_id, m.account_id, m.role, m.kind
 
 // LastActive gives the active membership in which somebody was active last, or the oldest one where they never were. ErrNotMember
 // when there is none.
-func (s *Store) LastActive(ctx context.Context, q store.Querier, account uuid.UUID) (Membership, error) {
+func (s *base) LastActive(ctx context.Context, q store.Querier, account uuid.UUID) (Membership, error) {
 	return scanMember(q.QueryRow(ctx, lastActive, account))
 }

@@ -45,7 +45,7 @@ type NewOrganization struct {
 }
 
 // Create makes an organization. ErrSlugTaken only when the caller chose the slug.
-func (s *Store) Create(ctx context.Context, tx *store.Tx, by audit.Entry, n NewOrganization) (Organization, error) {
+func (s *base) Create(ctx context.Context, tx *store.Tx, by audit.Entry, n NewOrganization) (Organization, error) {
 	name, err := ParseName(n.Name)
 	if err != nil {
 		return Organization{}, err
@@ -86,17 +86,17 @@ func (s *Store) Create(ctx context.Context, tx *store.Tx, by audit.Entry, n NewO
 }
 
 // Get finds an organization by its id; ErrNotFound when there is none.
-func (s *Store) Get(ctx context.Context, id uuid.UUID) (Organization, error) {
+func (s *base) Get(ctx context.Context, id uuid.UUID) (Organization, error) {
 	return s.GetIn(ctx, s.db, id)
 }
 
 // GetIn is Get inside a transaction.
-func (s *Store) GetIn(ctx context.Context, q store.Querier, id uuid.UUID) (Organization, error) {
+func (s *base) GetIn(ctx context.Context, q store.Querier, id uuid.UUID) (Organization, error) {
 	return scanOrganization(q.QueryRow(ctx, `SELECT `+organizationColumns+` FROM organization WHERE id = $1`, id))
 }
 
 // GetBySlug finds an organization by its slug.
-func (s *Store) GetBySlug(ctx context.Context, slug string) (Organization, error) {
+func (s *base) GetBySlug(ctx context.Context, slug string) (Organization, error) {
 	slug, err := ParseSlug(slug)
 	if err != nil {
 		return Organization{}, ErrNotFound
@@ -105,7 +105,7 @@ func (s *Store) GetBySlug(ctx context.Context, slug string) (Organization, error
 }
 
 // lock takes the organization's row for the rest of the transaction: every change of its memberships begins with it.
-func (s *Store) lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (Organization, error) {
+func (s *base) lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (Organization, error) {
 	query := `SELECT ` + organizationColumns + ` FROM organization WHERE id = $1`
 	if tx.Dialect() == store.Postgres { // on SQLite a transaction has the whole database for itself
 		query += ` FOR NO KEY UPDATE`
@@ -115,7 +115,7 @@ func (s *Store) lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (Organizat
 
 // Lock takes an organization's row for the rest of the transaction, for whoever looks at rights within it before a change. ErrNotFound
 // when there is none.
-func (s *Store) Lock(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
+func (s *base) Lock(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 	_, err := s.lock(ctx, tx, id)
 	return err
 }
@@ -137,7 +137,7 @@ const listOrganizations = `SELECT ` + organizationColumns + `, name_key FROM org
 	WHERE (name_key, id) > ($1, $2) AND name_key < $3 ORDER BY name_key, id LIMIT $4`
 
 // List lists organizations by name.
-func (s *Store) List(ctx context.Context, f Filter) (Page, error) {
+func (s *base) List(ctx context.Context, f Filter) (Page, error) {
 	from, id := nameKey(f.Query), uuid.Nil
 	to := successor(from)
 	if f.Cursor != "" {
@@ -191,7 +191,7 @@ type Change struct {
 }
 
 // Update changes an organization. Nothing is written when nothing changes.
-func (s *Store) Update(ctx context.Context, tx *store.Tx, by audit.Entry, id uuid.UUID, c Change) (Organization, error) {
+func (s *base) Update(ctx context.Context, tx *store.Tx, by audit.Entry, id uuid.UUID, c Change) (Organization, error) {
 	o, err := s.lock(ctx, tx, id)
 	if err != nil {
 		return Organization{}, err
@@ -278,7 +278,7 @@ func parseMetadata(text []byte) (json.RawMessage, error) {
 }
 
 // Delete removes an organization with everything in it. Sessions in which it was active have none from their next request on.
-func (s *Store) Delete(ctx context.Context, tx *store.Tx, by audit.Entry, id uuid.UUID) error {
+func (s *base) Delete(ctx context.Context, tx *store.Tx, by audit.Entry, id uuid.UUID) error {
 	o, err := s.lock(ctx, tx, id)
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ type ExportedInvitation struct {
 }
 
 // Export gives the memberships and the invitations.
-func (s *Store) Export(ctx context.Context, q store.Querier, who part.Subject) (any, error) {
+func (s *base) Export(ctx context.Context, q store.Querier, who part.Subject) (any, error) {
 	out := Exported{Memberships: []ExportedMembership{}, Invitations: []ExportedInvitation{}}
 	rows, err := q.Query(ctx, `SELECT o.slug, o.name, m.role, m.kind, m.status, m.owner, m.created_at FROM membership AS m
 		JOIN organization AS o ON o.id = m.organization_id WHERE m.account_id = $1 ORDER BY m.id`, who.UserID)
@@ -68,7 +68,7 @@ func (s *Store) Export(ctx context.Context, q store.Querier, who part.Subject) (
 	return out, nil
 }
 
-func (s *Store) exportInvitations(ctx context.Context, q store.Querier, email string) ([]ExportedInvitation, error) {
+func (s *base) exportInvitations(ctx context.Context, q store.Querier, email string) ([]ExportedInvitation, error) {
 	out := []ExportedInvitation{}
 	rows, err := q.Query(ctx, `SELECT o.slug, i.role, i.created_at, i.expires_at FROM invitation AS i
 		JOIN organization AS o ON o.id = i.organization_id WHERE i.email = $1 ORDER BY i.id`, email)

@@ -40,8 +40,16 @@ type Config struct {
 	Now      func() time.Time // nil: the clock
 }
 
-// Store reads and changes organizations. Safe for concurrent use.
+// Store reads and changes organizations: they and their members, and, in types of their own, invitations and domains. Safe for
+// concurrent use.
 type Store struct {
+	*base
+	*invitations
+	*domains
+}
+
+// base is organizations and their members, and what the other parts of a Store share.
+type base struct {
 	db       *store.DB
 	audit    Recorder
 	ttl      atomic.Int64 // of an invitation
@@ -61,22 +69,22 @@ func New(cfg Config) (*Store, error) {
 		cfg.Now = time.Now
 	}
 	now := cfg.Now
-	s := &Store{
+	s := &base{
 		db: cfg.DB, audit: cfg.Audit, resolver: cfg.Resolver,
 		now: func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}
 	s.KeepInvitations(InvitationTTL)
-	return s, nil
+	return &Store{base: s, invitations: &invitations{s}, domains: &domains{s}}, nil
 }
 
 // KeepInvitations says how long an invitation that is sent from now on can be accepted.
-func (s *Store) KeepInvitations(ttl time.Duration) { s.ttl.Store(int64(ttl)) }
+func (s *base) KeepInvitations(ttl time.Duration) { s.ttl.Store(int64(ttl)) }
 
 // expiry is when an invitation that is sent now ends.
-func (s *Store) expiry(now time.Time) time.Time { return now.Add(time.Duration(s.ttl.Load())) }
+func (s *base) expiry(now time.Time) time.Time { return now.Add(time.Duration(s.ttl.Load())) }
 
 // record completes an audit row: who acts and why is in by.
-func (s *Store) record(ctx context.Context, tx *store.Tx, by audit.Entry, action string, org uuid.UUID, meta map[string]any, targets ...audit.Ref) error {
+func (s *base) record(ctx context.Context, tx *store.Tx, by audit.Entry, action string, org uuid.UUID, meta map[string]any, targets ...audit.Ref) error {
 	by.Action, by.OrganizationID, by.Metadata = action, org, meta
 	by.Targets = append([]audit.Ref{{Type: "organization", ID: org.String()}}, targets...)
 	_, err := s.audit.Record(ctx, tx, by)

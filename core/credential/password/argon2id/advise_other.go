@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !argon2_library
 
 package argon2id
 

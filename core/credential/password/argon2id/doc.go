@@ -15,5 +15,8 @@
 // takes does not tell of what size the hashes before it were. Free ones are returned to the system when there was nothing to hash for
 // half a minute.
 //
+// Built with the tag argon2_library the package does without the linked function and its own memory, and calls the library instead: for a
+// toolchain or a policy that does not allow go:linkname. The keys are the same.
+//
 // The package refuses to bound how many derive at once: as many regions exist as callers had at a time.
 package argon2id

@@ -1,3 +1,5 @@
+//go:build !argon2_library
+
 package argon2id
 
 import (
