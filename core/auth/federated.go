@@ -216,11 +216,12 @@ func (s *federatedSignIns) vouched(ctx context.Context, a account.Account, c vou
 
 // signUpFederated makes an account whose address the provider has verified.
 func (s *federatedSignIns) signUpFederated(ctx context.Context, c vouch, device string) (Federated, error) {
-	if err := s.signUps.askRegistration(ctx, c.Email, "oauth", "fed"); err != nil {
+	attempt, err := s.signUps.askRegistration(ctx, c.Email, "oauth", "fed")
+	if err != nil {
 		return Federated{}, err
 	}
 	var a account.Account
-	err := s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var made bool
 		var err error
 		if a, made, err = s.kit.Accounts.Create(ctx, tx, account.NewAccount{Email: c.Email, Status: account.Active}); err != nil {
@@ -232,11 +233,16 @@ func (s *federatedSignIns) signUpFederated(ctx context.Context, c vouch, device 
 		if err := s.kit.Link(ctx, tx, a, c.Claims); err != nil {
 			return err
 		}
+		if err := attempt.Commit(ctx, tx); err != nil {
+			return err
+		}
 		return s.kit.Record(ctx, tx, audit.Entry{
-			Action: "auth.register.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "fed",
+			CorrelationID: attempt.CorrelationID(),
+			Action:        "auth.register.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "fed",
 			Metadata: map[string]any{"method": "oauth", "confirmation": "provider"},
 		})
 	})
+	attempt.End(ctx, err)
 	if errors.Is(err, errTaken) {
 		return s.federated(ctx, c, device)
 	}
@@ -254,10 +260,11 @@ func (s *federatedSignIns) confirmFederated(ctx context.Context, c federation.Cl
 	if err != nil {
 		return Federated{}, errNoEmail
 	}
-	if err := s.signUps.askRegistration(ctx, email, "oauth", "fed"); err != nil {
+	attempt, err := s.signUps.askRegistration(ctx, email, "oauth", "fed")
+	if err != nil {
 		return Federated{}, err
 	}
-	issued, _, err := s.signUps.signUpFlow(ctx, unconfirmed{Email: email, Login: &c}, nil)
+	issued, _, err := s.signUps.signUpFlow(ctx, unconfirmed{Email: email, Login: &c}, attempt, nil)
 	if err != nil {
 		return Federated{}, err
 	}

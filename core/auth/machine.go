@@ -46,6 +46,7 @@ type proof struct {
 	persistent bool
 	entry      membership.Entry // the organization in which the session is to begin
 	meta       map[string]any   // more metadata of auth.login.success
+	attempt    string           // the gates' id of the sign-in, its correlation id; empty: none was asked
 
 	// change is what the method changes in the transaction of the session, with the account's row locked: spend the link, set
 	// the password, clear the failures. It looks again at what the proof rests on, and may refuse.
@@ -75,17 +76,19 @@ type machine struct {
 // asked, then everything else is one transaction.
 func (m *machine) complete(ctx context.Context, p proof) (out SignedIn, err error) {
 	var to *membership.Arrival
-	stepUp, err := m.askLogin(ctx, p)
+	attempt, err := m.askLogin(ctx, p)
+	p.attempt = attempt.CorrelationID()
 	if err == nil {
 		to, err = m.members.Prepare(ctx, p.account, p.entry, p.method)
 	}
 	if err == nil {
 		err = m.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			out, err = m.admit(ctx, tx, p, to, stepUp)
+			out, err = m.admit(ctx, tx, p, to, attempt)
 			return err
 		})
 		to.End(ctx, err)
 	}
+	attempt.End(ctx, err)
 	if err != nil {
 		return SignedIn{}, m.noted(ctx, p, err)
 	}
@@ -94,7 +97,7 @@ func (m *machine) complete(ctx context.Context, p proof) (out SignedIn, err erro
 
 // askLogin asks the gates, outside of any transaction. A step-up is the answer that demands a second factor; every
 // refusal is an error.
-func (m *machine) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, err error) {
+func (m *machine) askLogin(ctx context.Context, p proof) (*gate.Attempt, error) {
 	if !m.kit.Gated(gate.Login) {
 		return nil, nil
 	}
@@ -107,18 +110,14 @@ func (m *machine) askLogin(ctx context.Context, p proof) (stepUp *gate.Answer, e
 		return nil, err
 	}
 	who.OrganizationID, who.Role, who.Owner = to.OrganizationID, to.Role, to.Owner
-	ans, err := m.kit.Ask(ctx, gate.Ask{
+	return m.kit.Ask(ctx, gate.Ask{
 		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID),
 		Context: map[string]any{"method": p.method, "email_domain": flow.EmailDomain(p.account.Email)},
 	})
-	if err != nil || ans.Decision != gate.StepUp {
-		return nil, err
-	}
-	return &ans, nil
 }
 
 // admit is that transaction: what the method changes, and then the session, unless a second factor is asked first.
-func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, to *membership.Arrival, stepUp *gate.Answer) (SignedIn, error) {
+func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, to *membership.Arrival, attempt *gate.Attempt) (SignedIn, error) {
 	a, err := m.kit.Accounts.Lock(ctx, tx, p.account.ID)
 	if err != nil {
 		return SignedIn{}, err
@@ -136,12 +135,18 @@ func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, to *membersh
 	if !m.maySignIn(a.Status) {
 		return SignedIn{}, flow.Refusal{Reason: "account_" + string(a.Status), Err: errCredentials}
 	}
-	n, err := m.need(ctx, tx, a, p, to, stepUp)
+	n, err := m.need(ctx, tx, a, p, to, attempt)
 	if err != nil {
 		return SignedIn{}, err
 	}
 	if n.asked {
+		if err := attempt.Hold(ctx, tx, pendingHolder, m.kit.Now().Add(m.kit.Settings.SecondFactorTTL)); err != nil {
+			return SignedIn{}, err
+		}
 		return m.suspend(ctx, tx, a, p, n)
+	}
+	if err := attempt.Commit(ctx, tx); err != nil {
+		return SignedIn{}, err
 	}
 	g := session.Grant{Account: a, AAL: p.aal(), AMR: p.amr, Method: p.method, Persistent: p.persistent, Federated: p.federated}
 	return m.begin(ctx, tx, a, p, to, g, n.trusted)
@@ -164,7 +169,8 @@ type need struct {
 // gate demands one, when policy demands one of everybody or of those in the organization where the session begins, and, as a setting,
 // when the sign-in is suspicious. A trusted browser spares it where the account has one or policy asks everybody: the others are about
 // this very sign-in, and an organization relies on two factors that were shown.
-func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p proof, to *membership.Arrival, gateStepUp *gate.Answer) (need, error) {
+func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p proof, to *membership.Arrival, attempt *gate.Attempt) (need, error) {
+	gateStepUp := attempt != nil && attempt.Answer.Decision == gate.StepUp
 	organization, err := to.Judge(ctx, tx, a, p.aal())
 	if err != nil || p.twoFactors {
 		return need{}, err
@@ -175,7 +181,7 @@ func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 			return need{}, err
 		}
 	}
-	elsewhere := gateStepUp != nil || a.SecondFactor || m.kit.Settings.RequireSecondFactor
+	elsewhere := gateStepUp || a.SecondFactor || m.kit.Settings.RequireSecondFactor
 	asked := elsewhere || organization
 	if !asked && !suspicious {
 		return need{}, nil
@@ -186,14 +192,14 @@ func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 	}
 	has := f.Second()
 	switch {
-	case len(has) == 0 && gateStepUp != nil:
-		return need{}, flow.CannotStepUp(*gateStepUp) // letting it pass would be worse
+	case len(has) == 0 && gateStepUp:
+		return need{}, flow.CannotStepUp(attempt) // letting it pass would be worse
 	case len(has) == 0 && !asked:
 		return need{}, nil // whoever is suspicious must not be the one who adds a factor
 	case len(has) == 0:
 		return need{asked: true, enroll: true, methods: []string{factor.TOTP, factor.Passkey}}, nil
 	}
-	if gateStepUp == nil && !suspicious && !organization {
+	if !gateStepUp && !suspicious && !organization {
 		seen, err := m.kit.Devices.Look(ctx, tx, a.ID, p.device)
 		if err != nil {
 			return need{}, err
@@ -206,17 +212,20 @@ func (m *machine) need(ctx context.Context, tx *store.Tx, a account.Account, p p
 	switch {
 	case len(methods) > 0:
 		return need{asked: true, methods: methods}, nil
-	case gateStepUp != nil:
-		return need{}, flow.CannotStepUp(*gateStepUp)
+	case gateStepUp:
+		return need{}, flow.CannotStepUp(attempt)
 	case !elsewhere && !suspicious && to.Forgo():
 		return need{}, nil
 	}
 	return need{}, flow.Refusal{Reason: "one_factor", Err: errOneFactor}
 }
 
+// pendingHolder is who holds the attempt of a sign-in that waits for its second factor.
+const pendingHolder = "sign_in"
+
 // suspend keeps what was proved until the second factor comes, in the transaction of the first one.
 func (m *machine) suspend(ctx context.Context, tx *store.Tx, a account.Account, p proof, n need) (SignedIn, error) {
-	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Entry: p.entry, Meta: p.meta, Methods: n.methods, Enroll: n.enroll})
+	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Entry: p.entry, Meta: p.meta, Attempt: p.attempt, Methods: n.methods, Enroll: n.enroll})
 	if err != nil {
 		return SignedIn{}, err
 	}
@@ -262,7 +271,7 @@ func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p 
 	}
 	if err := m.kit.Record(ctx, tx, audit.Entry{
 		Action: "auth.login.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, SessionID: in.Principal.SessionID,
-		OrganizationID: g.OrganizationID, AuthMethod: p.amr[0], Metadata: meta,
+		OrganizationID: g.OrganizationID, AuthMethod: p.amr[0], Metadata: meta, CorrelationID: p.attempt,
 	}); err != nil {
 		return SignedIn{}, err
 	}

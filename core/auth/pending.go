@@ -47,6 +47,7 @@ type waiting struct {
 	Meta       map[string]any   `json:"meta,omitempty"`
 	Methods    []string         `json:"methods"`
 	Enroll     bool             `json:"enroll,omitempty"`
+	Attempt    string           `json:"attempt,omitempty"`
 }
 
 // secondFactors ends sign-ins that wait for a second factor.
@@ -161,10 +162,14 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 	if err != nil {
 		return SignedIn{}, err
 	}
-	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, federated: w.Federated, entry: w.Entry, meta: w.Meta}
+	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, federated: w.Federated, entry: w.Entry, meta: w.Meta, attempt: w.Attempt}
 	to, err := s.members.Prepare(ctx, a, w.Entry, w.Method)
 	if err != nil {
 		return SignedIn{}, s.noted(ctx, p, err)
+	}
+	attempt, err := s.kit.Resume(ctx, pendingHolder, w.Attempt)
+	if err != nil {
+		return SignedIn{}, err
 	}
 	var out SignedIn
 	var answer error
@@ -185,14 +190,17 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 			answer = say
 			return s.factors.Failed(ctx, tx, a, sh, reason)
 		}
-		out, err = s.finish(ctx, tx, a, g, w, p, to, sh, f)
-		return err
+		if out, err = s.finish(ctx, tx, a, g, w, p, to, sh, f); err != nil {
+			return err
+		}
+		return attempt.Commit(ctx, tx)
 	})
 	ended := err
 	if err == nil && answer != nil {
 		ended = answer
 	}
 	to.End(ctx, ended)
+	attempt.End(ctx, err) // after a wrong factor it is held on
 	if errors.Is(err, onetime.ErrInvalid) {
 		return SignedIn{}, errPending // somebody was faster, or a credential changed meanwhile
 	}

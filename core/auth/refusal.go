@@ -42,7 +42,7 @@ func (m *machine) loginRefused(ctx context.Context, a account.Account, method, a
 	}
 	return m.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return m.kit.Record(ctx, tx, audit.Entry{
-			Action: "auth.login.failure", Reason: r.Reason, Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: amr, Metadata: meta,
+			Action: "auth.login.failure", Reason: r.Reason, Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: amr, Metadata: meta, CorrelationID: r.Attempt,
 		})
 	})
 }

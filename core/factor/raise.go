@@ -13,7 +13,7 @@ import (
 )
 
 // Raise renews the session after a factor proved right.
-func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh Verified) (session.Issued, error) {
+func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh Verified, correlation string) (session.Issued, error) {
 	if err := s.kit.Factors.Reset(ctx, tx, a.ID.String()); err != nil {
 		return session.Issued{}, err
 	}
@@ -28,7 +28,7 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 	}
 	e := flow.By(p)
 	e.Action, e.Targets, e.AuthMethod = "auth.step_up.success", []audit.Ref{flow.User(a.ID)}, sh.AMR[0]
-	e.Metadata = map[string]any{"method": sh.Method, "aal": p.AAL}
+	e.Metadata, e.CorrelationID = map[string]any{"method": sh.Method, "aal": p.AAL}, correlation
 	return out, s.kit.Record(ctx, tx, e)
 }
 

@@ -84,7 +84,7 @@ type Config struct {
 	Audit    Recorder
 	Mail     *mail.Queue
 	Letters  *mail.Letters // nil: the built-in ones
-	Gates    *gate.Table   // nil: no gates
+	Gates    *gate.Table   // nil: no gates. What is reserved for the flows is settled by a gate.Attempts that runs on the same database
 	Settings Settings
 	Now      func() time.Time // nil means the clock
 	Padding  time.Duration    // answers about an address leave at multiples of it; zero: follows the cost of a hash, negative: at once
@@ -99,11 +99,12 @@ type Kit struct {
 	Now      func() time.Time
 	Log      hclog.Logger
 
-	audit   Recorder
-	mail    *mail.Queue
-	letters *mail.Letters
-	gates   *gate.Table
-	padding padding
+	audit    Recorder
+	mail     *mail.Queue
+	letters  *mail.Letters
+	gates    *gate.Table
+	attempts *gate.Attempts
+	padding  padding
 }
 
 // New makes a Kit.
@@ -150,9 +151,13 @@ func New(cfg Config) (*Kit, error) {
 	if cfg.Padding == 0 {
 		cfg.Padding = paddingFor(cfg.Passwords.Typical())
 	}
+	attempts, err := gate.NewAttempts(gate.AttemptsConfig{DB: cfg.DB, Table: cfg.Gates, Now: cfg.Now, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
 	now := cfg.Now
 	return &Kit{
-		Stores: cfg.Stores, Limits: cfg.Limits, Settings: set, Log: cfg.Logger, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
+		Stores: cfg.Stores, Limits: cfg.Limits, Settings: set, Log: cfg.Logger, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates, attempts: attempts,
 		padding: padding{every: cfg.Padding, exact: make(chan struct{}, 16)},
 		Now:     func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}, nil

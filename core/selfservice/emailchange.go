@@ -198,7 +198,7 @@ func (s *emailChanges) vacate(ctx context.Context, tx *store.Tx, email string, b
 	if a, err = s.kit.Accounts.Lock(ctx, tx, a.ID); err != nil || !nobodys(a) { // it may have been confirmed meanwhile
 		return err
 	}
-	return s.kit.Erase(ctx, tx, flow.System, a.ID, "address_proved", false)
+	return s.kit.Erase(ctx, tx, audit.Entry{Actor: flow.System, Reason: "address_proved"}, a.ID, false)
 }
 
 // noticeWithUndo tells the present address of a change, with a link to undo it. An address that nobody has shown to be theirs
