@@ -40,6 +40,14 @@ type vouch struct {
 	domain bool             // it speaks for the owner of the address's domain, see ownsDomain
 }
 
+// via is who vouches, as the gates are told.
+func (c vouch) via() string {
+	if c.entry.Plugin != "" {
+		return "plugin"
+	}
+	return "provider"
+}
+
 // federatedSignIns signs in on the word of another provider.
 type federatedSignIns struct {
 	*machine
@@ -216,7 +224,7 @@ func (s *federatedSignIns) vouched(ctx context.Context, a account.Account, c vou
 
 // signUpFederated makes an account whose address the provider has verified.
 func (s *federatedSignIns) signUpFederated(ctx context.Context, c vouch, device string) (Federated, error) {
-	attempt, err := s.signUps.askRegistration(ctx, c.Email, "oauth", "fed")
+	attempt, err := s.signUps.askRegistration(ctx, c.Email, "oauth", "fed", c.via(), c.Provider)
 	if err != nil {
 		return Federated{}, err
 	}
@@ -260,7 +268,7 @@ func (s *federatedSignIns) confirmFederated(ctx context.Context, c federation.Cl
 	if err != nil {
 		return Federated{}, errNoEmail
 	}
-	attempt, err := s.signUps.askRegistration(ctx, email, "oauth", "fed")
+	attempt, err := s.signUps.askRegistration(ctx, email, "oauth", "fed", "provider", c.Provider)
 	if err != nil {
 		return Federated{}, err
 	}

@@ -110,9 +110,13 @@ func (m *machine) askLogin(ctx context.Context, p proof) (*gate.Attempt, error) 
 		return nil, err
 	}
 	who.OrganizationID, who.Role, who.Owner = to.OrganizationID, to.Role, to.Owner
+	newNetwork, err := m.kit.Devices.NewNetwork(ctx, m.kit.DB, p.account.ID)
+	if err != nil {
+		return nil, err
+	}
 	return m.kit.Ask(ctx, gate.Ask{
 		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID),
-		Context: map[string]any{"method": p.method, "email_domain": flow.EmailDomain(p.account.Email)},
+		Context: map[string]any{"method": p.method, "email_domain": flow.EmailDomain(p.account.Email), "provider": p.meta["connection"], "new_network": newNetwork},
 	})
 }
 

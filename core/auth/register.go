@@ -75,7 +75,11 @@ func (s *signUps) Register(ctx context.Context, r Registration) (Registered, err
 	if err != nil {
 		return Registered{}, err
 	}
-	attempt, err := s.askRegistration(ctx, email, "password", "pwd")
+	via := "form"
+	if r.Invitation != "" {
+		via = "invitation"
+	}
+	attempt, err := s.askRegistration(ctx, email, "password", "pwd", via, "")
 	if err != nil {
 		return Registered{}, err
 	}
@@ -283,12 +287,12 @@ func (s *signUps) signUpEntry(up signUp, u unconfirmed) audit.Entry {
 // errNobodyMade is what became of an attempt at an address that has an account.
 var errNobodyMade = errors.New("no account was made")
 
-// askRegistration asks the gates about an address, known or not.
-func (s *signUps) askRegistration(ctx context.Context, email, method, amr string) (*gate.Attempt, error) {
+// askRegistration asks the gates about an address, known or not. via is how it came: "form", "invitation", "provider" or "plugin".
+func (s *signUps) askRegistration(ctx context.Context, email, method, amr, via, provider string) (*gate.Attempt, error) {
 	if !s.kit.Gated(gate.Registration) {
 		return nil, nil
 	}
-	attempt, err := s.kit.Allowed(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": method, "email": email, "email_domain": flow.EmailDomain(email)}})
+	attempt, err := s.kit.Allowed(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": method, "via": via, "provider": provider, "email": email, "email_domain": flow.EmailDomain(email)}})
 	var r flow.Refusal
 	if !errors.As(err, &r) {
 		return attempt, err

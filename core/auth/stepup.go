@@ -240,7 +240,7 @@ func (s *stepUps) askStepUp(ctx context.Context, p principal.Principal, a accoun
 	}
 	attempt, err := s.kit.Allowed(ctx, gate.Ask{
 		Question: gate.SessionStepUp, Principal: &p, Subject: flow.User(a.ID),
-		Context: map[string]any{"method": sh.Method, "email_domain": flow.EmailDomain(a.Email)},
+		Context: map[string]any{"method": sh.Method, "aal": s.factors.Reaches(p, a, sh), "email_domain": flow.EmailDomain(a.Email)},
 	})
 	var r flow.Refusal
 	if errors.As(err, &r) {

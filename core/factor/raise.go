@@ -12,14 +12,13 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Raise renews the session after a factor proved right.
+// Raise renews the session after a factor proved right. The audit row has the correlation id of the attempt at the gates, if they were asked.
 func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh Verified, correlation string) (session.Issued, error) {
 	if err := s.kit.Factors.Reset(ctx, tx, a.ID.String()); err != nil {
 		return session.Issued{}, err
 	}
 	p.AuthTime, p.AMR = s.kit.Now(), With(p.AMR, sh.AMR...)
-	// Assurance follows from what was shown and from nothing else: a password or a mailed code is no second factor, whatever the account has.
-	if sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail {
+	if s.raises(a, sh) {
 		p.AAL, p.AMR = principal.AAL2, With(p.AMR, "mfa")
 	}
 	out, err := s.kit.Sessions.Rotate(ctx, tx, p)
@@ -30,6 +29,20 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 	e.Action, e.Targets, e.AuthMethod = "auth.step_up.success", []audit.Ref{flow.User(a.ID)}, sh.AMR[0]
 	e.Metadata, e.CorrelationID = map[string]any{"method": sh.Method, "aal": p.AAL}, correlation
 	return out, s.kit.Record(ctx, tx, e)
+}
+
+// raises reports whether what was shown is a second factor. Assurance follows from that and from nothing else: a password or a mailed code is none,
+// whatever the account has.
+func (s *Service) raises(a account.Account, sh Verified) bool {
+	return sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail
+}
+
+// Reaches is the assurance that Raise would give the session.
+func (s *Service) Reaches(p principal.Principal, a account.Account, sh Verified) string {
+	if s.raises(a, sh) {
+		return principal.AAL2
+	}
+	return p.AAL
 }
 
 // Beside leaves out of an account's second factors what is none beside the first: having a passkey is one factor, however

@@ -226,6 +226,9 @@ var contractSeams = []string{
 
 // question is what the manifest says of a question; nil: it does not answer it.
 func (m *manifest) question(name string) *pluginv1.GateQuestion {
+	if m == nil {
+		return nil
+	}
 	for _, q := range m.GetGateQuestions() {
 		if q.GetName() == name {
 			return q

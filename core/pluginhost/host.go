@@ -38,6 +38,7 @@ type Config struct {
 	DatabaseURL string
 	BaseURL     string // where people reach Sigra
 	Version     string // of Sigra
+	Language    string // of the installation, BCP 47
 	// Bundled are the plugins in this binary.
 	Bundled []string
 	// BundledGates are the questions that their manifests answer, asked unless their block says otherwise.
@@ -88,6 +89,8 @@ type Config struct {
 	Keyring   Keyring
 	Leases    Leases
 	Pages     Pages
+	Topics    Topics
+	Attempts  *gate.Attempts // what plugins ask the gates goes through it
 }
 
 // Callers tells who sends a request.
@@ -171,6 +174,7 @@ type Host struct {
 	order   []string
 	closed  bool
 
+	claims claimCache
 	routes atomic.Pointer[routeTable]
 	wg     sync.WaitGroup // every goroutine of this package
 	ctx    context.Context
@@ -208,6 +212,13 @@ func New(cfg Config) (*Host, error) {
 	h.refusals = &refusals{now: cfg.Now, seen: map[refusalKey]*refusal{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routeTable{})
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(figures{h}); err != nil {
+			h.cancel()
+			return nil, fmt.Errorf("pluginhost metrics: %w", err)
+		}
+	}
+	h.claims.keep(h)
 	return h, nil
 }
 

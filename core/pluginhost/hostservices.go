@@ -124,7 +124,9 @@ func withRequest(ctx context.Context, r *pluginv1.RequestInfo) context.Context {
 		return ctx
 	}
 	ip, _ := netip.ParseAddr(r.GetIp())
-	return request.With(ctx, request.Info{ID: clip(printable(r.GetRequestId()), 64), IP: ip, UserAgent: clip(printable(r.GetUserAgent()), 500)})
+	return request.With(ctx, request.Info{ID: clip(printable(r.GetRequestId()), 64), IP: ip, UserAgent: clip(printable(r.GetUserAgent()), 500), Language: clip(printable(r.GetLanguage()), 35),
+		Traceparent: request.ValidTraceparent(r.GetTraceparent()),
+	})
 }
 
 // ---- Audit ---------------------------------------------------------------------------------------------------

@@ -49,6 +49,9 @@ func (s *emailChanges) RequestEmailChange(ctx context.Context, p principal.Princ
 	if email == a.Email {
 		return "", errSameEmail
 	}
+	if err := s.kit.Reaches(ctx, mail.EmailChangeConfirm, email, uuid.Nil); err != nil {
+		return "", err
+	}
 	defer s.kit.Pad(ctx, time.Now())
 	was := a.Email
 	b, err := json.Marshal(newAddress{From: was, To: email, At: s.kit.Now()})

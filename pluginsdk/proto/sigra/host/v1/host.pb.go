@@ -5084,7 +5084,8 @@ func (x *AskGatesRequest) GetQuestion() *v1.AskRequest {
 type AskGatesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Answer        *v1.AskResponse        `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
-	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"` // the plugin that decided; empty: nobody objected
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`                                // the plugin that decided; empty: nobody objected
+	AttemptId     string                 `protobuf:"bytes,3,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // the question's, or a new one; with a reservation in the answer it is to be settled
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5129,6 +5130,13 @@ func (x *AskGatesResponse) GetAnswer() *v1.AskResponse {
 func (x *AskGatesResponse) GetBy() string {
 	if x != nil {
 		return x.By
+	}
+	return ""
+}
+
+func (x *AskGatesResponse) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
 	}
 	return ""
 }
@@ -7353,10 +7361,12 @@ const file_sigra_host_v1_host_proto_rawDesc = "" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\"\x1a\n" +
 	"\x18InvalidateClaimsResponse\"J\n" +
 	"\x0fAskGatesRequest\x127\n" +
-	"\bquestion\x18\x01 \x01(\v2\x1b.sigra.plugin.v1.AskRequestR\bquestion\"X\n" +
+	"\bquestion\x18\x01 \x01(\v2\x1b.sigra.plugin.v1.AskRequestR\bquestion\"w\n" +
 	"\x10AskGatesResponse\x124\n" +
 	"\x06answer\x18\x01 \x01(\v2\x1c.sigra.plugin.v1.AskResponseR\x06answer\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"Q\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x03 \x01(\tR\tattemptId\"Q\n" +
 	"\x12SettleGatesRequest\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x1c\n" +

@@ -1985,7 +1985,7 @@ const (
 // the state itself when it begins to. Grant: topics.use
 type TopicsClient interface {
 	Notify(ctx context.Context, in *NotifyRequest, opts ...grpc.CallOption) (*NotifyResponse, error)
-	// Watch sends a message once it listens, then one for each Notify, and after a gap one that says so.
+	// Watch sends a message once it listens, then one for each Notify; for several that come at once, and after a gap, one that says to reread.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -2034,7 +2034,7 @@ type Topics_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 // the state itself when it begins to. Grant: topics.use
 type TopicsServer interface {
 	Notify(context.Context, *NotifyRequest) (*NotifyResponse, error)
-	// Watch sends a message once it listens, then one for each Notify, and after a gap one that says so.
+	// Watch sends a message once it listens, then one for each Notify; for several that come at once, and after a gap, one that says to reread.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedTopicsServer()
 }
@@ -2390,6 +2390,7 @@ const (
 // Gates puts a question to the gates that are configured, before the plugin does something itself. Grant: gates.ask
 type GatesClient interface {
 	Ask(ctx context.Context, in *AskGatesRequest, opts ...grpc.CallOption) (*AskGatesResponse, error)
+	// Settle tells the gates what became of an attempt. What is not settled before its reservation ends counts as abandoned.
 	Settle(ctx context.Context, in *SettleGatesRequest, opts ...grpc.CallOption) (*SettleGatesResponse, error)
 }
 
@@ -2428,6 +2429,7 @@ func (c *gatesClient) Settle(ctx context.Context, in *SettleGatesRequest, opts .
 // Gates puts a question to the gates that are configured, before the plugin does something itself. Grant: gates.ask
 type GatesServer interface {
 	Ask(context.Context, *AskGatesRequest) (*AskGatesResponse, error)
+	// Settle tells the gates what became of an attempt. What is not settled before its reservation ends counts as abandoned.
 	Settle(context.Context, *SettleGatesRequest) (*SettleGatesResponse, error)
 	mustEmbedUnimplementedGatesServer()
 }
