@@ -91,7 +91,9 @@ func TestAttempts_heldUntilTheActionGoesOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error { return x.Hold(ctx, tx, holder, b.now().Add(time.Minute)) })
+			return db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				return x.Hold(ctx, tx, holder, b.now().Add(time.Minute))
+			})
 		}
 		if err := taken("me", gate.MemberAdd); err != nil {
 			t.Errorf("asked again: %v", err)
