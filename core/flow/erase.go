@@ -47,6 +47,9 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID u
 	if err := k.Metadata.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
+	if err := k.Mints.Erase(ctx, tx, userID); err != nil {
+		return err
+	}
 	if err := k.Orgs.Erase(ctx, tx, audit.Entry{Actor: actor, Reason: reason}, userID, a.Email); err != nil {
 		return err
 	}
@@ -63,7 +66,7 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID u
 	}
 	return k.Record(ctx, tx, audit.Entry{
 		Action: "account.deletion_execute", Reason: reason, Actor: actor, Targets: []audit.Ref{User(userID)},
-		Metadata: map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "organizations", "sessions", "links"}, "sessions_revoked": n},
+		Metadata: n.In(map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "organizations", "sessions", "links"}}),
 	})
 }
 
