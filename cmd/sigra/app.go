@@ -77,7 +77,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		return nil, err
 	}
 	webConfig := web.Config{
-		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
+		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Sealer: a.keys,
 		Services: web.Services{
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
 			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(),

@@ -33,6 +33,7 @@ import (
 	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/metadata/schema"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/part"
@@ -65,6 +66,7 @@ type parts struct {
 	breaches   breachList // nil: passwords are not looked up
 	onetime    *onetime.Store
 	federation *federation.Service
+	mints      *mint.Store
 	sessions   *session.Store
 	orgs       *org.Store
 	totp       *totp.Store

@@ -27,6 +27,7 @@ import (
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/part"
@@ -56,6 +57,7 @@ func registry() []registration {
 		{Name: "password", Schema: password.Schema(), Open: openPasswords},
 		{Name: "onetime", Schema: onetime.Schema(), Open: openOnetime},
 		{Name: "federation", Schema: federation.Schema(), Open: openFederation},
+		{Name: "mint", Schema: mint.Schema(), Open: openMints},
 		{Name: "session", Schema: session.Schema(), Open: openSessions},
 		{Name: "org", Schema: org.Schema(), Open: openOrgs},
 		{Name: "mail", Schema: mail.Schema(), Open: openMail},
@@ -214,6 +216,14 @@ func openFederation(_ context.Context, p *parts) (hooks, error) {
 		},
 		Close: func() error { p.federation.Directory().Close(); return nil },
 	}, nil
+}
+
+func openMints(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	if p.mints, err = mint.New(p.db, nil); err != nil {
+		return hooks{}, err
+	}
+	return hooks{Clean: p.mints.Clean, Export: p.mints.Export, Erase: part.ByID(p.mints.Erase)}, nil
 }
 
 func openSessions(_ context.Context, p *parts) (hooks, error) {
@@ -375,7 +385,7 @@ func openFlows(_ context.Context, p *parts) (hooks, error) {
 	p.kit, err = flow.New(flow.Config{
 		Stores: flow.Stores{
 			DB: p.db, Accounts: p.accounts, Metadata: p.metadata, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
-			Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Orgs: p.orgs,
+			Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Orgs: p.orgs, Mints: p.mints,
 		},
 		Limits: flow.Limits{Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails},
 		Audit:  p.audit, Mail: p.mail, Letters: p.letters, Gates: p.gates,

@@ -148,7 +148,7 @@ func (s *Store) SetUsername(ctx context.Context, tx *store.Tx, id uuid.UUID, u U
 // deleted already. What other packages keep of the person (credentials, sessions, links) the flow erases in the same
 // transaction.
 func (s *Store) Erase(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
-	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, username = NULL, username_key = NULL, administrator = $3, second_factor = $3, confirmed_at = NULL,
+	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, display = NULL, username = NULL, username_key = NULL, administrator = $3, second_factor = $3, confirmed_at = NULL,
 		last_sign_in_at = NULL, updated_at = $2, deleted_at = $2 WHERE id = $1 AND status <> 'deleted'`, id, s.now(), false)
 	if err != nil {
 		return false, fmt.Errorf("erase account: %w", err)

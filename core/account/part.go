@@ -18,6 +18,7 @@ type Exported struct {
 	ID            string    `json:"id"`
 	Email         string    `json:"email,omitempty"`
 	Username      string    `json:"username,omitempty"`
+	Display       string    `json:"display,omitempty"`
 	Status        Status    `json:"status"`
 	Administrator bool      `json:"administrator"`
 	SecondFactor  bool      `json:"second_factor"`
@@ -34,7 +35,7 @@ func (s *Store) Export(ctx context.Context, q store.Querier, who part.Subject) (
 		return nil, err
 	}
 	return Exported{
-		a.ID.String(), a.Email, a.Username, a.Status, a.Administrator, a.SecondFactor, a.ConfirmedAt, a.LastSignInAt, a.CreatedAt, a.UpdatedAt,
+		a.ID.String(), a.Email, a.Username, a.Display, a.Status, a.Administrator, a.SecondFactor, a.ConfirmedAt, a.LastSignInAt, a.CreatedAt, a.UpdatedAt,
 	}, nil
 }
 

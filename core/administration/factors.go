@@ -30,14 +30,15 @@ func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid
 		if err := s.kit.Accounts.SetSecondFactor(ctx, tx, a.ID, false); err != nil {
 			return err
 		}
-		if _, err := s.kit.Sessions.RevokeAllIn(ctx, tx, a.ID, uuid.Nil); err != nil {
+		n, err := s.kit.Sessions.RevokeAllIn(ctx, tx, a.ID, uuid.Nil)
+		if err != nil {
 			return err
 		}
 		e := audit.Entry{Actor: actor}
 		if err := s.factors.Changed(ctx, tx, a, e, "factors_reset"); err != nil {
 			return err
 		}
-		e.Action, e.Targets, e.Metadata = "admin.user.reset_factors", []audit.Ref{flow.User(a.ID)}, map[string]any{"methods": f.Second()}
+		e.Action, e.Targets, e.Metadata = "admin.user.reset_factors", []audit.Ref{flow.User(a.ID)}, n.In(map[string]any{"methods": f.Second()})
 		if err := s.kit.Record(ctx, tx, e); err != nil {
 			return err
 		}

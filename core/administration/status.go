@@ -25,7 +25,7 @@ func (s *Service) Disable(ctx context.Context, actor audit.Ref, userID uuid.UUID
 			return err
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
-			Action: "admin.user.disable", Actor: actor, Targets: []audit.Ref{flow.User(userID)}, Metadata: map[string]any{"sessions_revoked": n},
+			Action: "admin.user.disable", Actor: actor, Targets: []audit.Ref{flow.User(userID)}, Metadata: n.In(map[string]any{}),
 		})
 	})
 }
@@ -46,6 +46,6 @@ func (s *Service) RevokeSessions(ctx context.Context, actor audit.Ref, userID uu
 	if _, err := s.kit.Accounts.Get(ctx, userID); err != nil {
 		return err
 	}
-	_, err := s.kit.Sessions.RevokeAll(ctx, actor, userID)
+	_, err := s.kit.Sessions.RevokeAll(ctx, actor, "", userID)
 	return err
 }

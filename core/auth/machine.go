@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"encoding/json"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -10,10 +11,12 @@ import (
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/factor"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/membership"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
@@ -45,6 +48,9 @@ type proof struct {
 	link       string // the flow of a login elsewhere that waits to be linked (federated.go)
 	persistent bool
 	entry      membership.Entry // the organization in which the session is to begin
+	authTime   time.Time        // when the person proved it, where that was elsewhere; zero: now
+	notAfter   time.Time        // the session ends by then; zero: as usual
+	minted                      // what a plugin that vouched for it is to be told
 	meta       map[string]any   // more metadata of auth.login.success
 	attempt    string           // the gates' id of the sign-in, its correlation id; empty: none was asked
 
@@ -54,6 +60,25 @@ type proof struct {
 	// refused is how the method writes down a refusal: its own audit row. Nil: as auth.login.failure, as which a gate's is
 	// written down for every method.
 	refused func(ctx context.Context, r flow.Refusal) error
+}
+
+// minted is a sign-in that rests on a plugin's word. The zero value is any other.
+type minted struct {
+	Mint uuid.UUID `json:"mint,omitzero"` // what becomes of it is told the plugin
+	// Person: no administrator of Sigra is signed in by this word.
+	Person  bool `json:"person,omitempty"`
+	Created bool `json:"created,omitempty"` // it made the account
+}
+
+// errAdministrator refuses a plugin whose block does not say that it signs in administrators.
+var errAdministrator = fault.New(fault.Denied, "administrator_elsewhere", "Administrators of this service don't sign in this way. Sign in with your account's own credential.")
+
+// admits refuses an administrator of Sigra to whom may sign in people only.
+func (m minted) admits(a account.Account) error {
+	if m.Person && a.Administrator {
+		return flow.Refusal{Reason: "administrator", Err: errAdministrator}
+	}
+	return nil
 }
 
 // aal is the assurance of a session that rests on the proof alone.
@@ -101,9 +126,17 @@ func (m *machine) askLogin(ctx context.Context, p proof) (*gate.Attempt, error) 
 	if !m.kit.Gated(gate.Login) {
 		return nil, nil
 	}
+	return m.ask(ctx, p, false)
+}
+
+// ask puts the question; dry: nothing is about to happen.
+func (m *machine) ask(ctx context.Context, p proof, dry bool) (*gate.Attempt, error) {
 	who := &principal.Principal{
-		Kind: principal.User, UserID: p.account.ID, Email: p.account.Email, Display: p.account.Email, Administrator: p.account.Administrator,
-		AAL: p.aal(), AMR: p.amr, Method: p.method, AuthTime: m.kit.Now(),
+		Kind: principal.User, UserID: p.account.ID, Email: p.account.Email, Display: p.account.Name(), Administrator: p.account.Administrator,
+		AAL: p.aal(), AMR: p.amr, Method: p.method, AuthTime: p.authTime,
+	}
+	if who.AuthTime.IsZero() {
+		who.AuthTime = m.kit.Now()
 	}
 	to, err := m.members.Heading(ctx, p.account.ID, p.entry)
 	if err != nil {
@@ -115,7 +148,7 @@ func (m *machine) askLogin(ctx context.Context, p proof) (*gate.Attempt, error) 
 		return nil, err
 	}
 	return m.kit.Ask(ctx, gate.Ask{
-		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID),
+		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID), DryRun: dry,
 		Context: map[string]any{"method": p.method, "email_domain": flow.EmailDomain(p.account.Email), "provider": p.meta["connection"], "new_network": newNetwork},
 	})
 }
@@ -139,6 +172,9 @@ func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, to *membersh
 	if !m.maySignIn(a.Status) {
 		return SignedIn{}, flow.Refusal{Reason: "account_" + string(a.Status), Err: errCredentials}
 	}
+	if err := p.admits(a); err != nil {
+		return SignedIn{}, err
+	}
 	n, err := m.need(ctx, tx, a, p, to, attempt)
 	if err != nil {
 		return SignedIn{}, err
@@ -152,7 +188,7 @@ func (m *machine) admit(ctx context.Context, tx *store.Tx, p proof, to *membersh
 	if err := attempt.Commit(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
-	g := session.Grant{Account: a, AAL: p.aal(), AMR: p.amr, Method: p.method, Persistent: p.persistent, Federated: p.federated}
+	g := session.Grant{Account: a, AAL: p.aal(), AMR: p.amr, Method: p.method, Persistent: p.persistent, Federated: p.federated, AuthTime: p.authTime, NotAfter: p.notAfter}
 	return m.begin(ctx, tx, a, p, to, g, n.trusted)
 }
 
@@ -229,13 +265,18 @@ const pendingHolder = "sign_in"
 
 // suspend keeps what was proved until the second factor comes, in the transaction of the first one.
 func (m *machine) suspend(ctx context.Context, tx *store.Tx, a account.Account, p proof, n need) (SignedIn, error) {
-	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Entry: p.entry, Meta: p.meta, Attempt: p.attempt, Methods: n.methods, Enroll: n.enroll})
+	b, err := json.Marshal(waiting{Method: p.method, AMR: p.amr, Persistent: p.persistent, Link: p.link, Federated: p.federated, Entry: p.entry, Meta: p.meta, Attempt: p.attempt, Methods: n.methods, Enroll: n.enroll, NotAfter: p.notAfter, minted: p.minted})
 	if err != nil {
 		return SignedIn{}, err
 	}
 	issued, err := m.kit.Onetime.Issue(ctx, tx, onetime.Request{Purpose: flow.PendingSignIn, AccountID: a.ID, TTL: m.kit.Settings.SecondFactorTTL, Flow: true, Payload: b})
 	if err != nil {
 		return SignedIn{}, err
+	}
+	if p.Mint != uuid.Nil {
+		if err := m.kit.Mints.Wait(ctx, tx, p.Mint, issued.ExpiresAt, mint.Outcome{UserID: a.ID, AccountCreated: p.Created}); err != nil {
+			return SignedIn{}, err
+		}
 	}
 	return SignedIn{Pending: &Pending{Flow: issued.Flow, Methods: n.methods, Enroll: n.enroll, ExpiresAt: issued.ExpiresAt}}, nil
 }
@@ -245,10 +286,10 @@ func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p 
 	if _, err := m.kit.Accounts.SignedIn(ctx, tx, a.ID); err != nil {
 		return SignedIn{}, err
 	}
-	if err := m.linkWaiting(ctx, tx, a, p.link); err != nil {
+	linked, err := m.linkWaiting(ctx, tx, a, p.link)
+	if err != nil {
 		return SignedIn{}, err
 	}
-	var err error
 	if g.OrganizationID, g.Role, err = to.Enter(ctx, tx); err != nil {
 		return SignedIn{}, err
 	}
@@ -281,6 +322,13 @@ func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p 
 	}
 	if err := m.noticeDevice(ctx, tx, a, noted, in.Principal.SessionID); err != nil {
 		return SignedIn{}, err
+	}
+	for _, id := range []uuid.UUID{p.Mint, linked} {
+		if err := m.kit.Mints.Settle(ctx, tx, id, mint.Outcome{
+			Status: mint.SignedIn, UserID: a.ID, SessionID: in.Principal.SessionID, AccountCreated: p.Created, MembershipCreated: to.Joined(),
+		}); err != nil {
+			return SignedIn{}, err
+		}
 	}
 	out := SignedIn{Token: in.Token, Principal: in.Principal, Persistent: in.Persistent}
 	if noted.Token != p.device {

@@ -48,6 +48,8 @@ type waiting struct {
 	Methods    []string         `json:"methods"`
 	Enroll     bool             `json:"enroll,omitempty"`
 	Attempt    string           `json:"attempt,omitempty"`
+	NotAfter   time.Time        `json:"not_after,omitzero"`
+	minted
 }
 
 // secondFactors ends sign-ins that wait for a second factor.
@@ -162,7 +164,7 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 	if err != nil {
 		return SignedIn{}, err
 	}
-	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, federated: w.Federated, entry: w.Entry, meta: w.Meta, attempt: w.Attempt}
+	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, federated: w.Federated, entry: w.Entry, meta: w.Meta, attempt: w.Attempt, notAfter: w.NotAfter, minted: w.minted}
 	to, err := s.members.Prepare(ctx, a, w.Entry, w.Method)
 	if err != nil {
 		return SignedIn{}, s.noted(ctx, p, err)
@@ -181,6 +183,9 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 		}
 		if !s.maySignIn(a.Status) {
 			return errPending
+		}
+		if err := p.admits(a); err != nil {
+			return err
 		}
 		reason, say, err := sh.Spend(ctx, tx, a)
 		if err != nil {
@@ -238,6 +243,7 @@ func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Acco
 	}
 	out, err := s.begin(ctx, tx, a, p, to, session.Grant{
 		Account: a, AAL: principal.AAL2, AMR: factor.With(factor.With(w.AMR, sh.AMR...), "mfa"), Method: w.Method, Persistent: w.Persistent, Federated: w.Federated,
+		NotAfter: w.NotAfter,
 	}, false)
 	if err != nil || !f.Trust || s.TrustFor() <= 0 {
 		out.Codes = codes

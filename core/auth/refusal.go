@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -24,6 +28,13 @@ func (m *machine) noted(ctx context.Context, p proof, err error) error {
 	}
 	if err := note(ctx, r); err != nil {
 		return err
+	}
+	if p.Mint != uuid.Nil {
+		if err := m.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return m.kit.Mints.Settle(ctx, tx, p.Mint, mint.Outcome{Status: mint.Refused, Reason: fault.From(r.Err).Code, UserID: p.account.ID, AccountCreated: p.Created})
+		}); err != nil {
+			return err
+		}
 	}
 	return refusalNoted{r.Err}
 }

@@ -178,6 +178,7 @@ type unconfirmed struct {
 	Username string             `json:"username,omitempty"` // becomes the account's, if it is free still
 	Hash     string             `json:"hash,omitempty"`     // becomes the account's password
 	Login    *federation.Claims `json:"login,omitempty"`    // becomes a login of the account
+	minted
 }
 
 func unconfirmedOf(g onetime.Grant) (u unconfirmed, err error) {

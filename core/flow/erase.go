@@ -47,6 +47,9 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, e audit.Entry, userID uui
 	if err := k.Metadata.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
+	if err := k.Mints.Erase(ctx, tx, userID); err != nil {
+		return err
+	}
 	if err := k.Orgs.Erase(ctx, tx, e, userID, a.Email); err != nil {
 		return err
 	}
@@ -62,7 +65,7 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, e audit.Entry, userID uui
 		}
 	}
 	e.Action, e.Targets = "account.deletion_execute", []audit.Ref{User(userID)}
-	e.Metadata = map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "organizations", "sessions", "links"}, "sessions_revoked": n}
+	e.Metadata = n.In(map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "organizations", "sessions", "links"}})
 	return k.Record(ctx, tx, e)
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -41,6 +42,7 @@ type Stores struct {
 	Devices   *device.Store
 	Logins    *federation.Service
 	Orgs      *org.Store
+	Mints     *mint.Store
 }
 
 // Limits count what may not happen often. What is nil is not limited.
@@ -112,7 +114,7 @@ func New(cfg Config) (*Kit, error) {
 	for part, missing := range map[string]bool{
 		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "metadata": cfg.Metadata == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
 		"sessions": cfg.Sessions == nil, "authenticator apps": cfg.TOTP == nil, "recovery codes": cfg.Codes == nil, "passkeys": cfg.Passkeys == nil,
-		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "organizations": cfg.Orgs == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
+		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "organizations": cfg.Orgs == nil, "minted sign-ins": cfg.Mints == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("flow: %s: needed", part)

@@ -38,6 +38,18 @@ type Ask struct {
 	Member    *MemberContext       // of MemberAdd and MemberRemove
 	Token     *TokenContext        // of TokenIssue
 	AttemptID string               // one action; a repeated question for it is answered alike
+	DryRun    bool                 // nothing is about to happen: nothing is to be reserved
+	Device    *Device              // of Login; nil: not told
+	// Attributes are the user's own public and private metadata, by these names, and what the application adds when it asks, by the name
+	// "application".
+	Attributes map[string]any
+}
+
+// Device is the browser that asks.
+type Device struct {
+	ID      string
+	Known   bool // somebody signed in with it to this account before
+	Trusted bool // it stands in for the second factor
 }
 
 // TokenContext is what TokenIssue is about.

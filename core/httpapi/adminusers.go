@@ -38,7 +38,7 @@ type Accounts interface {
 // UserSessions reads and ends the sessions of a user; *session.Store is one.
 type UserSessions interface {
 	List(ctx context.Context, userID uuid.UUID) ([]session.Session, error)
-	RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error)
+	RevokeAll(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error)
 }
 
 type userOutput struct{ Body User }
@@ -262,9 +262,9 @@ func (d adminUsers) revokeSessions(ctx context.Context, who asker, in *userPath)
 	if _, err := d.accounts.Get(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	n, err := d.sessions.RevokeAll(ctx, who.actor(), in.ID)
+	n, err := d.sessions.RevokeAll(ctx, who.actor(), "", in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body Revoked }{Revoked{Sessions: n}}, nil
+	return &struct{ Body Revoked }{Revoked{Sessions: int64(len(n))}}, nil
 }

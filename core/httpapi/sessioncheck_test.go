@@ -54,7 +54,7 @@ func TestSession_isRead(t *testing.T) {
 		if got := read[httpapi.SessionInfo](t, e.do(theOperator, "GET", "/v1/session", "")); got.Kind != "operator" || !got.Administrator || got.Display != "1000/alice" {
 			t.Errorf("operator: %+v", got)
 		}
-		if _, err := e.sessions.RevokeAll(t.Context(), actorOf(e.admin), e.user.Account.ID); err != nil {
+		if _, err := e.sessions.RevokeAll(t.Context(), actorOf(e.admin), "", e.user.Account.ID); err != nil {
 			t.Fatal(err)
 		}
 		if a := e.do(browser, "GET", "/v1/session", ""); a.StatusCode != 401 {

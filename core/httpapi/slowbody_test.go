@@ -36,7 +36,7 @@ func TestSlowBody_sessionEndsMeanwhile(t *testing.T) {
 			if a := e.do(who, "GET", "/v1/session", ""); a.StatusCode != 200 {
 				t.Fatalf("%s: the session is not good to begin with: %d", name, a.StatusCode)
 			}
-			if _, err := e.sessions.RevokeAll(t.Context(), actorOf(e.admin), e.user.Account.ID); err != nil {
+			if _, err := e.sessions.RevokeAll(t.Context(), actorOf(e.admin), "", e.user.Account.ID); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.WriteString(out, `"new_password":"b"}`); err != nil {

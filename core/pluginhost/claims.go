@@ -272,7 +272,7 @@ func (s claimsService) Collect(ctx context.Context, r *hostv1.CollectClaimsReque
 			return nil, fault.New(fault.NotFound, "account_not_found", "There is no such account.").At("user_id")
 		}
 		a := found[0]
-		q.Who = principal.Principal{Kind: principal.User, UserID: a.ID, Email: a.Email, Display: a.Email, Administrator: a.Administrator}
+		q.Who = principal.Principal{Kind: principal.User, UserID: a.ID, Email: a.Email, Display: a.Name(), Administrator: a.Administrator}
 	default:
 		return nil, fault.New(fault.Invalid, "invalid_query", "Whose claims?").At("who")
 	}

@@ -111,8 +111,9 @@ type Accounts interface {
 
 // Sessions reads and ends sessions; core/session is one.
 type Sessions interface {
-	Revoke(ctx context.Context, actor audit.Ref, userID, sessionID uuid.UUID) error
-	RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error)
+	// Both write the reason into the audit row; empty: none.
+	Revoke(ctx context.Context, actor audit.Ref, reason string, userID, sessionID uuid.UUID) error
+	RevokeAll(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error)
 	List(ctx context.Context, userID uuid.UUID) ([]session.Session, error)
 }
 

@@ -30,9 +30,21 @@ type Events interface {
 type Pages interface {
 	// Render wraps a body, which the plugin vouches for as safe HTML, in the layout.
 	Render(ctx context.Context, p Page) (Rendered, error)
-	// SignIn is where to send a browser whose person must sign in, anew or better. A returnTo that leads elsewhere is
-	// left out.
-	SignIn(returnTo string, maxAge time.Duration, requiredAAL string, fresh bool) string
+	// SignIn is where to send a browser whose person must sign in, anew or better. It refuses addresses that may not be returned to.
+	SignIn(r SignIn) (string, error)
+}
+
+// SignIn is what a plugin wants of a sign-in.
+type SignIn struct {
+	ReturnTo      string // a path of this Sigra, or an address that its operator allows
+	MaxAge        time.Duration
+	RequiredAAL   string
+	Fresh         bool // prove it now
+	LoginHint     string
+	Languages     []string // BCP 47, the preferred first
+	SelectAccount bool     // offer to go on as somebody else
+	ClientName    string   // of the application that the person signs in to
+	CancelTo      string   // where a cancelled or impossible sign-in returns; like ReturnTo
 }
 
 // Page is a plugin's page.
@@ -61,7 +73,8 @@ func userTo(a account.Account) *hostv1.User {
 	if a.Status == account.Deleted {
 		return u
 	}
-	u.Email, u.EmailVerified, u.Administrator, u.CreatedAt = a.Email, !a.ConfirmedAt.IsZero(), a.Administrator, timeTo(a.CreatedAt)
+	u.Email, u.EmailVerified, u.Username, u.Display = a.Email, !a.ConfirmedAt.IsZero(), a.Username, a.Display
+	u.Administrator, u.CreatedAt = a.Administrator, timeTo(a.CreatedAt)
 	return u
 }
 

@@ -141,7 +141,7 @@ func (s *emailChanges) ConfirmEmailChange(ctx context.Context, current principal
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
 			Action: "account.email_change.confirm", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "otp",
-			Metadata: map[string]any{"sessions_revoked": n},
+			Metadata: n.In(map[string]any{}),
 		})
 	})
 }
@@ -170,21 +170,21 @@ func nobodys(a account.Account) bool { return a.Status == account.Unconfirmed &&
 // moveTo changes the address and ends what rests on the old one: sessions, links, trust. The ways back to addresses from before
 // stay, or two changes in a row would leave none. Whoever comes here has shown the mailbox of email: a sign-up with that address
 // that nobody confirmed was somebody else's, and goes.
-func (s *emailChanges) moveTo(ctx context.Context, tx *store.Tx, a account.Account, email string, keep uuid.UUID) (int64, error) {
+func (s *emailChanges) moveTo(ctx context.Context, tx *store.Tx, a account.Account, email string, keep uuid.UUID) (session.Ended, error) {
 	if err := s.vacate(ctx, tx, email, a.ID); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := s.kit.Accounts.ChangeEmail(ctx, tx, a.ID, email); err != nil {
 		if errors.Is(err, account.ErrEmailTaken) {
-			return 0, onetime.ErrInvalid // somebody signed up with it meanwhile; that is nobody's business here
+			return nil, onetime.ErrInvalid // somebody signed up with it meanwhile; that is nobody's business here
 		}
-		return 0, err
+		return nil, err
 	}
 	if err := s.kit.Onetime.ForgetBut(ctx, tx, a.ID, flow.EmailChangeUndo); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := s.kit.Distrust(ctx, tx, a, audit.Entry{Actor: flow.User(a.ID)}, "email_changed"); err != nil {
-		return 0, err
+		return nil, err
 	}
 	return s.kit.Sessions.RevokeAllIn(ctx, tx, a.ID, keep)
 }
@@ -265,7 +265,7 @@ func (s *emailChanges) UndoEmailChange(ctx context.Context, token string) error 
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
 			Action: "account.email_change.undo", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "otp",
-			Metadata: map[string]any{"sessions_revoked": n, "removed": gone},
+			Metadata: n.In(map[string]any{"removed": gone}),
 		})
 	})
 }

@@ -313,7 +313,7 @@ func TestAccountEmail_signedOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.parts.Sessions.RevokeAll(t.Context(), audit.Ref{Type: "operator", ID: "1"}, a.ID); err != nil {
+		if _, err := e.parts.Sessions.RevokeAll(t.Context(), audit.Ref{Type: "operator", ID: "1"}, "", a.ID); err != nil {
 			t.Fatal(err)
 		}
 		b.post("/account/email/confirm", "token", link[strings.LastIndex(link, "=")+1:]).sends(t, "/account/email/confirmed")

@@ -60,6 +60,7 @@ type view struct {
 	Nav       []navLink
 	Notice    string // good news above the content
 	Dev       bool   // mails go to the inbox page
+	Errand    *errandView // on the pages of the sign-in; nil: nothing is known of why somebody signs in
 	Form      *form
 	Body      any
 

@@ -11,7 +11,7 @@ import (
 
 // bodies are what the templates get as their pages' Body. Those that adopters replace are tried on samples of them.
 var bodies = map[string]any{
-	"account": overview{}, "account-form": asking{}, "authenticator": appPage{}, "challenge": challenge{}, "check-mail": checkMailPage{}, "confirm": confirmPage{},
+	"account": overview{}, "account-form": asking{}, "authenticator": appPage{}, "challenge": challenge{}, "check-mail": checkMailPage{}, "choose-account": choosing{}, "confirm": confirmPage{},
 	"dev-inbox": []letter{}, "dev-message": letter{}, "devices": devicesPage{}, "error": trouble{}, "expired": over{}, "leaving": leaving{}, "link": backToLogin{},
 	"invitation": invitationPage{}, "organization": organizationPage{}, "organization-member": memberPage{}, "organizations": belongingsPage{},
 	"link-approved": nil, "link-open": magicOpenPage{}, "link-sent": magicSentPage{}, "link-status": magicStatusPage{}, "login": signInPage{}, "logins": loginsPage{},

@@ -155,7 +155,7 @@ func (p *signIn) loginView(r *http.Request, f *form, a attempt) view {
 		}
 		body.Offers = found
 	}
-	v.Form, v.Body = f, body
+	v.Form, v.Body, v.Errand = f, body, p.errandOn(l, a.ReturnTo, Cancelled)
 	return v
 }
 
@@ -175,8 +175,14 @@ func (p *signIn) showLogin(w http.ResponseWriter, r *http.Request, _ principal.P
 		return
 	}
 	a := attempt{ReturnTo: q.Get("return_to")}
+	if e, known := p.errand(a.ReturnTo); known {
+		a.Email = e.Hint
+	}
 	if ok && q.Get("switch") != "1" { // with it, they want to sign in as somebody else
 		switch {
+		case q.Get("select") == "1":
+			p.choose(w, r, who, a.ReturnTo, demandOf(q))
+			return
 		case demandOf(q).met(who, p.now()):
 			see(w, p.onward(a.ReturnTo))
 			return
@@ -205,7 +211,7 @@ func (p *signIn) login(w http.ResponseWriter, r *http.Request, _ principal.Princ
 		Proof: proof(r),
 	})
 	if err == nil {
-		p.arrive(w, r, in, p.onward(a.ReturnTo))
+		p.arrive(w, r, in, a.ReturnTo)
 		return
 	}
 	ft := fault.From(err)

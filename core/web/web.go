@@ -29,6 +29,7 @@ type Config struct {
 	BaseURL     string   // Sigra's own address
 	ServiceName string   // what pages call this service; empty means Sigra
 	ReturnTo    []string // origins, besides Sigra's own, to send people back to after signing in
+	Sealer      Sealer   // of what a sign-in is for, on its way through the browser; nil: applications that send people here are not named
 
 	Services
 	Plugins func(who principal.Principal, language string) []Link // pages of plugins this person may open; nil means none
@@ -74,6 +75,7 @@ func New(cfg Config) (*Pages, error) {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
 	}
 	returnTo := NewReturnTo(cfg.BaseURL, cfg.ReturnTo)
+	returnTo.sealer = cfg.Sealer
 	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
 	targets := returnTo.allowedOrigins()
 	slices.Sort(targets)
