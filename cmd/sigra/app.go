@@ -149,7 +149,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		databaseURL = u
 	}
 	return pluginhost.New(pluginhost.Config{
-		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version,
+		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version, Language: a.cfg.Mail.Language,
 		Bundled: bundledNames(), BundledGates: bundledGates(), ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
 		CorePaths: corePaths(pages), Callers: callers{a.callers, pages},
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
@@ -158,7 +158,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		},
 		Gates: a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
-		Keyring: a.keys, Leases: a.leases, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
+		Keyring: a.keys, Leases: a.leases, Topics: a.topics, Attempts: a.attempts, Directory: a.provision, Metadata: a.metadata, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }
 

@@ -37,12 +37,14 @@ import (
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/part"
+	"github.com/sigra-auth/sigra/core/provision"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/ratelimit/captcha"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/topic"
 )
 
 // parts are the pieces of Sigra below HTTP, joined but not yet running: what a server and a command without one share.
@@ -57,6 +59,8 @@ type parts struct {
 	db         *store.DB
 	keys       *keyring.Ring
 	leases     *lease.Store
+	topics     *topic.Store
+	provision  *provision.Service
 	audit      *audit.Log
 	events     *event.Store
 	relay      *relay.Relay

@@ -32,11 +32,13 @@ import (
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/provision"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/topic"
 )
 
 type (
@@ -49,6 +51,7 @@ func registry() []registration {
 	return []registration{
 		{Name: "keyring", Schema: keyring.Schema(), Open: openKeyring},
 		{Name: "lease", Schema: lease.Schema(), Open: openLeases},
+		{Name: "topic", Schema: topic.Schema(), Open: openTopics},
 		{Name: "audit", Schema: audit.Schema(), Open: openAudit},
 		{Name: "event", Schema: event.Schema(), Open: openEvents},
 		{Name: "relay", Schema: relay.Schema(), Open: openRelay},
@@ -69,6 +72,7 @@ func registry() []registration {
 		{Name: "ratelimit", Schema: ratelimit.Schema(), Open: openLimits},
 		{Name: "flow", Open: openFlows},
 		{Name: "membership", Open: openMembers},
+		{Name: "provision", Schema: provision.Schema(), Open: openProvision},
 		{Name: "auth", Open: openAuth},
 		{Name: "access", Open: openAccess},
 		{Name: "plugin", Schema: pluginhost.Schema()},
@@ -89,6 +93,24 @@ func openKeyring(ctx context.Context, p *parts) (hooks, error) {
 func openLeases(_ context.Context, p *parts) (_ hooks, err error) {
 	p.leases, err = lease.New(p.db, p.node)
 	return hooks{}, err
+}
+
+func openTopics(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	p.topics, err = topic.New(topic.Config{DB: p.db, Logger: p.log.Named("topic")})
+	if err != nil {
+		return hooks{}, err
+	}
+	return hooks{Run: p.topics.Run}, nil
+}
+
+func openProvision(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	p.provision, err = provision.New(provision.Config{Kit: p.kit, Members: p.members})
+	if err != nil {
+		return hooks{}, err
+	}
+	return hooks{Export: p.provision.Export, Erase: part.ByID(p.provision.Erase)}, nil
 }
 
 func openAudit(_ context.Context, p *parts) (hooks, error) {

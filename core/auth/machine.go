@@ -19,6 +19,7 @@ import (
 	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/principal"
+	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -283,7 +284,7 @@ func (m *machine) suspend(ctx context.Context, tx *store.Tx, a account.Account, 
 
 // begin makes the session, in the transaction of the factors that it rests on.
 func (m *machine) begin(ctx context.Context, tx *store.Tx, a account.Account, p proof, to *membership.Arrival, g session.Grant, trusted bool) (SignedIn, error) {
-	if _, err := m.kit.Accounts.SignedIn(ctx, tx, a.ID); err != nil {
+	if _, err := m.kit.Accounts.SignedIn(ctx, tx, a.ID, request.From(ctx).Language); err != nil {
 		return SignedIn{}, err
 	}
 	linked, err := m.linkWaiting(ctx, tx, a, p.link)

@@ -56,6 +56,11 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, e audit.Entry, userID uui
 	if err := k.Onetime.Forget(ctx, tx, userID, ""); err != nil {
 		return err
 	}
+	for _, erase := range k.erasers {
+		if err := erase(ctx, tx, userID); err != nil {
+			return err
+		}
+	}
 	if _, err := k.Accounts.Erase(ctx, tx, userID); err != nil {
 		return err
 	}

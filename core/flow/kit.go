@@ -107,6 +107,12 @@ type Kit struct {
 	gates    *gate.Table
 	attempts *gate.Attempts
 	padding  padding
+	erasers  []func(ctx context.Context, tx *store.Tx, userID uuid.UUID) error
+}
+
+// OnErase has f called in the transaction of every deletion, for what a package above keeps of people. It is to be called before the flows run.
+func (k *Kit) OnErase(f func(ctx context.Context, tx *store.Tx, userID uuid.UUID) error) {
+	k.erasers = append(k.erasers, f)
 }
 
 // New makes a Kit.

@@ -90,6 +90,8 @@ type Config struct {
 	Leases    Leases
 	Pages     Pages
 	Topics    Topics
+	Directory Directory
+	Metadata  Metadata       // nil: accounts have none
 	Attempts  *gate.Attempts // what plugins ask the gates goes through it
 }
 
@@ -107,6 +109,10 @@ type Callers interface {
 type Accounts interface {
 	GetMany(ctx context.Context, ids []uuid.UUID) ([]account.Account, error)
 	FindByEmail(ctx context.Context, email string) (account.Account, error)
+	FindByUsername(ctx context.Context, username string) (account.Account, error)
+	Administrators(ctx context.Context) ([]uuid.UUID, error)
+	// Languages gives the languages that people last used, of those of whom one is known.
+	Languages(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]string, error)
 }
 
 // Sessions reads and ends sessions; core/session is one.

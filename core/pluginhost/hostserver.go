@@ -50,6 +50,9 @@ func (h *Host) hostServer(in *instance, creds credentials.TransportCredentials) 
 	hostv1.RegisterKVServer(srv, kvService{hostServices: svc})
 	hostv1.RegisterPagesServer(srv, pagesService{hostServices: svc})
 	hostv1.RegisterTopicsServer(srv, topicsService{hostServices: svc})
+	hostv1.RegisterLinksServer(srv, linksService{hostServices: svc})
+	hostv1.RegisterNoticesServer(srv, noticesService{hostServices: svc})
+	hostv1.RegisterDirectoryServer(srv, directoryService{hostServices: svc})
 	return srv
 }
 

@@ -99,28 +99,29 @@ func (s identityService) GetUsers(ctx context.Context, r *hostv1.GetUsersRequest
 	if err != nil {
 		return nil, err
 	}
-	out := &hostv1.GetUsersResponse{}
-	for _, a := range found {
-		out.Users = append(out.Users, userTo(a))
-	}
-	return out, nil
+	users, err := s.usersTo(ctx, found...)
+	return &hostv1.GetUsersResponse{Users: users}, err
 }
 
 func (s identityService) FindUser(ctx context.Context, r *hostv1.FindUserRequest) (*hostv1.FindUserResponse, error) {
 	if s.h.cfg.Accounts == nil {
 		return nil, missing("accounts")
 	}
-	if _, ok := r.GetBy().(*hostv1.FindUserRequest_Email); !ok {
-		return nil, fault.New(fault.Invalid, "invalid_query", "Accounts are found by their email address.").At("by")
+	if r.GetBy() == nil {
+		return nil, fault.New(fault.Invalid, "invalid_query", "Accounts are found by an email address, a username or an external id.").At("by")
 	}
-	a, err := s.h.cfg.Accounts.FindByEmail(ctx, r.GetEmail())
-	switch {
-	case err == nil:
-		return &hostv1.FindUserResponse{User: userTo(a)}, nil
-	case fault.KindOf(err) == fault.NotFound, fault.KindOf(err) == fault.Invalid:
+	a, err := s.findUser(ctx, r)
+	if k := fault.KindOf(err); err != nil && (k == fault.NotFound || k == fault.Invalid) {
 		return &hostv1.FindUserResponse{}, nil
 	}
-	return nil, err
+	if err != nil {
+		return nil, err
+	}
+	users, err := s.usersTo(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.FindUserResponse{User: users[0]}, nil
 }
 
 func orElseErr(err, other error) error {

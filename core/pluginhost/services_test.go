@@ -40,6 +40,7 @@ import (
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/core/topic"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
@@ -68,7 +69,7 @@ func (g *noTokens) Ask(_ context.Context, a gate.Ask) (gate.Answer, error) {
 	return gate.Answer{Decision: gate.Deny, Reason: "no_tokens_today", By: "the test"}, nil
 }
 
-var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, ratelimit.Migrations, pluginhost.Migrations}
+var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, ratelimit.Migrations, gate.Migrations, topic.Migrations, pluginhost.Migrations}
 
 // mailSwitch keeps the mailer that the host chose.
 type mailSwitch struct {
@@ -169,13 +170,18 @@ func newWorld(t *testing.T, db *store.DB) *world {
 		w.live, err = w.sessions.Issue(ctx, tx, session.Grant{Account: w.ada, AAL: principal.AAL1, AMR: []string{"pwd"}})
 		return err
 	}))
+	attempts, err := gate.NewAttempts(gate.AttemptsConfig{DB: db, Table: &w.gates})
+	must(err)
+	topics, err := topic.New(topic.Config{DB: db, Poll: 20 * time.Millisecond})
+	must(err)
 	running, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	wg.Go(func() { _ = topics.Run(running) })
 	wg.Go(func() { _ = w.relay.Run(running) })
 	t.Cleanup(func() { stop(); wg.Wait() })
 	w.fixture = newHost(t, "asker_all asker_none", func(c *pluginhost.Config, _ *fixture) {
 		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
-		c.Gates = &w.gates
+		c.Gates, c.Attempts, c.Topics = &w.gates, attempts, topics
 		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, w.sessions, queue, &w.mail, layout{}, w.fed
 	})
 	return w
@@ -285,6 +291,9 @@ func serviceCalls(w *world) []serviceCall {
 			out.Events = append(out.Events, ev(fmt.Sprint("many", i), "billing.many"))
 		}
 		return out
+	}
+	issue := func(purpose, path string, ttl time.Duration, data []byte) *hostv1.IssueLinkRequest {
+		return &hostv1.IssueLinkRequest{Purpose: purpose, Path: path, ValidFor: durationpb.New(ttl), Data: data}
 	}
 	take := func(key string, limit int64, window time.Duration, cost int64) *hostv1.TakeRequest {
 		return &hostv1.TakeRequest{Key: key, Limit: limit, Window: durationpb.New(window), Cost: cost}
@@ -400,6 +409,30 @@ func serviceCalls(w *world) []serviceCall {
 				t.Errorf("%v", r)
 			}
 		}},
+		{"an attempt's id that is none", "Gates/Ask", &hostv1.AskGatesRequest{Question: &pluginv1.AskRequest{Question: "route", AttemptId: long(65)}}, &hostv1.AskGatesResponse{}, codes.InvalidArgument, nil},
+		{"settling nothing", "Gates/Settle", &hostv1.SettleGatesRequest{AttemptId: uuid.NewString(), Committed: true}, &hostv1.SettleGatesResponse{}, codes.OK, nil},
+		{"a topic", "Topics/Notify", &hostv1.NotifyRequest{Topic: long(128), Payload: long(1024)}, &hostv1.NotifyResponse{}, codes.OK, nil},
+		{"a longer topic", "Topics/Notify", &hostv1.NotifyRequest{Topic: long(129)}, &hostv1.NotifyResponse{}, codes.InvalidArgument, nil},
+		{"a longer payload", "Topics/Notify", &hostv1.NotifyRequest{Topic: "t", Payload: long(1025)}, &hostv1.NotifyResponse{}, codes.InvalidArgument, nil},
+		{"a watch", "Topics/Watch", &hostv1.WatchRequest{Topic: "t"}, &hostv1.WatchResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if !m.(*hostv1.WatchResponse).GetReread() {
+				t.Errorf("%v", m)
+			}
+		}},
+		{"a watch of nothing", "Topics/Watch", &hostv1.WatchRequest{}, &hostv1.WatchResponse{}, codes.InvalidArgument, nil},
+		{"everybody's claims anew", "Claims/Invalidate", &hostv1.InvalidateClaimsRequest{}, &hostv1.InvalidateClaimsResponse{}, codes.OK, nil},
+		{"the claims of no id", "Claims/Invalidate", &hostv1.InvalidateClaimsRequest{UserId: "ada"}, &hostv1.InvalidateClaimsResponse{}, codes.InvalidArgument, nil},
+		{"a link", "Links/Issue", issue("setup", "/asker_all/setup", time.Hour, make([]byte, 4<<10)), &hostv1.IssueLinkResponse{}, codes.OK, nil},
+		{"a link with more", "Links/Issue", issue("setup", "/asker_all/setup", time.Hour, make([]byte, 4<<10+1)), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link to somebody else", "Links/Issue", issue("setup", "/login", time.Hour, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link elsewhere", "Links/Issue", issue("setup", "https://evil.example/asker_all", time.Hour, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link for a moment", "Links/Issue", issue("setup", "/asker_all", time.Minute-1, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link for ever", "Links/Issue", issue("setup", "/asker_all", 30*24*time.Hour+1, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link for nothing", "Links/Issue", issue("", "/asker_all", time.Hour, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a notice without a key", "Notices/Send", &hostv1.SendNoticeRequest{Subject: "s", Text: "t"}, &hostv1.SendNoticeResponse{}, codes.InvalidArgument, nil},
+		{"a notice that leads elsewhere", "Notices/Send", &hostv1.SendNoticeRequest{IdempotencyKey: "k", Subject: "s", Text: "t", Link: "//evil.example"}, &hostv1.SendNoticeResponse{}, codes.InvalidArgument, nil},
+		{"a notice to Sigra's administrators", "Notices/Send", &hostv1.SendNoticeRequest{IdempotencyKey: "k", Subject: "s", Text: "t"}, &hostv1.SendNoticeResponse{}, codes.OK, nil},
+		{"a directory where there is none", "Directory/List", &hostv1.ListDirectoryRequest{OrganizationId: uuid.NewString()}, &hostv1.ListDirectoryResponse{}, codes.Unimplemented, nil},
 		{"a question of the core's", "Gates/Ask", &hostv1.AskGatesRequest{Question: &pluginv1.AskRequest{Question: "login"}}, &hostv1.AskGatesResponse{}, codes.InvalidArgument, nil},
 
 		{"a sign-in", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta", Subject: "s1", Email: "ada@example.com"}, &hostv1.MintResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
