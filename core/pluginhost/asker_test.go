@@ -122,7 +122,7 @@ func (p *asker) families() []*pluginv1.MetricFamily {
 	return []*pluginv1.MetricFamily{
 		one("done_total", counter, map[string]string{"kind": "good"}), one("waiting", gauge, nil), one("took_seconds", histogram, nil), many, twice, falling,
 		one("waiting", gauge, nil), one("took_seconds_count", gauge, nil), one("Bad Name", gauge, nil), one("done", counter, nil), one("x", gauge, map[string]string{"plugin": "other"}),
-		one("y", gauge, map[string]string{"le": "1"}), one("z", gauge, map[string]string{"v": "\xff"}),
+		one("y", gauge, map[string]string{"le": "1"}), one("z", gauge, map[string]string{"v": strings.Repeat("x", 129)}),
 	}
 }
 
