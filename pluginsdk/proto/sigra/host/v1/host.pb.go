@@ -203,7 +203,7 @@ type User struct {
 	CreatedAt      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	Administrator  bool                   `protobuf:"varint,8,opt,name=administrator,proto3" json:"administrator,omitempty"`
 	PublicMetadata *structpb.Struct       `protobuf:"bytes,9,opt,name=public_metadata,json=publicMetadata,proto3" json:"public_metadata,omitempty"`
-	Language       string                 `protobuf:"bytes,10,opt,name=language,proto3" json:"language,omitempty"`                       // what the person chose; empty: nothing
+	Language       string                 `protobuf:"bytes,10,opt,name=language,proto3" json:"language,omitempty"`                       // in which the person last signed in; empty: not known
 	ExternalId     string                 `protobuf:"bytes,11,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"` // the directory's, when one provides the account
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -3485,8 +3485,8 @@ func (x *MailPurpose) GetSamples() []*v1.SendRequest {
 type SendNoticeRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	OrganizationId string                 `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"` // empty: the administrators of Sigra
-	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	Subject        string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"` // a text or a key of the plugin's catalogue, like those below
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"` // needed: the same is one notice, for half a year
+	Subject        string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`                                     // a text or a key of the plugin's catalogue, like those below
 	Text           string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
 	Variables      map[string]string      `protobuf:"bytes,5,rep,name=variables,proto3" json:"variables,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // {name} in the texts
 	Link           string                 `protobuf:"bytes,6,opt,name=link,proto3" json:"link,omitempty"`                                                                                     // a path on this Sigra
@@ -5974,7 +5974,7 @@ type DirectoryUser struct {
 	ExternalId    string                 `protobuf:"bytes,1,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
 	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // Sigra's
 	Email         string                 `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
-	Username      string                 `protobuf:"bytes,4,opt,name=username,proto3" json:"username,omitempty"`
+	Username      string                 `protobuf:"bytes,4,opt,name=username,proto3" json:"username,omitempty"` // the directory's own; not the account's
 	Display       string                 `protobuf:"bytes,5,opt,name=display,proto3" json:"display,omitempty"`
 	Active        bool                   `protobuf:"varint,6,opt,name=active,proto3" json:"active,omitempty"`
 	Attributes    *structpb.Struct       `protobuf:"bytes,7,opt,name=attributes,proto3" json:"attributes,omitempty"` // kept as public metadata below the plugin's name
@@ -6088,7 +6088,7 @@ func (x *DirectoryUser) GetUpdatedAt() *timestamppb.Timestamp {
 type PutUserRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	OrganizationId string                 `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	User           *DirectoryUser         `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"` // user_id and the times are ignored
+	User           *DirectoryUser         `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"` // user_id, role and the times are ignored; without attributes they stay as they are
 	CorrelationId  string                 `protobuf:"bytes,3,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

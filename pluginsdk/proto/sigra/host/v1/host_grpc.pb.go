@@ -2904,7 +2904,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Directory provides accounts and memberships from a customer's directory, within one organization. Grant: directory.write
+// Directory provides accounts and memberships from a customer's directory, within one organization. An account that exists becomes the directory's
+// only where the organization has proven the domain of its address; of others it changes the membership alone, and nothing of an administrator of
+// Sigra. Grant: directory.write
 type DirectoryClient interface {
 	// PutUser creates or updates by external id.
 	PutUser(ctx context.Context, in *PutUserRequest, opts ...grpc.CallOption) (*PutUserResponse, error)
@@ -2977,7 +2979,9 @@ func (c *directoryClient) List(ctx context.Context, in *ListDirectoryRequest, op
 // All implementations must embed UnimplementedDirectoryServer
 // for forward compatibility.
 //
-// Directory provides accounts and memberships from a customer's directory, within one organization. Grant: directory.write
+// Directory provides accounts and memberships from a customer's directory, within one organization. An account that exists becomes the directory's
+// only where the organization has proven the domain of its address; of others it changes the membership alone, and nothing of an administrator of
+// Sigra. Grant: directory.write
 type DirectoryServer interface {
 	// PutUser creates or updates by external id.
 	PutUser(context.Context, *PutUserRequest) (*PutUserResponse, error)
