@@ -58,8 +58,8 @@ type view struct {
 	Shape     string // "narrow" for the sign-in family, "wide" for the account and plugins
 	Principal *principal.Principal
 	Nav       []navLink
-	Notice    string // good news above the content
-	Dev       bool   // mails go to the inbox page
+	Notice    string      // good news above the content
+	Dev       bool        // mails go to the inbox page
 	Errand    *errandView // on the pages of the sign-in; nil: nothing is known of why somebody signs in
 	Form      *form
 	Body      any
