@@ -24,6 +24,7 @@ import (
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/forwardauth"
+	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
@@ -220,7 +221,7 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),
 		ForwardAuth: &server.ForwardAuth{
-			Rules: func() forwardauth.Rules { return *a.access.Load() }, Caller: callers{a.callers, pages}.Caller, Ask: a.gates.Ask,
+			Rules: func() forwardauth.Rules { return *a.access.Load() }, Caller: callers{a.callers, pages}.Caller, Ask: gate.NewCache(a.gates, nil).Ask,
 			SignIn: func(returnTo string, maxAge time.Duration, aal string) string {
 				return pages.SignIn(returnTo, maxAge, aal, false)
 			},

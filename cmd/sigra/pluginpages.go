@@ -17,4 +17,6 @@ func (p pluginPages) Render(ctx context.Context, page pluginhost.Page) (pluginho
 }
 
 // SignIn implements pluginhost.Pages.
-func (p pluginPages) SignIn(r pluginhost.SignIn) (string, error) { return p.Pages.SignInFor(web.SignInRequest(r)) }
+func (p pluginPages) SignIn(r pluginhost.SignIn) (string, error) {
+	return p.Pages.SignInFor(web.SignInRequest(r))
+}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -395,12 +397,28 @@ func openFlows(_ context.Context, p *parts) (hooks, error) {
 }
 
 func openGates(_ context.Context, p *parts) (hooks, error) {
+	p.gates.DescribeWith(p.described)
 	var err error
 	p.attempts, err = gate.NewAttempts(gate.AttemptsConfig{DB: p.db, Table: p.gates, Logger: p.log.Named("gate")})
 	if err != nil {
 		return hooks{}, err
 	}
 	return hooks{Run: p.attempts.Run}, nil
+}
+
+// described is what gates may decide by of what is kept of a user: the application's own metadata, the private before the public.
+func (p *parts) described(ctx context.Context, userID uuid.UUID) (map[string]any, error) {
+	out := map[string]any{}
+	for _, scope := range []metadata.Scope{metadata.Public, metadata.Private} {
+		o, err := p.metadata.Get(ctx, p.db, userID, scope)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(o.Value, &out); err != nil { // a name that both have is the private one's
+			return nil, fmt.Errorf("read %s metadata: %w", scope, err)
+		}
+	}
+	return out, nil
 }
 
 // openAuth makes the flows themselves.

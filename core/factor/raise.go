@@ -19,7 +19,7 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 	}
 	p.AuthTime, p.AMR = s.kit.Now(), With(p.AMR, sh.AMR...)
 	// Assurance follows from what was shown and from nothing else: a password or a mailed code is no second factor, whatever the account has.
-	if sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail {
+	if RaisesTo2(a, sh) {
 		p.AAL, p.AMR = principal.AAL2, With(p.AMR, "mfa")
 	}
 	out, err := s.kit.Sessions.Rotate(ctx, tx, p)
@@ -31,6 +31,14 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 	e.Metadata = map[string]any{"method": sh.Method, "aal": p.AAL}
 	return out, s.kit.Record(ctx, tx, e)
 }
+
+// RaisesTo2 reports whether what was shown makes a session one of two factors.
+func RaisesTo2(a account.Account, sh Verified) bool {
+	return sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail && sh.Method != SSO
+}
+
+// SSO is a step-up at another provider, whose word says what was shown.
+const SSO = "sso"
 
 // Beside leaves out of an account's second factors what is none beside the first: having a passkey is one factor, however
 // often it is shown and whichever of the account's passkeys it is (NIST SP 800-63B-4 §2.2.1).

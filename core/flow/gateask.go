@@ -37,9 +37,12 @@ func Public(err error) error {
 
 var errStepUp = fault.New(fault.Denied, "second_factor_missing", "A rule of this service asks for a second factor, which this account does not have.")
 
+// ErrObligation refuses an action that a gate allows under a condition which nobody here can meet (XACML 3.0 §7.18).
+var ErrObligation = fault.New(fault.Denied, "obligation_unmet", "A rule of this service allows this only under a condition that can't be met here.")
+
 // CannotStepUp refuses what a gate wants and nobody can give.
 func CannotStepUp(by gate.Answer) Refusal {
-	return Refusal{Reason: "gate_step_up", Meta: map[string]any{"gate": by.By}, Err: errStepUp}
+	return Refusal{Reason: "gate_step_up", Meta: by.Meta(), Err: errStepUp}
 }
 
 // Gated reports whether anybody answers a question: whoever would only gather what to ask needs not.
@@ -60,7 +63,9 @@ func (k *Kit) Ask(ctx context.Context, q gate.Ask) (gate.Answer, error) {
 	case err != nil:
 		return gate.Answer{}, Refusal{Reason: "gate_failed", Err: err}
 	case ans.Decision == gate.Deny:
-		return gate.Answer{}, Refusal{Reason: "gate_denied", Meta: map[string]any{"gate": ans.By}, Err: gate.Denied(ans)}
+		return gate.Answer{}, Refusal{Reason: "gate_denied", Meta: ans.Meta(), Err: gate.Denied(ans)}
+	case len(ans.Obligations) > 0:
+		return gate.Answer{}, Refusal{Reason: "gate_obligation", Meta: ans.Meta(), Err: ErrObligation}
 	}
 	return ans, nil
 }
