@@ -81,7 +81,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Sealer: a.keys,
 		Services: web.Services{
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
-			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(),
+			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(), SignedOuts: signedOuts{func() *pluginhost.Host { return a.host }},
 			Account: a.own, OwnPassword: a.own, OwnUsername: a.own, OwnEmail: a.own, OwnTOTP: a.own, OwnCodes: a.own, OwnDevices: a.own, OwnPasskeys: a.own,
 			OwnLogins: a.own, Organizations: a.members,
 		},
@@ -159,7 +159,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		},
 		Gates: a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
-		Keyring: a.keys, Leases: a.leases, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
+		Erasures: a.erasures, Keyring: a.keys, Leases: a.leases, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }
 
@@ -348,6 +348,7 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	workers, background := errgroup.WithContext(background)
+	workers.Go(func() error { return a.host.RunErasures(background) })
 	for name, run := range map[string]func(context.Context) error{
 		"parts": a.set.Run, "telemetry": a.runTelemetry, "reseal": a.runReseal,
 	} {

@@ -79,6 +79,7 @@ var catalogue = []Action{
 	{"account.deletion_schedule", "account", "u", Success, "An account's deletion was scheduled.", keys("execute_at", "days"), hook, line},
 	{"account.deletion_cancel", "account", "u", Success, "An account's deletion was called off.", nil, hook, line},
 	{"account.deletion_execute", "account", "d", Success, "An account was deleted.", keys("erased", "sessions_revoked", "session_ids"), hook, line},
+	{"account.plugin_erase", "account", "d", Success, "A plugin removed what it held of a deleted account.", keys("plugin", "tries"), noHook, noLine},
 	{"account.export", "account", "r", Success, "Everything held on an account was exported.", keys("format", "bytes"), hook, line},
 
 	// machine access

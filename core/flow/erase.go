@@ -56,6 +56,9 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID u
 	if err := k.Onetime.Forget(ctx, tx, userID, ""); err != nil {
 		return err
 	}
+	if err := k.Erasures.Enqueue(ctx, tx, a.Subject()); err != nil {
+		return err
+	}
 	if _, err := k.Accounts.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
