@@ -98,6 +98,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	}
 	services := a.services()
 	services.LoginMethods = a.offers()
+	services.Exports = exporter{a.parts, func() *pluginhost.Host { return a.host }}
 	if cfg.Mail.Dev {
 		webConfig.Inbox, services.Inbox = a.inbox, a.inbox
 	}
