@@ -24,6 +24,7 @@ import (
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/forwardauth"
+	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
@@ -80,7 +81,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Sealer: a.keys,
 		Services: web.Services{
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
-			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(),
+			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(), SignedOuts: signedOuts{func() *pluginhost.Host { return a.host }},
 			Account: a.own, OwnPassword: a.own, OwnUsername: a.own, OwnEmail: a.own, OwnTOTP: a.own, OwnCodes: a.own, OwnDevices: a.own, OwnPasskeys: a.own,
 			OwnLogins: a.own, Organizations: a.members,
 		},
@@ -97,6 +98,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	}
 	services := a.services()
 	services.LoginMethods = a.offers()
+	services.Exports = exporter{a.parts, func() *pluginhost.Host { return a.host }}
 	if cfg.Mail.Dev {
 		webConfig.Inbox, services.Inbox = a.inbox, a.inbox
 	}
@@ -158,7 +160,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		},
 		Gates: a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: a.sessions, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
-		Keyring: a.keys, Leases: a.leases, Topics: a.topics, Attempts: a.attempts, Directory: a.provision, Metadata: a.metadata, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
+		Erasures: a.erasures, Keyring: a.keys, Leases: a.leases, Topics: a.topics, Attempts: a.attempts, Directory: a.provision, Metadata: a.metadata, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }
 
@@ -220,7 +222,7 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),
 		ForwardAuth: &server.ForwardAuth{
-			Rules: func() forwardauth.Rules { return *a.access.Load() }, Caller: callers{a.callers, pages}.Caller, Ask: a.gates.Ask,
+			Rules: func() forwardauth.Rules { return *a.access.Load() }, Caller: callers{a.callers, pages}.Caller, Ask: gate.NewCache(a.gates, nil).Ask,
 			SignIn: func(returnTo string, maxAge time.Duration, aal string) string {
 				return pages.SignIn(returnTo, maxAge, aal, false)
 			},
@@ -347,6 +349,7 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	workers, background := errgroup.WithContext(background)
+	workers.Go(func() error { return a.host.RunErasures(background) })
 	for name, run := range map[string]func(context.Context) error{
 		"parts": a.set.Run, "telemetry": a.runTelemetry, "reseal": a.runReseal,
 	} {

@@ -26,7 +26,7 @@ var floors = [][]string{
 	{"event"},
 	{"relay"},
 	{"account", "metadata"},
-	{"credential/password", "credential/password/argon2id", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "mint", "session", "device", "forwardauth", "apitoken", "federation", "ratelimit"},
+	{"credential/password", "credential/password/argon2id", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "mint", "erasure", "session", "device", "forwardauth", "apitoken", "federation", "ratelimit"},
 	{"gate", "mail", "mail/smtp", "webhook", "ratelimit/captcha"},
 	{"flow"},
 	{"factor"},

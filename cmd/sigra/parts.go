@@ -22,6 +22,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
@@ -71,6 +72,7 @@ type parts struct {
 	onetime    *onetime.Store
 	federation *federation.Service
 	mints      *mint.Store
+	erasures   *erasure.Store
 	sessions   *session.Store
 	orgs       *org.Store
 	totp       *totp.Store

@@ -309,9 +309,9 @@ func TestRegistry_exportAndErase(t *testing.T) {
 					return err
 				},
 				func() error {
-					id, err := p.mints.Begin(ctx, tx, "saml", time.Hour)
+					id, err := p.mints.Begin(ctx, tx, "relyra", time.Minute)
 					if err == nil {
-						err = p.mints.Wait(ctx, tx, id, time.Now().Add(time.Hour), mint.Outcome{UserID: a.ID})
+						err = p.mints.Settle(ctx, tx, id, mint.Outcome{Status: mint.SignedIn, UserID: a.ID})
 					}
 					return err
 				},

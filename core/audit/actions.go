@@ -14,9 +14,9 @@ const (
 var catalogue = []Action{
 	// authentication
 	{"auth.register.success", "authentication", "c", Success, "An account was made by sign-up.", keys("method", "confirmation", "invitation", "breach_check"), hook, line},
-	{"auth.register.failure", "authentication", "c", Failure, "A sign-up was refused.", keys("method", "gate", "breach_check"), hook, noLine},
+	{"auth.register.failure", "authentication", "c", Failure, "A sign-up was refused.", keys("method", "gate", "gate_revision", "gate_explain", "breach_check"), hook, noLine},
 	{"auth.login.success", "authentication", "c", Success, "Somebody signed in: a session began.", keys("method", "remember", "aal", "amr", "new_device", "rehashed", "connection", "plugin", "trusted_device"), hook, line},
-	{"auth.login.failure", "authentication", "c", Failure, "A sign-in was refused.", keys("method", "gate", "failures", "connection", "plugin"), hook, noLine},
+	{"auth.login.failure", "authentication", "c", Failure, "A sign-in was refused.", keys("method", "gate", "gate_revision", "gate_explain", "failures", "connection", "plugin"), hook, noLine},
 	{"auth.logout", "authentication", "d", Success, "Somebody signed out: the session ended.", keys("method"), hook, line},
 	{"auth.password_reset_request", "authentication", "c", Success, "A way to set a new password was asked for.", keys("method", "channel"), noHook, noLine},
 	{"auth.password_reset.success", "authentication", "u", Success, "A new password was set by a one-time link.", keys("method", "sessions_revoked", "session_ids", "first", "breach_check"), hook, line},
@@ -30,7 +30,7 @@ var catalogue = []Action{
 	{"auth.magic_link_approve", "authentication", "u", Success, "A sign-in by link was approved on another device.", nil, noHook, line},
 	{"auth.step_up_request", "authentication", "c", Success, "A code to step up with was asked for.", keys("channel"), noHook, noLine},
 	{"auth.step_up.success", "authentication", "u", Success, "A session rose to a higher assurance.", keys("method", "aal", "purpose"), noHook, line},
-	{"auth.step_up.failure", "authentication", "u", Failure, "A step-up was refused.", keys("method", "aal", "purpose", "gate"), noHook, noLine},
+	{"auth.step_up.failure", "authentication", "u", Failure, "A step-up was refused.", keys("method", "aal", "purpose", "gate", "gate_revision", "gate_explain"), noHook, noLine},
 
 	// second factors
 	{"mfa.enrollment.start", "mfa", "c", Success, "Adding a second factor began.", keys("method"), noHook, noLine},
@@ -79,6 +79,7 @@ var catalogue = []Action{
 	{"account.deletion_schedule", "account", "u", Success, "An account's deletion was scheduled.", keys("execute_at", "days"), hook, line},
 	{"account.deletion_cancel", "account", "u", Success, "An account's deletion was called off.", nil, hook, line},
 	{"account.deletion_execute", "account", "d", Success, "An account was deleted.", keys("erased", "sessions_revoked", "session_ids"), hook, line},
+	{"account.plugin_erase", "account", "d", Success, "A plugin removed what it held of a deleted account.", keys("plugin", "tries"), noHook, noLine},
 	{"account.export", "account", "r", Success, "Everything held on an account was exported.", keys("format", "bytes"), hook, line},
 
 	// machine access
@@ -94,10 +95,10 @@ var catalogue = []Action{
 	{"organization.domain_add", "organization", "c", Success, "An organization claimed a domain.", keys("domain"), hook, line},
 	{"organization.domain_verify", "organization", "u", Success, "An organization proved that a domain is its own.", keys("domain"), hook, line},
 	{"organization.domain_remove", "organization", "d", Success, "An organization gave a domain up.", keys("domain"), hook, line},
-	{"membership.create", "organization", "c", Success, "Somebody joined an organization.", keys("membership_role", "kind", "owner", "via", "invitation_id", "gate"), hook, line},
+	{"membership.create", "organization", "c", Success, "Somebody joined an organization.", keys("membership_role", "kind", "owner", "via", "invitation_id", "gate", "gate_revision", "gate_explain"), hook, line},
 	{"membership.update", "organization", "u", Success, "A membership was changed.", keys("membership_role", "previous_role", "kind", "owner", "status"), hook, line},
 	{"membership.delete", "organization", "d", Success, "Somebody left an organization.", keys("membership_role", "cause"), hook, line},
-	{"membership.refused", "organization", "c", Failure, "A gate refused a membership.", keys("via", "gate"), noHook, noLine},
+	{"membership.refused", "organization", "c", Failure, "A gate refused a membership.", keys("via", "gate", "gate_revision", "gate_explain"), noHook, noLine},
 	{"invitation.create", "organization", "c", Success, "Somebody was invited to an organization.", keys("membership_role", "kind", "expires_at", "resent"), hook, line},
 	{"invitation.accept", "organization", "u", Success, "An invitation was accepted.", keys("membership_role"), hook, line},
 	{"invitation.revoke", "organization", "d", Success, "An invitation was taken back.", keys("cause"), hook, line},

@@ -143,14 +143,24 @@ func (m *machine) ask(ctx context.Context, p proof, dry bool) (*gate.Attempt, er
 	if err != nil {
 		return nil, err
 	}
-	who.OrganizationID, who.Role, who.Owner = to.OrganizationID, to.Role, to.Owner
-	newNetwork, err := m.kit.Devices.NewNetwork(ctx, m.kit.DB, p.account.ID)
+	seen, err := m.kit.Devices.Look(ctx, m.kit.DB, p.account.ID, p.device)
 	if err != nil {
 		return nil, err
 	}
+	suspicious, err := m.kit.Devices.Suspicious(ctx, m.kit.DB, p.account.ID, p.device)
+	if err != nil {
+		return nil, err
+	}
+	dev := &gate.Device{Known: seen.Known, Trusted: seen.Trusted}
+	if seen.Known {
+		dev.ID = seen.ID.String()
+	}
+	who.OrganizationID, who.Role, who.Owner = to.OrganizationID, to.Role, to.Owner
 	return m.kit.Ask(ctx, gate.Ask{
 		Question: gate.Login, Principal: who, Subject: flow.User(p.account.ID), DryRun: dry,
-		Context: map[string]any{"method": p.method, "email_domain": flow.EmailDomain(p.account.Email), "provider": p.meta["connection"], "new_network": newNetwork},
+		Device: dev, Context: map[string]any{
+			"method": p.method, "email_domain": flow.EmailDomain(p.account.Email), "provider": p.meta["connection"], "new_network": suspicious,
+		},
 	})
 }
 

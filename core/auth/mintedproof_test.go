@@ -495,3 +495,38 @@ func TestMinted_outcome(t *testing.T) {
 		}
 	})
 }
+
+// Gates that are asked about a sign-in learn what is known of the browser, and by what it is begun; an allowance under a condition that nobody
+// here can meet is none.
+func TestLogin_gateIsTold(t *testing.T) {
+	each(t, options{}, func(t *testing.T, w *world) {
+		ada := w.person("ada@example.org", has{trusted: true})
+		var got gate.Ask
+		var answer gate.Answer
+		w.gates.Set(map[gate.Question][]gate.Gate{gate.Login: {gateFunc(func(_ context.Context, a gate.Ask) (gate.Answer, error) {
+			got = a
+			return answer, nil
+		})}})
+		if _, err := w.SignIn(w.ctx(), auth.Credentials{Email: ada.email, Password: ada.pw, Device: ada.browser}); err != nil {
+			t.Fatal(err)
+		}
+		if d := got.Device; d == nil || d.ID == "" || !d.Known || !d.Trusted || got.DryRun || got.Context["new_network"] != false {
+			t.Errorf("%+v %+v", got, d)
+		}
+		if _, err := w.SignIn(w.from("203.0.113.77"), auth.Credentials{Email: ada.email, Password: ada.pw}); err != nil {
+			t.Fatal(err)
+		}
+		if d := got.Device; d == nil || d.ID != "" || d.Known || d.Trusted || got.Context["new_network"] != true {
+			t.Errorf("elsewhere: %+v %+v", got, d)
+		}
+		answer = gate.Answer{By: "g", Revision: "7", Explain: "flag@7", Obligations: []gate.Obligation{{Name: "watermark"}}}
+		rows := w.wantRows(func() {
+			if _, err := w.signIn(ada.email, ada.pw); code(err) != "obligation_unmet" {
+				t.Errorf("%v", err)
+			}
+		}, "auth.login.failure/gate_obligation")
+		if m := rows[0].Metadata; m["gate"] != "g" || m["gate_revision"] != "7" || m["gate_explain"] != "flag@7" {
+			t.Errorf("%v", m)
+		}
+	})
+}

@@ -78,7 +78,7 @@ func (s *pluginSignIns) stepUp(ctx context.Context, m VerifiedByPlugin, who prin
 		return out, err
 	}
 	v := m.vouch()
-	sh := factor.Verified{Method: "sso", AMR: v.amr(), TwoFactors: v.two}
+	sh := factor.Verified{Method: factor.SSO, AMR: v.amr(), TwoFactors: v.two}
 	asked := &stepUps{s.machine}
 	attempt, refused, err := asked.askStepUp(ctx, who, a, sh)
 	if err != nil {

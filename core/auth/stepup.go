@@ -238,9 +238,13 @@ func (s *stepUps) askStepUp(ctx context.Context, p principal.Principal, a accoun
 	if !s.kit.Gated(gate.SessionStepUp) {
 		return nil, nil, nil
 	}
+	reached := p.AAL
+	if factor.RaisesTo2(a, sh) {
+		reached = principal.AAL2
+	}
 	attempt, err := s.kit.Allowed(ctx, gate.Ask{
 		Question: gate.SessionStepUp, Principal: &p, Subject: flow.User(a.ID),
-		Context: map[string]any{"method": sh.Method, "aal": s.factors.Reaches(p, a, sh), "email_domain": flow.EmailDomain(a.Email)},
+		Context: map[string]any{"method": sh.Method, "email_domain": flow.EmailDomain(a.Email), "aal": reached},
 	})
 	var r flow.Refusal
 	if errors.As(err, &r) {

@@ -352,7 +352,7 @@ func TestStepUp_gate(t *testing.T) {
 		}
 		f := ada.show(factor.TOTP, "")
 		try(f, "not_today", "auth.step_up.failure/gate_denied")
-		if len(asked) != 1 || asked[0].Principal.SessionID != old.Principal.SessionID || asked[0].Context["method"] != "totp" {
+		if len(asked) != 1 || asked[0].Principal.SessionID != old.Principal.SessionID || asked[0].Context["method"] != "totp" || asked[0].Context["aal"] != "aal2" {
 			t.Errorf("asked %+v", asked)
 		}
 		answer.Decision = gate.StepUp

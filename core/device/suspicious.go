@@ -17,13 +17,8 @@ func (s *Store) Suspicious(ctx context.Context, q store.Querier, accountID uuid.
 	if err != nil || seen.Known {
 		return false, err
 	}
-	return s.NewNetwork(ctx, q, accountID)
-}
-
-// NewNetwork reports whether an account that was used before is used from a network from which it was not of late.
-func (s *Store) NewNetwork(ctx context.Context, q store.Querier, accountID uuid.UUID) (bool, error) {
 	var devices, known int
-	err := q.QueryRow(ctx, `SELECT (SELECT count(*) FROM device WHERE account_id = $1),
+	err = q.QueryRow(ctx, `SELECT (SELECT count(*) FROM device WHERE account_id = $1),
 		(SELECT count(*) FROM device_network WHERE account_id = $1 AND network = $2 AND last_seen_at > $3)`,
 		accountID, networkOf(request.From(ctx).IP), s.now().Add(-networkTTL)).Scan(&devices, &known)
 	if err != nil {

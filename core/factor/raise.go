@@ -18,7 +18,8 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 		return session.Issued{}, err
 	}
 	p.AuthTime, p.AMR = s.kit.Now(), With(p.AMR, sh.AMR...)
-	if s.raises(a, sh) {
+	// Assurance follows from what was shown and from nothing else: a password or a mailed code is no second factor, whatever the account has.
+	if RaisesTo2(a, sh) {
 		p.AAL, p.AMR = principal.AAL2, With(p.AMR, "mfa")
 	}
 	out, err := s.kit.Sessions.Rotate(ctx, tx, p)
@@ -31,19 +32,13 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 	return out, s.kit.Record(ctx, tx, e)
 }
 
-// raises reports whether what was shown is a second factor. Assurance follows from that and from nothing else: a password or a mailed code is none,
-// whatever the account has.
-func (s *Service) raises(a account.Account, sh Verified) bool {
-	return sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail
+// RaisesTo2 reports whether what was shown makes a session one of two factors.
+func RaisesTo2(a account.Account, sh Verified) bool {
+	return sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail && sh.Method != SSO
 }
 
-// Reaches is the assurance that Raise would give the session.
-func (s *Service) Reaches(p principal.Principal, a account.Account, sh Verified) string {
-	if s.raises(a, sh) {
-		return principal.AAL2
-	}
-	return p.AAL
-}
+// SSO is a step-up at another provider, whose word says what was shown.
+const SSO = "sso"
 
 // Beside leaves out of an account's second factors what is none beside the first: having a passkey is one factor, however
 // often it is shown and whichever of the account's passkeys it is (NIST SP 800-63B-4 §2.2.1).

@@ -61,6 +61,9 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, e audit.Entry, userID uui
 			return err
 		}
 	}
+	if err := k.Erasures.Enqueue(ctx, tx, a.Subject()); err != nil {
+		return err
+	}
 	if _, err := k.Accounts.Erase(ctx, tx, userID); err != nil {
 		return err
 	}

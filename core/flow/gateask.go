@@ -36,9 +36,12 @@ func Public(err error) error {
 
 var errStepUp = fault.New(fault.Denied, "second_factor_missing", "A rule of this service asks for a second factor, which this account does not have.")
 
+// ErrObligation refuses an action that a gate allows under a condition which nobody here can meet (XACML 3.0 §7.18).
+var ErrObligation = fault.New(fault.Denied, "obligation_unmet", "A rule of this service allows this only under a condition that can't be met here.")
+
 // CannotStepUp refuses what a gate wants and nobody can give.
 func CannotStepUp(a *gate.Attempt) Refusal {
-	return Refusal{Reason: "gate_step_up", Meta: map[string]any{"gate": a.Answer.By}, Err: errStepUp, Attempt: a.ID}
+	return Refusal{Reason: "gate_step_up", Meta: a.Answer.Meta(), Err: errStepUp, Attempt: a.ID}
 }
 
 // Gated reports whether anybody answers a question: whoever would only gather what to ask needs not.
@@ -55,7 +58,10 @@ func (k *Kit) Ask(ctx context.Context, q gate.Ask) (*gate.Attempt, error) {
 	case err != nil:
 		return nil, Refusal{Reason: "gate_failed", Err: err, Attempt: a.CorrelationID()}
 	case a.Answer.Decision == gate.Deny:
-		return nil, Refusal{Reason: "gate_denied", Meta: map[string]any{"gate": a.Answer.By}, Err: gate.Denied(a.Answer), Attempt: a.ID}
+		return nil, Refusal{Reason: "gate_denied", Meta: a.Answer.Meta(), Err: gate.Denied(a.Answer), Attempt: a.ID}
+	case len(a.Answer.Obligations) > 0:
+		a.End(ctx, ErrObligation)
+		return nil, Refusal{Reason: "gate_obligation", Meta: a.Answer.Meta(), Err: ErrObligation, Attempt: a.ID}
 	}
 	return a, nil
 }

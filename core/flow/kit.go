@@ -16,6 +16,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
@@ -43,6 +44,7 @@ type Stores struct {
 	Logins    *federation.Service
 	Orgs      *org.Store
 	Mints     *mint.Store
+	Erasures  *erasure.Store
 }
 
 // Limits count what may not happen often. What is nil is not limited.
@@ -120,7 +122,7 @@ func New(cfg Config) (*Kit, error) {
 	for part, missing := range map[string]bool{
 		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "metadata": cfg.Metadata == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
 		"sessions": cfg.Sessions == nil, "authenticator apps": cfg.TOTP == nil, "recovery codes": cfg.Codes == nil, "passkeys": cfg.Passkeys == nil,
-		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "organizations": cfg.Orgs == nil, "minted sign-ins": cfg.Mints == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
+		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "organizations": cfg.Orgs == nil, "minted sign-ins": cfg.Mints == nil, "erasures": cfg.Erasures == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("flow: %s: needed", part)

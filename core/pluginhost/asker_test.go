@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -36,6 +40,8 @@ type asker struct {
 	pluginv1.UnimplementedMailerServer
 	pluginv1.UnimplementedLoginMethodsServer
 	pluginv1.UnimplementedClaimsServer
+	pluginv1.UnimplementedSubjectServer
+	pluginv1.UnimplementedLogoutServer
 	name   string
 	broker *goplugin.GRPCBroker
 	host   *grpc.ClientConn
@@ -60,6 +66,8 @@ func (p *asker) GRPCServer(b *goplugin.GRPCBroker, s *grpc.Server) error {
 	pluginv1.RegisterMailerServer(s, p)
 	pluginv1.RegisterLoginMethodsServer(s, p)
 	pluginv1.RegisterClaimsServer(s, p)
+	pluginv1.RegisterSubjectServer(s, p)
+	pluginv1.RegisterLogoutServer(s, p)
 	return nil
 }
 
@@ -81,7 +89,7 @@ func (p *asker) Describe(_ context.Context, r *pluginv1.DescribeRequest) (*plugi
 		Name: r.GetInstance(), Version: "1.0.0", Routes: []*pluginv1.Route{{Path: "/" + r.GetInstance(), CrossSite: pluginv1.CrossSite_CROSS_SITE_MACHINE}},
 		EventPatterns: []string{"billing.*"}, Claims: []string{"plan", "seats"},
 	}
-	for _, s := range []string{"Routes", "AuditSink", "EventSink", "Mailer", "LoginMethods", "Claims"} {
+	for _, s := range []string{"Routes", "AuditSink", "EventSink", "Mailer", "LoginMethods", "Claims", "Subject", "Logout"} {
 		out.Seams = append(out.Seams, "sigra.plugin.v1."+s)
 	}
 	if strings.HasSuffix(p.name, "_all") {
@@ -231,6 +239,47 @@ func (p *asker) Claims(ctx context.Context, r *pluginv1.ClaimsRequest) (*pluginv
 		age = time.Hour
 	}
 	return &pluginv1.ClaimsResponse{Claims: c, MaxAge: durationpb.New(age)}, err
+}
+
+// Erase can't the first time, for an address that begins with "busy".
+func (p *asker) Erase(_ context.Context, r *pluginv1.EraseRequest) (*pluginv1.EraseResponse, error) {
+	what := fmt.Sprintf("erase %s %s", r.GetUserId(), r.GetEmail())
+	p.mu.Lock()
+	again := slices.Contains(p.seen, what)
+	p.mu.Unlock()
+	p.saw("%s", what)
+	if strings.HasPrefix(r.GetEmail(), "busy") && !again {
+		return nil, status.Error(codes.Unavailable, "busy")
+	}
+	return &pluginv1.EraseResponse{}, nil
+}
+
+// Export gives what it was asked for, in two pieces; of "broken@…" what is no JSON.
+func (p *asker) Export(r *pluginv1.ExportRequest, stream pluginv1.Subject_ExportServer) error {
+	pieces := []string{`{"email":`, strconv.Quote(r.GetEmail()) + "}"}
+	if strings.HasPrefix(r.GetEmail(), "broken") && p.name == "asker_none" {
+		pieces = pieces[:1]
+	}
+	for _, piece := range pieces {
+		if err := stream.Send(&pluginv1.ExportResponse{Json: []byte(piece)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *asker) SignedOut(ctx context.Context, r *pluginv1.SignedOutRequest) (*pluginv1.SignedOutResponse, error) {
+	p.saw("signed out %s %s to %s", r.GetPrincipal().GetUserId(), strings.Join(r.GetSessionIds(), ","), r.GetReturnTo())
+	if r.GetPrincipal().GetEmail() == "slow@example.com" && p.name == "asker_none" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &pluginv1.SignedOutResponse{
+		FrameUrls: []string{
+			"https://rp.example/" + p.name + "?sid=1", "/" + p.name + "/frame", "javascript:alert(1)", "//evil.example/x", "https://u:p@evil.example/", "/login", "data:text/html,x", "https://a;script-src/x",
+		},
+		RedirectUrl: "https://idp.example/" + p.name + "?back=" + url.QueryEscape(r.GetReturnTo()),
+	}, nil
 }
 
 // Serve answers "…/seen" with what it was given, and "…/sigra.host.v1.KV/Put" by calling that with the body.

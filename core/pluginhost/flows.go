@@ -27,6 +27,9 @@ import (
 
 // ---- Gate ----------------------------------------------------------------------------------------------------
 
+// maxObligations is how many of them one answer may have.
+const maxObligations = 20
+
 // gateFacade asks one plugin one question. What a failure means is its block's decision, made here.
 type gateFacade struct {
 	p       *plugin
@@ -40,16 +43,31 @@ var _ gate.Settler = (*gateFacade)(nil)
 func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
 	req := &pluginv1.AskRequest{
 		Question: string(a.Question), Principal: g.p.host.principalTo(a.Principal), Subject: refTo(a.Subject), Request: requestTo(request.From(ctx)),
-		AttemptId: a.AttemptID,
+		AttemptId: a.AttemptID, DryRun: a.DryRun,
+	}
+	if d := a.Device; d != nil {
+		req.Device = &pluginv1.Device{Id: d.ID, Known: d.Known, Trusted: d.Trusted}
+	}
+	var err error
+	if req.Attributes, err = structTo(a.Attributes); err != nil {
+		return gate.Answer{}, err
 	}
 	contextTo(req, a)
 	out := gate.Answer{By: g.p.name}
-	err := g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
+	err = g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
 		resp, err := pluginv1.NewGateClient(in.conn).Ask(ctx, req)
 		if err != nil {
 			return err
 		}
 		out.Reason, out.Message = printable(clip(resp.GetReason(), 64)), printable(clip(resp.GetMessage(), 300))
+		out.CacheFor, out.Revision, out.Explain = max(resp.GetCacheFor().AsDuration(), 0), printable(clip(resp.GetRevision(), 64)), printable(clip(resp.GetExplain(), 200))
+		if len(resp.GetObligations()) > maxObligations {
+			return g.p.fail(g.p.seams[pluginv1.Gate_ServiceDesc.ServiceName], codes.Internal, "it wants too much to be done about "+string(a.Question))
+		}
+		out.Obligations = nil
+		for _, o := range resp.GetObligations() {
+			out.Obligations = append(out.Obligations, gate.Obligation{Name: printable(clip(o.GetName(), 64)), Parameters: o.GetParameters().AsMap()})
+		}
 		switch resp.GetAnswer() {
 		case pluginv1.AskResponse_ANSWER_ALLOW:
 			out.Decision = gate.Allow
@@ -113,7 +131,8 @@ func contextTo(req *pluginv1.AskRequest, a gate.Ask) {
 			Email: text("email"), EmailDomain: text("email_domain"), Via: text("via"), Provider: text("provider"),
 		}}
 	case gate.Login:
-		req.Context = &pluginv1.AskRequest_Login{Login: &pluginv1.LoginContext{EmailDomain: text("email_domain"), Method: text("method"), Provider: text("provider"), NewNetwork: a.Context["new_network"] == true}}
+		req.Context = &pluginv1.AskRequest_Login{Login: &pluginv1.LoginContext{EmailDomain: text("email_domain"), Method: text("method"), Provider: text("provider")}}
+		req.GetLogin().NewNetwork, _ = a.Context["new_network"].(bool)
 		if a.Principal != nil {
 			req.GetLogin().Amr = a.Principal.AMR
 		}

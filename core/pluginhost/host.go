@@ -80,6 +80,7 @@ type Config struct {
 	Accounts  Accounts
 	Sessions  Sessions
 	Federated Federated
+	Erasures  Erasures
 	Audit     Audit
 	Events    Events
 	Outbox    Outbox

@@ -83,7 +83,10 @@ func (s gatesService) Ask(ctx context.Context, r *hostv1.AskGatesRequest) (*host
 		return nil, missing("gates")
 	}
 	in := r.GetQuestion()
-	a := gate.Ask{Question: gate.Question(in.GetQuestion()), AttemptID: in.GetAttemptId(), Subject: refFrom(in.GetSubject()), Context: map[string]any{}}
+	a := gate.Ask{Question: gate.Question(in.GetQuestion()), AttemptID: in.GetAttemptId(), Subject: refFrom(in.GetSubject()), Context: map[string]any{}, DryRun: in.GetDryRun(), Attributes: in.GetAttributes().AsMap()}
+	if d := in.GetDevice(); d != nil {
+		a.Device = &gate.Device{ID: clip(d.GetId(), 64), Known: d.GetKnown(), Trusted: d.GetTrusted()}
+	}
 	if a.AttemptID != "" && (len(a.AttemptID) > 64 || a.AttemptID != printable(a.AttemptID)) {
 		return nil, fault.New(fault.Invalid, "invalid_id", "An attempt's id has at most 64 printable characters.").At("question.attempt_id")
 	}
@@ -134,7 +137,17 @@ func (s gatesService) Ask(ctx context.Context, r *hostv1.AskGatesRequest) (*host
 			return nil, err
 		}
 	}
-	out := &pluginv1.AskResponse{Answer: pluginv1.AskResponse_ANSWER_ALLOW, Reason: ans.Reason, Message: ans.Message}
+	out := &pluginv1.AskResponse{Answer: pluginv1.AskResponse_ANSWER_ALLOW, Reason: ans.Reason, Message: ans.Message, Revision: ans.Revision, Explain: ans.Explain}
+	if ans.CacheFor > 0 {
+		out.CacheFor = durationpb.New(ans.CacheFor)
+	}
+	for _, o := range ans.Obligations {
+		parameters, err := structTo(o.Parameters)
+		if err != nil {
+			return nil, err
+		}
+		out.Obligations = append(out.Obligations, &pluginv1.Obligation{Name: o.Name, Parameters: parameters})
+	}
 	switch ans.Decision {
 	case gate.Deny:
 		out.Answer = pluginv1.AskResponse_ANSWER_DENY

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
@@ -58,6 +60,8 @@ type world struct {
 	fed      *federation
 	gates    gate.Table
 	gate     *noTokens
+	erasures *erasure.Store
+	later    atomic.Int64 // how far the clock of the erasures is ahead
 }
 
 // noTokens is a gate that has had enough.
@@ -69,7 +73,7 @@ func (g *noTokens) Ask(_ context.Context, a gate.Ask) (gate.Answer, error) {
 	return gate.Answer{Decision: gate.Deny, Reason: "no_tokens_today", By: "the test"}, nil
 }
 
-var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, ratelimit.Migrations, gate.Migrations, topic.Migrations, pluginhost.Migrations}
+var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, erasure.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, ratelimit.Migrations, gate.Migrations, topic.Migrations, pluginhost.Migrations}
 
 // mailSwitch keeps the mailer that the host chose.
 type mailSwitch struct {
@@ -170,6 +174,8 @@ func newWorld(t *testing.T, db *store.DB) *world {
 		w.live, err = w.sessions.Issue(ctx, tx, session.Grant{Account: w.ada, AAL: principal.AAL1, AMR: []string{"pwd"}})
 		return err
 	}))
+	w.erasures, err = erasure.New(erasure.Config{DB: db, Keys: keys, Audit: w.audit, Now: func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }})
+	must(err)
 	attempts, err := gate.NewAttempts(gate.AttemptsConfig{DB: db, Table: &w.gates})
 	must(err)
 	topics, err := topic.New(topic.Config{DB: db, Poll: 20 * time.Millisecond})
@@ -182,6 +188,7 @@ func newWorld(t *testing.T, db *store.DB) *world {
 	w.fixture = newHost(t, "asker_all asker_none", func(c *pluginhost.Config, _ *fixture) {
 		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
 		c.Gates, c.Attempts, c.Topics = &w.gates, attempts, topics
+		c.Erasures = w.erasures
 		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, w.sessions, queue, &w.mail, layout{}, w.fed
 	})
 	return w

@@ -17,7 +17,7 @@ var bodies = map[string]any{
 	"link-approved": nil, "link-open": magicOpenPage{}, "link-sent": magicSentPage{}, "link-status": magicStatusPage{}, "login": signInPage{}, "logins": loginsPage{},
 	"logout": principal.Principal{}, "organization-sign-in": offersPage{},
 	"passkey": passkeyPage{}, "passkey-new": newPasskey{}, "passkeys": passkeysPage{}, "plugin": template.HTML(""), "provider-failed": providerTrouble{},
-	"recovery-codes": codesPage{}, "recovery-codes-shown": newCodes{}, "register": registerPage{}, "reset": backToLogin{}, "reset-sent": resetSentPage{}, "set-password": nil,
+	"recovery-codes": codesPage{}, "recovery-codes-shown": newCodes{}, "register": registerPage{}, "reset": backToLogin{}, "reset-sent": resetSentPage{}, "set-password": nil, "signed-out": goneOn{},
 }
 
 // filling is how much a sample has in it.

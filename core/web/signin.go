@@ -31,6 +31,7 @@ type signIn struct {
 	links    bool           // email links are offered
 	ways     Offers         // nil: no plugin offers any
 	stepUps  bool           // somebody who is signed in can prove it anew
+	after    SignedOuts     // nil: a sign-out ends nothing elsewhere
 }
 
 // Mount adds the pages.
@@ -253,7 +254,13 @@ func (p *signIn) showLogout(w http.ResponseWriter, r *http.Request, _ principal.
 }
 
 func (p *signIn) logout(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	var who principal.Principal
 	if token := cookie.SessionToken(r); token != "" {
+		var err error
+		if who, err = p.resolve(r); err != nil && fault.KindOf(err) != fault.Unauthenticated {
+			p.Error(w, r, err)
+			return
+		}
 		if err := p.flows.SignOut(r.Context(), token); err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			p.Error(w, r, err) // the session may still be good: say so rather than pretend
 			return
@@ -267,5 +274,5 @@ func (p *signIn) logout(w http.ResponseWriter, r *http.Request, _ principal.Prin
 	}
 	// ASVS 5.0 14.3.1. Not "cache": pages are no-store, and browsers take seconds to clear it.
 	w.Header().Set("Clear-Site-Data", `"storage"`)
-	see(w, "/login?notice=signed-out")
+	p.leave(w, r, who)
 }

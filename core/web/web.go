@@ -142,8 +142,9 @@ type Services struct {
 	Signals          Signals // nil: browsers are not told of passkeys that nobody has
 	MagicLinks       MagicLinks
 	FederatedSignIns FederatedSignIns
-	Providers        Providers // *federation.Service
-	Offers           Offers    // nil: no plugin offers anything
+	Providers        Providers  // *federation.Service
+	Offers           Offers     // nil: no plugin offers anything
+	SignedOuts       SignedOuts // nil: a sign-out ends nothing elsewhere
 
 	Account     OwnAccount // nil: there are no pages of the account; otherwise all from here to OwnPasskeys are needed
 	OwnPassword OwnPassword
@@ -163,7 +164,7 @@ type Services struct {
 // domains are the parts of the pages that there are, by what is offered.
 func (s Services) domains(k *kit) []domain {
 	out := []domain{
-		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil, ways: s.Offers},
+		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil, ways: s.Offers, after: s.SignedOuts},
 		&signUp{k, s.SignUps, s.Organizations}, &passwordReset{k, s.PasswordResets},
 	}
 	if s.Offers != nil {

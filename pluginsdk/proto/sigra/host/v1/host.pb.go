@@ -34,9 +34,9 @@ type MintPurpose int32
 const (
 	MintPurpose_MINT_PURPOSE_UNSPECIFIED MintPurpose = 0 // sign in
 	MintPurpose_MINT_PURPOSE_SIGN_IN     MintPurpose = 1
-	MintPurpose_MINT_PURPOSE_LINK        MintPurpose = 2 // link the identity to the account that is signed in
-	MintPurpose_MINT_PURPOSE_STEP_UP     MintPurpose = 3 // prove again who is signed in
-	MintPurpose_MINT_PURPOSE_TEST        MintPurpose = 4 // everything but the session
+	MintPurpose_MINT_PURPOSE_LINK        MintPurpose = 2 // link the identity to the account that is signed in, which has proved that lately
+	MintPurpose_MINT_PURPOSE_STEP_UP     MintPurpose = 3 // prove again who is signed in, with an identity that is linked to the account
+	MintPurpose_MINT_PURPOSE_TEST        MintPurpose = 4 // everything is judged, and nothing changed: gates are asked with dry_run
 )
 
 // Enum value maps for MintPurpose.
@@ -1831,10 +1831,12 @@ type BeginRequest struct {
 	Provider       string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"` // below the plugin's name: "okta-acme"
 	OrganizationId string                 `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	ReturnTo       string                 `protobuf:"bytes,3,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
-	MaxAge         *durationpb.Duration   `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	RequiredAal    string                 `protobuf:"bytes,5,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
-	Purpose        MintPurpose            `protobuf:"varint,6,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"`
-	SessionId      string                 `protobuf:"bytes,7,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"` // whose, for LINK and STEP_UP
+	// What Mint must prove: how long ago at most (zero: right now), and which assurance. To step up, a proof may be as old as for any
+	// step-up. One that is too old or too weak is refused there with proof_too_old or proof_too_weak.
+	MaxAge      *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	RequiredAal string               `protobuf:"bytes,5,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
+	Purpose     MintPurpose          `protobuf:"varint,6,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"` // Mint must name the same
+	SessionId   string               `protobuf:"bytes,7,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`            // whose, for LINK and STEP_UP, and only then
 	// The answer comes by a cross-site POST (SAML): the cookie must then be SameSite=None.
 	CrossSite     bool                 `protobuf:"varint,8,opt,name=cross_site,json=crossSite,proto3" json:"cross_site,omitempty"`
 	ValidFor      *durationpb.Duration `protobuf:"bytes,9,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"` // absent: 10 minutes
@@ -1988,31 +1990,35 @@ func (x *BeginResponse) GetSetCookie() string {
 }
 
 type MintRequest struct {
-	state               protoimpl.MessageState       `protogen:"open.v1"`
-	Provider            string                       `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`           // below the plugin's name: "okta-acme"
-	Subject             string                       `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`             // stable id at the provider
-	UserId              string                       `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // when the plugin knows the account
-	Email               string                       `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
-	EmailVerified       bool                         `protobuf:"varint,5,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
-	OrganizationId      string                       `protobuf:"bytes,6,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	FederatedIndex      string                       `protobuf:"bytes,7,opt,name=federated_index,json=federatedIndex,proto3" json:"federated_index,omitempty"` // the provider's session handle, for single logout
-	Amr                 []string                     `protobuf:"bytes,8,rep,name=amr,proto3" json:"amr,omitempty"`                                             // what the provider says it checked
-	ReturnTo            string                       `protobuf:"bytes,9,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
-	Request             *v1.RequestInfo              `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`
-	State               string                       `protobuf:"bytes,11,opt,name=state,proto3" json:"state,omitempty"`                                // of Begin; empty: the sign-in began at the provider
-	StateCookie         string                       `protobuf:"bytes,12,opt,name=state_cookie,json=stateCookie,proto3" json:"state_cookie,omitempty"` // the value of the cookie that Begin set, as the browser sent it
-	AuthTime            *timestamppb.Timestamp       `protobuf:"bytes,13,opt,name=auth_time,json=authTime,proto3" json:"auth_time,omitempty"`
-	Acr                 string                       `protobuf:"bytes,14,opt,name=acr,proto3" json:"acr,omitempty"`
-	SessionNotOnOrAfter *timestamppb.Timestamp       `protobuf:"bytes,15,opt,name=session_not_on_or_after,json=sessionNotOnOrAfter,proto3" json:"session_not_on_or_after,omitempty"`
-	Display             string                       `protobuf:"bytes,16,opt,name=display,proto3" json:"display,omitempty"`
-	Attributes          *structpb.Struct             `protobuf:"bytes,17,opt,name=attributes,proto3" json:"attributes,omitempty"` // profile attributes, kept as the account's public metadata below the plugin's name
-	Role                string                       `protobuf:"bytes,18,opt,name=role,proto3" json:"role,omitempty"`
-	Membership          MintRequest_MembershipPolicy `protobuf:"varint,19,opt,name=membership,proto3,enum=sigra.host.v1.MintRequest_MembershipPolicy" json:"membership,omitempty"`
-	DomainVerified      bool                         `protobuf:"varint,20,opt,name=domain_verified,json=domainVerified,proto3" json:"domain_verified,omitempty"` // the address lies in a domain that the organization has proven
-	Purpose             MintPurpose                  `protobuf:"varint,21,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"`
-	SignUpAllowed       bool                         `protobuf:"varint,22,opt,name=sign_up_allowed,json=signUpAllowed,proto3" json:"sign_up_allowed,omitempty"` // an account may be made
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Provider string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"` // below the plugin's name: "okta-acme"
+	Subject  string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`   // stable id at the provider
+	// The account that the identity must be linked to; empty: whichever it is. It never says by itself who somebody is.
+	UserId         string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Email          string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	EmailVerified  bool   `protobuf:"varint,5,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
+	OrganizationId string `protobuf:"bytes,6,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	FederatedIndex string `protobuf:"bytes,7,opt,name=federated_index,json=federatedIndex,proto3" json:"federated_index,omitempty"` // the provider's session handle, for single logout
+	// What the provider says it checked, in the words of RFC 8176. They become the session's, after "fed". The session is at "aal2" when
+	// "mfa" is among them and the plugin is granted sessions.assure; otherwise "mfa" is left out, and a second factor asked for as ever.
+	Amr                 []string               `protobuf:"bytes,8,rep,name=amr,proto3" json:"amr,omitempty"`
+	ReturnTo            string                 `protobuf:"bytes,9,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
+	Request             *v1.RequestInfo        `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`
+	State               string                 `protobuf:"bytes,11,opt,name=state,proto3" json:"state,omitempty"`                                                              // of Begin; empty: the sign-in began at the provider, which only one to sign in can
+	StateCookie         string                 `protobuf:"bytes,12,opt,name=state_cookie,json=stateCookie,proto3" json:"state_cookie,omitempty"`                               // the value of the cookie that Begin set, as the browser sent it
+	AuthTime            *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=auth_time,json=authTime,proto3" json:"auth_time,omitempty"`                                        // becomes the session's; absent: now, but as old as any for a max_age
+	Acr                 string                 `protobuf:"bytes,14,opt,name=acr,proto3" json:"acr,omitempty"`                                                                  // what the provider calls what it checked; for the audit log
+	SessionNotOnOrAfter *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=session_not_on_or_after,json=sessionNotOnOrAfter,proto3" json:"session_not_on_or_after,omitempty"` // the session ends by then
+	Display             string                 `protobuf:"bytes,16,opt,name=display,proto3" json:"display,omitempty"`                                                          // the account's display name, where one is made
+	// Profile attributes, kept as the account's public metadata below the plugin's name, in place of those of before. Gates are told them.
+	Attributes     *structpb.Struct             `protobuf:"bytes,17,opt,name=attributes,proto3" json:"attributes,omitempty"`
+	Role           string                       `protobuf:"bytes,18,opt,name=role,proto3" json:"role,omitempty"`
+	Membership     MintRequest_MembershipPolicy `protobuf:"varint,19,opt,name=membership,proto3,enum=sigra.host.v1.MintRequest_MembershipPolicy" json:"membership,omitempty"`
+	DomainVerified bool                         `protobuf:"varint,20,opt,name=domain_verified,json=domainVerified,proto3" json:"domain_verified,omitempty"` // the address lies in a domain that the organization has proven
+	Purpose        MintPurpose                  `protobuf:"varint,21,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"`
+	SignUpAllowed  bool                         `protobuf:"varint,22,opt,name=sign_up_allowed,json=signUpAllowed,proto3" json:"sign_up_allowed,omitempty"` // an account may be made
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MintRequest) Reset() {
@@ -2299,7 +2305,7 @@ func (x *OutcomeRequest) GetMintId() string {
 type OutcomeResponse struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Status            string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"` // pending, signed_in, linked, stepped_up, tested, refused, expired
-	Reason            string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // when refused
+	Reason            string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // when refused, its code; when tested, what would be done: "sign_in", "adopt", "prove", "create", "reclaim", "confirm"
 	UserId            string                 `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	SessionId         string                 `protobuf:"bytes,4,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	AccountCreated    bool                   `protobuf:"varint,5,opt,name=account_created,json=accountCreated,proto3" json:"account_created,omitempty"`
@@ -6815,20 +6821,21 @@ func (x *RenderResponse) GetDirection() string {
 
 type SignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A path on this Sigra, or an address that its operator allows.
-	ReturnTo       string               `protobuf:"bytes,1,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
-	MaxAge         *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	RequiredAal    string               `protobuf:"bytes,3,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
-	Fresh          bool                 `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`                         // sign in anew whatever the session says
-	LoginHint      string               `protobuf:"bytes,5,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"` // an address to fill in
-	UiLocales      []string             `protobuf:"bytes,6,rep,name=ui_locales,json=uiLocales,proto3" json:"ui_locales,omitempty"`
-	SelectAccount  bool                 `protobuf:"varint,7,opt,name=select_account,json=selectAccount,proto3" json:"select_account,omitempty"` // offer to go on as somebody else
-	AcrValues      []string             `protobuf:"bytes,8,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`              // "aal2"; the first that Sigra knows counts when required_aal is empty
-	ClientName     string               `protobuf:"bytes,9,opt,name=client_name,json=clientName,proto3" json:"client_name,omitempty"`           // of the application that the person signs in to
-	CancelTo       string               `protobuf:"bytes,10,opt,name=cancel_to,json=cancelTo,proto3" json:"cancel_to,omitempty"`                // where a cancelled or impossible sign-in returns; like return_to
-	OrganizationId string               `protobuf:"bytes,11,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A path on this Sigra, or an address that its operator allows. Anything else is refused with return_to_not_allowed.
+	ReturnTo      string               `protobuf:"bytes,1,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
+	MaxAge        *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	RequiredAal   string               `protobuf:"bytes,3,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
+	Fresh         bool                 `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`                                      // sign in anew whatever the session says
+	LoginHint     string               `protobuf:"bytes,5,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`              // an address to fill in
+	UiLocales     []string             `protobuf:"bytes,6,rep,name=ui_locales,json=uiLocales,proto3" json:"ui_locales,omitempty"`              // the first that Sigra speaks is the language of the pages
+	SelectAccount bool                 `protobuf:"varint,7,opt,name=select_account,json=selectAccount,proto3" json:"select_account,omitempty"` // whoever is signed in is asked as whom they go on
+	AcrValues     []string             `protobuf:"bytes,8,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`              // "aal2"; the first that Sigra knows counts when required_aal is empty
+	ClientName    string               `protobuf:"bytes,9,opt,name=client_name,json=clientName,proto3" json:"client_name,omitempty"`           // of the application that the person signs in to
+	// Where a cancelled or impossible sign-in returns; like return_to. "error" is added to its query: "cancelled" when the person
+	// did not want to, "impossible" when the account can't show what is asked for.
+	CancelTo      string `protobuf:"bytes,10,opt,name=cancel_to,json=cancelTo,proto3" json:"cancel_to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignInRequest) Reset() {
@@ -6927,13 +6934,6 @@ func (x *SignInRequest) GetClientName() string {
 func (x *SignInRequest) GetCancelTo() string {
 	if x != nil {
 		return x.CancelTo
-	}
-	return ""
-}
-
-func (x *SignInRequest) GetOrganizationId() string {
-	if x != nil {
-		return x.OrganizationId
 	}
 	return ""
 }
@@ -7495,7 +7495,7 @@ const file_sigra_host_v1_host_proto_rawDesc = "" +
 	"\x0eRenderResponse\x12\x12\n" +
 	"\x04html\x18\x01 \x01(\tR\x04html\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x1c\n" +
-	"\tdirection\x18\x03 \x01(\tR\tdirection\"\x84\x03\n" +
+	"\tdirection\x18\x03 \x01(\tR\tdirection\"\xdb\x02\n" +
 	"\rSignInRequest\x12\x1b\n" +
 	"\treturn_to\x18\x01 \x01(\tR\breturnTo\x122\n" +
 	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12!\n" +
@@ -7511,8 +7511,7 @@ const file_sigra_host_v1_host_proto_rawDesc = "" +
 	"\vclient_name\x18\t \x01(\tR\n" +
 	"clientName\x12\x1b\n" +
 	"\tcancel_to\x18\n" +
-	" \x01(\tR\bcancelTo\x12'\n" +
-	"\x0forganization_id\x18\v \x01(\tR\x0eorganizationId\"\"\n" +
+	" \x01(\tR\bcancelTo\"\"\n" +
 	"\x0eSignInResponse\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url*\x8d\x01\n" +
 	"\vMintPurpose\x12\x1c\n" +

@@ -486,9 +486,11 @@ type SessionsClient interface {
 	// Begin starts a sign-in elsewhere and binds it to the browser: the plugin passes set_cookie on, and Mint wants the state
 	// back from the same browser.
 	Begin(ctx context.Context, in *BeginRequest, opts ...grpc.CallOption) (*BeginResponse, error)
-	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other.
+	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other. An
+	// administrator of Sigra is signed in only by a plugin that is granted sessions.administrators. Both this and sessions.assure are
+	// given by the operator's block alone, to a bundled plugin too.
 	Mint(ctx context.Context, in *MintRequest, opts ...grpc.CallOption) (*MintResponse, error)
-	// Outcome tells what became of a minted sign-in.
+	// Outcome tells what became of a minted sign-in, for a day. NOT_FOUND for what is another plugin's.
 	Outcome(ctx context.Context, in *OutcomeRequest, opts ...grpc.CallOption) (*OutcomeResponse, error)
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
 }
@@ -585,9 +587,11 @@ type SessionsServer interface {
 	// Begin starts a sign-in elsewhere and binds it to the browser: the plugin passes set_cookie on, and Mint wants the state
 	// back from the same browser.
 	Begin(context.Context, *BeginRequest) (*BeginResponse, error)
-	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other.
+	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other. An
+	// administrator of Sigra is signed in only by a plugin that is granted sessions.administrators. Both this and sessions.assure are
+	// given by the operator's block alone, to a bundled plugin too.
 	Mint(context.Context, *MintRequest) (*MintResponse, error)
-	// Outcome tells what became of a minted sign-in.
+	// Outcome tells what became of a minted sign-in, for a day. NOT_FOUND for what is another plugin's.
 	Outcome(context.Context, *OutcomeRequest) (*OutcomeResponse, error)
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
 	mustEmbedUnimplementedSessionsServer()

@@ -3522,8 +3522,9 @@ type AskRequest struct {
 	// answered alike.
 	AttemptId string  `protobuf:"bytes,5,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	DryRun    bool    `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // nothing is about to happen: reserve nothing
-	Device    *Device `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`
-	// The user's own public and private metadata, and what the application adds when it asks.
+	Device    *Device `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`                // of login: the browser that signs in; id is empty for one that is not known. Absent: nothing is known of it
+	// The members of the user's own public and private metadata (where both have a name, the private one), of who acts or else of the
+	// subject, and under names that are free what whoever asks adds.
 	Attributes *structpb.Struct `protobuf:"bytes,8,opt,name=attributes,proto3" json:"attributes,omitempty"`
 	// Types that are valid to be assigned to Context:
 	//
@@ -3875,7 +3876,7 @@ type LoginContext struct {
 	Method        string                 `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"` // "password", "passkey", "email_link", "oauth", "plugin" …
 	Provider      string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	Amr           []string               `protobuf:"bytes,4,rep,name=amr,proto3" json:"amr,omitempty"`
-	NewNetwork    bool                   `protobuf:"varint,5,opt,name=new_network,json=newNetwork,proto3" json:"new_network,omitempty"`
+	NewNetwork    bool                   `protobuf:"varint,5,opt,name=new_network,json=newNetwork,proto3" json:"new_network,omitempty"` // from a browser and a network that are new to an account that was used before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4325,12 +4326,15 @@ type AskResponse struct {
 	RequiredAal          string                 `protobuf:"bytes,4,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
 	ReservationId        string                 `protobuf:"bytes,5,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"` // set: Settle is called for the attempt
 	ReservationExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=reservation_expires_at,json=reservationExpiresAt,proto3" json:"reservation_expires_at,omitempty"`
-	CacheFor             *durationpb.Duration   `protobuf:"bytes,7,opt,name=cache_for,json=cacheFor,proto3" json:"cache_for,omitempty"` // the same question may be answered alike that long; absent: never
-	Revision             string                 `protobuf:"bytes,8,opt,name=revision,proto3" json:"revision,omitempty"`                 // of the rules that decided
-	Explain              string                 `protobuf:"bytes,9,opt,name=explain,proto3" json:"explain,omitempty"`                   // a reference under which the plugin explains the decision
-	Obligations          []*Obligation          `protobuf:"bytes,10,rep,name=obligations,proto3" json:"obligations,omitempty"`          // what whoever asked must also do
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// The same question about the same person may be answered alike that long; absent: never. Forward-auth does so, for 5 minutes at most.
+	CacheFor *durationpb.Duration `protobuf:"bytes,7,opt,name=cache_for,json=cacheFor,proto3" json:"cache_for,omitempty"`
+	Revision string               `protobuf:"bytes,8,opt,name=revision,proto3" json:"revision,omitempty"` // of the rules that decided
+	Explain  string               `protobuf:"bytes,9,opt,name=explain,proto3" json:"explain,omitempty"`   // a reference under which the plugin explains the decision
+	// What whoever asked must also do. Forward-auth passes them on to the application, Gates.Ask to the plugin that asks; whatever Sigra itself
+	// asks about is refused, for it can meet none.
+	Obligations   []*Obligation `protobuf:"bytes,10,rep,name=obligations,proto3" json:"obligations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AskResponse) Reset() {
@@ -5534,7 +5538,7 @@ func (x *ExportResponse) GetJson() []byte {
 type EraseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"` // as it was
+	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"` // as it was; empty without one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5688,9 +5692,10 @@ func (x *SignedOutRequest) GetRequest() *RequestInfo {
 }
 
 type SignedOutResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FrameUrls     []string               `protobuf:"bytes,1,rep,name=frame_urls,json=frameUrls,proto3" json:"frame_urls,omitempty"`       // shown in hidden frames (OpenID Connect front-channel logout)
-	RedirectUrl   string                 `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"` // the browser goes there last, and comes back to return_to
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Shown in hidden frames (OpenID Connect front-channel logout), at most 20: https, or below the plugin's own routes.
+	FrameUrls     []string `protobuf:"bytes,1,rep,name=frame_urls,json=frameUrls,proto3" json:"frame_urls,omitempty"`
+	RedirectUrl   string   `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"` // the browser goes there last, and comes back to return_to, which may be where another plugin sends it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
