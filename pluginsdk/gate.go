@@ -131,7 +131,6 @@ type MemberContext struct {
 // UserDeleteContext is about the execution of a deletion.
 type UserDeleteContext struct {
 	EmailDomain string
-	ScheduledAt time.Time
 }
 
 // TokenContext is about a token to be issued.

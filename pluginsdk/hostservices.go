@@ -378,18 +378,23 @@ type Rendered struct {
 
 // SignInRequest is what the plugin needs of the person.
 type SignInRequest struct {
-	ReturnTo       string        // a path on this Sigra, or an address that its operator allows
-	MaxAge         time.Duration // how long ago they may have proved who they are; 0: any time
-	RequiredAAL    string        // "aal2"; empty: any
-	Fresh          bool          // whatever the session says
-	LoginHint      string        // an address to fill in
-	UILocales      []string
-	SelectAccount  bool     // offer to go on as somebody else
-	ACRValues      []string // the first that Sigra knows counts when RequiredAAL is empty
-	ClientName     string   // of the application that the person signs in to
-	CancelTo       string   // where a cancelled or impossible sign-in returns
-	OrganizationID string
+	ReturnTo      string        // a path on this Sigra, or an address that its operator allows; anything else is refused
+	MaxAge        time.Duration // how long ago they may have proved who they are; 0: any time
+	RequiredAAL   string        // "aal2"; empty: any
+	Fresh         bool          // whatever the session says
+	LoginHint     string        // an address to fill in
+	UILocales     []string      // the first that Sigra speaks is the language of the pages
+	SelectAccount bool          // whoever is signed in is asked as whom they go on
+	ACRValues     []string      // the first that Sigra knows ("aal1", "aal2") counts when RequiredAAL is empty
+	ClientName    string        // of the application that the person signs in to
+	CancelTo      string        // where a cancelled or impossible sign-in returns, like ReturnTo; see SignInCancelled
 }
+
+// What Sigra adds to CancelTo as "error".
+const (
+	SignInCancelled  = "cancelled"  // the person did not want to
+	SignInImpossible = "impossible" // the account can't show what is asked for: it has no second factor
+)
 
 // Pages gives pages the house's layout. Grant: pages.render
 type Pages struct{ h *Host }

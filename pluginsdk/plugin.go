@@ -147,7 +147,6 @@ type Principal struct {
 	AMR                       []string
 	AuthTime                  time.Time
 	Scopes                    []string // of a key or token; nil: whatever its holder may
-	TokenID                   string   // of the key or token that the request showed
 }
 
 // Ref is the principal as an audit row names it.

@@ -103,17 +103,10 @@ type Message struct {
 	ValidFor          time.Duration
 	Language          string
 	Deadline          time.Time // not to be sent after this
-	UserID            string
+	UserID            string    // whose account it is about; empty where that is nobody's business
 	OrganizationID    string
-	Attachments       []Attachment
-	TemplateVersion   string
+	TemplateVersion   string // of the templates that rendered the body: it changes when they do
 	PossibleDuplicate bool
-}
-
-// Attachment is a file in a mail.
-type Attachment struct {
-	Name, ContentType string
-	Content           []byte
 }
 
 // Mailer sends mail. Return no error when the plugin has taken the message and owns all further tries, whose end it tells

@@ -190,6 +190,7 @@ func askTo(a Ask) (*pluginv1.AskRequest, error) {
 type Verdict struct {
 	Decision             string `wire:"-"` // "allow", "deny", "step_up"
 	By                   string `wire:"-"` // the plugin that decided; empty: nobody objected
+	AttemptID            string `wire:"-"` // with a reservation, to be settled: Gates.Settle
 	Reason               string
 	Message              string
 	RequiredAAL          string
@@ -209,7 +210,7 @@ var decisions = map[pluginv1.AskResponse_Answer]string{
 func verdictFrom(r *hostv1.AskGatesResponse) Verdict {
 	a := r.GetAnswer()
 	v := Verdict{
-		Decision: decisions[a.GetAnswer()], By: r.GetBy(), Reason: a.GetReason(), Message: a.GetMessage(), RequiredAAL: a.GetRequiredAal(),
+		Decision: decisions[a.GetAnswer()], By: r.GetBy(), AttemptID: r.GetAttemptId(), Reason: a.GetReason(), Message: a.GetMessage(), RequiredAAL: a.GetRequiredAal(),
 		ReservationID: a.GetReservationId(), ReservationExpiresAt: timeFrom(a.GetReservationExpiresAt()), CacheFor: a.GetCacheFor().AsDuration(),
 		Revision: a.GetRevision(), Explain: a.GetExplain(), Obligations: list[Obligation](a.GetObligations()),
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/forwardauth"
+	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
@@ -77,10 +78,10 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		return nil, err
 	}
 	webConfig := web.Config{
-		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName,
+		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Sealer: a.keys,
 		Services: web.Services{
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
-			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(),
+			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(), SignedOuts: signedOuts{func() *pluginhost.Host { return a.host }},
 			Account: a.own, OwnPassword: a.own, OwnUsername: a.own, OwnEmail: a.own, OwnTOTP: a.own, OwnCodes: a.own, OwnDevices: a.own, OwnSessions: a.own, OwnPasskeys: a.own,
 			OwnLogins: a.own, Organizations: a.members,
 		},
@@ -97,6 +98,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	}
 	services := a.services()
 	services.LoginMethods = a.offers()
+	services.Exports = exporter{a.parts, func() *pluginhost.Host { return a.host }}
 	if cfg.Mail.Dev {
 		webConfig.Inbox, services.Inbox = a.inbox, a.inbox
 	}
@@ -149,7 +151,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		databaseURL = u
 	}
 	return pluginhost.New(pluginhost.Config{
-		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version,
+		DB: a.db, DataDir: a.cfg.DataDir, DatabaseURL: databaseURL, BaseURL: a.cfg.Server.BaseURL, Version: version, Language: a.cfg.Mail.Language,
 		Bundled: bundledNames(), BundledGates: bundledGates(), ReapOrphans: true, Logger: a.log.Named("plugins"), Registerer: a.metrics,
 		CorePaths: corePaths(pages), Callers: callers{a.callers, pages},
 		Failures: func(w http.ResponseWriter, r *http.Request, err error) { a.server.Fail(w, r, err) },
@@ -158,7 +160,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 		},
 		Gates: a.gates, Relay: a.relay, Mail: a.mail,
 		Accounts: a.accounts, Sessions: hostSessions{a.sessions, a.administration}, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
-		Keyring: a.keys, Leases: a.leases, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
+		Erasures: a.erasures, Keyring: a.keys, Leases: a.leases, Topics: a.topics, Attempts: a.attempts, Directory: a.provision, Metadata: a.metadata, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }
 
@@ -220,7 +222,7 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),
 		ForwardAuth: &server.ForwardAuth{
-			Rules: func() forwardauth.Rules { return *a.access.Load() }, Caller: callers{a.callers, pages}.Caller, Ask: a.gates.Ask,
+			Rules: func() forwardauth.Rules { return *a.access.Load() }, Caller: callers{a.callers, pages}.Caller, Ask: gate.NewCache(a.gates, nil).Ask,
 			SignIn: func(returnTo string, maxAge time.Duration, aal string) string {
 				return pages.SignIn(returnTo, maxAge, aal, false)
 			},
@@ -347,6 +349,7 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	workers, background := errgroup.WithContext(background)
+	workers.Go(func() error { return a.host.RunErasures(background) })
 	for name, run := range map[string]func(context.Context) error{
 		"parts": a.set.Run, "telemetry": a.runTelemetry, "reseal": a.runReseal,
 	} {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
@@ -41,7 +43,7 @@ func (c *cli) userCommand() *cobra.Command {
 			r, err := cl.RevokeSessions(ctx, id)
 			return r, count(r.Sessions, "session", "sessions") + " ended.", err
 		}),
-		c.userUsernameCommand(), c.userMetadataCommand(), c.userDeleteCommand(),
+		c.userUsernameCommand(), c.userMetadataCommand(), c.userExportCommand(), c.userDeleteCommand(),
 	)
 }
 
@@ -210,6 +212,21 @@ func (c *cli) userUsernameCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&none, "none", false, "take the username away")
 	return cmd
+}
+
+// userExportCommand prints JSON, with and without --json: it is for the person, and for whatever they read it with.
+func (c *cli) userExportCommand() *cobra.Command {
+	return c.userChange("export USER", "Print everything that Sigra and its plugins hold of a person, as JSON", func(ctx context.Context, cl *control.Client, id uuid.UUID) (any, string, error) {
+		out, err := cl.ExportUser(ctx, id)
+		if err != nil {
+			return nil, "", err
+		}
+		if len(out.Missing) > 0 {
+			_, _ = fmt.Fprintf(c.err, "These plugins did not answer, so what they hold is missing: %s\n", strings.Join(out.Missing, ", "))
+		}
+		text, err := json.MarshalIndent(out, "", "  ")
+		return out, string(text), err
+	})
 }
 
 func (c *cli) userDeleteCommand() *cobra.Command {

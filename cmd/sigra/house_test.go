@@ -21,16 +21,17 @@ var floors = [][]string{
 	{"fault", "secret", "request", "principal", "typed", "egress", "lang", "federation/preset", "metadata/schema"},
 	{"config", "store", "telemetry"},
 	{"part"},
-	{"lease", "keyring", "commitlog"},
+	{"lease", "keyring", "commitlog", "topic"},
 	{"audit"},
 	{"event"},
 	{"relay"},
 	{"account", "metadata"},
-	{"credential/password", "credential/password/argon2id", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "session", "device", "forwardauth", "apitoken", "federation", "ratelimit"},
+	{"credential/password", "credential/password/argon2id", "credential/password/foreign", "credential/password/breach", "credential/totp", "credential/recoverycode", "credential/passkey", "onetime", "org", "mint", "erasure", "session", "device", "forwardauth", "apitoken", "federation", "ratelimit"},
 	{"gate", "mail", "mail/smtp", "webhook", "ratelimit/captcha"},
 	{"flow"},
 	{"factor"},
 	{"membership"},
+	{"provision"},
 	{"auth"},
 	{"selfservice"},
 	{"administration"},
@@ -41,7 +42,7 @@ var floors = [][]string{
 }
 
 // The floors of the domain, whose packages serve no HTTP and know no protobuf.
-const firstDomain, lastDomain = 7, 15 // account … administration
+const firstDomain, lastDomain = 7, 16 // account … administration
 
 // clients are packages of the domain that call out over HTTP: providers of logins, webhook endpoints, the list of breached
 // passwords, captcha providers. They serve none.

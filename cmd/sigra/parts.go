@@ -22,6 +22,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
@@ -33,15 +34,18 @@ import (
 	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/metadata"
 	"github.com/sigra-auth/sigra/core/metadata/schema"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/part"
+	"github.com/sigra-auth/sigra/core/provision"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/ratelimit/captcha"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/topic"
 )
 
 // parts are the pieces of Sigra below HTTP, joined but not yet running: what a server and a command without one share.
@@ -56,6 +60,8 @@ type parts struct {
 	db         *store.DB
 	keys       *keyring.Ring
 	leases     *lease.Store
+	topics     *topic.Store
+	provision  *provision.Service
 	audit      *audit.Log
 	events     *event.Store
 	relay      *relay.Relay
@@ -65,6 +71,8 @@ type parts struct {
 	breaches   breachList // nil: passwords are not looked up
 	onetime    *onetime.Store
 	federation *federation.Service
+	mints      *mint.Store
+	erasures   *erasure.Store
 	sessions   *session.Store
 	orgs       *org.Store
 	totp       *totp.Store

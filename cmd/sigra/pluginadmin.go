@@ -145,8 +145,8 @@ type hostSessions struct {
 }
 
 // RevokeAll ends everything that gives access to an account beside its credentials.
-func (s hostSessions) RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error) {
-	return s.users.RevokeSessions(ctx, actor, userID)
+func (s hostSessions) RevokeAll(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error) {
+	return s.users.RevokeSessions(ctx, actor, reason, userID)
 }
 
 // outputFunc is a function as a Writer.

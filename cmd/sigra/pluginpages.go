@@ -15,3 +15,8 @@ func (p pluginPages) Render(ctx context.Context, page pluginhost.Page) (pluginho
 	out, err := p.Pages.Render(ctx, web.PluginPage(page))
 	return pluginhost.Rendered(out), err
 }
+
+// SignIn implements pluginhost.Pages.
+func (p pluginPages) SignIn(r pluginhost.SignIn) (string, error) {
+	return p.Pages.SignInFor(web.SignInRequest(r))
+}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -18,6 +20,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/event"
 	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
@@ -27,15 +30,18 @@ import (
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/pluginhost"
+	"github.com/sigra-auth/sigra/core/provision"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/topic"
 )
 
 type (
@@ -48,6 +54,7 @@ func registry() []registration {
 	return []registration{
 		{Name: "keyring", Schema: keyring.Schema(), Open: openKeyring},
 		{Name: "lease", Schema: lease.Schema(), Open: openLeases},
+		{Name: "topic", Schema: topic.Schema(), Open: openTopics},
 		{Name: "audit", Schema: audit.Schema(), Open: openAudit},
 		{Name: "event", Schema: event.Schema(), Open: openEvents},
 		{Name: "relay", Schema: relay.Schema(), Open: openRelay},
@@ -56,6 +63,8 @@ func registry() []registration {
 		{Name: "password", Schema: password.Schema(), Open: openPasswords},
 		{Name: "onetime", Schema: onetime.Schema(), Open: openOnetime},
 		{Name: "federation", Schema: federation.Schema(), Open: openFederation},
+		{Name: "mint", Schema: mint.Schema(), Open: openMints},
+		{Name: "erasure", Schema: erasure.Schema(), Open: openErasures},
 		{Name: "session", Schema: session.Schema(), Open: openSessions},
 		{Name: "org", Schema: org.Schema(), Open: openOrgs},
 		{Name: "mail", Schema: mail.Schema(), Open: openMail},
@@ -67,6 +76,7 @@ func registry() []registration {
 		{Name: "ratelimit", Schema: ratelimit.Schema(), Open: openLimits},
 		{Name: "flow", Open: openFlows},
 		{Name: "membership", Open: openMembers},
+		{Name: "provision", Schema: provision.Schema(), Open: openProvision},
 		{Name: "auth", Open: openAuth},
 		{Name: "access", Open: openAccess},
 		{Name: "plugin", Schema: pluginhost.Schema()},
@@ -87,6 +97,24 @@ func openKeyring(ctx context.Context, p *parts) (hooks, error) {
 func openLeases(_ context.Context, p *parts) (_ hooks, err error) {
 	p.leases, err = lease.New(p.db, p.node)
 	return hooks{}, err
+}
+
+func openTopics(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	p.topics, err = topic.New(topic.Config{DB: p.db, Logger: p.log.Named("topic")})
+	if err != nil {
+		return hooks{}, err
+	}
+	return hooks{Run: p.topics.Run}, nil
+}
+
+func openProvision(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	p.provision, err = provision.New(provision.Config{Kit: p.kit, Members: p.members})
+	if err != nil {
+		return hooks{}, err
+	}
+	return hooks{Export: p.provision.Export, Erase: part.ByID(p.provision.Erase)}, nil
 }
 
 func openAudit(_ context.Context, p *parts) (hooks, error) {
@@ -214,6 +242,30 @@ func openFederation(_ context.Context, p *parts) (hooks, error) {
 		},
 		Close: func() error { p.federation.Directory().Close(); return nil },
 	}, nil
+}
+
+func openMints(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	if p.mints, err = mint.New(p.db, nil); err != nil {
+		return hooks{}, err
+	}
+	return hooks{Clean: p.mints.Clean, Export: p.mints.Export, Erase: part.ByID(p.mints.Erase)}, nil
+}
+
+func openErasures(_ context.Context, p *parts) (hooks, error) {
+	var err error
+	if p.erasures, err = erasure.New(erasure.Config{DB: p.db, Keys: p.keys, Audit: p.audit}); err != nil {
+		return hooks{}, err
+	}
+	use := func(cfg *config.Config) error {
+		var names []string
+		for _, b := range cfg.Plugins {
+			names = append(names, b.Name)
+		}
+		p.erasures.Use(names)
+		return nil
+	}
+	return hooks{Reload: use}, use(p.cfg)
 }
 
 func openSessions(_ context.Context, p *parts) (hooks, error) {
@@ -375,7 +427,7 @@ func openFlows(_ context.Context, p *parts) (hooks, error) {
 	p.kit, err = flow.New(flow.Config{
 		Stores: flow.Stores{
 			DB: p.db, Accounts: p.accounts, Metadata: p.metadata, Passwords: p.passwords, Onetime: p.onetime, Sessions: p.sessions, TOTP: p.totp, Codes: p.codes,
-			Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Orgs: p.orgs,
+			Passkeys: p.passkeys, Devices: p.devices, Logins: p.federation, Orgs: p.orgs, Mints: p.mints, Erasures: p.erasures,
 		},
 		Limits: flow.Limits{Failures: p.failures, Pairs: p.pairs, Factors: p.factors, Mails: p.mails},
 		Audit:  p.audit, Mail: p.mail, Letters: p.letters, Gates: p.gates,
@@ -385,12 +437,28 @@ func openFlows(_ context.Context, p *parts) (hooks, error) {
 }
 
 func openGates(_ context.Context, p *parts) (hooks, error) {
+	p.gates.DescribeWith(p.described)
 	var err error
 	p.attempts, err = gate.NewAttempts(gate.AttemptsConfig{DB: p.db, Table: p.gates, Logger: p.log.Named("gate")})
 	if err != nil {
 		return hooks{}, err
 	}
 	return hooks{Run: p.attempts.Run}, nil
+}
+
+// described is what gates may decide by of what is kept of a user: the application's own metadata, the private before the public.
+func (p *parts) described(ctx context.Context, userID uuid.UUID) (map[string]any, error) {
+	out := map[string]any{}
+	for _, scope := range []metadata.Scope{metadata.Public, metadata.Private} {
+		o, err := p.metadata.Get(ctx, p.db, userID, scope)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(o.Value, &out); err != nil { // a name that both have is the private one's
+			return nil, fmt.Errorf("read %s metadata: %w", scope, err)
+		}
+	}
+	return out, nil
 }
 
 // openAuth makes the flows themselves.

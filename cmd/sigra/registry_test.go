@@ -22,6 +22,7 @@ import (
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/part"
@@ -299,6 +300,18 @@ func TestRegistry_exportAndErase(t *testing.T) {
 					o, err := p.orgs.Create(ctx, tx, audit.Entry{Actor: user}, org.NewOrganization{Name: "Globex"})
 					if err == nil {
 						_, _, err = p.orgs.Invite(ctx, tx, audit.Entry{Actor: user}, org.NewInvitation{OrganizationID: o.ID, Email: email, InvitedBy: a.ID})
+					}
+					return err
+				},
+				func() error {
+					_, err := tx.Exec(ctx, `INSERT INTO directory_user (plugin, organization_id, external_id, account_id, username, active, made, created_at, updated_at)
+							VALUES ('saml', $1, $2, $3, 'quintessa.marsh', TRUE, TRUE, $4, $4)`, uuid.New(), subject, a.ID, time.Now().UTC())
+					return err
+				},
+				func() error {
+					id, err := p.mints.Begin(ctx, tx, "relyra", time.Minute)
+					if err == nil {
+						err = p.mints.Settle(ctx, tx, id, mint.Outcome{Status: mint.SignedIn, UserID: a.ID})
 					}
 					return err
 				},

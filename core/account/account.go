@@ -37,6 +37,7 @@ type Account struct {
 	ID            uuid.UUID
 	Email         string // empty once deleted
 	Username      string // Username.Display; empty without one
+	Display       string // what people call its person; empty without a name
 	Status        Status
 	Administrator bool
 	SecondFactor  bool      // after any first factor, a second one is asked
@@ -46,6 +47,17 @@ type Account struct {
 	UpdatedAt     time.Time
 	DeletedAt     time.Time // zero: not deleted
 }
+
+// Name is what people call the account's person: its display name, or else the address.
+func (a Account) Name() string {
+	if a.Display != "" {
+		return a.Display
+	}
+	return a.Email
+}
+
+// MaxDisplay is how many characters a display name may have.
+const MaxDisplay = 100
 
 // ErrNotFound says that there is no such account.
 var ErrNotFound = fault.New(fault.NotFound, "account_not_found", "There is no such account.")

@@ -22,9 +22,9 @@ func (s *Store) Lock(ctx context.Context, tx *store.Tx, id uuid.UUID) (Account, 
 	return found(scan(tx.QueryRow(ctx, query, id)))
 }
 
-// SignedIn is Lock that also notes the time of a sign-in.
-func (s *Store) SignedIn(ctx context.Context, tx *store.Tx, id uuid.UUID) (Account, error) {
-	return found(scan(tx.QueryRow(ctx, `UPDATE account SET last_sign_in_at = $2 WHERE id = $1 RETURNING `+columns, id, s.now())))
+// SignedIn is Lock that also notes the time of a sign-in and its language; an empty one is not known.
+func (s *Store) SignedIn(ctx context.Context, tx *store.Tx, id uuid.UUID, language string) (Account, error) {
+	return found(scan(tx.QueryRow(ctx, `UPDATE account SET last_sign_in_at = $2, language = coalesce(nullif($3, ''), language) WHERE id = $1 RETURNING `+columns, id, s.now(), language)))
 }
 
 // Activate makes an unconfirmed account active: its address has been shown to be the person's. It reports false when
@@ -148,7 +148,7 @@ func (s *Store) SetUsername(ctx context.Context, tx *store.Tx, id uuid.UUID, u U
 // deleted already. What other packages keep of the person (credentials, sessions, links) the flow erases in the same
 // transaction.
 func (s *Store) Erase(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
-	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, username = NULL, username_key = NULL, administrator = $3, second_factor = $3, confirmed_at = NULL,
+	n, err := tx.Exec(ctx, `UPDATE account SET status = 'deleted', email = NULL, display = NULL, language = NULL, username = NULL, username_key = NULL, administrator = $3, second_factor = $3, confirmed_at = NULL,
 		last_sign_in_at = NULL, updated_at = $2, deleted_at = $2 WHERE id = $1 AND status <> 'deleted'`, id, s.now(), false)
 	if err != nil {
 		return false, fmt.Errorf("erase account: %w", err)

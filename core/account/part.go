@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -18,7 +20,9 @@ type Exported struct {
 	ID            string    `json:"id"`
 	Email         string    `json:"email,omitempty"`
 	Username      string    `json:"username,omitempty"`
+	Display       string    `json:"display,omitempty"`
 	Status        Status    `json:"status"`
+	Language      string    `json:"language,omitempty"`
 	Administrator bool      `json:"administrator"`
 	SecondFactor  bool      `json:"second_factor"`
 	ConfirmedAt   time.Time `json:"confirmed_at,omitzero"`
@@ -33,8 +37,12 @@ func (s *Store) Export(ctx context.Context, q store.Querier, who part.Subject) (
 	if err != nil {
 		return nil, err
 	}
+	languages, err := s.Languages(ctx, []uuid.UUID{a.ID})
+	if err != nil {
+		return nil, err
+	}
 	return Exported{
-		a.ID.String(), a.Email, a.Username, a.Status, a.Administrator, a.SecondFactor, a.ConfirmedAt, a.LastSignInAt, a.CreatedAt, a.UpdatedAt,
+		a.ID.String(), a.Email, a.Username, a.Display, a.Status, languages[a.ID], a.Administrator, a.SecondFactor, a.ConfirmedAt, a.LastSignInAt, a.CreatedAt, a.UpdatedAt,
 	}, nil
 }
 

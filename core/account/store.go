@@ -42,14 +42,14 @@ func New(cfg Config) (*Store, error) {
 	return &Store{db: cfg.DB, now: func() time.Time { return now().UTC().Truncate(time.Microsecond) }}, nil
 }
 
-const columns = `id, coalesce(email, ''), coalesce(username, ''), status, administrator, second_factor, confirmed_at, last_sign_in_at, created_at, updated_at, deleted_at`
+const columns = `id, coalesce(email, ''), coalesce(username, ''), coalesce(display, ''), status, administrator, second_factor, confirmed_at, last_sign_in_at, created_at, updated_at, deleted_at`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scan(row scanner) (Account, error) {
 	var a Account
 	var confirmed, signedIn, deleted *time.Time
-	if err := row.Scan(&a.ID, &a.Email, &a.Username, &a.Status, &a.Administrator, &a.SecondFactor, &confirmed, &signedIn, &a.CreatedAt, &a.UpdatedAt, &deleted); err != nil {
+	if err := row.Scan(&a.ID, &a.Email, &a.Username, &a.Display, &a.Status, &a.Administrator, &a.SecondFactor, &confirmed, &signedIn, &a.CreatedAt, &a.UpdatedAt, &deleted); err != nil {
 		return Account{}, err
 	}
 	for _, t := range []struct {
@@ -138,6 +138,7 @@ type NewAccount struct {
 	Email         string // in the form of ParseEmail
 	Status        Status
 	Administrator bool
+	Display       string // one line of at most MaxDisplay characters; empty: none
 }
 
 // Create makes an account, or finds that a live one has the address: then it returns that one and false. It never
@@ -155,9 +156,9 @@ func (s *Store) Create(ctx context.Context, tx *store.Tx, n NewAccount) (Account
 	}
 	// Again when the account that stood in the way was erased between the two statements.
 	for range 3 {
-		_, err = tx.Exec(ctx, `INSERT INTO account (id, email, status, administrator, confirmed_at, created_at, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $6)
-			ON CONFLICT (email) WHERE status <> 'deleted' DO NOTHING`, id, n.Email, n.Status, n.Administrator, confirmed, now)
+		_, err = tx.Exec(ctx, `INSERT INTO account (id, email, status, administrator, confirmed_at, created_at, updated_at, display)
+			VALUES ($1, $2, $3, $4, $5, $6, $6, nullif($7, ''))
+			ON CONFLICT (email) WHERE status <> 'deleted' DO NOTHING`, id, n.Email, n.Status, n.Administrator, confirmed, now, n.Display)
 		if err != nil {
 			return Account{}, false, fmt.Errorf("create account: %w", err)
 		}

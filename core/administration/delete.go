@@ -23,22 +23,31 @@ func (s *Service) Delete(ctx context.Context, actor audit.Ref, userID uuid.UUID)
 	if a.Status == account.Deleted {
 		return account.ErrNotFound
 	}
-	if err := s.askDelete(ctx, actor, a); err != nil {
+	attempt, err := s.askDelete(ctx, actor, a)
+	if err != nil {
 		return err
 	}
-	return s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.kit.Erase(ctx, tx, actor, userID, "", true) })
+	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := attempt.Commit(ctx, tx); err != nil {
+			return err
+		}
+		return s.kit.Erase(ctx, tx, audit.Entry{Actor: actor, CorrelationID: attempt.CorrelationID()}, userID, true)
+	})
+	attempt.End(ctx, err)
+	return err
 }
 
-func (s *Service) askDelete(ctx context.Context, actor audit.Ref, a account.Account) error {
+func (s *Service) askDelete(ctx context.Context, actor audit.Ref, a account.Account) (*gate.Attempt, error) {
 	if !s.kit.Gated(gate.UserDelete) {
-		return nil
+		return nil, nil
 	}
 	by := &principal.Principal{Kind: principal.Kind(actor.Type), Display: actor.Display}
 	if id, err := uuid.Parse(actor.ID); err == nil {
 		by.UserID = id
 	}
-	return flow.Public(s.kit.Allowed(ctx, gate.Ask{
+	attempt, err := s.kit.Allowed(ctx, gate.Ask{
 		Question: gate.UserDelete, Principal: by, Subject: flow.User(a.ID),
 		Context: map[string]any{"email_domain": flow.EmailDomain(a.Email)},
-	}))
+	})
+	return attempt, flow.Public(err)
 }

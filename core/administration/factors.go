@@ -31,10 +31,11 @@ func (s *Service) ResetFactors(ctx context.Context, actor audit.Ref, userID uuid
 			return err
 		}
 		e := audit.Entry{Actor: actor}
-		if _, err := s.kit.End(ctx, tx, a, flow.Sessions|flow.Waiting|flow.Trust, uuid.Nil, e, "factors_reset"); err != nil {
+		n, err := s.kit.End(ctx, tx, a, flow.Sessions|flow.Waiting|flow.Trust, uuid.Nil, e, "factors_reset")
+		if err != nil {
 			return err
 		}
-		e.Action, e.Targets, e.Metadata = "admin.user.reset_factors", []audit.Ref{flow.User(a.ID)}, map[string]any{"methods": f.Second()}
+		e.Action, e.Targets, e.Metadata = "admin.user.reset_factors", []audit.Ref{flow.User(a.ID)}, n.In(map[string]any{"methods": f.Second()})
 		if err := s.kit.Record(ctx, tx, e); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -26,7 +27,7 @@ func (s *Service) Disable(ctx context.Context, actor audit.Ref, userID uuid.UUID
 			return err
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
-			Action: "admin.user.disable", Actor: actor, Targets: []audit.Ref{flow.User(userID)}, Metadata: map[string]any{"sessions_revoked": n},
+			Action: "admin.user.disable", Actor: actor, Targets: []audit.Ref{flow.User(userID)}, Metadata: n.In(map[string]any{}),
 		})
 	})
 }
@@ -42,9 +43,9 @@ func (s *Service) Enable(ctx context.Context, actor audit.Ref, userID uuid.UUID)
 	})
 }
 
-// RevokeSessions ends everything that gives access to an account beside its credentials, and returns how many sessions those were. It is
-// recorded also when there was none: somebody asked for it, and after it there is none.
-func (s *Service) RevokeSessions(ctx context.Context, actor audit.Ref, userID uuid.UUID) (n int64, err error) {
+// RevokeSessions ends everything that gives access to an account beside its credentials, and names the sessions. It is recorded, with the
+// reason if there is one, also when there was none: somebody asked for it, and after it there are none.
+func (s *Service) RevokeSessions(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (n session.Ended, err error) {
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		a, err := s.kit.Accounts.Lock(ctx, tx, userID)
 		if err != nil {
@@ -54,7 +55,7 @@ func (s *Service) RevokeSessions(ctx context.Context, actor audit.Ref, userID uu
 			return err
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
-			Action: "session.revoke_all", Actor: actor, Targets: []audit.Ref{flow.User(userID)}, Metadata: map[string]any{"count": n},
+			Action: "session.revoke_all", Actor: actor, Reason: reason, Targets: []audit.Ref{flow.User(userID)}, Metadata: n.All(nil),
 		})
 	})
 	return n, err

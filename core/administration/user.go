@@ -33,6 +33,11 @@ func (s *Service) CreateUser(ctx context.Context, actor audit.Ref, n NewUser) (a
 	if err != nil {
 		return account.Account{}, "", err
 	}
+	if n.Mail {
+		if err := s.kit.Reaches(ctx, mail.PasswordSetLink, email, uuid.Nil); err != nil {
+			return account.Account{}, "", err
+		}
+	}
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		var made bool
 		a, made, err = s.kit.Accounts.Create(ctx, tx, account.NewAccount{Email: email, Status: account.Unconfirmed, Administrator: n.Administrator})

@@ -227,9 +227,25 @@ func (w *world) ok(err error) {
 func (w *world) held(m auth.VerifiedByPlugin) string {
 	w.t.Helper()
 	m.Plugin, m.Provider = "relyra", "okta"
-	flow, err := w.HoldPluginSignIn(w.ctx(), m)
+	flow, _, err := w.HoldPluginSignIn(w.ctx(), m)
 	w.ok(err)
 	return flow
+}
+
+// forPurpose is a browser that goes on with a plugin's word for who is signed in.
+func (w *world) forPurpose(purpose auth.Purpose, who principal.Principal, subject string) deed {
+	w.t.Helper()
+	b := auth.PluginBegun{Plugin: "relyra", Provider: "okta", Purpose: purpose, SessionID: who.SessionID}
+	if purpose == auth.ToTest {
+		b.SessionID = uuid.Nil
+	}
+	st, err := w.BeginPluginSignIn(w.ctx(), b, auth.DefaultPluginState)
+	w.ok(err)
+	flow := w.held(auth.VerifiedByPlugin{Subject: subject, Purpose: purpose, State: st.State, Key: st.Key, AuthTime: w.now()})
+	return func() (string, error) {
+		_, _, err := w.SignInPlugin(w.ctx(), auth.PluginArrival{Flow: flow, Who: who, Cookie: func(string) string { return st.Key }})
+		return "", err
+	}
 }
 
 // finishesWith ends a pending sign-in of the person with a factor, which spoil may change.
@@ -956,32 +972,56 @@ var acts = []act{
 	}},
 	{method: "HoldPluginSignIn", ready: func(w *world, email string) deed {
 		return func() (string, error) {
-			return only(w.HoldPluginSignIn(w.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email}))
+			_, _, err := w.HoldPluginSignIn(w.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email})
+			return "", err
 		}
 	}},
 	{method: "SignInPlugin", before: spentOff, rows: []string{"auth.login.success", "oauth.login.success"}, ready: func(w *world, email string) deed {
-		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id, Index: email})
+		w.linked(w.person(email, has{}).id, email)
+		flow := w.held(auth.VerifiedByPlugin{Subject: email, Index: email})
 		return func() (string, error) {
-			out, _, err := w.SignInPlugin(w.ctx(), flow, "", noCookies)
+			out, _, err := w.goOn(w.ctx(), flow)
 			return vouched(out, err)
 		}
 	}},
 	{method: "SignInPlugin, in another browser", before: spentOff, code: "sign_in_expired", rows: []string{"oauth.login.failure/other_browser"}, ready: func(w *world, email string) deed {
-		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id})
+		flow := w.held(auth.VerifiedByPlugin{Subject: email})
 		return func() (string, error) {
-			out, _, err := w.SignInPlugin(w.from("198.51.100.9"), flow, "", noCookies)
+			out, _, err := w.goOn(w.from("198.51.100.9"), flow)
 			return vouched(out, err)
 		}
 	}},
 	{method: "SignInPlugin, of nothing", code: "sign_in_expired", ready: func(w *world, _ string) deed {
 		return func() (string, error) {
-			out, _, err := w.SignInPlugin(w.ctx(), "nothing", "", noCookies)
+			out, _, err := w.goOn(w.ctx(), "nothing")
 			return vouched(out, err)
 		}
 	}},
+	{method: "SignInPlugin, to link", before: spentOff, rows: []string{"oauth.link.success"}, ready: func(w *world, email string) deed {
+		return w.forPurpose(auth.ToLink, w.person(email, has{}).fresh(), email)
+	}},
+	{method: "SignInPlugin, to step up", before: spentOff, rows: []string{"auth.step_up.success"}, ready: func(w *world, email string) deed {
+		p := w.person(email, has{})
+		w.linked(p.id, email)
+		return w.forPurpose(auth.ToStepUp, p.fresh(), email)
+	}},
+	{method: "SignInPlugin, to step up with another's login", before: spentOff, code: "identity_not_linked", rows: []string{"auth.step_up.failure/identity_not_linked"}, ready: func(w *world, email string) deed {
+		return w.forPurpose(auth.ToStepUp, w.person(email, has{}).fresh(), email)
+	}},
+	{method: "SignInPlugin, to test", ready: func(w *world, email string) deed {
+		p := w.person(email, has{})
+		w.linked(p.id, email)
+		return w.forPurpose(auth.ToTest, p.fresh(), email)
+	}},
+	{method: "OutcomeOfPlugin", ready: func(w *world, email string) deed {
+		_, id, err := w.HoldPluginSignIn(w.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email})
+		w.ok(err)
+		return func() (string, error) { return only(w.OutcomeOfPlugin(w.ctx(), "relyra", id)) }
+	}},
 	{method: "RevokeFederated", rows: []string{"session.revoke/slo"}, ready: func(w *world, email string) deed {
-		flow := w.held(auth.VerifiedByPlugin{Subject: email, UserID: w.person(email, has{}).id, Index: email})
-		_, _, err := w.SignInPlugin(w.ctx(), flow, "", noCookies)
+		w.linked(w.person(email, has{}).id, email)
+		flow := w.held(auth.VerifiedByPlugin{Subject: email, Index: email})
+		_, _, err := w.goOn(w.ctx(), flow)
 		w.ok(err)
 		return func() (string, error) { return only(w.RevokeFederated(w.ctx(), "relyra", email, "slo")) }
 	}},
@@ -1008,7 +1048,7 @@ var acts = []act{
 	{method: "Disable, again", ready: off(func(w *world, id uuid.UUID) (string, error) { return done(w.Disable(w.ctx(), operator, id)) })},
 	{method: "Enable", rows: []string{"admin.user.enable"}, ready: off(func(w *world, id uuid.UUID) (string, error) { return done(w.Enable(w.ctx(), operator, id)) })},
 	{method: "Enable, again", ready: administered(func(w *world, id uuid.UUID) (string, error) { return done(w.Enable(w.ctx(), operator, id)) })},
-	{method: "RevokeSessions", rows: []string{"session.revoke_all"}, ready: administered(func(w *world, id uuid.UUID) (string, error) { return only(w.RevokeSessions(w.ctx(), operator, id)) })},
+	{method: "RevokeSessions", rows: []string{"session.revoke_all"}, ready: administered(func(w *world, id uuid.UUID) (string, error) { return only(w.RevokeSessions(w.ctx(), operator, "", id)) })},
 	{method: "Check", ready: administered(func(w *world, id uuid.UUID) (string, error) {
 		return done(w.Administration.Check(w.ctx(), principal.Principal{Kind: principal.Operator}, true))
 	})},

@@ -109,7 +109,7 @@ func TestDisableEnableDelete(t *testing.T) {
 		if m := w.mails("ada@example.org"); m[0].Purpose != mail.AccountDeleted {
 			t.Fatalf("%+v", m[0])
 		}
-		_, revoked := w.RevokeSessions(w.ctx(), operator, uuid.New())
+		_, revoked := w.RevokeSessions(w.ctx(), operator, "", uuid.New())
 		for name, err := range map[string]error{
 			"delete again": w.Delete(w.ctx(), operator, id), "delete nobody": w.Delete(w.ctx(), operator, uuid.New()),
 			"revoke nobody's sessions": revoked, "disable nobody": w.Disable(w.ctx(), operator, uuid.New()),

@@ -44,7 +44,7 @@ func (s *signUps) Confirm(ctx context.Context, c Confirmation) (SignedIn, error)
 	}
 	taken := false
 	p := proof{
-		account: a, method: "confirmation", amr: []string{amr}, device: c.Device,
+		account: a, method: "confirmation", amr: []string{amr}, device: c.Device, minted: u.minted,
 		change: func(ctx context.Context, tx *store.Tx, a account.Account) error {
 			if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
 				return err

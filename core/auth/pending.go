@@ -47,6 +47,9 @@ type waiting struct {
 	Meta       map[string]any   `json:"meta,omitempty"`
 	Methods    []string         `json:"methods"`
 	Enroll     bool             `json:"enroll,omitempty"`
+	Attempt    string           `json:"attempt,omitempty"`
+	NotAfter   time.Time        `json:"not_after,omitzero"`
+	minted
 }
 
 // secondFactors ends sign-ins that wait for a second factor.
@@ -165,10 +168,14 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 	if err != nil {
 		return SignedIn{}, err
 	}
-	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, federated: w.Federated, entry: w.Entry, meta: w.Meta}
+	p := proof{account: a, method: w.Method, amr: w.AMR, device: f.Device, link: w.Link, persistent: w.Persistent, federated: w.Federated, entry: w.Entry, meta: w.Meta, attempt: w.Attempt, notAfter: w.NotAfter, minted: w.minted}
 	to, err := s.members.Prepare(ctx, a, w.Entry, w.Method)
 	if err != nil {
 		return SignedIn{}, s.noted(ctx, p, err)
+	}
+	attempt, err := s.kit.Resume(ctx, pendingHolder, w.Attempt)
+	if err != nil {
+		return SignedIn{}, err
 	}
 	var out SignedIn
 	var answer error
@@ -181,6 +188,9 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 		if !s.maySignIn(a.Status) {
 			return errPending
 		}
+		if err := p.admits(a); err != nil {
+			return err
+		}
 		reason, say, err := sh.Spend(ctx, tx, a)
 		if err != nil {
 			return err
@@ -189,14 +199,17 @@ func (s *secondFactors) FinishSignIn(ctx context.Context, f SecondFactor) (Signe
 			answer = say
 			return s.factors.Failed(ctx, tx, a, sh, key, reason)
 		}
-		out, err = s.finish(ctx, tx, a, g, w, p, to, sh, f, key)
-		return err
+		if out, err = s.finish(ctx, tx, a, g, w, p, to, sh, f, key); err != nil {
+			return err
+		}
+		return attempt.Commit(ctx, tx)
 	})
 	ended := err
 	if err == nil && answer != nil {
 		ended = answer
 	}
 	to.End(ctx, ended)
+	attempt.End(ctx, err) // after a wrong factor it is held on
 	if errors.Is(err, onetime.ErrInvalid) {
 		return SignedIn{}, errPending // somebody was faster, or a credential changed meanwhile
 	}
@@ -234,6 +247,7 @@ func (s *secondFactors) finish(ctx context.Context, tx *store.Tx, a account.Acco
 	}
 	out, err := s.begin(ctx, tx, a, p, to, session.Grant{
 		Account: a, AAL: principal.AAL2, AMR: factor.With(factor.With(w.AMR, sh.AMR...), "mfa"), Method: w.Method, Persistent: w.Persistent, Federated: w.Federated,
+		NotAfter: w.NotAfter,
 	}, false)
 	if err != nil || !f.Trust || s.TrustFor() <= 0 {
 		out.Codes = codes

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/flow"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -25,6 +29,13 @@ func (m *machine) noted(ctx context.Context, p proof, err error) error {
 	if err := note(ctx, r); err != nil {
 		return err
 	}
+	if p.Mint != uuid.Nil {
+		if err := m.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			return m.kit.Mints.Settle(ctx, tx, p.Mint, mint.Outcome{Status: mint.Refused, Reason: fault.From(r.Err).Code, UserID: p.account.ID, AccountCreated: p.Created})
+		}); err != nil {
+			return err
+		}
+	}
 	return refusalNoted{r.Err}
 }
 
@@ -42,7 +53,7 @@ func (m *machine) loginRefused(ctx context.Context, a account.Account, method, a
 	}
 	return m.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return m.kit.Record(ctx, tx, audit.Entry{
-			Action: "auth.login.failure", Reason: r.Reason, Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: amr, Metadata: meta,
+			Action: "auth.login.failure", Reason: r.Reason, Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: amr, Metadata: meta, CorrelationID: r.Attempt,
 		})
 	})
 }

@@ -73,13 +73,19 @@ func (s *signUps) Register(ctx context.Context, r Registration) (Registered, err
 	if err != nil {
 		return Registered{}, err
 	}
-	if err := s.askRegistration(ctx, email, "password", "pwd"); err != nil {
+	via := "form"
+	if r.Invitation != "" {
+		via = "invitation"
+	}
+	attempt, err := s.askRegistration(ctx, email, "password", "pwd", via, "")
+	if err != nil {
 		return Registered{}, err
 	}
-	if err := s.usernameFree(ctx, username); err != nil {
+	if err := s.usernameFree(ctx, username, attempt); err != nil {
+		attempt.End(ctx, err)
 		return Registered{}, err
 	}
-	issued, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Username: username.Display, Hash: hash}, screened)
+	issued, up, err := s.signUpFlow(ctx, unconfirmed{Email: email, Username: username.Display, Hash: hash}, attempt, screened)
 	if err != nil {
 		return Registered{}, err
 	}
@@ -110,13 +116,20 @@ func (s *signUps) mayRegister(ctx context.Context, email, invitation string) err
 }
 
 // signUpFlow makes the account, or finds who has the address, and sends the mail, with the same statements for every address. meta
-// adds to the audit row; it may be nil.
-func (s *signUps) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[string]any) map[string]any) (issued onetime.Issued, up signUp, err error) {
+// adds to the audit row; it may be nil. What gates reserved is told to be committed where the account is new, and else abandoned.
+func (s *signUps) signUpFlow(ctx context.Context, u unconfirmed, attempt *gate.Attempt, meta func(map[string]any) map[string]any) (issued onetime.Issued, up signUp, err error) {
+	defer s.kit.Pad(ctx, time.Now())
+	defer func() {
+		ended := err
+		if err == nil && !up.made {
+			ended = errNobodyMade
+		}
+		attempt.End(ctx, ended)
+	}()
 	kept, err := json.Marshal(u)
 	if err != nil {
 		return issued, up, err
 	}
-	defer s.kit.Pad(ctx, time.Now())
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		withheld, err := s.kit.Withheld(ctx, tx, u.Email)
 		if err != nil {
@@ -145,10 +158,16 @@ func (s *signUps) signUpFlow(ctx context.Context, u unconfirmed, meta func(map[s
 				return err
 			}
 		}
+		if up.made {
+			if err := attempt.Commit(ctx, tx); err != nil {
+				return err
+			}
+		}
 		e := s.signUpEntry(up, u)
 		if up.open && !up.made {
 			e.Reason = cmp.Or(withheld, e.Reason)
 		}
+		e.CorrelationID = attempt.CorrelationID()
 		if meta != nil && e.Action != "auth.confirmation_request" {
 			e.Metadata = meta(e.Metadata)
 		}
@@ -163,6 +182,7 @@ type unconfirmed struct {
 	Username string             `json:"username,omitempty"` // becomes the account's, if it is free still
 	Hash     string             `json:"hash,omitempty"`     // becomes the account's password
 	Login    *federation.Claims `json:"login,omitempty"`    // becomes a login of the account
+	minted
 }
 
 func unconfirmedOf(g onetime.Grant) (u unconfirmed, err error) {
@@ -273,32 +293,35 @@ func (s *signUps) signUpEntry(up signUp, u unconfirmed) audit.Entry {
 	return e
 }
 
-// askRegistration asks the gates about an address, known or not.
-func (s *signUps) askRegistration(ctx context.Context, email, method, amr string) error {
+// errNobodyMade is what became of an attempt at an address that has an account.
+var errNobodyMade = errors.New("no account was made")
+
+// askRegistration asks the gates about an address, known or not. via is how it came: "form", "invitation", "provider" or "plugin".
+func (s *signUps) askRegistration(ctx context.Context, email, method, amr, via, provider string) (*gate.Attempt, error) {
 	if !s.kit.Gated(gate.Registration) {
-		return nil
+		return nil, nil
 	}
-	err := s.kit.Allowed(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": method, "email": email, "email_domain": flow.EmailDomain(email)}})
+	attempt, err := s.kit.Allowed(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{"method": method, "via": via, "provider": provider, "email": email, "email_domain": flow.EmailDomain(email)}})
 	var r flow.Refusal
 	if !errors.As(err, &r) {
-		return err
+		return attempt, err
 	}
 	meta := map[string]any{"method": method}
 	for k, v := range r.Meta {
 		meta[k] = v
 	}
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		return s.kit.Record(ctx, tx, audit.Entry{Action: "auth.register.failure", Reason: r.Reason, Actor: flow.Anonymous, AuthMethod: amr, Metadata: meta})
+		return s.kit.Record(ctx, tx, audit.Entry{Action: "auth.register.failure", Reason: r.Reason, Actor: flow.Anonymous, AuthMethod: amr, Metadata: meta, CorrelationID: r.Attempt})
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return r.Err
+	return nil, r.Err
 }
 
 // usernameFree ends a sign-up with a username that a live account has. Sign-ups that wait for their confirmation hold none, so that
 // nobody can tell by a name which of them had a new address, and nobody keeps names without a mailbox.
-func (s *signUps) usernameFree(ctx context.Context, u account.Username) error {
+func (s *signUps) usernameFree(ctx context.Context, u account.Username, attempt *gate.Attempt) error {
 	if u == (account.Username{}) {
 		return nil
 	}
@@ -310,6 +333,7 @@ func (s *signUps) usernameFree(ctx context.Context, u account.Username) error {
 	err := s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return s.kit.Record(ctx, tx, audit.Entry{
 			Action: "auth.register.failure", Reason: "username_taken", Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(uuid.Nil)}, AuthMethod: "pwd", Metadata: map[string]any{"method": "password"},
+			CorrelationID: attempt.CorrelationID(),
 		})
 	})
 	if err != nil {

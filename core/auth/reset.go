@@ -75,7 +75,7 @@ func (s *resets) SetPassword(ctx context.Context, n NewPassword) (SignedIn, erro
 			}
 			return s.kit.Record(ctx, tx, audit.Entry{
 				Action: "auth.password_reset.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "otp",
-				Metadata: screened(map[string]any{"method": method, "sessions_revoked": n, "first": old == ""}),
+				Metadata: screened(n.In(map[string]any{"method": method, "first": old == ""})),
 			})
 		},
 		refused: func(ctx context.Context, r flow.Refusal) error {

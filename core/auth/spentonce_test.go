@@ -346,21 +346,22 @@ var singles = []single{
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		id := n.person(email, has{}).id
+		n.linked(n.person(email, has{}).id, email)
 		return func(w *world, _ int) error {
-			flow, err := w.HoldPluginSignIn(w.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email, UserID: id, State: st.State, Key: st.Key})
+			flow, _, err := w.HoldPluginSignIn(w.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email, State: st.State, Key: st.Key})
 			if err == nil {
-				_, _, err = w.SignInPlugin(w.ctx(), flow, "", func(string) string { return st.Key })
+				_, _, err = w.SignInPlugin(w.ctx(), auth.PluginArrival{Flow: flow, Cookie: func(string) string { return st.Key }})
 			}
 			return err
 		}
 	}, []string{"state_invalid"}, signedIn, 1},
 	{"sign-in that a plugin verified", func(n *nodes, email string) func(*world, int) error {
-		flow, err := n.HoldPluginSignIn(n.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email, UserID: n.person(email, has{}).id})
+		n.linked(n.person(email, has{}).id, email)
+		flow, _, err := n.HoldPluginSignIn(n.ctx(), auth.VerifiedByPlugin{Plugin: "relyra", Provider: "okta", Subject: email})
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		return func(w *world, _ int) error { _, _, err := w.SignInPlugin(w.ctx(), flow, "", noCookies); return err }
+		return func(w *world, _ int) error { _, _, err := w.goOn(w.ctx(), flow); return err }
 	}, []string{"sign_in_expired"}, signedIn, 1},
 
 	{"change of address, by its link", func(n *nodes, email string) func(*world, int) error {

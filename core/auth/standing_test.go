@@ -57,7 +57,7 @@ func TestAdministrator_underWay(t *testing.T) {
 				return w.SetUsername(ctx, flow.User(by.id), to, "")
 			},
 			"sign out": func(ctx context.Context, by *person, to uuid.UUID) error {
-				_, err := w.RevokeSessions(ctx, flow.User(by.id), to)
+				_, err := w.RevokeSessions(ctx, flow.User(by.id), "", to)
 				return err
 			},
 			"metadata": func(ctx context.Context, by *person, to uuid.UUID) error {
@@ -70,7 +70,7 @@ func TestAdministrator_underWay(t *testing.T) {
 			want string
 		}{
 			"revoked": {func(p *person, who principal.Principal) {
-				w.ok(w.sessions.Revoke(w.ctx(), operator, p.id, who.SessionID))
+				w.ok(w.sessions.Revoke(w.ctx(), operator, "", p.id, who.SessionID))
 			}, "unauthenticated"},
 			"renewed": {func(_ *person, who principal.Principal) {
 				w.tx(func(ctx context.Context, tx *store.Tx) error { _, err := w.sessions.Rotate(ctx, tx, who); return err })
@@ -146,7 +146,7 @@ func TestEnd_everything(t *testing.T) {
 	each(t, options{settings: flow.Settings{MagicLinks: true, TrustFor: 30 * 24 * time.Hour}}, func(t *testing.T, w *world) {
 		for how, end := range map[string]func(p *person, who principal.Principal) error{
 			"by an administrator": func(p *person, _ principal.Principal) error {
-				_, err := w.RevokeSessions(w.ctx(), operator, p.id)
+				_, err := w.RevokeSessions(w.ctx(), operator, "", p.id)
 				return err
 			},
 			"elsewhere": func(p *person, who principal.Principal) error {

@@ -122,7 +122,7 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 	if err != nil {
 		return session.Issued{}, err
 	}
-	refused, err := s.askStepUp(ctx, p, a, sh)
+	attempt, refused, err := s.askStepUp(ctx, p, a, sh)
 	if err != nil {
 		return session.Issued{}, err
 	}
@@ -154,11 +154,19 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 			if err := s.factors.CountFailure(ctx, tx, a, flow.SessionKey(p)); err != nil {
 				return err
 			}
-			return s.stepUpRefused(ctx, tx, p, sh, flow.Refusal{Reason: reason})
+			return s.stepUpRefused(ctx, tx, p, sh, flow.Refusal{Reason: reason, Attempt: attempt.CorrelationID()})
 		}
-		out, err = s.factors.Raise(ctx, tx, p, a, sh)
+		if err := attempt.Commit(ctx, tx); err != nil {
+			return err
+		}
+		out, err = s.factors.Raise(ctx, tx, p, a, sh, attempt.CorrelationID())
 		return err
 	})
+	if err == nil {
+		attempt.End(ctx, answer)
+	} else {
+		attempt.End(ctx, err)
+	}
 	switch {
 	case errors.Is(err, session.ErrGone):
 		return session.Issued{}, session.ErrUnauthenticated // revoked in the meantime
@@ -174,6 +182,7 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 func (s *stepUps) stepUpRefused(ctx context.Context, tx *store.Tx, p principal.Principal, sh factor.Verified, r flow.Refusal) error {
 	e := flow.By(p)
 	e.Action, e.Reason, e.Targets, e.AuthMethod = "auth.step_up.failure", r.Reason, []audit.Ref{flow.User(p.UserID)}, sh.AMR[0]
+	e.CorrelationID = r.Attempt
 	e.Metadata = map[string]any{"method": sh.Method}
 	for k, v := range r.Meta {
 		e.Metadata[k] = v
@@ -225,17 +234,21 @@ func (s *stepUps) showPassword(ctx context.Context, a account.Account, given str
 var errOwnPassword = fault.New(fault.Unauthenticated, "wrong_password", "That is not your password.").At("password")
 
 // askStepUp asks the gates. A refusal comes back apart from errors: it is written down where the factor is spent.
-func (s *stepUps) askStepUp(ctx context.Context, p principal.Principal, a account.Account, sh factor.Verified) (*flow.Refusal, error) {
+func (s *stepUps) askStepUp(ctx context.Context, p principal.Principal, a account.Account, sh factor.Verified) (*gate.Attempt, *flow.Refusal, error) {
 	if !s.kit.Gated(gate.SessionStepUp) {
-		return nil, nil
+		return nil, nil, nil
 	}
-	err := s.kit.Allowed(ctx, gate.Ask{
+	reached := p.AAL
+	if factor.RaisesTo2(a, sh) {
+		reached = principal.AAL2
+	}
+	attempt, err := s.kit.Allowed(ctx, gate.Ask{
 		Question: gate.SessionStepUp, Principal: &p, Subject: flow.User(a.ID),
-		Context: map[string]any{"method": sh.Method, "email_domain": flow.EmailDomain(a.Email)},
+		Context: map[string]any{"method": sh.Method, "email_domain": flow.EmailDomain(a.Email), "aal": reached},
 	})
 	var r flow.Refusal
 	if errors.As(err, &r) {
-		return &r, nil
+		return nil, &r, nil
 	}
-	return nil, err
+	return attempt, nil, err
 }

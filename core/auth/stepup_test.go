@@ -263,7 +263,7 @@ func TestStepUp_wrong(t *testing.T) {
 		}
 		// A session that ended meanwhile is not revived.
 		gone := bob.session(principal.AAL1, 0)
-		if _, err := w.RevokeSessions(w.ctx(), operator, bob.id); err != nil {
+		if _, err := w.RevokeSessions(w.ctx(), operator, "", bob.id); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.StepUp(w.ctx(), gone.Principal, factor.Proof{Method: factor.Password, Password: horse}); fault.KindOf(err) != fault.Unauthenticated || w.sessionsOf(bob.id) != 0 {
@@ -357,7 +357,7 @@ func TestStepUp_gate(t *testing.T) {
 		}
 		f := ada.show(factor.TOTP, "")
 		try(f, "not_today", "auth.step_up.failure/gate_denied")
-		if len(asked) != 1 || asked[0].Principal.SessionID != old.Principal.SessionID || asked[0].Context["method"] != "totp" {
+		if len(asked) != 1 || asked[0].Principal.SessionID != old.Principal.SessionID || asked[0].Context["method"] != "totp" || asked[0].Context["aal"] != "aal2" {
 			t.Errorf("asked %+v", asked)
 		}
 		answer.Decision = gate.StepUp

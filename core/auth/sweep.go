@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -80,7 +81,7 @@ func (s *sweeper) sweep(ctx context.Context, id uuid.UUID, before time.Time) (do
 			return err // deferred confirmation: somebody uses it
 		}
 		done = true
-		return s.kit.Erase(ctx, tx, flow.System, id, "never_confirmed", false)
+		return s.kit.Erase(ctx, tx, audit.Entry{Actor: flow.System, Reason: "never_confirmed"}, id, false)
 	})
 	return done, err
 }

@@ -65,7 +65,7 @@ func TestUnderWay_endsWithItsSession(t *testing.T) {
 		}
 		ends := map[string]func(p *person, who principal.Principal) error{
 			"revoked": func(p *person, who principal.Principal) error {
-				return w.sessions.Revoke(w.ctx(), operator, p.id, who.SessionID)
+				return w.sessions.Revoke(w.ctx(), operator, "", p.id, who.SessionID)
 			},
 			"reset": func(p *person, _ principal.Principal) error {
 				token, err := w.ResetLink(w.ctx(), operator, p.id)

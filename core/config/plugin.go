@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -18,16 +19,18 @@ type Plugin struct {
 	// InsecureUnpinned lets an external binary run without SHA256.
 	InsecureUnpinned bool
 	// Reattach is a file that tells where the plugin runs by itself, under a debugger; empty: Sigra starts it.
-	Reattach    string
-	Enabled     bool
-	Required    bool     // not ready without it
-	Grants      []string // "identity.read", "routes.serve:/greeter"
-	Env         []string // names of variables passed through
-	Gates       []PluginGate
-	Events      PluginEvents
-	Limits      PluginLimits
-	User        string      // who the process runs as; empty: whoever Sigra runs as
-	DatabaseURL secret.Text // unset: storage beside Sigra's own
+	Reattach string
+	Enabled  bool
+	Required bool     // not ready without it
+	Grants   []string // "identity.read", "routes.serve:/greeter"
+	Env      []string // names of variables passed through
+	// AllowedNetworks are private networks that its outbound calls may reach, where it makes them by the SDK's client.
+	AllowedNetworks []netip.Prefix
+	Gates           []PluginGate
+	Events          PluginEvents
+	Limits          PluginLimits
+	User            string      // who the process runs as; empty: whoever Sigra runs as
+	DatabaseURL     secret.Text // unset: storage beside Sigra's own
 
 	// Config is the nested config block, or an empty body when there is none. Decode reads it.
 	Config hcl.Body
@@ -51,7 +54,7 @@ const (
 type PluginGate struct {
 	Question string
 	OnError  string        // what a failure of the plugin means
-	Timeout  time.Duration // then it counts as failed
+	Timeout  time.Duration // then it counts as failed; 0: as the plugin's manifest says, or half a second
 	Range    hcl.Range
 }
 

@@ -93,6 +93,14 @@ func readPlugin(b *block, label string) Plugin {
 		}
 		return s, nil
 	})
+	for _, e := range b.list("allowed_networks", "texts", "10.20.0.0/16") {
+		prefix, pr := network(e.text)
+		if pr != nil {
+			b.wrong("allowed_networks", e.expr, e.at, *pr)
+			continue
+		}
+		p.AllowedNetworks = append(p.AllowedNetworks, prefix)
+	}
 	b.labelled("gate", "member.add", func(s string) *problem {
 		if slices.Contains(questions, s) {
 			return nil
@@ -100,7 +108,7 @@ func readPlugin(b *block, label string) Plugin {
 		return &problem{is: fmt.Sprintf("%q is no question that a plugin can be asked", s), want: "The questions: " + strings.Join(questions, ", ") + ".", try: Suggest(s, questions)}
 	}, func(b *block, question string) {
 		// A gate that can't be asked keeps the door shut unless the operator says otherwise (ASVS 5.0 16.5.3: fail securely).
-		g := PluginGate{Question: question, OnError: OnErrorDeny, Timeout: 500 * time.Millisecond, Range: b.header}
+		g := PluginGate{Question: question, OnError: OnErrorDeny, Range: b.header}
 		b.choice("on_error", &g.OnError, OnErrorDeny, OnErrorAllow)
 		b.duration("timeout", &g.Timeout, 10*time.Millisecond, 30*time.Second, "")
 		p.Gates = append(p.Gates, g)

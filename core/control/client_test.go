@@ -106,7 +106,9 @@ func (noAdministrators) Check(context.Context, principal.Principal, bool) error 
 	return errors.New("only operators ask here")
 }
 
-func (noAdministrators) Guard(ctx context.Context, _ principal.Principal, _ bool) context.Context { return ctx }
+func (noAdministrators) Guard(ctx context.Context, _ principal.Principal, _ bool) context.Context {
+	return ctx
+}
 
 // each runs a test over the socket and in the process, on both databases.
 func each(t *testing.T, f func(t *testing.T, s *server, c *control.Client)) {

@@ -158,6 +158,11 @@ func (c *Client) ResetLink(ctx context.Context, id uuid.UUID) (httpapi.Invitatio
 	return call[httpapi.Invitation](ctx, c.connection, http.MethodPost, userPath(id, "/reset-link"), nil, nil)
 }
 
+// ExportUser gives everything that is held of a person.
+func (c *Client) ExportUser(ctx context.Context, id uuid.UUID) (httpapi.Export, error) {
+	return call[httpapi.Export](ctx, c.connection, http.MethodGet, userPath(id, "/export"), nil, nil)
+}
+
 // RevokeSessions ends an account's sessions.
 func (c *Client) RevokeSessions(ctx context.Context, id uuid.UUID) (httpapi.Revoked, error) {
 	return call[httpapi.Revoked](ctx, c.connection, http.MethodDelete, userPath(id, "/sessions"), nil, nil)

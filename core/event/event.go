@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"strings"
+
+	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
@@ -34,10 +37,22 @@ type Event struct {
 	Subject    string          `json:"subject,omitempty"`
 	Source     string          `json:"source,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
-	Position   audit.Position  `json:"position"`
+	// OrganizationID is the organization that it is about, as the application knows it to Sigra; empty: none.
+	OrganizationID string         `json:"organization_id,omitempty"`
+	Schema         string         `json:"schema,omitempty"`  // what the data looks like: "billing.subscription/1"
+	Version        int64          `json:"version,omitempty"` // of the subject; grows with each of its changes; 0: not told
+	Position       audit.Position `json:"position"`
 }
 
 var typeName = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z0-9][a-z0-9_-]*)+$`)
+
+var schemaName = regexp.MustCompile(`^[a-z][a-z0-9_.-]*/[0-9]+$`)
+
+// isID reports whether s is an id in its usual form, so that nobody has to compare two forms of one.
+func isID(s string) bool {
+	id, err := uuid.Parse(s)
+	return err == nil && id.String() == s
+}
 
 // oldest is the earliest time an event may claim: before it, somebody sent seconds for milliseconds or no time at all.
 var oldest = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -64,6 +79,12 @@ func (s *Store) prepare(e *Event, i int, now time.Time) ([]byte, error) {
 		return nil, invalid("subject", "A subject is at most %d bytes of printable text.", maxText)
 	case len(e.Source) > maxText || !text(e.Source):
 		return nil, invalid("source", "A source is at most %d bytes of printable text.", maxText)
+	case e.OrganizationID != "" && !isID(e.OrganizationID):
+		return nil, invalid("organization_id", "This is not the id of an organization.")
+	case len(e.Schema) > maxType || e.Schema != "" && !schemaName.MatchString(e.Schema):
+		return nil, invalid("schema", "A schema is a dotted name, a slash and a number, at most %d bytes: billing.subscription/1.", maxType)
+	case e.Version < 0:
+		return nil, invalid("version", "A version is 0, which is none, or more.")
 	case len(e.Data) > s.maxData:
 		return nil, invalid("data", "An event's data has %d bytes; at most %d are taken.", len(e.Data), s.maxData)
 	case !e.OccurredAt.IsZero() && e.OccurredAt.Before(oldest):
@@ -96,7 +117,11 @@ func (s *Store) prepare(e *Event, i int, now time.Time) ([]byte, error) {
 	}
 	e.ReceivedAt = now
 	h := sha256.New()
-	for _, part := range []string{e.Type, at, e.Subject, e.Source, string(canonical)} {
+	parts := []string{e.Type, at, e.Subject, e.Source, string(canonical)}
+	if e.OrganizationID != "" || e.Schema != "" || e.Version != 0 {
+		parts = append(parts, e.OrganizationID, e.Schema, strconv.FormatInt(e.Version, 10))
+	}
+	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s,", len(part), part)
 	}
 	return h.Sum(nil), nil

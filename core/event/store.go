@@ -40,7 +40,7 @@ type Store struct {
 
 const (
 	table   = "host_event"
-	columns = `id, type, occurred_at, received_at, subject, source, data`
+	columns = `id, type, occurred_at, received_at, subject, source, data, organization_id, schema_name, version`
 )
 
 // New opens the store.
@@ -82,8 +82,8 @@ func (s *Store) isReserved(typ string) bool {
 	return true
 }
 
-var insertSQL = `INSERT INTO host_event (era, id, type, occurred_at, received_at, subject, source, data, digest)
-VALUES (` + commitlog.EraSQL(table) + `, $1, $2, $3, $4, $5, $6, $7, $8)
+var insertSQL = `INSERT INTO host_event (era, id, type, occurred_at, received_at, subject, source, data, digest, organization_id, schema_name, version)
+VALUES (` + commitlog.EraSQL(table) + `, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT (id) DO NOTHING RETURNING era, tx, seq`
 
 const digestSQL = `SELECT digest FROM host_event WHERE id = $1`
@@ -111,7 +111,7 @@ func (s *Store) Publish(ctx context.Context, events []Event) (stored, duplicate 
 		var last audit.Position
 		for i, e := range batch {
 			var p audit.Position
-			err := tx.QueryRow(ctx, insertSQL, e.ID, e.Type, e.OccurredAt, e.ReceivedAt, e.Subject, e.Source, string(e.Data), digests[i]).
+			err := tx.QueryRow(ctx, insertSQL, e.ID, e.Type, e.OccurredAt, e.ReceivedAt, e.Subject, e.Source, string(e.Data), digests[i], e.OrganizationID, e.Schema, e.Version).
 				Scan(&p.Era, &p.Tx, &p.Seq)
 			if err == nil {
 				stored++
@@ -195,7 +195,7 @@ func (s *Store) Retain(ctx context.Context, log *audit.Log, r audit.Retention) (
 func scanEvent(scan commitlog.Scan) (Event, error) {
 	var e Event
 	var data string
-	if err := scan(&e.Position, &e.ID, &e.Type, &e.OccurredAt, &e.ReceivedAt, &e.Subject, &e.Source, &data); err != nil {
+	if err := scan(&e.Position, &e.ID, &e.Type, &e.OccurredAt, &e.ReceivedAt, &e.Subject, &e.Source, &data, &e.OrganizationID, &e.Schema, &e.Version); err != nil {
 		return Event{}, err
 	}
 	e.OccurredAt, e.ReceivedAt, e.Data = e.OccurredAt.UTC(), e.ReceivedAt.UTC(), json.RawMessage(data)

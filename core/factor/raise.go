@@ -12,14 +12,14 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Raise renews the session after a factor proved right.
-func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh Verified) (session.Issued, error) {
+// Raise renews the session after a factor proved right. The audit row has the correlation id of the attempt at the gates, if they were asked.
+func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal, a account.Account, sh Verified, correlation string) (session.Issued, error) {
 	if err := s.kit.Factors.Reset(ctx, tx, flow.SessionKey(p)); err != nil {
 		return session.Issued{}, err
 	}
 	p.AuthTime, p.AMR = s.kit.Now(), With(p.AMR, sh.AMR...)
 	// Assurance follows from what was shown and from nothing else: a password or a mailed code is no second factor, whatever the account has.
-	if sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail {
+	if RaisesTo2(a, sh) {
 		p.AAL, p.AMR = principal.AAL2, With(p.AMR, "mfa")
 	}
 	out, err := s.kit.Sessions.Rotate(ctx, tx, p)
@@ -28,9 +28,17 @@ func (s *Service) Raise(ctx context.Context, tx *store.Tx, p principal.Principal
 	}
 	e := flow.By(p)
 	e.Action, e.Targets, e.AuthMethod = "auth.step_up.success", []audit.Ref{flow.User(a.ID)}, sh.AMR[0]
-	e.Metadata = map[string]any{"method": sh.Method, "aal": p.AAL}
+	e.Metadata, e.CorrelationID = map[string]any{"method": sh.Method, "aal": p.AAL}, correlation
 	return out, s.kit.Record(ctx, tx, e)
 }
+
+// RaisesTo2 reports whether what was shown makes a session one of two factors.
+func RaisesTo2(a account.Account, sh Verified) bool {
+	return sh.TwoFactors || a.SecondFactor && sh.Method != Password && sh.Method != Mail && sh.Method != SSO
+}
+
+// SSO is a step-up at another provider, whose word says what was shown.
+const SSO = "sso"
 
 // Beside leaves out of an account's second factors what is none beside the first: having a passkey is one factor, however
 // often it is shown and whichever of the account's passkeys it is (NIST SP 800-63B-4 §2.2.1).

@@ -73,5 +73,5 @@ func appleName(userJSON string) string {
 	if json.Unmarshal([]byte(userJSON), &u) != nil {
 		return ""
 	}
-	return cleanName(strings.TrimSpace(u.Name.First + " " + u.Name.Last))
+	return CleanName(strings.TrimSpace(u.Name.First + " " + u.Name.Last))
 }

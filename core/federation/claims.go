@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,7 +153,7 @@ func (p *provider) read(token, userinfo answer) Claims {
 	c.setEmail(p, email, verified)
 	for _, a := range both {
 		if c.Name == "" {
-			c.Name = cleanName(a.first(p.claims.Name))
+			c.Name = CleanName(a.first(p.claims.Name))
 		}
 		if c.Picture == "" {
 			c.Picture = cleanPicture(a.first(p.claims.Picture))
@@ -176,8 +177,8 @@ func (c *Claims) setEmail(p *provider, email string, verified bool) {
 	c.Email, c.EmailVerified = parsed, verified && p.trustEmail
 }
 
-// cleanName makes a name fit to be shown: one line, no characters that steer text or hide, not too long.
-func cleanName(s string) string {
+// CleanName makes a name fit to be shown: one line, no characters that steer text or hide, not too long.
+func CleanName(s string) string {
 	var b strings.Builder
 	n, space := 0, false
 	for _, r := range s {
@@ -217,12 +218,23 @@ func cleanLocale(s string) string {
 	return strings.ReplaceAll(s, "_", "-")
 }
 
-// cleanMethods takes the amr values that have the form of RFC 8176.
+// cleanMethods takes the amr values of an answer.
 func cleanMethods(v any) []string {
 	list, _ := v.([]any)
-	var out []string
+	said := make([]string, 0, min(len(list), maxMethods))
 	for _, m := range list[:min(len(list), maxMethods)] {
-		if s, ok := m.(string); ok && s != "" && len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > 0x7e }) {
+		if s, ok := m.(string); ok {
+			said = append(said, s)
+		}
+	}
+	return CleanMethods(said)
+}
+
+// CleanMethods takes the first amr values that have the form of RFC 8176, each once.
+func CleanMethods(said []string) []string {
+	var out []string
+	for _, s := range said[:min(len(said), maxMethods)] {
+		if s != "" && len(s) <= 64 && !slices.Contains(out, s) && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > 0x7e }) {
 			out = append(out, s)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -31,21 +32,21 @@ const (
 
 // End ends what gives access to an account, in the transaction of whatever demands it. keep is the session that goes on; uuid.Nil: none
 // does. The account must be locked. It writes the row about trust that ends, which e begins and cause explains; the row about the action
-// itself is the caller's. It returns how many sessions ended.
-func (k *Kit) End(ctx context.Context, tx *store.Tx, a account.Account, what Scope, keep uuid.UUID, e audit.Entry, cause string) (sessions int64, err error) {
+// itself is the caller's. It names the sessions that ended.
+func (k *Kit) End(ctx context.Context, tx *store.Tx, a account.Account, what Scope, keep uuid.UUID, e audit.Entry, cause string) (sessions session.Ended, err error) {
 	if what&Waiting != 0 {
 		if err := k.Onetime.Forget(ctx, tx, a.ID, waitingPurposes...); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if what&Mailed != 0 {
 		if err := k.Onetime.Retire(ctx, tx, a.ID, mailedPurposes...); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if what&Sessions != 0 {
 		if sessions, err = k.Sessions.RevokeAllIn(ctx, tx, a.ID, keep); err != nil {
-			return 0, err
+			return nil, err
 		}
 	}
 	if what&Trust != 0 {

@@ -22,8 +22,8 @@ func (k *Kit) Lock(ctx context.Context, tx *store.Tx, userID uuid.UUID) (account
 }
 
 // Erase removes a person, in the caller's transaction: everything that says who it was goes, the id stays, so that the audit
-// log goes on pointing at something.
-func (k *Kit) Erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID uuid.UUID, reason string, notify bool) error {
+// log goes on pointing at something. Its audit rows begin with e.
+func (k *Kit) Erase(ctx context.Context, tx *store.Tx, e audit.Entry, userID uuid.UUID, notify bool) error {
 	a, err := k.Lock(ctx, tx, userID)
 	if err != nil {
 		return err
@@ -47,10 +47,21 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID u
 	if err := k.Metadata.Erase(ctx, tx, userID); err != nil {
 		return err
 	}
-	if err := k.Orgs.Erase(ctx, tx, audit.Entry{Actor: actor, Reason: reason}, userID, a.Email); err != nil {
+	if err := k.Mints.Erase(ctx, tx, userID); err != nil {
+		return err
+	}
+	if err := k.Orgs.Erase(ctx, tx, e, userID, a.Email); err != nil {
 		return err
 	}
 	if err := k.Onetime.ForgetAll(ctx, tx, userID); err != nil {
+		return err
+	}
+	for _, erase := range k.erasers {
+		if err := erase(ctx, tx, userID); err != nil {
+			return err
+		}
+	}
+	if err := k.Erasures.Enqueue(ctx, tx, a.Subject()); err != nil {
 		return err
 	}
 	if _, err := k.Accounts.Erase(ctx, tx, userID); err != nil {
@@ -61,10 +72,9 @@ func (k *Kit) Erase(ctx context.Context, tx *store.Tx, actor audit.Ref, userID u
 			return err
 		}
 	}
-	return k.Record(ctx, tx, audit.Entry{
-		Action: "account.deletion_execute", Reason: reason, Actor: actor, Targets: []audit.Ref{User(userID)},
-		Metadata: map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "organizations", "sessions", "links"}, "sessions_revoked": n},
-	})
+	e.Action, e.Targets = "account.deletion_execute", []audit.Ref{User(userID)}
+	e.Metadata = n.In(map[string]any{"erased": []string{"email", "username", "password", "factors", "devices", "logins", "metadata", "organizations", "sessions", "links"}})
+	return k.Record(ctx, tx, e)
 }
 
 // Reclaim takes away from an unconfirmed account what somebody who never had its mailbox may have put there.

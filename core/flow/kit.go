@@ -16,10 +16,12 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -41,6 +43,8 @@ type Stores struct {
 	Devices   *device.Store
 	Logins    *federation.Service
 	Orgs      *org.Store
+	Mints     *mint.Store
+	Erasures  *erasure.Store
 }
 
 // Limits count what may not happen often. What is nil is not limited.
@@ -84,7 +88,7 @@ type Config struct {
 	Audit    Recorder
 	Mail     *mail.Queue
 	Letters  *mail.Letters // nil: the built-in ones
-	Gates    *gate.Table   // nil: no gates
+	Gates    *gate.Table   // nil: no gates. What is reserved for the flows is settled by a gate.Attempts that runs on the same database
 	Settings Settings
 	Now      func() time.Time // nil means the clock
 	Padding  time.Duration    // answers about an address leave at multiples of it; zero: follows the cost of a hash, negative: at once
@@ -99,11 +103,18 @@ type Kit struct {
 	Now      func() time.Time
 	Log      hclog.Logger
 
-	audit   Recorder
-	mail    *mail.Queue
-	letters *mail.Letters
-	gates   *gate.Table
-	padding padding
+	audit    Recorder
+	mail     *mail.Queue
+	letters  *mail.Letters
+	gates    *gate.Table
+	attempts *gate.Attempts
+	padding  padding
+	erasers  []func(ctx context.Context, tx *store.Tx, userID uuid.UUID) error
+}
+
+// OnErase has f called in the transaction of every deletion, for what a package above keeps of people. It is to be called before the flows run.
+func (k *Kit) OnErase(f func(ctx context.Context, tx *store.Tx, userID uuid.UUID) error) {
+	k.erasers = append(k.erasers, f)
 }
 
 // New makes a Kit.
@@ -111,7 +122,7 @@ func New(cfg Config) (*Kit, error) {
 	for part, missing := range map[string]bool{
 		"a database": cfg.DB == nil, "accounts": cfg.Accounts == nil, "metadata": cfg.Metadata == nil, "passwords": cfg.Passwords == nil, "one-time secrets": cfg.Onetime == nil,
 		"sessions": cfg.Sessions == nil, "authenticator apps": cfg.TOTP == nil, "recovery codes": cfg.Codes == nil, "passkeys": cfg.Passkeys == nil,
-		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "organizations": cfg.Orgs == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
+		"devices": cfg.Devices == nil, "logins elsewhere": cfg.Logins == nil, "organizations": cfg.Orgs == nil, "minted sign-ins": cfg.Mints == nil, "erasures": cfg.Erasures == nil, "the audit log": cfg.Audit == nil, "mail": cfg.Mail == nil,
 	} {
 		if missing {
 			return nil, fmt.Errorf("flow: %s: needed", part)
@@ -150,9 +161,13 @@ func New(cfg Config) (*Kit, error) {
 	if cfg.Padding == 0 {
 		cfg.Padding = paddingFor(cfg.Passwords.Typical())
 	}
+	attempts, err := gate.NewAttempts(gate.AttemptsConfig{DB: cfg.DB, Table: cfg.Gates, Now: cfg.Now, Logger: cfg.Logger})
+	if err != nil {
+		return nil, err
+	}
 	now := cfg.Now
 	return &Kit{
-		Stores: cfg.Stores, Limits: cfg.Limits, Settings: set, Log: cfg.Logger, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates,
+		Stores: cfg.Stores, Limits: cfg.Limits, Settings: set, Log: cfg.Logger, audit: cfg.Audit, mail: cfg.Mail, letters: cfg.Letters, gates: cfg.Gates, attempts: attempts,
 		padding: padding{every: cfg.Padding, exact: make(chan struct{}, 16)},
 		Now:     func() time.Time { return now().UTC().Truncate(time.Microsecond) },
 	}, nil

@@ -3,6 +3,8 @@ package flow
 import (
 	"context"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/device"
 	"github.com/sigra-auth/sigra/core/mail"
@@ -30,6 +32,12 @@ func (k *Kit) EnqueueDecoy(ctx context.Context, tx *store.Tx, l mail.Letter) err
 	return err
 }
 
+// Reaches refuses to promise a mail of a purpose to an address of which the mailer knows that nothing arrives there. That says something of the
+// address, so it is asked for somebody who is signed in and not for a stranger.
+func (k *Kit) Reaches(ctx context.Context, purpose, address string, organization uuid.UUID) error {
+	return k.mail.Check(ctx, purpose, address, organization)
+}
+
 func (k *Kit) write(ctx context.Context, l mail.Letter) (mail.Message, error) {
 	if l.Language == "" {
 		l.Language = request.From(ctx).Language
@@ -52,7 +60,7 @@ func (k *Kit) WithOrigin(ctx context.Context, l mail.Letter) mail.Letter {
 // what it tells of: when and from where, and where to undo it.
 func (k *Kit) Notice(ctx context.Context, tx *store.Tx, a account.Account, l mail.Letter) error {
 	info := request.From(ctx)
-	l.To, l.When, l.IP = a.Email, k.Now(), info.IPString()
+	l.To, l.UserID, l.When, l.IP = a.Email, a.ID, k.Now(), info.IPString()
 	if l.Device == "" {
 		l.Device = deviceName(info.UserAgent)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/onetime"
+	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -38,14 +39,14 @@ var ErrPasswordChanged = fault.New(fault.Conflict, "password_changed", "The pass
 var errCode = fault.New(fault.Unauthenticated, "wrong_code", "That code is not right.").At("code")
 
 // ReplacePassword is what every change of a password does, in its transaction: the new hash, no other session, no open
-// link, no trusted browser, a notice. e begins the rows it writes. It returns how many sessions ended.
-func (k *Kit) ReplacePassword(ctx context.Context, tx *store.Tx, a account.Account, hash string, keep uuid.UUID, e audit.Entry) (int64, error) {
+// link, no trusted browser, a notice. e begins the rows it writes. It names the sessions that ended.
+func (k *Kit) ReplacePassword(ctx context.Context, tx *store.Tx, a account.Account, hash string, keep uuid.UUID, e audit.Entry) (session.Ended, error) {
 	if err := k.Passwords.Set(ctx, tx, a.ID, hash); err != nil {
-		return 0, err
+		return nil, err
 	}
 	n, err := k.End(ctx, tx, a, Everything, keep, e, "password_changed")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	return n, k.Notice(ctx, tx, a, mail.Letter{Purpose: mail.PasswordChanged, Link: k.Settings.BaseURL + "/reset"})
 }

@@ -38,6 +38,17 @@ type Ask struct {
 	Member    *MemberContext       // of MemberAdd and MemberRemove
 	Token     *TokenContext        // of TokenIssue
 	AttemptID string               // one action; a repeated question for it is answered alike
+	DryRun    bool                 // nothing is about to happen: nothing is to be reserved
+	Device    *Device              // of Login; nil: not told
+	// Attributes are what is kept of the user, see Table.DescribeWith, and what the one who asks adds under names that are free.
+	Attributes map[string]any
+}
+
+// Device is the browser that asks.
+type Device struct {
+	ID      string
+	Known   bool // somebody signed in with it to this account before
+	Trusted bool // it stands in for the second factor
 }
 
 // TokenContext is what TokenIssue is about.
@@ -65,10 +76,33 @@ type Answer struct {
 	Reason      string // a code for programs: "seat_limit_reached"
 	Message     string // a sentence for people; may be empty
 	RequiredAAL string // for StepUp
-	By          string // the gate that decided
+	By          string // the gate that decided, or that allows under a condition
+
+	CacheFor    time.Duration // the same question may be answered alike that long, see Cache; zero: not at all
+	Revision    string        // of the rules that decided
+	Explain     string        // a reference under which the gate explains the decision
+	Obligations []Obligation  // what the one who asked must also do. Who can't must not go on
 
 	// Reservations are what was held for the attempt: by one gate, or, from Table.Ask, by all that allowed it.
 	Reservations []Reservation
+}
+
+// Obligation is something that the one who asked must also do.
+type Obligation struct {
+	Name       string         `json:"name"`
+	Parameters map[string]any `json:"parameters,omitempty"`
+}
+
+// Meta is what the audit row of a refused action says of the gate.
+func (a Answer) Meta() map[string]any {
+	meta := map[string]any{"gate": a.By}
+	if a.Revision != "" {
+		meta["gate_revision"] = a.Revision
+	}
+	if a.Explain != "" {
+		meta["gate_explain"] = a.Explain
+	}
+	return meta
 }
 
 // Reservation is what a gate holds for an attempt until it is told how that ended.
@@ -104,7 +138,8 @@ type Settler interface {
 
 // Table holds the gates per question. The zero value has none. Safe for concurrent use.
 type Table struct {
-	gates atomic.Pointer[map[Question][]Gate]
+	gates    atomic.Pointer[map[Question][]Gate]
+	describe Describe // nil: questions carry nothing that is kept
 }
 
 // Set replaces all gates at once.
@@ -123,29 +158,46 @@ func (t *Table) Configured(q Question) bool {
 }
 
 // Ask puts the question to every gate configured for it. The first denial or error ends it; otherwise a step-up, if
-// any gate wants one; otherwise allow. Whatever the outcome, the answer lists what was reserved on the way.
+// any gate wants one; otherwise allow. Whatever the outcome, the answer lists what was reserved on the way; one that does not deny has the
+// obligations of all, and may be used again for as long as each of them says.
 func (t *Table) Ask(ctx context.Context, a Ask) (Answer, error) {
 	m := t.gates.Load()
 	if m == nil {
 		return Answer{}, nil
 	}
+	if len((*m)[a.Question]) == 0 {
+		return Answer{}, nil
+	}
+	a, err := t.described(ctx, a)
+	if err != nil {
+		return Answer{}, err
+	}
 	var out Answer
 	var held []Reservation
+	var owed []Obligation
+	cacheFor := MaxCacheFor
 	for _, g := range (*m)[a.Question] {
 		ans, err := g.Ask(ctx, a)
 		if err != nil {
 			return Answer{Reservations: held}, err
 		}
-		held = append(held, ans.Reservations...)
+		held, owed, cacheFor = append(held, ans.Reservations...), append(owed, ans.Obligations...), min(cacheFor, ans.CacheFor)
 		switch ans.Decision {
 		case Deny:
 			ans.Reservations = held
 			return ans, nil
 		case StepUp:
 			out = ans
+		case Allow:
+			if out.Decision == Allow && out.Revision == "" {
+				out.Revision, out.Explain = ans.Revision, ans.Explain
+			}
+			if out.Decision == Allow && len(ans.Obligations) > 0 {
+				out.By = ans.By
+			}
 		}
 	}
-	out.Reservations = held
+	out.Reservations, out.Obligations, out.CacheFor = held, owed, cacheFor
 	return out, nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -74,13 +75,79 @@ func (s *Attempts) insert(ctx context.Context, tx *store.Tx, a *Attempt, r Reser
 	return nil
 }
 
-func (s *Attempts) has(ctx context.Context, attempt string) (bool, error) {
-	var one int
-	err := s.db.QueryRow(ctx, `SELECT 1 FROM gate_attempt WHERE attempt_id = $1 LIMIT 1`, attempt).Scan(&one)
-	if errors.Is(err, store.ErrNoRows) {
-		return false, nil
+// hold notes a reservation whose action goes on later. Asking again about the same attempt holds the same row.
+func (s *Attempts) hold(ctx context.Context, tx *store.Tx, a *Attempt, r Reservation, holder string, until time.Time) error {
+	now := s.now()
+	n, err := tx.Exec(ctx, `INSERT INTO gate_attempt (attempt_id, gate, question, reservation_id, committed, expires_at, created_at, due_at, tries, held_by)
+		VALUES ($1, $2, $3, $4, $9, $5, $6, $7, 0, $8)
+		ON CONFLICT (attempt_id, gate) DO UPDATE SET reservation_id = excluded.reservation_id, expires_at = excluded.expires_at, due_at = excluded.due_at
+		WHERE gate_attempt.held_by = excluded.held_by AND gate_attempt.question = excluded.question`,
+		a.ID, r.Gate, string(a.question), r.ID, r.ExpiresAt, now, until, holder, false)
+	if err != nil {
+		return fmt.Errorf("hold attempt: %w", err)
 	}
-	return err == nil, err
+	if n == 0 {
+		return errAttempt
+	}
+	return nil
+}
+
+var errAttempt = fault.New(fault.Conflict, "attempt_taken", "Another action has this attempt.").At("attempt_id")
+
+// release ends the holding of an attempt: from here on its gates are told, now or by Run.
+func (s *Attempts) release(ctx context.Context, tx *store.Tx, a *Attempt, committed bool) error {
+	now := s.now()
+	if _, err := tx.Exec(ctx, `UPDATE gate_attempt SET committed = $3, held_by = '', created_at = $4, due_at = $5, tries = 0 WHERE attempt_id = $1 AND held_by = $2`,
+		a.ID, a.holder, committed, now, now.Add(settleLater)); err != nil {
+		return fmt.Errorf("release attempt: %w", err)
+	}
+	return nil
+}
+
+// Resume gives an attempt that somebody holds, to be committed or abandoned. One that reserved nothing, or is held no more, is the nil
+// Attempt.
+func (s *Attempts) Resume(ctx context.Context, holder, id string) (*Attempt, error) {
+	rows, err := s.db.Query(ctx, `SELECT gate, question, reservation_id, expires_at FROM gate_attempt WHERE attempt_id = $1 AND held_by = $2`, id, holder)
+	if err != nil {
+		return nil, fmt.Errorf("find attempt: %w", err)
+	}
+	defer rows.Close()
+	var a *Attempt
+	for rows.Next() {
+		var r Reservation
+		var q Question
+		if err := rows.Scan(&r.Gate, &q, &r.ID, &r.ExpiresAt); err != nil {
+			return nil, fmt.Errorf("find attempt: %w", err)
+		}
+		if a == nil {
+			a = &Attempt{ID: id, attempts: s, question: q, holder: holder}
+		}
+		a.Answer.Reservations = append(a.Answer.Reservations, r)
+	}
+	return a, rows.Err()
+}
+
+// state is what the table says of an attempt.
+type state int
+
+const (
+	absent state = iota
+	held
+	committed
+)
+
+func (s *Attempts) look(ctx context.Context, attempt string) (state, error) {
+	var holder string
+	err := s.db.QueryRow(ctx, `SELECT held_by FROM gate_attempt WHERE attempt_id = $1 LIMIT 1`, attempt).Scan(&holder)
+	switch {
+	case errors.Is(err, store.ErrNoRows):
+		return absent, nil
+	case err != nil:
+		return absent, err
+	case holder != "":
+		return held, nil
+	}
+	return committed, nil
 }
 
 // settle tells a gate, and forgets the row once it was told.
@@ -164,13 +231,14 @@ func (s *Attempts) due(ctx context.Context) ([]row, error) {
 	return out, rows.Err()
 }
 
-// claim puts off the next try of each row, and gives those that no other node had put off meanwhile.
+// claim puts off the next try of each row, and gives those that no other node had put off meanwhile. What somebody held until now is
+// abandoned by that.
 func (s *Attempts) claim(ctx context.Context, due []row) (mine []row, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		mine = mine[:0]
 		for _, r := range due {
 			wait := min(sweepEvery<<min(r.tries, 16), maxWait)
-			n, err := tx.Exec(ctx, `UPDATE gate_attempt SET due_at = $4, tries = tries + 1 WHERE attempt_id = $1 AND gate = $2 AND due_at = $3`,
+			n, err := tx.Exec(ctx, `UPDATE gate_attempt SET due_at = $4, tries = tries + 1, held_by = '' WHERE attempt_id = $1 AND gate = $2 AND due_at = $3`,
 				r.AttemptID, r.gate, r.due, s.now().Add(wait))
 			if err != nil {
 				return fmt.Errorf("claim attempts: %w", err)

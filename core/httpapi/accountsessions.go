@@ -18,7 +18,7 @@ import (
 type OwnSessions interface {
 	ListSessions(ctx context.Context, p principal.Principal) ([]session.Session, error)
 	EndSession(ctx context.Context, p principal.Principal, id uuid.UUID) error
-	SignOutElsewhere(ctx context.Context, p principal.Principal) (int64, error)
+	SignOutElsewhere(ctx context.Context, p principal.Principal) (session.Ended, error)
 }
 
 // OwnSession is one of somebody's own live sessions.
@@ -70,7 +70,7 @@ func (d accountSessions) Mount(k *kit) {
 		if err != nil {
 			return nil, err
 		}
-		return &struct{ Body Revoked }{Revoked{Sessions: n}}, nil
+		return &struct{ Body Revoked }{Revoked{Sessions: int64(len(n))}}, nil
 	})
 }
 

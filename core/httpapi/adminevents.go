@@ -13,14 +13,17 @@ import (
 
 // EventInfo is a stored event.
 type EventInfo struct {
-	ID         string          `json:"id" doc:"The application's id of the event."`
-	Type       string          `json:"type" doc:"What happened." example:"billing.subscription.upgraded"`
-	OccurredAt time.Time       `json:"occurred_at" doc:"When it happened."`
-	ReceivedAt time.Time       `json:"received_at" doc:"When it was stored."`
-	Subject    string          `json:"subject,omitempty" doc:"What it is about."`
-	Source     string          `json:"source,omitempty" doc:"Who told it."`
-	Data       json.RawMessage `json:"data,omitempty" doc:"As it was sent."`
-	Position   audit.Position  `json:"position" doc:"Its place in the log of events."`
+	ID             string          `json:"id" doc:"The application's id of the event."`
+	Type           string          `json:"type" doc:"What happened." example:"billing.subscription.upgraded"`
+	OccurredAt     time.Time       `json:"occurred_at" doc:"When it happened."`
+	ReceivedAt     time.Time       `json:"received_at" doc:"When it was stored."`
+	Subject        string          `json:"subject,omitempty" doc:"What it is about."`
+	Source         string          `json:"source,omitempty" doc:"Who told it."`
+	Data           json.RawMessage `json:"data,omitempty" doc:"As it was sent."`
+	OrganizationID string          `json:"organization_id,omitempty" doc:"The organization that it is about."`
+	Schema         string          `json:"schema,omitempty" doc:"What the data looks like."`
+	Version        int64           `json:"version,omitempty" doc:"Of the subject."`
+	Position       audit.Position  `json:"position" doc:"Its place in the log of events."`
 }
 
 // EventPage is a part of the log of events.

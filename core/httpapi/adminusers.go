@@ -25,7 +25,7 @@ type Users interface {
 	ResetFactors(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	Unlock(ctx context.Context, actor audit.Ref, userID uuid.UUID) error
 	SetUsername(ctx context.Context, actor audit.Ref, userID uuid.UUID, username string) error
-	RevokeSessions(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error)
+	RevokeSessions(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error)
 }
 
 // Accounts reads accounts; *account.Store is one.
@@ -259,9 +259,9 @@ func (d adminUsers) resetLink(ctx context.Context, who asker, in *userPath) (*st
 }
 
 func (d adminUsers) revokeSessions(ctx context.Context, who asker, in *userPath) (*struct{ Body Revoked }, error) {
-	n, err := d.users.RevokeSessions(ctx, who.actor(), in.ID)
+	n, err := d.users.RevokeSessions(ctx, who.actor(), "", in.ID)
 	if err != nil {
 		return nil, err
 	}
-	return &struct{ Body Revoked }{Revoked{Sessions: n}}, nil
+	return &struct{ Body Revoked }{Revoked{Sessions: int64(len(n))}}, nil
 }

@@ -108,7 +108,7 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 }
 
 // endSessions ends all sessions of an account.
-func (e *env) endSessions(id uuid.UUID) (n int64, err error) {
+func (e *env) endSessions(id uuid.UUID) (n session.Ended, err error) {
 	err = e.db.Tx(e.t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
 		n, err = e.sessions.RevokeAllIn(ctx, tx, id, uuid.Nil)
 		return err
@@ -122,7 +122,7 @@ type fixedUsers struct {
 	*env
 }
 
-func (u fixedUsers) RevokeSessions(_ context.Context, _ audit.Ref, id uuid.UUID) (int64, error) {
+func (u fixedUsers) RevokeSessions(_ context.Context, _ audit.Ref, _ string, id uuid.UUID) (session.Ended, error) {
 	return u.endSessions(id)
 }
 

@@ -31,12 +31,15 @@ const (
 
 // NewEvent is one event as the application sends it.
 type NewEvent struct {
-	ID         string          `json:"id" minLength:"1" maxLength:"200" doc:"Your own id of the event. Sending it again with the same content is harmless." example:"evt_8841"`
-	Type       string          `json:"type" minLength:"3" maxLength:"128" doc:"Two or more dotted lower-case words. The names Sigra records itself (auth, account, session and so on) are refused." example:"billing.subscription.upgraded"`
-	OccurredAt time.Time       `json:"occurred_at,omitzero" format:"date-time" doc:"When it happened. Without it, when it was received."`
-	Subject    string          `json:"subject,omitempty" maxLength:"512" doc:"What it is about." example:"user:0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b11"`
-	Source     string          `json:"source,omitempty" maxLength:"512" doc:"Who tells it." example:"billing"`
-	Data       json.RawMessage `json:"data,omitempty" doc:"Anything. At most 64 KiB."`
+	ID             string          `json:"id" minLength:"1" maxLength:"200" doc:"Your own id of the event. Sending it again with the same content is harmless." example:"evt_8841"`
+	Type           string          `json:"type" minLength:"3" maxLength:"128" doc:"Two or more dotted lower-case words. The names Sigra records itself (auth, account, session and so on) are refused." example:"billing.subscription.upgraded"`
+	OccurredAt     time.Time       `json:"occurred_at,omitzero" format:"date-time" doc:"When it happened. Without it, when it was received."`
+	Subject        string          `json:"subject,omitempty" maxLength:"512" doc:"What it is about." example:"user:0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b11"`
+	Source         string          `json:"source,omitempty" maxLength:"512" doc:"Who tells it." example:"billing"`
+	Data           json.RawMessage `json:"data,omitempty" doc:"Anything. At most 64 KiB."`
+	OrganizationID string          `json:"organization_id,omitempty" maxLength:"36" doc:"The organization that it is about." example:"0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b12"`
+	Schema         string          `json:"schema,omitempty" maxLength:"128" doc:"What the data looks like: a dotted name, a slash and a number." example:"billing.subscription/1"`
+	Version        int64           `json:"version,omitempty" minimum:"0" doc:"Of the subject: it grows with each of its changes, so that an old event that comes late is known for what it is."`
 }
 
 // Published says what became of a batch.
@@ -146,7 +149,9 @@ func (d hostEvents) readEvents(body []byte) (events []event.Event, single bool, 
 		return nil, false, newProblem(http.StatusUnprocessableEntity, "validation_failed", "The events can't be read.")
 	}
 	for _, e := range list {
-		events = append(events, event.Event{ID: e.ID, Type: e.Type, OccurredAt: e.OccurredAt, Subject: e.Subject, Source: e.Source, Data: e.Data})
+		events = append(events, event.Event{ID: e.ID, Type: e.Type, OccurredAt: e.OccurredAt, Subject: e.Subject, Source: e.Source, Data: e.Data,
+			OrganizationID: e.OrganizationID, Schema: e.Schema, Version: e.Version,
+		})
 	}
 	return events, single, nil
 }

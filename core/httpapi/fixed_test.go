@@ -112,7 +112,9 @@ func (fixed) SetPassword(_ context.Context, n auth.NewPassword) (auth.SignedIn, 
 	return fixedSignedIn(false), nil
 }
 
-func (fixed) RevokeSessions(context.Context, audit.Ref, uuid.UUID) (int64, error) { return 0, errInner }
+func (fixed) RevokeSessions(context.Context, audit.Ref, string, uuid.UUID) (session.Ended, error) {
+	return nil, errInner
+}
 
 func (fixed) SetUsername(context.Context, audit.Ref, uuid.UUID, string) error { return nil }
 

@@ -45,6 +45,7 @@ type Services struct {
 	Accounts     Accounts
 	UserSessions UserSessions
 	UserMetadata UserMetadata
+	Exports      Exports
 	Relay        Relay
 	Plugins      Plugins
 	Keys         Keys
@@ -70,7 +71,7 @@ func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
 		ownInvitations{s.OwnInvitations}, organizationSwitch{s.OrganizationSwitch},
 		hostEvents{k, s.Events}, adminEvents{s.Events},
 		auditQuery{s.Audit}, auditExport{k, s.Audit}, auditStream{k, s.Audit, closing, make(chan struct{}, maxStreams)},
-		adminUsers{k, s.Users, s.Accounts, s.UserSessions}, adminMetadata{s.UserMetadata, s.MetadataLimit}, adminRelay{s.Relay}, adminPlugins{s.Plugins},
+		adminUsers{k, s.Users, s.Accounts, s.UserSessions}, adminExport{s.Exports}, adminMetadata{s.UserMetadata, s.MetadataLimit}, adminRelay{s.Relay}, adminPlugins{s.Plugins},
 		adminSystem{s.System}, adminKeys{s.Keys}, adminMail{s.Mail}, devMail{s.Inbox},
 	}
 }

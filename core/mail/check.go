@@ -31,6 +31,10 @@ func (m Message) Check() error {
 		return fault.New(fault.Invalid, "invalid_subject", "The subject has a line break, a control character or is too long.").At("subject")
 	case len(m.Language) > 35 || strings.ContainsFunc(m.Language, func(r rune) bool { return r != '-' && (r > 'z' || !unicode.IsLetter(r) && !unicode.IsDigit(r)) }):
 		return fault.New(fault.Invalid, "invalid_language", "The language is no BCP 47 tag.").At("language")
+	case m.Stream != "" && m.Stream != Transactional && m.Stream != Operational && m.Stream != Bulk:
+		return fault.New(fault.Invalid, "invalid_stream", "A stream is transactional, operational or bulk.").At("stream")
+	case len(m.TemplateVersion) > 64 || !line(m.TemplateVersion):
+		return fault.New(fault.Invalid, "invalid_template_version", "A template's version has at most 64 printable characters.").At("template_version")
 	case m.Text == "":
 		return fault.New(fault.Invalid, "invalid_body", "A mail needs a text.").At("text")
 	case len(m.Text) > maxBody || len(m.HTML) > maxBody:

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/google/uuid"
 )
 
 // The purposes of the core's own messages.
@@ -64,12 +66,13 @@ type Letter struct {
 	When     time.Time
 	Due      time.Time // when it will happen
 	IP       string
-	Device   string // the browser in words, such as "Firefox on Linux"
-	Method   string // MethodTOTP …
-	Provider string // a provider's display name
-	Name     string // what the owner calls a passkey or a token; the organization's, of an invitation
-	Address  string // the other address of a change
-	Count    int    // of recovery codes left
+	Device   string    // the browser in words, such as "Firefox on Linux"
+	Method   string    // MethodTOTP …
+	Provider string    // a provider's display name
+	Name     string    // what the owner calls a passkey or a token; the organization's, of an invitation
+	Address  string    // the other address of a change
+	Count    int       // of recovery codes left
+	UserID   uuid.UUID // see Message.UserID
 }
 
 // field names a field of Letter that a purpose can't do without.

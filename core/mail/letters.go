@@ -110,7 +110,8 @@ func (l *Letters) Write(d Letter) (Message, error) {
 		return Message{}, fmt.Errorf("mail %s: %w", d.Purpose, err)
 	}
 	v.Subject = shorten(subject)
-	m := Message{Purpose: d.Purpose, To: Address{Address: d.To}, Subject: v.Subject, Language: in.Code(), Variables: l.variables(d, in), ValidFor: d.Valid, Category: category(d.Purpose)}
+	m := Message{Purpose: d.Purpose, To: Address{Address: d.To}, Subject: v.Subject, Language: in.Code(), Variables: l.variables(d, in), ValidFor: d.Valid, Category: category(d.Purpose),
+		UserID: d.UserID, TemplateVersion: t.version}
 	var b bytes.Buffer
 	if err := t.text.Execute(&b, v); err != nil {
 		return Message{}, lang.TemplateError("", err)

@@ -111,6 +111,15 @@ func (q *Queue) SetMailer(m Mailer) {
 // Mailer is what sends at the moment.
 func (q *Queue) Mailer() Mailer { return *q.mailer.Load() }
 
+// Check says why a message of a purpose would not reach an address, as far as the mailer knows: a fault of kind Invalid, which tells that the
+// address gets no mail. Ask it only for somebody who may know that, and not for a stranger who typed an address.
+func (q *Queue) Check(ctx context.Context, purpose, address string, organization uuid.UUID) error {
+	if c, ok := q.Mailer().(Checker); ok {
+		return c.Check(ctx, purpose, address, organization)
+	}
+	return nil
+}
+
 // owner is the name of the mailer that owns what it accepts; empty: the one that sends at the moment does not.
 func (q *Queue) owner() string {
 	if o, ok := q.Mailer().(Owner); ok {

@@ -27,7 +27,8 @@ type Report struct {
 	Mailer string    // as its Owns said
 	ID     uuid.UUID // of the message
 	Event  ReportEvent
-	Reason string // a code; empty: the event itself
+	Reason string    // a code; empty: the event itself
+	At     time.Time // when it happened; zero: now
 }
 
 // maxReason bounds the reason of a report, in bytes.
@@ -51,6 +52,10 @@ func (q *Queue) Report(ctx context.Context, r Report) (known bool, err error) {
 	if len(why) > maxReason {
 		why = why[:maxReason]
 	}
+	at := q.now()
+	if !r.At.IsZero() && r.At.Before(at) {
+		at = r.At.UTC().Truncate(time.Microsecond)
+	}
 	var purpose string
 	var settled *time.Time
 	err = q.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -65,7 +70,7 @@ func (q *Queue) Report(ctx context.Context, r Report) (known bool, err error) {
 		}
 		known = true
 		_, err = tx.Exec(ctx, `UPDATE mail_queue SET state = $3, payload = NULL, last_error = $4, settled_at = COALESCE(settled_at, $5)
-			WHERE id = $1 AND mailer = $2 AND state IN ('sending', 'accepted', 'sent', 'uncertain')`, r.ID, r.Mailer, state, why, q.now())
+			WHERE id = $1 AND mailer = $2 AND state IN ('sending', 'accepted', 'sent', 'uncertain')`, r.ID, r.Mailer, state, why, at)
 		return err
 	})
 	if err != nil {

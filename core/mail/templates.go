@@ -1,7 +1,9 @@
 package mail
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
 	html "html/template"
 	"io/fs"
@@ -35,6 +37,8 @@ const (
 type written struct {
 	text *text.Template
 	html *html.Template
+	// version is the same on all nodes that write with the same sources, and another when any of them changes.
+	version string
 }
 
 // readTemplates prepares the templates of every purpose: the layout, with the purpose's own file over it where there is one. They are parsed when
@@ -53,7 +57,7 @@ func readTemplates(override fs.FS) (map[string]func() (written, error), error) {
 		if err != nil {
 			return written{}, lang.TemplateError("", err)
 		}
-		return written{t, h}, nil
+		return written{text: t, html: h}, nil
 	})
 	out := map[string]func() (written, error){}
 	for _, p := range Purposes() {
@@ -96,6 +100,11 @@ func readPurpose(purpose string, files map[string]string, layouts func() (writte
 			return w, err
 		}
 	}
+	sum := sha256.New()
+	for _, name := range []string{textLayout, htmlLayout, purpose + ".txt", purpose + ".html"} {
+		fmt.Fprintf(sum, "%d:%s", len(files[name]), files[name])
+	}
+	w.version = hex.EncodeToString(sum.Sum(nil)[:8])
 	return w, nil
 }
 

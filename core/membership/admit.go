@@ -3,6 +3,7 @@ package membership
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/google/uuid"
 
@@ -117,6 +118,9 @@ func (s *base) askMember(ctx context.Context, q gate.Question, by Actor, m gate.
 		return nil, s.refused(ctx, by, a, m, "gate_failed", err)
 	case a.Answer.Decision == gate.Deny:
 		return nil, s.refused(ctx, by, a, m, "gate_denied", gate.Denied(a.Answer))
+	case len(a.Answer.Obligations) > 0:
+		a.End(ctx, flow.ErrObligation)
+		return nil, s.refused(ctx, by, a, m, "gate_obligation", flow.ErrObligation)
 	case a.Answer.Decision == gate.StepUp && by.Principal.AAL != principal.AAL2:
 		a.End(ctx, flow.ErrStepUpRequired)
 		return nil, s.refused(ctx, by, a, m, "gate_step_up", flow.ErrStepUpRequired)
@@ -138,7 +142,7 @@ func (s *base) refused(ctx context.Context, by Actor, a *gate.Attempt, m gate.Me
 	}
 	e.Metadata = map[string]any{"via": m.Via}
 	if a != nil && a.Answer.By != "" {
-		e.Metadata["gate"] = a.Answer.By
+		maps.Copy(e.Metadata, a.Answer.Meta())
 	}
 	err := s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.kit.Record(ctx, tx, e) })
 	return errors.Join(why, err)

@@ -78,6 +78,9 @@ func (s *invitations) Resend(ctx context.Context, by Actor, id, invitation uuid.
 // invite asks the gates and makes the invitation and its mail in one transaction.
 func (s *invitations) invite(ctx context.Context, by Actor, st standing, m gate.MemberContext, language string, issue func(context.Context, *store.Tx, audit.Entry) (org.Invitation, string, error)) (i org.Invitation, err error) {
 	m.OrganizationID, m.Via, m.Members = st.org.ID, string(org.Invited), st.org.Members
+	if err := s.kit.Reaches(ctx, mail.Invitation, m.Email, m.OrganizationID); err != nil {
+		return org.Invitation{}, err
+	}
 	attempt, err := s.askMember(ctx, gate.MemberAdd, by, m)
 	if err != nil {
 		return org.Invitation{}, err

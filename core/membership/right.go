@@ -37,6 +37,8 @@ type Actor struct {
 	Principal principal.Principal
 	Plugin    string // the name of a plugin, whose grants were looked at
 	Reason    string // a code for the audit row, where there is one
+	// Correlation is the correlation id of audit rows where no gate was asked: of one request of the plugin's over several rows.
+	Correlation string
 }
 
 // As is somebody who acts by their own session or token.
@@ -50,6 +52,9 @@ func (a Actor) privileged() bool {
 // entry begins an audit row. Its correlation id is the attempt's, by which a gate finds what it reserved; empty: no gate was asked.
 func (a Actor) entry(attempt string) audit.Entry {
 	p := a.Principal
+	if attempt == "" {
+		attempt = a.Correlation
+	}
 	e := audit.Entry{SessionID: p.SessionID, Reason: a.Reason, CorrelationID: attempt}
 	switch {
 	case a.Plugin != "":

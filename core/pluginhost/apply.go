@@ -249,7 +249,7 @@ func (h *Host) pathConflictsOf(b config.Plugin, m *manifest) config.Diagnostics 
 func processChanged(a, b config.Plugin) bool {
 	return a.Source != b.Source || a.SHA256 != b.SHA256 || a.InsecureUnpinned != b.InsecureUnpinned || a.Reattach != b.Reattach || a.DatabaseURL != b.DatabaseURL ||
 		a.Limits != b.Limits || a.User != b.User ||
-		!slices.Equal(sorted(a.Grants), sorted(b.Grants)) || !slices.Equal(sorted(a.Env), sorted(b.Env))
+		!slices.Equal(a.AllowedNetworks, b.AllowedNetworks) || !slices.Equal(sorted(a.Grants), sorted(b.Grants)) || !slices.Equal(sorted(a.Env), sorted(b.Env))
 }
 
 func sorted(s []string) []string {

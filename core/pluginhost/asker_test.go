@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -21,6 +25,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
+	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -35,6 +40,8 @@ type asker struct {
 	pluginv1.UnimplementedMailerServer
 	pluginv1.UnimplementedLoginMethodsServer
 	pluginv1.UnimplementedClaimsServer
+	pluginv1.UnimplementedSubjectServer
+	pluginv1.UnimplementedLogoutServer
 	name   string
 	broker *goplugin.GRPCBroker
 	host   *grpc.ClientConn
@@ -42,7 +49,7 @@ type asker struct {
 	seen   []string
 }
 
-var hostServiceNames = []string{"Identity", "Sessions", "Audit", "AuditLog", "Events", "Mail", "Seal", "Lease", "KV", "Pages", "RateLimit", "Claims", "Gates"}
+var hostServiceNames = []string{"Identity", "Sessions", "Audit", "AuditLog", "Events", "Mail", "Seal", "Lease", "KV", "Pages", "RateLimit", "Claims", "Gates", "Topics", "Links", "Notices", "Directory"}
 
 func serveAsker(name string) {
 	goplugin.Serve(&goplugin.ServeConfig{
@@ -59,6 +66,8 @@ func (p *asker) GRPCServer(b *goplugin.GRPCBroker, s *grpc.Server) error {
 	pluginv1.RegisterMailerServer(s, p)
 	pluginv1.RegisterLoginMethodsServer(s, p)
 	pluginv1.RegisterClaimsServer(s, p)
+	pluginv1.RegisterSubjectServer(s, p)
+	pluginv1.RegisterLogoutServer(s, p)
 	return nil
 }
 
@@ -73,10 +82,14 @@ func (p *asker) Describe(_ context.Context, r *pluginv1.DescribeRequest) (*plugi
 		return nil, err
 	}
 	out := &pluginv1.DescribeResponse{
+		Catalogues: []*pluginv1.Catalogue{
+			{Language: "en", Messages: map[string]string{"cert.subject": "A certificate of {name} expires", "cert.text": "Renew it by {day}."}},
+			{Language: "de", Messages: map[string]string{"cert.subject": "Ein Zertifikat von {name} läuft ab", "cert.text": "Erneuern Sie es bis {day}."}},
+		},
 		Name: r.GetInstance(), Version: "1.0.0", Routes: []*pluginv1.Route{{Path: "/" + r.GetInstance(), CrossSite: pluginv1.CrossSite_CROSS_SITE_MACHINE}},
 		EventPatterns: []string{"billing.*"}, Claims: []string{"plan", "seats"},
 	}
-	for _, s := range []string{"Routes", "AuditSink", "EventSink", "Mailer", "LoginMethods", "Claims"} {
+	for _, s := range []string{"Routes", "AuditSink", "EventSink", "Mailer", "LoginMethods", "Claims", "Subject", "Logout"} {
 		out.Seams = append(out.Seams, "sigra.plugin.v1."+s)
 	}
 	if strings.HasSuffix(p.name, "_all") {
@@ -96,6 +109,68 @@ func (p *asker) Health(context.Context, *pluginv1.HealthRequest) (*pluginv1.Heal
 	return &pluginv1.HealthResponse{Ok: true}, nil
 }
 
+// Metrics are some good figures and many that would spoil Sigra's.
+func (p *asker) Metrics(context.Context, *pluginv1.MetricsRequest) (*pluginv1.MetricsResponse, error) {
+	return &pluginv1.MetricsResponse{Families: p.families()}, nil
+}
+
+func (p *asker) families() []*pluginv1.MetricFamily {
+	const counter, gauge, histogram = pluginv1.MetricFamily_TYPE_COUNTER, pluginv1.MetricFamily_TYPE_GAUGE, pluginv1.MetricFamily_TYPE_HISTOGRAM
+	one := func(name string, kind pluginv1.MetricFamily_Type, labels map[string]string) *pluginv1.MetricFamily {
+		return &pluginv1.MetricFamily{Name: name, Help: "Help.", Type: kind, Metrics: []*pluginv1.Metric{{Labels: labels, Value: 7, Count: 3, Sum: 1.5, Buckets: []*pluginv1.Bucket{{Le: 1, Count: 2}, {Le: 2, Count: 3}}}}}
+	}
+	many := &pluginv1.MetricFamily{Name: "many", Type: gauge}
+	for i := range 1000 {
+		many.Metrics = append(many.Metrics, &pluginv1.Metric{Labels: map[string]string{"n": fmt.Sprint(i)}, Value: 1})
+	}
+	falling := one("falling_seconds", histogram, nil)
+	falling.Metrics[0].Buckets[1].Count = 1
+	twice := one("twice", gauge, map[string]string{"a": "x"})
+	twice.Metrics = append(twice.Metrics, twice.Metrics[0], &pluginv1.Metric{Labels: map[string]string{"b": "x"}})
+	return []*pluginv1.MetricFamily{
+		one("done_total", counter, map[string]string{"kind": "good"}), one("waiting", gauge, nil), one("took_seconds", histogram, nil), many, twice, falling,
+		one("waiting", gauge, nil), one("took_seconds_count", gauge, nil), one("Bad Name", gauge, nil), one("done", counter, nil), one("x", gauge, map[string]string{"plugin": "other"}),
+		one("y", gauge, map[string]string{"le": "1"}), one("z", gauge, map[string]string{"v": strings.Repeat("x", 129)}),
+	}
+}
+
+func (p *asker) Check(_ context.Context, r *pluginv1.CheckRequest) (*pluginv1.CheckResponse, error) {
+	p.saw("check %s %s", r.GetPurpose(), r.GetAddress())
+	if strings.HasPrefix(r.GetAddress(), "gone@") {
+		return &pluginv1.CheckResponse{Code: "suppressed", Reason: "it bounced"}, nil
+	}
+	return &pluginv1.CheckResponse{Deliverable: true}, nil
+}
+
+// watch listens to a topic for a while and gives what it heard.
+func (p *asker) watch(ctx context.Context, body []byte) ([]byte, error) {
+	req := &hostv1.WatchRequest{}
+	if err := proto.Unmarshal(body, req); err != nil {
+		return nil, err
+	}
+	stream, err := hostv1.NewTopicsClient(p.host).Watch(context.WithoutCancel(ctx), req)
+	if err != nil {
+		return nil, err
+	}
+	first, err := stream.Recv()
+	if err != nil {
+		st, _ := protojson.Marshal(status.Convert(err).Proto())
+		return append([]byte("E"), st...), nil
+	}
+	p.saw("topic %s reread=%v", first.GetPayload(), first.GetReread())
+	go func() {
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			p.saw("topic %s reread=%v", m.GetPayload(), m.GetReread())
+		}
+	}()
+	b, err := proto.Marshal(first)
+	return append([]byte("A"), b...), err
+}
+
 func (p *asker) saw(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,6 +188,9 @@ func (p *asker) Receive(_ context.Context, r *pluginv1.ReceiveRequest) (*pluginv
 	out := &pluginv1.ReceiveResponse{}
 	for _, e := range r.GetEvents() {
 		p.saw("event %s %s %s", e.GetId(), e.GetType(), e.GetDataJson())
+		if e.GetSchema() != "" {
+			p.saw("about %s %s %s %d", e.GetId(), e.GetOrganizationId(), e.GetSchema(), e.GetVersion())
+		}
 		if e.GetSubject() == "poison" {
 			out.Refused = append(out.Refused, &pluginv1.RowFailure{Id: e.GetId(), Reason: "poison"})
 		}
@@ -122,6 +200,7 @@ func (p *asker) Receive(_ context.Context, r *pluginv1.ReceiveRequest) (*pluginv
 
 func (p *asker) Send(ctx context.Context, r *pluginv1.SendRequest) (*pluginv1.SendResponse, error) {
 	p.saw("mail %s %s %s", r.GetPurpose(), r.GetTo().GetAddress(), r.GetSubject())
+	p.saw("as %s %s %s %s %s", r.GetSubject(), r.GetUserId(), r.GetStream(), r.GetTemplateVersion(), r.GetLanguage())
 	switch r.GetSubject() {
 	case "hang":
 		<-ctx.Done()
@@ -153,12 +232,54 @@ func (p *asker) Claims(ctx context.Context, r *pluginv1.ClaimsRequest) (*pluginv
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
+	p.saw("claims %s", r.GetPrincipal().GetUserId())
 	c, err := structpb.NewStruct(map[string]any{"plan": "gold", "seats": 3, "administrator": true})
 	age := time.Minute
 	if p.name == "asker_none" {
 		age = time.Hour
 	}
 	return &pluginv1.ClaimsResponse{Claims: c, MaxAge: durationpb.New(age)}, err
+}
+
+// Erase can't the first time, for an address that begins with "busy".
+func (p *asker) Erase(_ context.Context, r *pluginv1.EraseRequest) (*pluginv1.EraseResponse, error) {
+	what := fmt.Sprintf("erase %s %s", r.GetUserId(), r.GetEmail())
+	p.mu.Lock()
+	again := slices.Contains(p.seen, what)
+	p.mu.Unlock()
+	p.saw("%s", what)
+	if strings.HasPrefix(r.GetEmail(), "busy") && !again {
+		return nil, status.Error(codes.Unavailable, "busy")
+	}
+	return &pluginv1.EraseResponse{}, nil
+}
+
+// Export gives what it was asked for, in two pieces; of "broken@…" what is no JSON.
+func (p *asker) Export(r *pluginv1.ExportRequest, stream pluginv1.Subject_ExportServer) error {
+	pieces := []string{`{"email":`, strconv.Quote(r.GetEmail()) + "}"}
+	if strings.HasPrefix(r.GetEmail(), "broken") && p.name == "asker_none" {
+		pieces = pieces[:1]
+	}
+	for _, piece := range pieces {
+		if err := stream.Send(&pluginv1.ExportResponse{Json: []byte(piece)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *asker) SignedOut(ctx context.Context, r *pluginv1.SignedOutRequest) (*pluginv1.SignedOutResponse, error) {
+	p.saw("signed out %s %s to %s", r.GetPrincipal().GetUserId(), strings.Join(r.GetSessionIds(), ","), r.GetReturnTo())
+	if r.GetPrincipal().GetEmail() == "slow@example.com" && p.name == "asker_none" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return &pluginv1.SignedOutResponse{
+		FrameUrls: []string{
+			"https://rp.example/" + p.name + "?sid=1", "/" + p.name + "/frame", "javascript:alert(1)", "//evil.example/x", "https://u:p@evil.example/", "/login", "data:text/html,x", "https://a;script-src/x",
+		},
+		RedirectUrl: "https://idp.example/" + p.name + "?back=" + url.QueryEscape(r.GetReturnTo()),
+	}, nil
 }
 
 // Serve answers "…/seen" with what it was given, and "…/sigra.host.v1.KV/Put" by calling that with the body.
@@ -180,11 +301,14 @@ func (p *asker) Serve(s pluginv1.Routes_ServeServer) error {
 		body = append(body, f.GetBody()...)
 	}
 	var out []byte
-	if method == "seen" {
+	switch {
+	case strings.HasSuffix(method, "Topics/Watch"):
+		out, err = p.watch(s.Context(), body)
+	case method == "seen":
 		p.mu.Lock()
 		out, err = json.Marshal(p.seen)
 		p.mu.Unlock()
-	} else {
+	default:
 		out, err = p.pass(s.Context(), method, body)
 	}
 	if err != nil {

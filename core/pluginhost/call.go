@@ -19,14 +19,15 @@ const inFlightMax = 64
 
 // The deadlines of calls whose block sets none.
 const (
-	sinkTimeout  = 5 * time.Second
-	mailTimeout  = 10 * time.Second
-	gateTimeout  = 500 * time.Millisecond
-	offerTimeout = 300 * time.Millisecond
-	findTimeout  = 3 * time.Second // of an offer for somebody who asked for it, and may have no other way in
-	claimTimeout = 200 * time.Millisecond
-	headTimeout  = 30 * time.Second // to a response's first byte
-	idleTimeout  = 60 * time.Second // between two frames of a response
+	sinkTimeout    = 5 * time.Second
+	mailTimeout    = 10 * time.Second
+	gateTimeout    = 500 * time.Millisecond
+	maxGateTimeout = 30 * time.Second
+	offerTimeout   = 300 * time.Millisecond
+	findTimeout    = 3 * time.Second // of an offer for somebody who asked for it, and may have no other way in
+	claimTimeout   = 200 * time.Millisecond
+	headTimeout    = 30 * time.Second // to a response's first byte
+	idleTimeout    = 60 * time.Second // between two frames of a response
 )
 
 // seam is one thing a plugin can be called for, with its own breaker, bound and figures.

@@ -87,7 +87,7 @@ func (h *Host) principalTo(p *principal.Principal) *pluginv1.Principal {
 }
 
 func requestTo(i request.Info) *pluginv1.RequestInfo {
-	return &pluginv1.RequestInfo{RequestId: i.ID, Ip: i.IPString(), UserAgent: i.UserAgent, Language: i.Language}
+	return &pluginv1.RequestInfo{RequestId: i.ID, Ip: i.IPString(), UserAgent: i.UserAgent, Language: i.Language, Traceparent: i.Traceparent}
 }
 
 func rowTo(r *audit.Row) (*pluginv1.AuditRow, error) {
@@ -112,12 +112,14 @@ func rowTo(r *audit.Row) (*pluginv1.AuditRow, error) {
 func eventTo(e *event.Event) *pluginv1.Event {
 	return &pluginv1.Event{
 		Id: e.ID, Type: e.Type, OccurredAt: timeTo(e.OccurredAt), ReceivedAt: timeTo(e.ReceivedAt), Subject: e.Subject, Source: e.Source,
-		DataJson: e.Data, Position: e.Position.String(),
+		DataJson: e.Data, Position: e.Position.String(), OrganizationId: e.OrganizationID, Schema: e.Schema, Version: e.Version,
 	}
 }
 
 func eventFrom(e *pluginv1.Event) event.Event {
-	out := event.Event{ID: e.GetId(), Type: e.GetType(), Subject: e.GetSubject(), Source: e.GetSource(), Data: e.GetDataJson()}
+	out := event.Event{ID: e.GetId(), Type: e.GetType(), Subject: e.GetSubject(), Source: e.GetSource(), Data: e.GetDataJson(),
+		OrganizationID: e.GetOrganizationId(), Schema: e.GetSchema(), Version: e.GetVersion(),
+	}
 	if t := e.GetOccurredAt(); t.IsValid() {
 		out.OccurredAt = t.AsTime()
 	}

@@ -141,7 +141,7 @@ func TestClaims_staleWhenAPluginFails(t *testing.T) {
 			t.Errorf("claims of %s: %v", name, v)
 		}
 	}
-	if len(c.Stale) != 0 || c.MaxAge != time.Minute {
+	if len(c.Stale) != 0 || c.MaxAge <= 50*time.Second || c.MaxAge > time.Minute {
 		t.Errorf("%+v", c)
 	}
 	c = f.Claims(ctx, pluginhost.ClaimsQuery{Who: who, Audience: "slow"})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/google/uuid"
@@ -26,6 +27,9 @@ import (
 
 // ---- Gate ----------------------------------------------------------------------------------------------------
 
+// maxObligations is how many of them one answer may have.
+const maxObligations = 20
+
 // gateFacade asks one plugin one question. What a failure means is its block's decision, made here.
 type gateFacade struct {
 	p       *plugin
@@ -39,16 +43,31 @@ var _ gate.Settler = (*gateFacade)(nil)
 func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
 	req := &pluginv1.AskRequest{
 		Question: string(a.Question), Principal: g.p.host.principalTo(a.Principal), Subject: refTo(a.Subject), Request: requestTo(request.From(ctx)),
-		AttemptId: a.AttemptID,
+		AttemptId: a.AttemptID, DryRun: a.DryRun,
+	}
+	if d := a.Device; d != nil {
+		req.Device = &pluginv1.Device{Id: d.ID, Known: d.Known, Trusted: d.Trusted}
+	}
+	var err error
+	if req.Attributes, err = structTo(a.Attributes); err != nil {
+		return gate.Answer{}, err
 	}
 	contextTo(req, a)
 	out := gate.Answer{By: g.p.name}
-	err := g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
+	err = g.p.call(ctx, pluginv1.Gate_ServiceDesc.ServiceName, g.timeout, func(ctx context.Context, in *instance) error {
 		resp, err := pluginv1.NewGateClient(in.conn).Ask(ctx, req)
 		if err != nil {
 			return err
 		}
 		out.Reason, out.Message = printable(clip(resp.GetReason(), 64)), printable(clip(resp.GetMessage(), 300))
+		out.CacheFor, out.Revision, out.Explain = max(resp.GetCacheFor().AsDuration(), 0), printable(clip(resp.GetRevision(), 64)), printable(clip(resp.GetExplain(), 200))
+		if len(resp.GetObligations()) > maxObligations {
+			return g.p.fail(g.p.seams[pluginv1.Gate_ServiceDesc.ServiceName], codes.Internal, "it wants too much to be done about "+string(a.Question))
+		}
+		out.Obligations = nil
+		for _, o := range resp.GetObligations() {
+			out.Obligations = append(out.Obligations, gate.Obligation{Name: printable(clip(o.GetName(), 64)), Parameters: o.GetParameters().AsMap()})
+		}
 		switch resp.GetAnswer() {
 		case pluginv1.AskResponse_ANSWER_ALLOW:
 			out.Decision = gate.Allow
@@ -109,10 +128,11 @@ func contextTo(req *pluginv1.AskRequest, a gate.Ask) {
 	switch a.Question {
 	case gate.Registration:
 		req.Context = &pluginv1.AskRequest_Registration{Registration: &pluginv1.RegistrationContext{
-			Email: text("email"), EmailDomain: text("email_domain"), Via: text("method"), Provider: text("provider"),
+			Email: text("email"), EmailDomain: text("email_domain"), Via: text("via"), Provider: text("provider"),
 		}}
 	case gate.Login:
 		req.Context = &pluginv1.AskRequest_Login{Login: &pluginv1.LoginContext{EmailDomain: text("email_domain"), Method: text("method"), Provider: text("provider")}}
+		req.GetLogin().NewNetwork, _ = a.Context["new_network"].(bool)
 		if a.Principal != nil {
 			req.GetLogin().Amr = a.Principal.AMR
 		}
@@ -131,6 +151,8 @@ func contextTo(req *pluginv1.AskRequest, a gate.Ask) {
 		}
 	case gate.Route:
 		req.Context = &pluginv1.AskRequest_Route{Route: &pluginv1.RouteContext{Host: text("host"), Method: text("method"), Path: text("path"), Scheme: text("scheme"), Rule: text("rule")}}
+	case gate.UserDelete:
+		req.Context = &pluginv1.AskRequest_UserDelete{UserDelete: &pluginv1.UserDeleteContext{EmailDomain: text("email_domain")}}
 	case gate.SessionStepUp:
 		req.Context = &pluginv1.AskRequest_StepUp{StepUp: &pluginv1.StepUpContext{Method: text("method"), Aal: text("aal")}}
 	}
@@ -143,6 +165,11 @@ func (h *Host) gateTable(plugins []*plugin) map[gate.Question][]gate.Gate {
 		for _, g := range p.gates() {
 			timeout := g.Timeout
 			if timeout <= 0 {
+				p.mu.Lock()
+				timeout = p.manifest.question(g.Question).GetTimeout().AsDuration()
+				p.mu.Unlock()
+			}
+			if timeout <= 0 || timeout > maxGateTimeout {
 				timeout = gateTimeout
 			}
 			q := gate.Question(g.Question)
@@ -173,7 +200,10 @@ func (p *plugin) gates() []config.PluginGate {
 // mailFacade sends through one plugin.
 type mailFacade struct{ p *plugin }
 
-var _ mail.Owner = (*mailFacade)(nil)
+var (
+	_ mail.Owner   = (*mailFacade)(nil)
+	_ mail.Checker = (*mailFacade)(nil)
+)
 
 // Owns implements mail.Owner: a plugin that may report owns what it accepts.
 func (f *mailFacade) Owns() string {
@@ -204,7 +234,11 @@ func messageTo(m mail.Message) *pluginv1.SendRequest {
 	out := &pluginv1.SendRequest{
 		IdempotencyKey: m.ID.String(), Purpose: m.Purpose, From: addressTo(m.From), To: addressTo(m.To), Subject: m.Subject, Text: m.Text, Html: m.HTML,
 		Variables: m.Variables, Language: m.Language, Deadline: timeTo(m.Deadline), OrganizationId: idText(m.OrganizationID), PossibleDuplicate: m.PossibleDuplicate,
-		Category: categoryTo(m.Category), Stream: "transactional", Link: m.Variables["link"], Code: m.Variables["code"],
+		Category: categoryTo(m.Category), Stream: string(m.Stream), Link: m.Variables["link"], Code: m.Variables["code"], UserId: idText(m.UserID),
+		TemplateVersion: m.TemplateVersion,
+	}
+	if out.Stream == "" {
+		out.Stream = string(mail.Transactional)
 	}
 	if m.ValidFor > 0 {
 		out.ValidFor = durationpb.New(m.ValidFor)
@@ -225,6 +259,7 @@ func (f *mailFacade) Send(ctx context.Context, m mail.Message) error {
 		why := printable(clip(resp.GetReason(), 300))
 		switch resp.GetOutcome() {
 		case pluginv1.SendResponse_OUTCOME_ACCEPTED:
+			f.p.log.Debug("mail accepted", "id", m.ID, "purpose", m.Purpose, "message_id", printable(clip(resp.GetMessageId(), 255)))
 			return nil
 		case pluginv1.SendResponse_OUTCOME_REJECTED:
 			refusal = resp
@@ -261,6 +296,30 @@ func (f *mailFacade) Send(ctx context.Context, m mail.Message) error {
 		}
 	}
 	return plainError(ce.Error()) // died or timed out in the middle: uncertain
+}
+
+// checkTimeout bounds a look at an address, for which somebody waits.
+const checkTimeout = 500 * time.Millisecond
+
+// Check implements mail.Checker. A plugin that can't say is no reason not to try.
+func (f *mailFacade) Check(ctx context.Context, purpose, address string, organization uuid.UUID) error {
+	var resp *pluginv1.CheckResponse
+	err := f.p.call(ctx, pluginv1.Mailer_ServiceDesc.ServiceName, checkTimeout, func(ctx context.Context, in *instance) (err error) {
+		resp, err = pluginv1.NewMailerClient(in.conn).Check(ctx, &pluginv1.CheckRequest{Purpose: purpose, Address: address, OrganizationId: idText(organization)})
+		if status.Code(err) == codes.Unimplemented { // it may be no checker
+			resp, err = &pluginv1.CheckResponse{Deliverable: true}, nil
+		}
+		return err
+	})
+	if err != nil || resp.GetDeliverable() {
+		return nil //nolint:nilerr // see above
+	}
+	code := "mail_rejected"
+	if mailCode.MatchString(resp.GetCode()) {
+		code = resp.GetCode()
+	}
+	f.p.log.Info("mail not promised", "purpose", purpose, "code", code, "reason", printable(clip(resp.GetReason(), 300)))
+	return fault.New(fault.Invalid, "mail_undeliverable", "Mail to this address does not arrive. Use another one.").At("email").Because(plainError(code))
 }
 
 var mailCode = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
@@ -360,79 +419,6 @@ func (p *plugin) methods(in []*pluginv1.LoginMethod, language string) []LoginMet
 		}
 		out = append(out, LoginMethod{Plugin: p.name, ID: printable(clip(lm.GetId(), 64)), Label: p.text(lm.GetLabel(), language), URL: lm.GetUrl(), Exclusive: lm.GetExclusive()})
 	}
-	return out
-}
-
-// ---- Claims --------------------------------------------------------------------------------------------------
-
-// Claims are what plugins add for one principal and audience.
-type Claims struct {
-	Values map[string]map[string]any // by the plugin's own name
-	Stale  []string                  // plugins that failed: their claims are left out
-	// Revisions are of what the claims were made from, by the plugin's own name, where it gives one.
-	Revisions map[string]string
-	MaxAge    time.Duration // how long the values may be used; zero: this once
-}
-
-// ClaimsQuery says whose claims, and what for.
-type ClaimsQuery struct {
-	Who      principal.Principal
-	Audience string   // "session_jwt", "forward_auth", "token"
-	ClientID string   // of a token
-	Scopes   []string // of a token
-	Except   string   // a plugin that is not asked: the one that asks
-}
-
-// Claims asks every plugin that adds claims, all at once.
-func (h *Host) Claims(ctx context.Context, q ClaimsQuery) Claims {
-	var asked []*plugin
-	for _, p := range h.all() {
-		if p.name != q.Except && p.offers(pluginv1.Claims_ServiceDesc.ServiceName) {
-			asked = append(asked, p)
-		}
-	}
-	out := Claims{Values: map[string]map[string]any{}, Revisions: map[string]string{}}
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	first := true
-	for _, p := range asked {
-		wg.Go(func() {
-			name, revision, values, age := "", "", map[string]any{}, time.Duration(0)
-			err := p.call(ctx, pluginv1.Claims_ServiceDesc.ServiceName, claimTimeout, func(ctx context.Context, in *instance) error {
-				resp, err := pluginv1.NewClaimsClient(in.conn).Claims(ctx, &pluginv1.ClaimsRequest{
-					Principal: h.principalTo(&q.Who), Audience: q.Audience, ClientId: q.ClientID, Scopes: q.Scopes, Request: requestTo(request.From(ctx)),
-				})
-				if err != nil {
-					return err
-				}
-				name, age, revision = in.manifest.GetName(), max(resp.GetMaxAge().AsDuration(), 0), printable(clip(resp.GetRevision(), 64))
-				for k, v := range resp.GetClaims().AsMap() {
-					if slices.Contains(in.manifest.GetClaims(), k) { // what it said it may add, and nothing else
-						values[k] = v
-						continue
-					}
-					h.metrics.answers.WithLabelValues(p.name, "claim").Inc()
-				}
-				return nil
-			})
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				out.Stale = append(out.Stale, p.name)
-				p.log.Warn("claims left out", "error", err)
-				return
-			}
-			out.Values[name] = values
-			if revision != "" {
-				out.Revisions[name] = revision
-			}
-			if first || age < out.MaxAge {
-				out.MaxAge, first = age, false
-			}
-		})
-	}
-	wg.Wait()
-	slices.Sort(out.Stale)
 	return out
 }
 

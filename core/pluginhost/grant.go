@@ -46,6 +46,15 @@ var methodGrants = map[string]string{
 	hostv1.Domains_Verify_FullMethodName:    "domains.write",
 }
 
+// What a plugin may claim of the sign-ins that it mints. They are for the operator to give: a manifest can want them, and only the block grants
+// them, of a bundled plugin too.
+const (
+	assureGrant         = "sessions.assure"         // its word that two factors were shown counts
+	administratorsGrant = "sessions.administrators" // it signs in administrators of Sigra
+)
+
+var operatorGrants = []string{assureGrant, administratorsGrant}
+
 const (
 	eventsGrant = "events.publish" // of types below the plugin's own name; with a scope, of those below that
 	routesGrant = "routes.serve:"
@@ -62,7 +71,7 @@ func grantOf(method string) string {
 
 // grantNames are all grants, sorted.
 func grantNames() []string {
-	out := []string{routesGrant + "/path", eventsGrant + ":prefix"}
+	out := append([]string{routesGrant + "/path", eventsGrant + ":prefix"}, operatorGrants...)
 	for _, m := range []map[string]string{serviceGrants, methodGrants} {
 		for _, g := range m {
 			out = append(out, g)
@@ -163,7 +172,7 @@ func settleGrants(b config.Plugin, m *manifest) (grants, config.Diagnostics) {
 	}
 	if !b.External() {
 		// Least privilege without ceremony: the manifest of a bundled plugin is part of this binary.
-		all := slices.Concat(required, wanted)
+		all := slices.DeleteFunc(slices.Concat(required, wanted), func(name string) bool { return slices.Contains(operatorGrants, name) && !g.allows(name) })
 		slices.Sort(all)
 		slices.Sort(paths)
 		return grants{services: slices.Compact(all), routes: slices.Compact(paths)}, diags
@@ -226,6 +235,9 @@ var contractSeams = []string{
 
 // question is what the manifest says of a question; nil: it does not answer it.
 func (m *manifest) question(name string) *pluginv1.GateQuestion {
+	if m == nil {
+		return nil
+	}
 	for _, q := range m.GetGateQuestions() {
 		if q.GetName() == name {
 			return q
@@ -239,6 +251,17 @@ func (m *manifest) questions() []string {
 	var out []string
 	for _, q := range m.GetGateQuestions() {
 		out = append(out, printable(clip(q.GetName(), 64)))
+	}
+	return out
+}
+
+// answers are the questions with what the plugin says of its failing, for people. The block decides.
+func (m *manifest) answers() []string {
+	out := m.questions()
+	for i, q := range m.GetGateQuestions() {
+		if q.GetAllowOnError() {
+			out[i] += " (allowed where it fails)"
+		}
 	}
 	return out
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/relay"
+	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 
@@ -86,8 +87,19 @@ func TestGate_answersAndFailures(t *testing.T) {
 			t.Errorf("%s: %+v %v", do, a, err)
 		}
 	}
+	// What is known of the question reaches the plugin, and all of its answer whoever asked.
+	a, err := f.gates.Ask(request.With(context.Background(), request.Info{Language: "de"}), gate.Ask{
+		Question: gate.Login, Subject: audit.Ref{Type: "user", ID: "1"}, Context: map[string]any{"method": "tell", "new_network": true}, DryRun: true,
+		Device: &gate.Device{ID: "d1", Known: true}, Attributes: map[string]any{"plan": "gold", "relyra": map[string]any{"department": "R&D"}},
+	})
+	if err != nil || a.CacheFor != time.Minute || a.Revision != "7" || a.Explain != "why-7" || len(a.Obligations) != 1 {
+		t.Fatalf("%+v %v", a, err)
+	}
+	if got := fmt.Sprint(a.Obligations[0]); got != "{told map[attributes:map[plan:gold relyra:map[department:R&D]] device:{d1 true false} dry_run:true language:de new_network:true]}" {
+		t.Error(got)
+	}
 	begin := time.Now()
-	_, err := ask("hang")
+	_, err = ask("hang")
 	if took := time.Since(begin); err == nil || took > 20*time.Second {
 		t.Errorf("a hanging gate: %v after %s", err, took)
 	}

@@ -38,6 +38,7 @@ type Config struct {
 	DatabaseURL string
 	BaseURL     string // where people reach Sigra
 	Version     string // of Sigra
+	Language    string // of the installation, BCP 47
 	// Bundled are the plugins in this binary.
 	Bundled []string
 	// BundledGates are the questions that their manifests answer, asked unless their block says otherwise.
@@ -79,6 +80,7 @@ type Config struct {
 	Accounts  Accounts
 	Sessions  Sessions
 	Federated Federated
+	Erasures  Erasures
 	Audit     Audit
 	Events    Events
 	Outbox    Outbox
@@ -88,6 +90,10 @@ type Config struct {
 	Keyring   Keyring
 	Leases    Leases
 	Pages     Pages
+	Topics    Topics
+	Directory Directory
+	Metadata  Metadata       // nil: accounts have none
+	Attempts  *gate.Attempts // what plugins ask the gates goes through it
 }
 
 // Callers tells who sends a request.
@@ -104,12 +110,17 @@ type Callers interface {
 type Accounts interface {
 	GetMany(ctx context.Context, ids []uuid.UUID) ([]account.Account, error)
 	FindByEmail(ctx context.Context, email string) (account.Account, error)
+	FindByUsername(ctx context.Context, username string) (account.Account, error)
+	Administrators(ctx context.Context) ([]uuid.UUID, error)
+	// Languages gives the languages that people last used, of those of whom one is known.
+	Languages(ctx context.Context, ids []uuid.UUID) (map[uuid.UUID]string, error)
 }
 
 // Sessions reads and ends sessions; core/session is one.
 type Sessions interface {
-	Revoke(ctx context.Context, actor audit.Ref, userID, sessionID uuid.UUID) error
-	RevokeAll(ctx context.Context, actor audit.Ref, userID uuid.UUID) (int64, error)
+	// Both write the reason into the audit row; empty: none.
+	Revoke(ctx context.Context, actor audit.Ref, reason string, userID, sessionID uuid.UUID) error
+	RevokeAll(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error)
 	List(ctx context.Context, userID uuid.UUID) ([]session.Session, error)
 }
 
@@ -171,6 +182,7 @@ type Host struct {
 	order   []string
 	closed  bool
 
+	claims claimCache
 	routes atomic.Pointer[routeTable]
 	wg     sync.WaitGroup // every goroutine of this package
 	ctx    context.Context
@@ -208,6 +220,13 @@ func New(cfg Config) (*Host, error) {
 	h.refusals = &refusals{now: cfg.Now, seen: map[refusalKey]*refusal{}}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routeTable{})
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(figures{h}); err != nil {
+			h.cancel()
+			return nil, fmt.Errorf("pluginhost metrics: %w", err)
+		}
+	}
+	h.claims.keep(h)
 	return h, nil
 }
 

@@ -176,7 +176,26 @@ func (s pagesService) SignIn(_ context.Context, r *hostv1.SignInRequest) (*hostv
 	if r.GetMaxAge() != nil {
 		age = r.GetMaxAge().AsDuration()
 	}
-	return &hostv1.SignInResponse{Url: s.h.cfg.Pages.SignIn(r.GetReturnTo(), age, r.GetRequiredAal(), r.GetFresh())}, nil
+	aal := r.GetRequiredAal()
+	for _, value := range r.GetAcrValues() {
+		if aal == "" && (value == principal.AAL1 || value == principal.AAL2) {
+			aal = value
+		}
+	}
+	if aal != "" && aal != principal.AAL1 && aal != principal.AAL2 {
+		return nil, fault.New(fault.Invalid, "invalid_aal", "An assurance level is aal1 or aal2.").At("required_aal")
+	}
+	if len(r.GetUiLocales()) > 50 {
+		return nil, fault.New(fault.Invalid, "too_many_locales", "At most 50 languages are looked at.").At("ui_locales")
+	}
+	to, err := s.h.cfg.Pages.SignIn(SignIn{
+		ReturnTo: r.GetReturnTo(), MaxAge: age, RequiredAAL: aal, Fresh: r.GetFresh(), LoginHint: r.GetLoginHint(), Languages: r.GetUiLocales(),
+		SelectAccount: r.GetSelectAccount(), ClientName: r.GetClientName(), CancelTo: r.GetCancelTo(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.SignInResponse{Url: to}, nil
 }
 
 // principalFrom is only for showing a page: nothing is decided by what a plugin says of a principal.

@@ -3,6 +3,7 @@ package pluginhost
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -32,11 +33,15 @@ func (s mailService) Send(ctx context.Context, r *hostv1.SendMailRequest) (*host
 	if err != nil {
 		return nil, err
 	}
+	user, err := idFrom(m.GetUserId(), "user_id")
+	if err != nil {
+		return nil, err
+	}
 	// The sender is the service's own, not the plugin's choice.
 	msg := mail.Message{
 		Purpose: s.name() + "." + orElse(m.GetPurpose(), "message"), To: mail.Address{Address: m.GetTo().GetAddress(), Name: m.GetTo().GetName()},
 		Subject: m.GetSubject(), Text: m.GetText(), HTML: m.GetHtml(), Variables: m.GetVariables(), Language: m.GetLanguage(), OrganizationID: org,
-		Category: mail.Other, ValidFor: max(m.GetValidFor().AsDuration(), 0),
+		Category: mail.Other, ValidFor: max(m.GetValidFor().AsDuration(), 0), UserID: user, Stream: mail.Stream(m.GetStream()), TemplateVersion: m.GetTemplateVersion(),
 	}
 	if t := m.GetDeadline(); t.IsValid() {
 		msg.Deadline = t.AsTime()
@@ -69,7 +74,11 @@ func (s mailService) Report(ctx context.Context, r *hostv1.ReportMailRequest) (*
 	if err != nil {
 		return &hostv1.ReportMailResponse{}, nil // a key that Sigra never gave
 	}
-	known, err := s.h.cfg.Outbox.Report(ctx, mail.Report{Mailer: s.name(), ID: id, Event: event, Reason: printable(r.GetReason())})
+	var occurred time.Time
+	if r.GetOccurredAt().IsValid() {
+		occurred = r.GetOccurredAt().AsTime()
+	}
+	known, err := s.h.cfg.Outbox.Report(ctx, mail.Report{Mailer: s.name(), ID: id, Event: event, Reason: printable(r.GetReason()), At: occurred})
 	return &hostv1.ReportMailResponse{Known: known}, err
 }
 
@@ -80,7 +89,7 @@ func (s mailService) Catalogue(context.Context, *hostv1.MailCatalogueRequest) (*
 	}
 	out := &hostv1.MailCatalogueResponse{}
 	for _, name := range mail.Purposes() {
-		p := &hostv1.MailPurpose{Name: name, Stream: "transactional"}
+		p := &hostv1.MailPurpose{Name: name, Stream: string(mail.Transactional)}
 		for _, language := range s.h.cfg.Letters.Languages() {
 			l := mail.Sample(name, s.h.cfg.BaseURL)
 			l.Language = language

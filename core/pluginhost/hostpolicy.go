@@ -4,13 +4,11 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
-	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
 	"github.com/sigra-auth/sigra/core/store"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
@@ -65,62 +63,6 @@ func (s rateLimitService) Take(ctx context.Context, r *hostv1.TakeRequest) (*hos
 	return out, nil
 }
 
-// ---- Claims --------------------------------------------------------------------------------------------------
-
-type claimsService struct {
-	hostv1.UnimplementedClaimsServer
-	*hostServices
-}
-
-// Collect asks the other plugins what they say of a session, or of an account that is live.
-func (s claimsService) Collect(ctx context.Context, r *hostv1.CollectClaimsRequest) (*hostv1.CollectClaimsResponse, error) {
-	q := ClaimsQuery{Audience: orElse(printable(clip(r.GetAudience(), 64)), "token"), ClientID: clip(r.GetClientId(), 255), Scopes: r.GetScopes(), Except: s.name()}
-	switch w := r.GetWho().(type) {
-	case *hostv1.CollectClaimsRequest_SessionId:
-		p, err := s.find(ctx, w.SessionId)
-		if err != nil {
-			return nil, err
-		}
-		if p == nil {
-			return nil, fault.New(fault.NotFound, "session_not_found", "There is no such session.").At("session_id")
-		}
-		q.Who = *p
-	case *hostv1.CollectClaimsRequest_UserId:
-		id, err := idFrom(w.UserId, "user_id")
-		if err != nil {
-			return nil, err
-		}
-		if s.h.cfg.Accounts == nil {
-			return nil, missing("accounts")
-		}
-		found, err := s.h.cfg.Accounts.GetMany(ctx, []uuid.UUID{id})
-		if err != nil {
-			return nil, err
-		}
-		if len(found) != 1 || !found[0].Status.Live() {
-			return nil, fault.New(fault.NotFound, "account_not_found", "There is no such account.").At("user_id")
-		}
-		a := found[0]
-		q.Who = principal.Principal{Kind: principal.User, UserID: a.ID, Email: a.Email, Display: a.Email, Administrator: a.Administrator}
-	default:
-		return nil, fault.New(fault.Invalid, "invalid_query", "Whose claims?").At("who")
-	}
-	got := s.h.Claims(ctx, q)
-	all := map[string]any{}
-	for name, values := range got.Values {
-		if len(values) > 0 {
-			all[name] = values
-		}
-	}
-	out := &hostv1.CollectClaimsResponse{Stale: got.Stale, Revisions: got.Revisions}
-	if got.MaxAge > 0 {
-		out.MaxAge = durationpb.New(got.MaxAge)
-	}
-	var err error
-	out.Claims, err = structTo(all)
-	return out, err
-}
-
 // ---- Gates ---------------------------------------------------------------------------------------------------
 
 type gatesService struct {
@@ -128,16 +70,25 @@ type gatesService struct {
 	*hostServices
 }
 
-// Ask puts token.issue or route to the gates. Who acts is looked up by the session that the question names, and not taken from it. Nothing can be
-// reserved here: what a gate holds is let go at once.
+// holder is who holds the attempts of the plugin.
+func (s gatesService) holder() string { return "plugin/" + s.name() }
+
+// maxHeld is how long a plugin may take from the question to what it does.
+const maxHeld = 10 * time.Minute
+
+// Ask puts token.issue or route to the gates. Who acts is looked up by the session that the question names, and not taken from it. What is
+// reserved is held for the plugin until it settles the attempt, or until the first reservation ends.
 func (s gatesService) Ask(ctx context.Context, r *hostv1.AskGatesRequest) (*hostv1.AskGatesResponse, error) {
-	if s.h.cfg.Gates == nil {
+	if s.h.cfg.Attempts == nil {
 		return nil, missing("gates")
 	}
 	in := r.GetQuestion()
-	a := gate.Ask{Question: gate.Question(in.GetQuestion()), AttemptID: in.GetAttemptId(), Subject: refFrom(in.GetSubject()), Context: map[string]any{}}
-	if a.AttemptID == "" {
-		a.AttemptID = uuid.NewString()
+	a := gate.Ask{Question: gate.Question(in.GetQuestion()), AttemptID: in.GetAttemptId(), Subject: refFrom(in.GetSubject()), Context: map[string]any{}, DryRun: in.GetDryRun(), Attributes: in.GetAttributes().AsMap()}
+	if d := in.GetDevice(); d != nil {
+		a.Device = &gate.Device{ID: clip(d.GetId(), 64), Known: d.GetKnown(), Trusted: d.GetTrusted()}
+	}
+	if a.AttemptID != "" && (len(a.AttemptID) > 64 || a.AttemptID != printable(a.AttemptID)) {
+		return nil, fault.New(fault.Invalid, "invalid_id", "An attempt's id has at most 64 printable characters.").At("question.attempt_id")
 	}
 	switch a.Question {
 	case gate.TokenIssue:
@@ -167,21 +118,61 @@ func (s gatesService) Ask(ctx context.Context, r *hostv1.AskGatesRequest) (*host
 			a.Subject = audit.Ref{Type: "user", ID: p.UserID.String()}
 		}
 	}
-	ans, err := s.h.cfg.Gates.Ask(withRequest(ctx, in.GetRequest()), a)
-	for _, held := range ans.Reservations {
-		if err := s.h.cfg.Gates.Settle(ctx, held.Gate, gate.Settlement{Question: a.Question, AttemptID: a.AttemptID, ReservationID: held.ID}); err != nil {
-			s.h.log.Warn("reservation of a gate not let go, it will expire", "plugin", s.name(), "gate", held.Gate, "error", err)
-		}
-	}
+	attempt, err := s.h.cfg.Attempts.Ask(withRequest(ctx, in.GetRequest()), a)
 	if err != nil {
 		return nil, err
 	}
-	out := &pluginv1.AskResponse{Answer: pluginv1.AskResponse_ANSWER_ALLOW, Reason: ans.Reason, Message: ans.Message}
+	ans, ends := attempt.Answer, time.Time{}
+	for _, held := range ans.Reservations {
+		if ends.IsZero() || held.ExpiresAt.Before(ends) {
+			ends = held.ExpiresAt
+		}
+	}
+	if !ends.IsZero() {
+		if limit := s.h.now().Add(maxHeld); ends.After(limit) {
+			ends = limit
+		}
+		err := s.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return attempt.Hold(ctx, tx, s.holder(), ends) })
+		if attempt.End(ctx, err); err != nil {
+			return nil, err
+		}
+	}
+	out := &pluginv1.AskResponse{Answer: pluginv1.AskResponse_ANSWER_ALLOW, Reason: ans.Reason, Message: ans.Message, Revision: ans.Revision, Explain: ans.Explain}
+	if ans.CacheFor > 0 {
+		out.CacheFor = durationpb.New(ans.CacheFor)
+	}
+	for _, o := range ans.Obligations {
+		parameters, err := structTo(o.Parameters)
+		if err != nil {
+			return nil, err
+		}
+		out.Obligations = append(out.Obligations, &pluginv1.Obligation{Name: o.Name, Parameters: parameters})
+	}
 	switch ans.Decision {
 	case gate.Deny:
 		out.Answer = pluginv1.AskResponse_ANSWER_DENY
 	case gate.StepUp:
 		out.Answer, out.RequiredAal = pluginv1.AskResponse_ANSWER_STEP_UP, ans.RequiredAAL
 	}
-	return &hostv1.AskGatesResponse{Answer: out, By: ans.By}, nil
+	if !ends.IsZero() {
+		out.ReservationId, out.ReservationExpiresAt = attempt.ID, timeTo(ends)
+	}
+	return &hostv1.AskGatesResponse{Answer: out, By: ans.By, AttemptId: attempt.ID}, nil
+}
+
+// Settle tells the gates what became of an attempt that the plugin asked about. Where nothing was reserved, or all has ended, nothing is told.
+func (s gatesService) Settle(ctx context.Context, r *hostv1.SettleGatesRequest) (*hostv1.SettleGatesResponse, error) {
+	if s.h.cfg.Attempts == nil {
+		return nil, missing("gates")
+	}
+	attempt, err := s.h.cfg.Attempts.Resume(ctx, s.holder(), r.GetAttemptId())
+	if err != nil {
+		return nil, err
+	}
+	if !r.GetCommitted() {
+		return &hostv1.SettleGatesResponse{}, attempt.Abandon(ctx)
+	}
+	err = s.h.cfg.DB.Tx(ctx, attempt.Commit)
+	attempt.End(ctx, err)
+	return &hostv1.SettleGatesResponse{}, err
 }

@@ -25,13 +25,14 @@ import (
 const (
 	hostCallTimeout = 10 * time.Second // of one question to the host
 	hostCalls       = 64               // of one plugin at a time
+	hostStreams     = 32               // what one plugin may watch at a time
 	refusalEvery    = time.Minute      // between two audit rows on the same refusal
 )
 
 // hostServer is the one gRPC server of one process of one plugin. What it answers is decided by that process's grants.
 func (h *Host) hostServer(in *instance, creds credentials.TransportCredentials) *grpc.Server {
 	srv := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(2*hostCalls),
-		grpc.ConnectionTimeout(5*time.Second), grpc.UnaryInterceptor(h.guard(in)), grpc.WaitForHandlers(false))
+		grpc.ConnectionTimeout(5*time.Second), grpc.UnaryInterceptor(h.guard(in)), grpc.StreamInterceptor(h.guardStream(in)), grpc.WaitForHandlers(false))
 	svc := &hostServices{h: h, in: in}
 	hostv1.RegisterIdentityServer(srv, identityService{hostServices: svc})
 	hostv1.RegisterMembersServer(srv, membersService{hostServices: svc})
@@ -48,6 +49,10 @@ func (h *Host) hostServer(in *instance, creds credentials.TransportCredentials) 
 	hostv1.RegisterLeaseServer(srv, leaseService{hostServices: svc})
 	hostv1.RegisterKVServer(srv, kvService{hostServices: svc})
 	hostv1.RegisterPagesServer(srv, pagesService{hostServices: svc})
+	hostv1.RegisterTopicsServer(srv, topicsService{hostServices: svc})
+	hostv1.RegisterLinksServer(srv, linksService{hostServices: svc})
+	hostv1.RegisterNoticesServer(srv, noticesService{hostServices: svc})
+	hostv1.RegisterDirectoryServer(srv, directoryService{hostServices: svc})
 	return srv
 }
 
@@ -87,6 +92,33 @@ func (h *Host) guard(in *instance) grpc.UnaryServerInterceptor {
 			return nil, h.toStatus(in, info.FullMethod, err)
 		}
 		return resp, nil
+	}
+}
+
+// guardStream is guard for what a plugin watches: without a deadline, and with places of its own, so that watching takes none from questions.
+func (h *Host) guardStream(in *instance) grpc.StreamServerInterceptor {
+	slots := make(chan struct{}, hostStreams)
+	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+		grant := grantOf(info.FullMethod)
+		if grant == "" || !in.grants().allows(grant) {
+			return h.refuse(stream.Context(), in, grant, strings.TrimPrefix(info.FullMethod, "/"))
+		}
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		default:
+			return status.Errorf(codes.ResourceExhausted, "%d streams of the host are open already", hostStreams)
+		}
+		defer func() {
+			if r := recover(); r != nil {
+				h.log.Error("host service panicked", "plugin", in.name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
+				err = status.Error(codes.Internal, "internal error")
+			}
+		}()
+		if err = next(srv, stream); err != nil {
+			return h.toStatus(in, info.FullMethod, err)
+		}
+		return nil
 	}
 }
 

@@ -30,9 +30,21 @@ type Events interface {
 type Pages interface {
 	// Render wraps a body, which the plugin vouches for as safe HTML, in the layout.
 	Render(ctx context.Context, p Page) (Rendered, error)
-	// SignIn is where to send a browser whose person must sign in, anew or better. A returnTo that leads elsewhere is
-	// left out.
-	SignIn(returnTo string, maxAge time.Duration, requiredAAL string, fresh bool) string
+	// SignIn is where to send a browser whose person must sign in, anew or better. It refuses addresses that may not be returned to.
+	SignIn(r SignIn) (string, error)
+}
+
+// SignIn is what a plugin wants of a sign-in.
+type SignIn struct {
+	ReturnTo      string // a path of this Sigra, or an address that its operator allows
+	MaxAge        time.Duration
+	RequiredAAL   string
+	Fresh         bool // prove it now
+	LoginHint     string
+	Languages     []string // BCP 47, the preferred first
+	SelectAccount bool     // offer to go on as somebody else
+	ClientName    string   // of the application that the person signs in to
+	CancelTo      string   // where a cancelled or impossible sign-in returns; like ReturnTo
 }
 
 // Page is a plugin's page.
@@ -61,7 +73,8 @@ func userTo(a account.Account) *hostv1.User {
 	if a.Status == account.Deleted {
 		return u
 	}
-	u.Email, u.EmailVerified, u.Administrator, u.CreatedAt = a.Email, !a.ConfirmedAt.IsZero(), a.Administrator, timeTo(a.CreatedAt)
+	u.Email, u.EmailVerified, u.Username, u.Display = a.Email, !a.ConfirmedAt.IsZero(), a.Username, a.Display
+	u.Administrator, u.CreatedAt = a.Administrator, timeTo(a.CreatedAt)
 	return u
 }
 
@@ -86,28 +99,29 @@ func (s identityService) GetUsers(ctx context.Context, r *hostv1.GetUsersRequest
 	if err != nil {
 		return nil, err
 	}
-	out := &hostv1.GetUsersResponse{}
-	for _, a := range found {
-		out.Users = append(out.Users, userTo(a))
-	}
-	return out, nil
+	users, err := s.usersTo(ctx, found...)
+	return &hostv1.GetUsersResponse{Users: users}, err
 }
 
 func (s identityService) FindUser(ctx context.Context, r *hostv1.FindUserRequest) (*hostv1.FindUserResponse, error) {
 	if s.h.cfg.Accounts == nil {
 		return nil, missing("accounts")
 	}
-	if _, ok := r.GetBy().(*hostv1.FindUserRequest_Email); !ok {
-		return nil, fault.New(fault.Invalid, "invalid_query", "Accounts are found by their email address.").At("by")
+	if r.GetBy() == nil {
+		return nil, fault.New(fault.Invalid, "invalid_query", "Accounts are found by an email address, a username or an external id.").At("by")
 	}
-	a, err := s.h.cfg.Accounts.FindByEmail(ctx, r.GetEmail())
-	switch {
-	case err == nil:
-		return &hostv1.FindUserResponse{User: userTo(a)}, nil
-	case fault.KindOf(err) == fault.NotFound, fault.KindOf(err) == fault.Invalid:
+	a, err := s.findUser(ctx, r)
+	if k := fault.KindOf(err); err != nil && (k == fault.NotFound || k == fault.Invalid) {
 		return &hostv1.FindUserResponse{}, nil
 	}
-	return nil, err
+	if err != nil {
+		return nil, err
+	}
+	users, err := s.usersTo(ctx, a)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.FindUserResponse{User: users[0]}, nil
 }
 
 func orElseErr(err, other error) error {
@@ -124,7 +138,9 @@ func withRequest(ctx context.Context, r *pluginv1.RequestInfo) context.Context {
 		return ctx
 	}
 	ip, _ := netip.ParseAddr(r.GetIp())
-	return request.With(ctx, request.Info{ID: clip(printable(r.GetRequestId()), 64), IP: ip, UserAgent: clip(printable(r.GetUserAgent()), 500)})
+	return request.With(ctx, request.Info{ID: clip(printable(r.GetRequestId()), 64), IP: ip, UserAgent: clip(printable(r.GetUserAgent()), 500), Language: clip(printable(r.GetLanguage()), 35),
+		Traceparent: request.ValidTraceparent(r.GetTraceparent()),
+	})
 }
 
 // ---- Audit ---------------------------------------------------------------------------------------------------

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
@@ -22,10 +24,12 @@ type Finder interface {
 type Federated interface {
 	// Begin starts a sign-in that a plugin will verify, bound to the browser by a cookie.
 	Begin(ctx context.Context, b Begin) (Begun, error)
-	// Mint takes a verified identity through the policy of any other sign-in; continueURL is where the browser goes on.
-	Mint(ctx context.Context, m Mint) (continueURL string, err error)
-	// RevokeFederated ends the sessions that were made with a provider's handle.
-	RevokeFederated(ctx context.Context, plugin, index, reason string) (int, error)
+	// Mint takes a verified identity through the policy of any other sign-in.
+	Mint(ctx context.Context, m Mint) (Minted, error)
+	// Outcome tells what became of it. A NotFound fault for what is another plugin's, or older than a day.
+	Outcome(ctx context.Context, plugin string, id uuid.UUID) (mint.Outcome, error)
+	// RevokeFederated ends the sessions that were made with a provider's handle, and names them.
+	RevokeFederated(ctx context.Context, plugin, index, reason string) ([]uuid.UUID, error)
 }
 
 // Begin is a sign-in that a plugin begins.
@@ -34,7 +38,22 @@ type Begin struct {
 	OrganizationID   uuid.UUID
 	ReturnTo         string
 	ValidFor         time.Duration // zero: the host's default
+	Purpose          Purpose
+	MaxAge           time.Duration // the proof may be this old; zero: any age
+	RequiredAAL      string        // what it must come to; empty: anything
+	SessionID        uuid.UUID     // whose, to link and to step up
 }
+
+// Purpose is what a sign-in elsewhere is for.
+type Purpose string
+
+// The purposes.
+const (
+	ToSignIn Purpose = "sign_in"
+	ToLink   Purpose = "link"
+	ToStepUp Purpose = "step_up"
+	ToTest   Purpose = "test"
+)
 
 // Begun is its state, and the cookie by which the browser is known again.
 type Begun struct{ State, Cookie, Key string }
@@ -52,6 +71,21 @@ type Mint struct {
 	DomainVerified            bool   // the address lies in a domain that the organization has proven
 	Membership                MembershipPolicy
 	Role                      string // of a membership that is made
+	Purpose                   Purpose
+	AMR                       []string  // what the provider says it checked
+	ACR                       string    // what it calls that
+	AuthTime                  time.Time // zero: not said
+	NotAfter                  time.Time // the session ends by then; zero: not said
+	Display                   string
+	Attributes                map[string]any
+	Assures                   bool // the plugin's word on two factors counts
+	Administrators            bool // it may sign in administrators of Sigra
+}
+
+// Minted is where the browser goes on, and what to ask Outcome for.
+type Minted struct {
+	ContinueURL string
+	ID          uuid.UUID
 }
 
 // MembershipPolicy says what becomes of a person's place in the organization whose provider vouched for them.
@@ -153,29 +187,58 @@ var membershipPolicies = map[hostv1.MintRequest_MembershipPolicy]MembershipPolic
 	hostv1.MintRequest_MEMBERSHIP_POLICY_EXISTING: ExistingMembership, hostv1.MintRequest_MEMBERSHIP_POLICY_JUST_IN_TIME: JustInTimeMembership,
 }
 
-// onlySignIn refuses what a plugin may ask for one day.
-func onlySignIn(p hostv1.MintPurpose) error {
-	if p > hostv1.MintPurpose_MINT_PURPOSE_SIGN_IN {
-		return fault.New(fault.Invalid, "purpose_not_served", "This Sigra completes sign-ins, and nothing else.").At("purpose")
+var purposes = map[hostv1.MintPurpose]Purpose{
+	hostv1.MintPurpose_MINT_PURPOSE_UNSPECIFIED: ToSignIn, hostv1.MintPurpose_MINT_PURPOSE_SIGN_IN: ToSignIn, hostv1.MintPurpose_MINT_PURPOSE_LINK: ToLink,
+	hostv1.MintPurpose_MINT_PURPOSE_STEP_UP: ToStepUp, hostv1.MintPurpose_MINT_PURPOSE_TEST: ToTest,
+}
+
+func purposeFrom(p hostv1.MintPurpose) (Purpose, error) {
+	out, ok := purposes[p]
+	if !ok {
+		return "", fault.New(fault.Invalid, "invalid_purpose", "There is no such purpose.").At("purpose")
 	}
-	return nil
+	return out, nil
+}
+
+// timeFrom reads a time that may be absent.
+func timeFrom(t *timestamppb.Timestamp, field string) (time.Time, error) {
+	if t == nil {
+		return time.Time{}, nil
+	}
+	if !t.IsValid() {
+		return time.Time{}, fault.New(fault.Invalid, "invalid_time", "This is not a time.").At(field)
+	}
+	return t.AsTime(), nil
 }
 
 func (s sessionsService) Begin(ctx context.Context, r *hostv1.BeginRequest) (*hostv1.BeginResponse, error) {
 	if s.h.cfg.Federated == nil {
 		return nil, missing("sign-ins completed by a plugin")
 	}
-	if err := onlySignIn(r.GetPurpose()); err != nil {
+	purpose, err := purposeFrom(r.GetPurpose())
+	if err != nil {
 		return nil, err
 	}
 	org, err := idFrom(r.GetOrganizationId(), "organization_id")
 	if err != nil {
 		return nil, err
 	}
+	session, err := idFrom(r.GetSessionId(), "session_id")
+	if err != nil {
+		return nil, err
+	}
+	if session == uuid.Nil && (purpose == ToLink || purpose == ToStepUp) {
+		return nil, fault.New(fault.Invalid, "invalid_session", "Whose session?").At("session_id")
+	}
 	if r.GetProvider() == "" {
 		return nil, fault.New(fault.Invalid, "invalid_identity", "Which provider?").At("provider")
 	}
-	b := Begin{Plugin: s.in.manifest.GetName(), Provider: r.GetProvider(), OrganizationID: org, ReturnTo: r.GetReturnTo(), ValidFor: max(r.GetValidFor().AsDuration(), 0)}
+	b := Begin{Plugin: s.in.manifest.GetName(), Provider: r.GetProvider(), OrganizationID: org, ReturnTo: r.GetReturnTo(), ValidFor: max(r.GetValidFor().AsDuration(), 0),
+		Purpose: purpose, MaxAge: max(r.GetMaxAge().AsDuration(), 0), RequiredAAL: r.GetRequiredAal(), SessionID: session,
+	}
+	if r.GetMaxAge() != nil && b.MaxAge == 0 {
+		b.MaxAge = time.Second // right now
+	}
 	out, err := s.h.cfg.Federated.Begin(ctx, b)
 	if err != nil {
 		return nil, err
@@ -199,25 +262,67 @@ func (s sessionsService) Mint(ctx context.Context, r *hostv1.MintRequest) (*host
 	if err != nil {
 		return nil, err
 	}
-	if err := onlySignIn(r.GetPurpose()); err != nil {
+	purpose, err := purposeFrom(r.GetPurpose())
+	if err != nil {
 		return nil, err
+	}
+	authTime, err := timeFrom(r.GetAuthTime(), "auth_time")
+	if err != nil {
+		return nil, err
+	}
+	notAfter, err := timeFrom(r.GetSessionNotOnOrAfter(), "session_not_on_or_after")
+	if err != nil {
+		return nil, err
+	}
+	policy, ok := membershipPolicies[r.GetMembership()]
+	if !ok {
+		return nil, fault.New(fault.Invalid, "invalid_membership", "There is no such policy.").At("membership")
 	}
 	if r.GetProvider() == "" || r.GetSubject() == "" {
 		return nil, fault.New(fault.Invalid, "invalid_identity", "A federated identity has a provider and a subject.").At("subject")
 	}
-	url, err := s.h.cfg.Federated.Mint(withRequest(ctx, r.GetRequest()), Mint{
+	granted := s.in.grants()
+	out, err := s.h.cfg.Federated.Mint(withRequest(ctx, r.GetRequest()), Mint{
 		Plugin: s.in.manifest.GetName(), Provider: r.GetProvider(), Subject: r.GetSubject(), UserID: user, OrganizationID: org, Email: r.GetEmail(),
 		EmailVerified: r.GetEmailVerified(), FederatedIndex: r.GetFederatedIndex(), ReturnTo: r.GetReturnTo(), State: r.GetState(), StateKey: r.GetStateCookie(),
-		SignUp: r.GetSignUpAllowed(), DomainVerified: r.GetDomainVerified(), Membership: membershipPolicies[r.GetMembership()], Role: r.GetRole(),
+		SignUp: r.GetSignUpAllowed(), DomainVerified: r.GetDomainVerified(), Membership: policy, Role: r.GetRole(),
+		Purpose: purpose, AMR: r.GetAmr(), ACR: r.GetAcr(), AuthTime: authTime, NotAfter: notAfter, Display: r.GetDisplay(), Attributes: r.GetAttributes().AsMap(),
+		Assures: granted.allows(assureGrant), Administrators: granted.allows(administratorsGrant),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &hostv1.MintResponse{ContinueUrl: url}, nil
+	return &hostv1.MintResponse{ContinueUrl: out.ContinueURL, MintId: out.ID.String()}, nil
+}
+
+// Outcome tells what became of a sign-in that this plugin minted.
+func (s sessionsService) Outcome(ctx context.Context, r *hostv1.OutcomeRequest) (*hostv1.OutcomeResponse, error) {
+	if s.h.cfg.Federated == nil {
+		return nil, missing("sign-ins completed by a plugin")
+	}
+	id, err := idFrom(r.GetMintId(), "mint_id")
+	if err != nil || id == uuid.Nil {
+		return nil, orElseErr(err, mint.ErrNotFound)
+	}
+	o, err := s.h.cfg.Federated.Outcome(ctx, s.in.manifest.GetName(), id)
+	if err != nil {
+		return nil, err
+	}
+	return &hostv1.OutcomeResponse{
+		Status: string(o.Status), Reason: o.Reason, UserId: idText(o.UserID), SessionId: idText(o.SessionID), AccountCreated: o.AccountCreated, MembershipCreated: o.MembershipCreated,
+	}, nil
+}
+
+func revoked(ids []uuid.UUID) *hostv1.RevokeResponse {
+	out := &hostv1.RevokeResponse{}
+	for _, id := range ids {
+		out.SessionIds = append(out.SessionIds, id.String())
+	}
+	return out
 }
 
 func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*hostv1.RevokeResponse, error) {
-	actor := pluginRef(s.name())
+	actor, reason := pluginRef(s.name()), printable(clip(r.GetReason(), 120))
 	switch w := r.GetWhich().(type) {
 	case *hostv1.RevokeRequest_UserId:
 		if s.h.cfg.Sessions == nil {
@@ -227,24 +332,14 @@ func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*
 		if err != nil || id == uuid.Nil {
 			return nil, orElseErr(err, fault.New(fault.Invalid, "invalid_id", "Whose sessions?").At("user_id"))
 		}
-		standing, err := s.h.cfg.Sessions.List(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := s.h.cfg.Sessions.RevokeAll(ctx, actor, id); err != nil {
-			return nil, err
-		}
-		out := &hostv1.RevokeResponse{}
-		for _, x := range standing {
-			out.SessionIds = append(out.SessionIds, x.ID.String())
-		}
-		return out, nil
+		ended, err := s.h.cfg.Sessions.RevokeAll(ctx, actor, reason, id)
+		return revoked(ended), err
 	case *hostv1.RevokeRequest_SessionId:
 		p, err := s.find(ctx, w.SessionId)
 		if err != nil || p == nil {
 			return &hostv1.RevokeResponse{}, err
 		}
-		if err := s.h.cfg.Sessions.Revoke(ctx, actor, p.UserID, p.SessionID); err != nil {
+		if err := s.h.cfg.Sessions.Revoke(ctx, actor, reason, p.UserID, p.SessionID); err != nil {
 			if fault.KindOf(err) == fault.NotFound {
 				return &hostv1.RevokeResponse{}, nil
 			}
@@ -255,8 +350,8 @@ func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*
 		if s.h.cfg.Federated == nil {
 			return nil, missing("sessions by a provider's handle")
 		}
-		_, err := s.h.cfg.Federated.RevokeFederated(ctx, s.in.manifest.GetName(), w.FederatedIndex, r.GetReason())
-		return &hostv1.RevokeResponse{}, err
+		ended, err := s.h.cfg.Federated.RevokeFederated(ctx, s.in.manifest.GetName(), w.FederatedIndex, reason)
+		return revoked(ended), err
 	}
 	return nil, fault.New(fault.Invalid, "invalid_which", "Which sessions?").At("which")
 }

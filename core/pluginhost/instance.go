@@ -221,10 +221,15 @@ func (in *instance) connect(h *Host, cfg *goplugin.ClientConfig) error {
 }
 
 // configure gives the plugin its settings and its storage. Error diagnostics come back as they are.
-func (in *instance) configure(ctx context.Context, h *Host, settings []byte, st *pluginv1.Storage) ([]*pluginv1.Diagnostic, error) {
+func (in *instance) configure(ctx context.Context, h *Host, b config.Plugin, settings []byte, st *pluginv1.Storage) ([]*pluginv1.Diagnostic, error) {
 	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
 	defer cancel()
+	var networks []string
+	for _, n := range b.AllowedNetworks {
+		networks = append(networks, n.String())
+	}
 	resp, err := in.plugin.Configure(ctx, &pluginv1.ConfigureRequest{
+		DefaultLanguage: h.cfg.Language, AllowedNetworks: networks,
 		SettingsJson: settings, Storage: st, BaseUrl: h.cfg.BaseURL, LogLevel: h.log.GetLevel().String(),
 		Grants: in.grants().list(), HostVersion: h.cfg.Version,
 	})

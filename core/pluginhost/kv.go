@@ -235,7 +235,13 @@ func prefixEnd(prefix string) []byte {
 
 func (s *kvStore) purge(ctx context.Context, plugin string) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.Exec(ctx, kvPurgeSQL, plugin, plugin+auditKeys)
+		if _, err := tx.Exec(ctx, kvPurgeSQL, plugin, plugin+auditKeys); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(ctx, kvPurgeSQL, plugin, plugin+noticeKeys); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `DELETE FROM plugin_link WHERE plugin = $1`, plugin)
 		return err
 	})
 }

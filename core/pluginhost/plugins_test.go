@@ -271,6 +271,12 @@ func (p *gatekeeper) Ask(ctx context.Context, a pluginsdk.Ask) (pluginsdk.Answer
 		return pluginsdk.Answer{}, ctx.Err()
 	case "fail":
 		return pluginsdk.Answer{}, errors.New("no idea")
+	case "tell": // what it was told, as what it wants done
+		told := map[string]any{"dry_run": a.DryRun, "attributes": a.Attributes, "new_network": a.Login.NewNetwork, "language": a.Request.Language}
+		if a.Device != nil {
+			told["device"] = fmt.Sprint(*a.Device)
+		}
+		return pluginsdk.Allow().CacheFor(time.Minute).Explained("7", "why-7").Oblige(pluginsdk.Obligation{Name: "told", Parameters: told}), nil
 	}
 	return pluginsdk.Allow(), nil
 }

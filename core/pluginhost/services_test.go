@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,14 +21,19 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/event"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/lease"
 	"github.com/sigra-auth/sigra/core/mail"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/pluginhost"
 	"github.com/sigra-auth/sigra/core/principal"
@@ -36,6 +42,7 @@ import (
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/core/topic"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
@@ -53,6 +60,8 @@ type world struct {
 	fed      *federation
 	gates    gate.Table
 	gate     *noTokens
+	erasures *erasure.Store
+	later    atomic.Int64 // how far the clock of the erasures is ahead
 }
 
 // noTokens is a gate that has had enough.
@@ -64,7 +73,7 @@ func (g *noTokens) Ask(_ context.Context, a gate.Ask) (gate.Answer, error) {
 	return gate.Answer{Decision: gate.Deny, Reason: "no_tokens_today", By: "the test"}, nil
 }
 
-var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, ratelimit.Migrations, pluginhost.Migrations}
+var everything = []store.Source{keyring.Migrations, lease.Migrations, audit.Migrations, relay.Migrations, event.Migrations, erasure.Migrations, account.Migrations, org.Migrations, session.Migrations, mail.Migrations, ratelimit.Migrations, gate.Migrations, topic.Migrations, pluginhost.Migrations}
 
 // mailSwitch keeps the mailer that the host chose.
 type mailSwitch struct {
@@ -79,21 +88,38 @@ func (s *mailSwitch) get() mail.Mailer        { s.mu.Lock(); defer s.mu.Unlock()
 type federation struct {
 	mu     sync.Mutex
 	minted []pluginhost.Mint
+	begun  []pluginhost.Begin
 }
 
-func (f *federation) Mint(_ context.Context, m pluginhost.Mint) (string, error) {
+func (f *federation) Mint(_ context.Context, m pluginhost.Mint) (pluginhost.Minted, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.minted = append(f.minted, m)
-	return "/continue/once", nil
+	return pluginhost.Minted{ContinueURL: "/continue/once", ID: mintID}, nil
+}
+
+// mintID is the one sign-in that there was.
+var mintID = uuid.MustParse("01890a5d-ac96-774b-bcce-b302099a8057")
+
+func (f *federation) Outcome(_ context.Context, plugin string, id uuid.UUID) (mint.Outcome, error) {
+	if plugin != "asker_all" || id != mintID {
+		return mint.Outcome{}, mint.ErrNotFound
+	}
+	return mint.Outcome{Status: mint.SignedIn, UserID: mintID, AccountCreated: true}, nil
 }
 
 func (f *federation) Begin(_ context.Context, b pluginhost.Begin) (pluginhost.Begun, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun = append(f.begun, b)
 	return pluginhost.Begun{State: "state-of-" + b.Provider, Cookie: "__Host-" + b.Plugin + "_state_x", Key: "key"}, nil
 }
 
-func (f *federation) RevokeFederated(_ context.Context, plugin, index, _ string) (int, error) {
-	return len(plugin) + len(index), nil
+func (f *federation) RevokeFederated(_ context.Context, plugin, index, reason string) ([]uuid.UUID, error) {
+	if plugin != "asker_all" || index != "x" || reason != "slo" {
+		return nil, nil
+	}
+	return []uuid.UUID{mintID}, nil
 }
 
 type layout struct{}
@@ -102,8 +128,11 @@ func (layout) Render(_ context.Context, p pluginhost.Page) (pluginhost.Rendered,
 	return pluginhost.Rendered{HTML: fmt.Sprintf("<title>%s</title>%s|%v|%s", p.Title, p.BodyHTML, p.Principal != nil, p.Path), Language: p.Language}, nil
 }
 
-func (layout) SignIn(returnTo string, maxAge time.Duration, aal string, fresh bool) string {
-	return fmt.Sprintf("/login?to=%s&age=%s&aal=%s&fresh=%v", returnTo, maxAge, aal, fresh)
+func (layout) SignIn(r pluginhost.SignIn) (string, error) {
+	if strings.Contains(r.ReturnTo, "evil") {
+		return "", fault.New(fault.Invalid, "return_to_not_allowed", "No.").At("return_to")
+	}
+	return fmt.Sprintf("%+v", r), nil
 }
 
 func newWorld(t *testing.T, db *store.DB) *world {
@@ -145,13 +174,21 @@ func newWorld(t *testing.T, db *store.DB) *world {
 		w.live, err = w.sessions.Issue(ctx, tx, session.Grant{Account: w.ada, AAL: principal.AAL1, AMR: []string{"pwd"}})
 		return err
 	}))
+	w.erasures, err = erasure.New(erasure.Config{DB: db, Keys: keys, Audit: w.audit, Now: func() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }})
+	must(err)
+	attempts, err := gate.NewAttempts(gate.AttemptsConfig{DB: db, Table: &w.gates})
+	must(err)
+	topics, err := topic.New(topic.Config{DB: db, Poll: 20 * time.Millisecond})
+	must(err)
 	running, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	wg.Go(func() { _ = topics.Run(running) })
 	wg.Go(func() { _ = w.relay.Run(running) })
 	t.Cleanup(func() { stop(); wg.Wait() })
 	w.fixture = newHost(t, "asker_all asker_none", func(c *pluginhost.Config, _ *fixture) {
 		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
-		c.Gates = &w.gates
+		c.Gates, c.Attempts, c.Topics = &w.gates, attempts, topics
+		c.Erasures = w.erasures
 		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, endsAll{w.sessions, db}, queue, &w.mail, layout{}, w.fed
 	})
 	return w
@@ -163,7 +200,7 @@ type endsAll struct {
 	db *store.DB
 }
 
-func (s endsAll) RevokeAll(ctx context.Context, _ audit.Ref, userID uuid.UUID) (n int64, err error) {
+func (s endsAll) RevokeAll(ctx context.Context, _ audit.Ref, _ string, userID uuid.UUID) (n session.Ended, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		n, err = s.RevokeAllIn(ctx, tx, userID, uuid.Nil)
 		return err
@@ -276,11 +313,14 @@ func serviceCalls(w *world) []serviceCall {
 		}
 		return out
 	}
+	issue := func(purpose, path string, ttl time.Duration, data []byte) *hostv1.IssueLinkRequest {
+		return &hostv1.IssueLinkRequest{Purpose: purpose, Path: path, ValidFor: durationpb.New(ttl), Data: data}
+	}
 	take := func(key string, limit int64, window time.Duration, cost int64) *hostv1.TakeRequest {
 		return &hostv1.TakeRequest{Key: key, Limit: limit, Window: durationpb.New(window), Cost: cost}
 	}
 	which := func(id string) *hostv1.RevokeRequest {
-		return &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_SessionId{SessionId: id}}
+		return &hostv1.RevokeRequest{Reason: "stolen", Which: &hostv1.RevokeRequest_SessionId{SessionId: id}}
 	}
 	return []serviceCall{
 		{"a user", "Identity/GetUsers", &hostv1.GetUsersRequest{Ids: []string{w.ada.ID.String(), uuid.NewString(), "nonsense"}}, &hostv1.GetUsersResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
@@ -333,6 +373,14 @@ func serviceCalls(w *world) []serviceCall {
 			}
 		}},
 		{"a link that begins", "Sessions/Begin", &hostv1.BeginRequest{Provider: "okta", Purpose: hostv1.MintPurpose_MINT_PURPOSE_LINK}, &hostv1.BeginResponse{}, codes.InvalidArgument, nil},
+		{"a link of a session", "Sessions/Begin", &hostv1.BeginRequest{
+			Provider: "okta", Purpose: hostv1.MintPurpose_MINT_PURPOSE_LINK, SessionId: w.live.Principal.SessionID.String(), MaxAge: durationpb.New(0), RequiredAal: "aal2",
+		}, &hostv1.BeginResponse{}, codes.OK, func(t *testing.T, w *world, _ proto.Message) {
+			if b := w.fed.begun[len(w.fed.begun)-1]; b.Purpose != pluginhost.ToLink || b.SessionID != w.live.Principal.SessionID || b.MaxAge != time.Second || b.RequiredAAL != "aal2" {
+				t.Errorf("%+v", b)
+			}
+		}},
+		{"a purpose that there isn't", "Sessions/Begin", &hostv1.BeginRequest{Provider: "okta", Purpose: 9}, &hostv1.BeginResponse{}, codes.InvalidArgument, nil},
 		{"a sign-in that begins nowhere", "Sessions/Begin", &hostv1.BeginRequest{}, &hostv1.BeginResponse{}, codes.InvalidArgument, nil},
 		{"the catalogue of actions", "AuditLog/Actions", &hostv1.ActionsRequest{}, &hostv1.ActionsResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
 			if l := m.(*hostv1.ActionsResponse).GetActions(); len(l) < 100 || !slices.ContainsFunc(l, func(a *hostv1.AuditAction) bool { return a.GetName() == "auth.login.success" && a.GetTimeline() }) {
@@ -382,6 +430,30 @@ func serviceCalls(w *world) []serviceCall {
 				t.Errorf("%v", r)
 			}
 		}},
+		{"an attempt's id that is none", "Gates/Ask", &hostv1.AskGatesRequest{Question: &pluginv1.AskRequest{Question: "route", AttemptId: long(65)}}, &hostv1.AskGatesResponse{}, codes.InvalidArgument, nil},
+		{"settling nothing", "Gates/Settle", &hostv1.SettleGatesRequest{AttemptId: uuid.NewString(), Committed: true}, &hostv1.SettleGatesResponse{}, codes.OK, nil},
+		{"a topic", "Topics/Notify", &hostv1.NotifyRequest{Topic: long(128), Payload: long(1024)}, &hostv1.NotifyResponse{}, codes.OK, nil},
+		{"a longer topic", "Topics/Notify", &hostv1.NotifyRequest{Topic: long(129)}, &hostv1.NotifyResponse{}, codes.InvalidArgument, nil},
+		{"a longer payload", "Topics/Notify", &hostv1.NotifyRequest{Topic: "t", Payload: long(1025)}, &hostv1.NotifyResponse{}, codes.InvalidArgument, nil},
+		{"a watch", "Topics/Watch", &hostv1.WatchRequest{Topic: "t"}, &hostv1.WatchResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if !m.(*hostv1.WatchResponse).GetReread() {
+				t.Errorf("%v", m)
+			}
+		}},
+		{"a watch of nothing", "Topics/Watch", &hostv1.WatchRequest{}, &hostv1.WatchResponse{}, codes.InvalidArgument, nil},
+		{"everybody's claims anew", "Claims/Invalidate", &hostv1.InvalidateClaimsRequest{}, &hostv1.InvalidateClaimsResponse{}, codes.OK, nil},
+		{"the claims of no id", "Claims/Invalidate", &hostv1.InvalidateClaimsRequest{UserId: "ada"}, &hostv1.InvalidateClaimsResponse{}, codes.InvalidArgument, nil},
+		{"a link", "Links/Issue", issue("setup", "/asker_all/setup", time.Hour, make([]byte, 4<<10)), &hostv1.IssueLinkResponse{}, codes.OK, nil},
+		{"a link with more", "Links/Issue", issue("setup", "/asker_all/setup", time.Hour, make([]byte, 4<<10+1)), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link to somebody else", "Links/Issue", issue("setup", "/login", time.Hour, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link elsewhere", "Links/Issue", issue("setup", "https://evil.example/asker_all", time.Hour, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link for a moment", "Links/Issue", issue("setup", "/asker_all", time.Minute-1, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link for ever", "Links/Issue", issue("setup", "/asker_all", 30*24*time.Hour+1, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a link for nothing", "Links/Issue", issue("", "/asker_all", time.Hour, nil), &hostv1.IssueLinkResponse{}, codes.InvalidArgument, nil},
+		{"a notice without a key", "Notices/Send", &hostv1.SendNoticeRequest{Subject: "s", Text: "t"}, &hostv1.SendNoticeResponse{}, codes.InvalidArgument, nil},
+		{"a notice that leads elsewhere", "Notices/Send", &hostv1.SendNoticeRequest{IdempotencyKey: "k", Subject: "s", Text: "t", Link: "//evil.example"}, &hostv1.SendNoticeResponse{}, codes.InvalidArgument, nil},
+		{"a notice to Sigra's administrators", "Notices/Send", &hostv1.SendNoticeRequest{IdempotencyKey: "k", Subject: "s", Text: "t"}, &hostv1.SendNoticeResponse{}, codes.OK, nil},
+		{"a directory where there is none", "Directory/List", &hostv1.ListDirectoryRequest{OrganizationId: uuid.NewString()}, &hostv1.ListDirectoryResponse{}, codes.Unimplemented, nil},
 		{"a question of the core's", "Gates/Ask", &hostv1.AskGatesRequest{Question: &pluginv1.AskRequest{Question: "login"}}, &hostv1.AskGatesResponse{}, codes.InvalidArgument, nil},
 
 		{"a sign-in", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta", Subject: "s1", Email: "ada@example.com"}, &hostv1.MintResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
@@ -389,6 +461,28 @@ func serviceCalls(w *world) []serviceCall {
 				t.Errorf("%v %v", got, m)
 			}
 		}},
+		{"a sign-in with all that was verified", "Sessions/Mint", &hostv1.MintRequest{
+			Provider: "okta", Subject: "s1", Purpose: hostv1.MintPurpose_MINT_PURPOSE_STEP_UP, Amr: []string{"mfa"}, Acr: "urn:x", AuthTime: timestamppb.New(time.Unix(1, 0)),
+			SessionNotOnOrAfter: timestamppb.New(time.Unix(2, 0)), Display: "Ada", Attributes: &structpb.Struct{Fields: map[string]*structpb.Value{"a": structpb.NewStringValue("b")}},
+		}, &hostv1.MintResponse{}, codes.OK, func(t *testing.T, w *world, m proto.Message) {
+			got := w.fed.minted[len(w.fed.minted)-1]
+			if got.Purpose != pluginhost.ToStepUp || got.AMR[0] != "mfa" || got.ACR != "urn:x" || got.AuthTime.Unix() != 1 || got.NotAfter.Unix() != 2 || got.Display != "Ada" || got.Attributes["a"] != "b" {
+				t.Errorf("%+v", got)
+			}
+			// The manifest wants both, and no block says so.
+			if got.Assures || got.Administrators || m.(*hostv1.MintResponse).GetMintId() != mintID.String() {
+				t.Errorf("%+v %v", got, m)
+			}
+		}},
+		{"a time that is none", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta", Subject: "s1", AuthTime: &timestamppb.Timestamp{Nanos: -1}}, &hostv1.MintResponse{}, codes.InvalidArgument, nil},
+		{"a policy that there isn't", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta", Subject: "s1", Membership: 9}, &hostv1.MintResponse{}, codes.InvalidArgument, nil},
+		{"what became of it", "Sessions/Outcome", &hostv1.OutcomeRequest{MintId: mintID.String()}, &hostv1.OutcomeResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if o := m.(*hostv1.OutcomeResponse); o.GetStatus() != "signed_in" || o.GetUserId() != mintID.String() || o.GetSessionId() != "" || !o.GetAccountCreated() || o.GetMembershipCreated() {
+				t.Errorf("%v", o)
+			}
+		}},
+		{"what became of nothing", "Sessions/Outcome", &hostv1.OutcomeRequest{MintId: uuid.NewString()}, &hostv1.OutcomeResponse{}, codes.NotFound, nil},
+		{"what became of what", "Sessions/Outcome", &hostv1.OutcomeRequest{}, &hostv1.OutcomeResponse{}, codes.NotFound, nil},
 		{"a sign-in of nobody", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta"}, &hostv1.MintResponse{}, codes.InvalidArgument, nil},
 		{"ending no session", "Sessions/Revoke", which(uuid.NewString()), &hostv1.RevokeResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
 			if len(m.(*hostv1.RevokeResponse).GetSessionIds()) != 0 {
@@ -399,13 +493,17 @@ func serviceCalls(w *world) []serviceCall {
 			if _, err := w.sessions.Resolve(context.Background(), w.live.Token); err == nil || len(m.(*hostv1.RevokeResponse).GetSessionIds()) != 1 {
 				t.Errorf("%v, resolves: %v", m, err == nil)
 			}
-			if rows := w.await("session.revoke"); len(rows) != 1 || rows[0].Actor != (audit.Ref{Type: "plugin", ID: "asker_all"}) {
+			if rows := w.await("session.revoke"); len(rows) != 1 || rows[0].Actor != (audit.Ref{Type: "plugin", ID: "asker_all"}) || rows[0].Reason != "stolen" {
 				t.Errorf("audited as %+v", rows)
 			}
 		}},
 		{"ending all of a user", "Sessions/Revoke", &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_UserId{UserId: w.ada.ID.String()}}, &hostv1.RevokeResponse{}, codes.OK, nil},
 		{"ending those of nobody", "Sessions/Revoke", &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_UserId{}}, &hostv1.RevokeResponse{}, codes.InvalidArgument, nil},
-		{"ending by a handle", "Sessions/Revoke", &hostv1.RevokeRequest{Which: &hostv1.RevokeRequest_FederatedIndex{FederatedIndex: "x"}}, &hostv1.RevokeResponse{}, codes.OK, nil},
+		{"ending by a handle", "Sessions/Revoke", &hostv1.RevokeRequest{Reason: "slo", Which: &hostv1.RevokeRequest_FederatedIndex{FederatedIndex: "x"}}, &hostv1.RevokeResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			if ids := m.(*hostv1.RevokeResponse).GetSessionIds(); len(ids) != 1 || ids[0] != mintID.String() {
+				t.Errorf("%v", m)
+			}
+		}},
 		{"ending what", "Sessions/Revoke", &hostv1.RevokeRequest{}, &hostv1.RevokeResponse{}, codes.InvalidArgument, nil},
 
 		{"its own row", "Audit/Record", rec("asker_all.thing.done", "once"), &hostv1.RecordAuditResponse{}, codes.OK, nil},
@@ -489,11 +587,19 @@ func serviceCalls(w *world) []serviceCall {
 			}
 		}},
 		{"a page for no id", "Pages/Render", &hostv1.RenderRequest{Principal: &pluginv1.Principal{UserId: "me"}}, &hostv1.RenderResponse{}, codes.InvalidArgument, nil},
-		{"where to sign in", "Pages/SignIn", &hostv1.SignInRequest{ReturnTo: "/x", MaxAge: durationpb.New(time.Minute), RequiredAal: "aal2", Fresh: true}, &hostv1.SignInResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
-			if u := m.(*hostv1.SignInResponse).GetUrl(); u != "/login?to=/x&age=1m0s&aal=aal2&fresh=true" {
-				t.Errorf("%s", u)
+		{"where to sign in", "Pages/SignIn", &hostv1.SignInRequest{
+			ReturnTo: "/x", MaxAge: durationpb.New(time.Minute), Fresh: true, LoginHint: "ada@example.com", UiLocales: []string{"fr"}, SelectAccount: true,
+			AcrValues: []string{"urn:x", "aal2", "aal1"}, ClientName: "App", CancelTo: "/y",
+		}, &hostv1.SignInResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
+			want := fmt.Sprintf("%+v", pluginhost.SignIn{
+				ReturnTo: "/x", MaxAge: time.Minute, RequiredAAL: "aal2", Fresh: true, LoginHint: "ada@example.com", Languages: []string{"fr"}, SelectAccount: true, ClientName: "App", CancelTo: "/y",
+			})
+			if u := m.(*hostv1.SignInResponse).GetUrl(); u != want {
+				t.Errorf("%s\nwant %s", u, want)
 			}
 		}},
+		{"where to sign in well", "Pages/SignIn", &hostv1.SignInRequest{RequiredAal: "aal9"}, &hostv1.SignInResponse{}, codes.InvalidArgument, nil},
+		{"where to sign in and go astray", "Pages/SignIn", &hostv1.SignInRequest{ReturnTo: "https://evil.example"}, &hostv1.SignInResponse{}, codes.InvalidArgument, nil},
 	}
 }
 
@@ -533,6 +639,28 @@ func TestServices(t *testing.T) {
 				t.Errorf("%s: %v %s, want %v", c.what, st.Code(), st.Message(), c.want)
 			} else if c.also != nil && !t.Failed() {
 				c.also(t, w, c.resp)
+			}
+		}
+	})
+}
+
+// What a plugin may claim of the sign-ins that it mints is the operator's to give: wanting it in the manifest is not enough, of a bundled
+// plugin either.
+func TestServices_mintGrants(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, everything, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		for block, want := range map[string][2]bool{
+			``: {false, false}, `grants = ["sessions.assure"]`: {true, false}, `grants = ["sessions.administrators"]`: {false, true},
+			`grants = ["sessions.administrators", "sessions.assure"]`: {true, true},
+		} {
+			w.apply("plugin \"asker_all\" {\n " + block + "\n}")
+			w.wait("asker_all", pluginhost.Ready)
+			if st := w.ask("asker_all", "Sessions/Mint", &hostv1.MintRequest{Provider: "okta", Subject: "s1"}, &hostv1.MintResponse{}); st.Code() != codes.OK {
+				t.Fatal(st)
+			}
+			if m := w.fed.minted[len(w.fed.minted)-1]; m.Assures != want[0] || m.Administrators != want[1] {
+				t.Errorf("%q: %+v", block, m)
 			}
 		}
 	})

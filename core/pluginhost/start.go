@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/pluginhost/process"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
@@ -84,13 +86,14 @@ func (p *plugin) configure(ctx context.Context, in *instance, b config.Plugin, s
 			return nil, &startError{"storage", err}
 		}
 	}
-	answers, err := in.configure(ctx, p.host, settings, st)
+	answers, err := in.configure(ctx, p.host, b, settings, st)
 	if err != nil {
 		return nil, err
 	}
 	diags := pluginDiagnostics(b, in.manifest.GetSettings(), answers)
 	if !diags.HasErrors() {
 		in.settings = settings
+		p.host.claims.drop(p.name, uuid.Nil) // they may have depended on the settings
 		if p.current.Load() == nil {
 			p.setState(Configured, "")
 		}

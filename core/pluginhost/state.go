@@ -151,7 +151,7 @@ func (p *plugin) info() Info {
 	}
 	if m := p.manifest; m != nil {
 		out.Description, out.SDK, out.Storage = printable(m.GetDescription()), printable(m.GetSdkVersion()), m.GetStorage()
-		out.Questions, out.Events, out.Claims = m.questions(), m.GetEventPatterns(), m.GetClaims()
+		out.Questions, out.Events, out.Claims = m.answers(), m.GetEventPatterns(), m.GetClaims()
 		out.Commands = m.commands()
 		out.Requires, out.Wants = m.GetRequiredGrants(), m.GetWantedGrants()
 		for _, r := range m.GetRoutes() {

@@ -283,6 +283,11 @@ func (h *Host) Purge(ctx context.Context, name string) error {
 	if err := h.kv.purge(ctx, name); err != nil {
 		return fmt.Errorf("purge plugin %s: %w", name, err)
 	}
+	if h.cfg.Erasures != nil {
+		if err := h.cfg.Erasures.Forget(ctx, name); err != nil {
+			return fmt.Errorf("purge plugin %s: %w", name, err)
+		}
+	}
 	if h.cfg.Relay != nil {
 		for _, cursor := range []string{cursorName(name), eventCursorName(name)} {
 			if err := h.cfg.Relay.Forget(ctx, cursor); err != nil {

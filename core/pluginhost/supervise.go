@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/sigra-auth/sigra/core/config"
@@ -360,7 +361,8 @@ func (p *plugin) take(in *instance) {
 		p.host.metrics.breaker.WithLabelValues(p.name, s.name).Set(0)
 	}
 	p.current.Store(in)
-	p.host.rebuild() // before anybody is told that it is ready
+	p.host.claims.drop(p.name, uuid.Nil) // another program may say something else
+	p.host.rebuild()                     // before anybody is told that it is ready
 	p.setState(Ready, "")
 	p.log.Info("plugin ready", "version", in.manifest.GetVersion(), "pid", in.proc.PID(), "took", p.host.now().Sub(in.started).Round(time.Millisecond))
 	p.host.nudge(p)

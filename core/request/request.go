@@ -11,9 +11,11 @@ type Info struct {
 	IP        netip.Addr // the client's address as judged by the trusted-proxy rules; invalid when unknown
 	UserAgent string     // at most 512 bytes
 	Language  string     // BCP 47 tag chosen for the answer; empty means English
-	Operator  string     // who asks over the control socket, "1000/alice"; empty for every other request
-	Asked     Asked      // by a trusted proxy, about another request
-	Local     bool       // straight from this machine, as far as can be told: a loopback peer that asks for a loopback name, no proxy's header
+	// Traceparent is the client's W3C Trace Context, which Sigra passes on as it came; empty: there is none.
+	Traceparent string
+	Operator    string // who asks over the control socket, "1000/alice"; empty for every other request
+	Asked       Asked  // by a trusted proxy, about another request
+	Local       bool   // straight from this machine, as far as can be told: a loopback peer that asks for a loopback name, no proxy's header
 }
 
 // Asked is a request that a proxy asks about before it passes it on.

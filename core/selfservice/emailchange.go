@@ -49,6 +49,9 @@ func (s *emailChanges) RequestEmailChange(ctx context.Context, p principal.Princ
 	if email == a.Email {
 		return "", errSameEmail
 	}
+	if err := s.kit.Reaches(ctx, mail.EmailChangeConfirm, email, uuid.Nil); err != nil {
+		return "", err
+	}
 	defer s.kit.Pad(ctx, time.Now())
 	was := a.Email
 	b, err := json.Marshal(newAddress{From: was, To: email, At: s.kit.Now()})
@@ -138,7 +141,7 @@ func (s *emailChanges) ConfirmEmailChange(ctx context.Context, current principal
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
 			Action: "account.email_change.confirm", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "otp",
-			Metadata: map[string]any{"sessions_revoked": n},
+			Metadata: n.In(map[string]any{}),
 		})
 	})
 }
@@ -167,15 +170,15 @@ func nobodys(a account.Account) bool { return a.Status == account.Unconfirmed &&
 // moveTo changes the address and ends what rests on the old one: sessions, links, trust. The ways back to addresses from before
 // stay, or two changes in a row would leave none. Whoever comes here has shown the mailbox of email: a sign-up with that address
 // that nobody confirmed was somebody else's, and goes.
-func (s *emailChanges) moveTo(ctx context.Context, tx *store.Tx, a account.Account, email string, keep uuid.UUID) (int64, error) {
+func (s *emailChanges) moveTo(ctx context.Context, tx *store.Tx, a account.Account, email string, keep uuid.UUID) (session.Ended, error) {
 	if err := s.vacate(ctx, tx, email, a.ID); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := s.kit.Accounts.ChangeEmail(ctx, tx, a.ID, email); err != nil {
 		if errors.Is(err, account.ErrEmailTaken) {
-			return 0, onetime.ErrInvalid // somebody signed up with it meanwhile; that is nobody's business here
+			return nil, onetime.ErrInvalid // somebody signed up with it meanwhile; that is nobody's business here
 		}
-		return 0, err
+		return nil, err
 	}
 	return s.kit.End(ctx, tx, a, flow.Everything, keep, audit.Entry{Actor: flow.User(a.ID)}, "email_changed")
 }
@@ -192,7 +195,7 @@ func (s *emailChanges) vacate(ctx context.Context, tx *store.Tx, email string, b
 	if a, err = s.kit.Accounts.Lock(ctx, tx, a.ID); err != nil || !nobodys(a) { // it may have been confirmed meanwhile
 		return err
 	}
-	return s.kit.Erase(ctx, tx, flow.System, a.ID, "address_proved", false)
+	return s.kit.Erase(ctx, tx, audit.Entry{Actor: flow.System, Reason: "address_proved"}, a.ID, false)
 }
 
 // noticeWithUndo tells the present address of a change, with a link to undo it. An address that nobody has shown to be theirs
@@ -256,7 +259,7 @@ func (s *emailChanges) UndoEmailChange(ctx context.Context, token string) error 
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
 			Action: "account.email_change.undo", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, AuthMethod: "otp",
-			Metadata: map[string]any{"sessions_revoked": n, "removed": gone},
+			Metadata: n.In(map[string]any{"removed": gone}),
 		})
 	})
 }

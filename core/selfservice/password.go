@@ -82,7 +82,7 @@ func (s *own) ChangePassword(ctx context.Context, p principal.Principal, current
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
 			Action: "account.password_change.success", Actor: flow.User(a.ID), Targets: []audit.Ref{flow.User(a.ID)}, SessionID: p.SessionID,
-			AuthMethod: "pwd", Metadata: screened(map[string]any{"sessions_revoked": n}),
+			AuthMethod: "pwd", Metadata: screened(n.In(map[string]any{})),
 		})
 	})
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *own) AddPassword(ctx context.Context, p principal.Principal, next strin
 		}
 		e := flow.By(p)
 		e.Action, e.Targets = "account.password_change.success", []audit.Ref{flow.User(a.ID)}
-		e.Metadata = screened(map[string]any{"sessions_revoked": n})
+		e.Metadata = screened(n.In(map[string]any{}))
 		return s.kit.Record(ctx, tx, e)
 	})
 }

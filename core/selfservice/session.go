@@ -31,15 +31,15 @@ func (s *own) EndSession(ctx context.Context, p principal.Principal, id uuid.UUI
 		if err != nil {
 			return err
 		}
-		return s.kit.Sessions.RevokeIn(ctx, tx, flow.User(a.ID), a.ID, id)
+		return s.kit.Sessions.RevokeIn(ctx, tx, flow.User(a.ID), "", a.ID, id)
 	})
 }
 
-// SignOutElsewhere ends everything that gives access to somebody's account but their credentials and the session that asks, and returns how
-// many sessions ended.
-func (s *own) SignOutElsewhere(ctx context.Context, p principal.Principal) (n int64, err error) {
+// SignOutElsewhere ends everything that gives access to somebody's account but their credentials and the session that asks, and names the
+// sessions.
+func (s *own) SignOutElsewhere(ctx context.Context, p principal.Principal) (n session.Ended, err error) {
 	if _, err := s.kit.Self(ctx, p); err != nil {
-		return 0, err
+		return nil, err
 	}
 	err = s.kit.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		a, _, err := s.kit.StillSignedIn(ctx, tx, p)
@@ -50,7 +50,7 @@ func (s *own) SignOutElsewhere(ctx context.Context, p principal.Principal) (n in
 		if n, err = s.kit.End(ctx, tx, a, flow.Everything, p.SessionID, e, "signed_out"); err != nil {
 			return err
 		}
-		e.Action, e.Targets, e.Metadata = "session.revoke_all", []audit.Ref{flow.User(a.ID)}, map[string]any{"count": n, "except_current": true}
+		e.Action, e.Targets, e.Metadata = "session.revoke_all", []audit.Ref{flow.User(a.ID)}, n.All(map[string]any{"except_current": true})
 		return s.kit.Record(ctx, tx, e)
 	})
 	return n, err

@@ -66,7 +66,7 @@ func (s *own) ConfirmTOTP(ctx context.Context, p principal.Principal, code strin
 			return err
 		}
 		a.SecondFactor = true
-		out.Issued, err = s.factors.Raise(ctx, tx, p, a, factor.Verified{Method: factor.TOTP, AMR: []string{"otp"}})
+		out.Issued, err = s.factors.Raise(ctx, tx, p, a, factor.Verified{Method: factor.TOTP, AMR: []string{"otp"}}, "")
 		return err
 	})
 	if err == nil && !right {

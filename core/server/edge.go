@@ -34,6 +34,7 @@ func (s *Server) edge(next http.Handler) http.Handler {
 			info.ID = newRequestID()
 		}
 		info.UserAgent = cleanUserAgent(r.UserAgent())
+		info.Traceparent = request.ValidTraceparent(r.Header.Get("Traceparent"))
 		if s.cfg.Language != nil && info.Operator == "" {
 			info.Language = s.cfg.Language(r)
 		}

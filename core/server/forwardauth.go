@@ -2,15 +2,19 @@ package server
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+	"unicode/utf16"
 
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/flow"
 	"github.com/sigra-auth/sigra/core/forwardauth"
 	"github.com/sigra-auth/sigra/core/gate"
 	"github.com/sigra-auth/sigra/core/principal"
@@ -78,9 +82,15 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
 		age time.Duration
 		aal string
 	}{rule.MaxAge, rule.AAL}
+	w.Header().Set("Sigra-Obligations", "")
+	w.Header().Set("Sigra-Rules-Revision", "")
 	if verdict == forwardauth.Allowed && rule.AskPlugins && rule.Access != forwardauth.Public {
 		ans, err := fa.Ask(r.Context(), routeQuestion(req, rule, who))
 		if err != nil {
+			s.Fail(w, r, err)
+			return
+		}
+		if err := owe(w.Header(), ans); err != nil {
 			s.Fail(w, r, err)
 			return
 		}
@@ -144,6 +154,42 @@ func routeQuestion(req forwardauth.Request, rule forwardauth.Rule, who principal
 		a.Principal = &who
 	}
 	return a
+}
+
+// maxObligations is how long what an application must do may be in a header.
+const maxObligations = 4 << 10
+
+// owe tells the application what the plugins that were asked want of it, as JSON, and by which revision of their rules.
+func owe(h http.Header, ans gate.Answer) error {
+	h.Set("Sigra-Rules-Revision", ans.Revision)
+	if len(ans.Obligations) == 0 {
+		return nil
+	}
+	b, err := json.Marshal(ans.Obligations)
+	if err != nil {
+		return err
+	}
+	text := asciiJSON(b)
+	if len(text) > maxObligations {
+		return flow.ErrObligation // what can't be told can't be done
+	}
+	h.Set("Sigra-Obligations", text)
+	return nil
+}
+
+// asciiJSON writes JSON with what is beyond ASCII escaped: a header's value has nothing else (RFC 9110 §5.5).
+func asciiJSON(b []byte) string {
+	var out strings.Builder
+	for _, r := range string(b) {
+		if r < 0x7f {
+			out.WriteRune(r)
+			continue
+		}
+		for _, u := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&out, "\\u%04x", u)
+		}
+	}
+	return out.String()
 }
 
 // identify says who somebody is. Every header is set, empty where there is nothing to say: a proxy that copies them then overwrites what a

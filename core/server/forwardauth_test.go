@@ -42,6 +42,12 @@ func TestForwardAuth(t *testing.T) {
 			},
 			Ask: func(_ context.Context, a gate.Ask) (gate.Answer, error) {
 				asked++
+				if a.Context["path"] == "/watermarked" {
+					return gate.Answer{Revision: "7", Obligations: []gate.Obligation{{Name: "watermark", Parameters: map[string]any{"text": "für Ada"}}}}, nil
+				}
+				if a.Context["path"] == "/overloaded" {
+					return gate.Answer{Obligations: []gate.Obligation{{Name: strings.Repeat("x", 5000)}}}, nil
+				}
 				if a.Context["path"] != "/reports" || a.Context["rule"] != "reports" || a.Principal.UserID != ada.UserID {
 					return gate.Answer{}, nil
 				}
@@ -62,6 +68,10 @@ func TestForwardAuth(t *testing.T) {
 		{"somebody", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /orders", "Authorization: Bearer x"}, 200, "Sigra-User-Email: ada@example.com"},
 		{"somebody with one factor", "192.0.2.1", []string{"X-Original-Method: GET", "X-Original-Uri: /admin/x", "Authorization: Bearer x"}, 403, "Sigra-Sign-In: http://localhost:8484/login?return_to=/admin/x&aal=aal2"},
 		{"a plugin refuses", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /reports", "Authorization: Bearer x"}, 403, "Sigra-Reason: closed_today"},
+		{"a plugin wants something done", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /watermarked", "Authorization: Bearer x"}, 200, `Sigra-Obligations: [{"name":"watermark","parameters":{"text":"f\u00fcr Ada"}}]`},
+		{"by which rules", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /watermarked", "Authorization: Bearer x"}, 200, "Sigra-Rules-Revision: 7"},
+		{"nothing is wanted", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /orders", "Authorization: Bearer x"}, 200, "Sigra-Obligations: "},
+		{"a plugin wants more than can be told", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /overloaded", "Authorization: Bearer x"}, 403, ""},
 		{"the client's own beside the proxy's", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /admin/x", "X-Original-Method: GET", "X-Original-Uri: /static/x"}, 403, ""},
 		{"the other way round", "192.0.2.1", []string{"X-Original-Method: GET", "X-Original-Uri: /admin/x", "X-Forwarded-Uri: /static/x", "X-Forwarded-Method: GET"}, 403, ""},
 		{"one half of it", "192.0.2.1", []string{"X-Original-Method: GET", "X-Original-Uri: /admin/x", "X-Forwarded-Method: GET"}, 403, ""},
@@ -83,7 +93,7 @@ func TestForwardAuth(t *testing.T) {
 			t.Errorf("%s: %d %v %s", c.what, w.Code, w.Header(), w.Body)
 		}
 	}
-	if asked != 2 { // for what no rule names, and for the rule that says so
+	if asked != 6 { // for what no rule names, and for the rule that says so
 		t.Errorf("plugins were asked %d times", asked)
 	}
 }

@@ -1,13 +1,17 @@
 package session
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/request"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -120,17 +124,31 @@ func (s *Store) Flush(ctx context.Context) error {
 	return nil
 }
 
-// Clean deletes sessions past their absolute end or idle for longer than allowed, in batches, and returns how many.
+// Clean deletes sessions past their absolute end or idle for longer than allowed, in batches, and returns how many. Each person's are
+// audited as session.expire, in one row or more: what rests on a session elsewhere ends with it.
 func (s *Store) Clean(ctx context.Context) (int64, error) {
 	var total int64
 	for {
 		now := s.now()
 		var n int64
 		err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-			n, err = tx.Exec(ctx, `DELETE FROM session WHERE id IN (
-				SELECT id FROM session WHERE expires_at <= $1 OR (NOT persistent AND last_seen_at <= $2) LIMIT 500)`,
-				now, now.Add(-s.settings.Load().IdleTimeout-time.Minute))
-			return err
+			ended, err := s.expire(ctx, tx, now)
+			if err != nil {
+				return err
+			}
+			n = 0
+			for _, id := range slices.SortedFunc(maps.Keys(ended), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }) {
+				n += int64(len(ended[id]))
+				for part := range slices.Chunk(ended[id], maxEnded) {
+					if err := s.record(ctx, tx, audit.Entry{
+						Action: "session.expire", Actor: audit.Ref{Type: "system"}, Targets: []audit.Ref{user(id)},
+						Metadata: map[string]any{"count": len(part), "session_ids": part.texts()},
+					}); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return total, fmt.Errorf("delete expired sessions: %w", err)
@@ -139,4 +157,24 @@ func (s *Store) Clean(ctx context.Context) (int64, error) {
 			return total, nil
 		}
 	}
+}
+
+// expire deletes one batch, and gives the sessions by their person.
+func (s *Store) expire(ctx context.Context, tx *store.Tx, now time.Time) (map[uuid.UUID]Ended, error) {
+	rows, err := tx.Query(ctx, `DELETE FROM session WHERE id IN (
+		SELECT id FROM session WHERE expires_at <= $1 OR (NOT persistent AND last_seen_at <= $2) LIMIT 500) RETURNING id, account_id`,
+		now, now.Add(-s.settings.Load().IdleTimeout-time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	out := map[uuid.UUID]Ended{}
+	for rows.Next() {
+		var id, account uuid.UUID
+		if err := rows.Scan(&id, &account); err != nil {
+			return nil, err
+		}
+		out[account] = append(out[account], id)
+	}
+	return out, rows.Err()
 }

@@ -23,7 +23,7 @@ func TestFind_givesTheSameAsResolve(t *testing.T) {
 		if _, err := w.Find(t.Context(), uuid.New()); !errors.Is(err, session.ErrGone) {
 			t.Errorf("an id of nothing: %v", err)
 		}
-		if err := w.Revoke(t.Context(), audit.Ref{Type: "system"}, p.UserID, p.SessionID); err != nil {
+		if err := w.Revoke(t.Context(), audit.Ref{Type: "system"}, "", p.UserID, p.SessionID); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := w.Find(t.Context(), in.Principal.SessionID); !errors.Is(err, session.ErrGone) {

@@ -26,7 +26,8 @@ type Grant struct {
 	OrganizationID uuid.UUID // the active one, whose policy the caller has looked at; uuid.Nil: none
 	Role           string    // in it
 	ImpersonatorID uuid.UUID
-	Federated      string // the handle of the login elsewhere that it rests on, for RevokeFederatedIn; empty: none
+	NotAfter       time.Time // an absolute end that is not to be outlived; zero: as the settings say
+	Federated      string    // the handle of the login elsewhere that it rests on, for RevokeFederatedIn; empty: none
 }
 
 // Issued is a session with its token, which exists nowhere else.
@@ -51,11 +52,15 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, g Grant) (Issued, error
 	if g.AuthTime.IsZero() {
 		g.AuthTime = now
 	}
+	ends := now.Add(life)
+	if !g.NotAfter.IsZero() && g.NotAfter.Before(ends) {
+		ends = g.NotAfter.UTC().Truncate(time.Microsecond)
+	}
 	token, hash := newToken()
 	p := principal.Principal{
 		Kind: principal.User, UserID: g.Account.ID, SessionID: id, OrganizationID: g.OrganizationID, Role: g.Role, ImpersonatorID: g.ImpersonatorID,
-		Email: g.Account.Email, Display: g.Account.Email, Administrator: g.Account.Administrator,
-		AAL: g.AAL, AMR: g.AMR, Method: g.Method, AuthTime: g.AuthTime.UTC().Truncate(time.Microsecond), CreatedAt: now, ExpiresAt: now.Add(life),
+		Email: g.Account.Email, Display: g.Account.Name(), Administrator: g.Account.Administrator,
+		AAL: g.AAL, AMR: g.AMR, Method: g.Method, AuthTime: g.AuthTime.UTC().Truncate(time.Microsecond), CreatedAt: now, ExpiresAt: ends,
 		TokenHash: hash,
 	}
 	if err := s.insert(ctx, tx, p, hash, g); err != nil {
@@ -78,15 +83,16 @@ func (s *Store) insert(ctx context.Context, tx *store.Tx, p principal.Principal,
 }
 
 // Rotate gives a session a new token and the assurance that p says (AAL, AMR, AuthTime), in the caller's transaction: the
-// old token stops working when it commits. The session keeps its id and its absolute end. There is a new token at
+// old token stops working when it commits. The session keeps its id, and its absolute end unless p's is earlier. There is a new token at
 // every rise of assurance (ASVS 5.0 7.2.4). ErrGone when there is no such session any more.
 func (s *Store) Rotate(ctx context.Context, tx *store.Tx, p principal.Principal) (Issued, error) {
 	token, hash := newToken()
 	p.AuthTime, p.TokenHash = p.AuthTime.UTC().Truncate(time.Microsecond), hash
 	var persistent bool
-	err := tx.QueryRow(ctx, `UPDATE session SET token_hash = $3, auth_time = $4, last_seen_at = $5, aal = $6, amr = $7
-		WHERE id = $1 AND account_id = $2 RETURNING persistent`,
-		p.SessionID, p.UserID, hash, p.AuthTime, s.now(), p.AAL, strings.Join(p.AMR, " ")).Scan(&persistent)
+	err := tx.QueryRow(ctx, `UPDATE session SET token_hash = $3, auth_time = $4, last_seen_at = $5, aal = $6, amr = $7,
+			expires_at = CASE WHEN expires_at > $8 THEN $8 ELSE expires_at END
+		WHERE id = $1 AND account_id = $2 RETURNING persistent, expires_at`,
+		p.SessionID, p.UserID, hash, p.AuthTime, s.now(), p.AAL, strings.Join(p.AMR, " "), p.ExpiresAt).Scan(&persistent, &p.ExpiresAt)
 	if errors.Is(err, store.ErrNoRows) {
 		return Issued{}, ErrGone
 	}

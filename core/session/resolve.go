@@ -26,7 +26,7 @@ var ErrGone = fault.New(fault.NotFound, "session_not_found", "There is no such s
 
 const (
 	resolveColumns = `SELECT s.id, s.account_id, s.organization_id, s.impersonator_id, s.aal, s.amr, s.persistent,
-	s.auth_time, s.created_at, s.last_seen_at, s.expires_at, a.status, coalesce(a.email, ''), a.administrator, s.token_hash, s.method,
+	s.auth_time, s.created_at, s.last_seen_at, s.expires_at, a.status, coalesce(a.email, ''), coalesce(a.display, a.email, ''), a.administrator, s.token_hash, s.method,
 	m.role, m.owner, o.require_second_factor, o.sign_in_methods
 	FROM session s JOIN account a ON a.id = s.account_id
 	LEFT JOIN membership m ON m.account_id = s.account_id AND m.organization_id = s.organization_id AND m.status = 'active'
@@ -94,7 +94,7 @@ func (s *Store) scan(row store.Row) (p principal.Principal, persistent bool, see
 		allowed *string
 	)
 	err = row.Scan(&p.SessionID, &p.UserID, &active, &imp, &p.AAL, &amr, &persistent,
-		&p.AuthTime, &p.CreatedAt, &seen, &p.ExpiresAt, &status, &p.Email, &p.Administrator, &p.TokenHash, &p.Method,
+		&p.AuthTime, &p.CreatedAt, &seen, &p.ExpiresAt, &status, &p.Email, &p.Display, &p.Administrator, &p.TokenHash, &p.Method,
 		&role, &owner, &second, &allowed)
 	switch {
 	case errors.Is(err, store.ErrNoRows):
@@ -114,7 +114,7 @@ func (s *Store) scan(row store.Row) (p principal.Principal, persistent bool, see
 	if p.Administrator && p.AAL != principal.AAL2 && s.settings.Load().AdministratorsAAL2 {
 		p.Administrator, p.AdministratorWithheld = false, true
 	}
-	p.Kind, p.Display, p.AMR = "user", p.Email, methods(amr)
+	p.Kind, p.AMR = "user", methods(amr)
 	return p, persistent, seen, nil
 }
 

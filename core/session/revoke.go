@@ -12,13 +12,15 @@ import (
 	"github.com/sigra-auth/sigra/core/store"
 )
 
-// Revoke ends one session of a user; ErrGone when the user has no such session. Audited as session.revoke.
-func (s *Store) Revoke(ctx context.Context, actor audit.Ref, userID, sessionID uuid.UUID) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return s.RevokeIn(ctx, tx, actor, userID, sessionID) })
+// Revoke ends one session of a user; ErrGone when the user has no such session. Audited as session.revoke, with the reason if there is one.
+func (s *Store) Revoke(ctx context.Context, actor audit.Ref, reason string, userID, sessionID uuid.UUID) error {
+	return s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		return s.RevokeIn(ctx, tx, actor, reason, userID, sessionID)
+	})
 }
 
 // RevokeIn is Revoke as a part of a larger transaction.
-func (s *Store) RevokeIn(ctx context.Context, tx *store.Tx, actor audit.Ref, userID, sessionID uuid.UUID) error {
+func (s *Store) RevokeIn(ctx context.Context, tx *store.Tx, actor audit.Ref, reason string, userID, sessionID uuid.UUID) error {
 	n, err := tx.Exec(ctx, `DELETE FROM session WHERE id = $1 AND account_id = $2`, sessionID, userID)
 	if err != nil {
 		return fmt.Errorf("revoke session: %w", err)
@@ -26,17 +28,63 @@ func (s *Store) RevokeIn(ctx context.Context, tx *store.Tx, actor audit.Ref, use
 	if n == 0 {
 		return ErrGone
 	}
-	return s.record(ctx, tx, "session.revoke", actor, userID, sessionID)
+	return s.record(ctx, tx, audit.Entry{Action: "session.revoke", Actor: actor, Reason: reason, Targets: []audit.Ref{{Type: "session", ID: sessionID.String()}, user(userID)}})
+}
+
+// Ended names sessions that ended.
+type Ended []uuid.UUID
+
+// maxEnded is how many of them an audit row names; its metadata have 8 KB.
+const maxEnded = 150
+
+// texts are the ids for an audit row, the first of many.
+func (e Ended) texts() []string {
+	out := make([]string, 0, min(len(e), maxEnded))
+	for _, id := range e[:min(len(e), maxEnded)] {
+		out = append(out, id.String())
+	}
+	return out
+}
+
+// In adds to the metadata of a larger action's audit row how many sessions it ended, and which, so that whoever follows the log can end what
+// rests on them.
+func (e Ended) In(meta map[string]any) map[string]any {
+	meta["sessions_revoked"] = len(e)
+	if len(e) > 0 {
+		meta["session_ids"] = e.texts()
+	}
+	return meta
+}
+
+// All is the metadata of session.revoke_all, whose matter the sessions are, with more.
+func (e Ended) All(more map[string]any) map[string]any {
+	meta := map[string]any{"count": len(e), "session_ids": e.texts()}
+	for name, v := range more {
+		meta[name] = v
+	}
+	return meta
 }
 
 // RevokeAllIn ends all sessions of a user but keep (uuid.Nil: none is kept) as a part of a larger action, which
-// writes the audit row.
-func (s *Store) RevokeAllIn(ctx context.Context, tx *store.Tx, userID, keep uuid.UUID) (int64, error) {
-	n, err := tx.Exec(ctx, `DELETE FROM session WHERE account_id = $1 AND id <> $2`, userID, keep)
+// writes the audit row, see Ended.In.
+func (s *Store) RevokeAllIn(ctx context.Context, tx *store.Tx, userID, keep uuid.UUID) (Ended, error) {
+	rows, err := tx.Query(ctx, `DELETE FROM session WHERE account_id = $1 AND id <> $2 RETURNING id`, userID, keep)
 	if err != nil {
-		return 0, fmt.Errorf("revoke sessions: %w", err)
+		return nil, fmt.Errorf("revoke sessions: %w", err)
 	}
-	return n, nil
+	defer rows.Close()
+	var out Ended
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("revoke sessions: %w", err)
+		}
+		out = append(out, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("revoke sessions: %w", err)
+	}
+	return out, nil
 }
 
 // RevokeFederatedIn ends the sessions that rest on a login elsewhere, as a part of a larger action, and says whose they were.
@@ -75,11 +123,10 @@ func (s *Store) EndIn(ctx context.Context, tx *store.Tx, token string) (principa
 	return p, nil
 }
 
-func (s *Store) record(ctx context.Context, tx *store.Tx, action string, actor audit.Ref, userID, sessionID uuid.UUID) error {
-	e := audit.Entry{Action: action, Actor: actor, Targets: []audit.Ref{{Type: "user", ID: userID.String()}}}
-	if sessionID != uuid.Nil {
-		e.Targets = append([]audit.Ref{{Type: "session", ID: sessionID.String()}}, e.Targets...)
-	}
+func (s *Store) record(ctx context.Context, tx *store.Tx, e audit.Entry) error {
 	_, err := s.audit.Record(ctx, tx, e)
 	return err
 }
+
+// user is a session's person in an audit row.
+func user(id uuid.UUID) audit.Ref { return audit.Ref{Type: "user", ID: id.String()} }

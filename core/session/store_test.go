@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -172,6 +173,16 @@ func TestTimeouts(t *testing.T) {
 		if n, err := w.Clean(t.Context()); n != 3 || err != nil {
 			t.Fatalf("%d cleaned, %v", n, err)
 		}
+		page, err := w.audit.Query(t.Context(), audit.Filter{Action: "session.expire"})
+		if err != nil || len(page.Rows) != 1 {
+			t.Fatalf("%+v, %v", page.Rows, err)
+		}
+		named := fmt.Sprint(page.Rows[0].Metadata["session_ids"])
+		for _, in := range []session.Issued{idle, long} {
+			if !strings.Contains(named, in.Principal.SessionID.String()) {
+				t.Errorf("the row names %s, and not %s", named, in.Principal.SessionID)
+			}
+		}
 	})
 }
 
@@ -294,7 +305,7 @@ func TestRotate(t *testing.T) {
 		if p, err := w.Resolve(t.Context(), out.Token); err != nil || p.AAL != principal.AAL2 || strings.Join(p.AMR, " ") != "pwd otp mfa" {
 			t.Fatalf("after the rise: %+v %v", p, err)
 		}
-		if err := w.Revoke(t.Context(), audit.Ref{Type: "user", ID: w.ada.ID.String()}, w.ada.ID, in.Principal.SessionID); err != nil {
+		if err := w.Revoke(t.Context(), audit.Ref{Type: "user", ID: w.ada.ID.String()}, "", w.ada.ID, in.Principal.SessionID); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
@@ -312,24 +323,24 @@ func TestRevoke(t *testing.T) {
 		a, b, c := w.issue(session.Grant{}), w.issue(session.Grant{}), w.issue(session.Grant{})
 		other := w.issue(session.Grant{Account: bob})
 		me := audit.Ref{Type: "user", ID: w.ada.ID.String()}
-		if err := w.Revoke(t.Context(), me, w.ada.ID, other.Principal.SessionID); !errors.Is(err, session.ErrGone) {
+		if err := w.Revoke(t.Context(), me, "", w.ada.ID, other.Principal.SessionID); !errors.Is(err, session.ErrGone) {
 			t.Fatalf("revoked somebody else's session: %v", err)
 		}
-		if err := w.Revoke(t.Context(), me, w.ada.ID, a.Principal.SessionID); err != nil || w.resolves(a.Token) || !w.resolves(b.Token) {
+		if err := w.Revoke(t.Context(), me, "", w.ada.ID, a.Principal.SessionID); err != nil || w.resolves(a.Token) || !w.resolves(b.Token) {
 			t.Fatal(err)
 		}
 		d := w.issue(session.Grant{})
-		all := func(keep uuid.UUID) (n int64, err error) {
+		all := func(keep uuid.UUID) (n session.Ended, err error) {
 			err = w.db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
 				n, err = w.RevokeAllIn(ctx, tx, w.ada.ID, keep)
 				return err
 			})
 			return n, err
 		}
-		if n, err := all(b.Principal.SessionID); n != 2 || err != nil || !w.resolves(b.Token) || w.resolves(c.Token) || w.resolves(d.Token) {
+		if n, err := all(b.Principal.SessionID); len(n) != 2 || err != nil || !w.resolves(b.Token) || w.resolves(c.Token) || w.resolves(d.Token) {
 			t.Fatalf("%d, %v", n, err)
 		}
-		if n, err := all(uuid.Nil); n != 1 || err != nil || w.resolves(b.Token) || !w.resolves(other.Token) {
+		if n, err := all(uuid.Nil); !slices.Equal(n, session.Ended{b.Principal.SessionID}) || err != nil || w.resolves(b.Token) || !w.resolves(other.Token) {
 			t.Fatalf("%d, %v", n, err)
 		}
 		page, err := w.audit.Query(t.Context(), audit.Filter{})

@@ -317,7 +317,7 @@ func TestAccountEmail_signedOut(t *testing.T) {
 		if err != nil || len(live) != 1 {
 			t.Fatal(live, err)
 		}
-		if err := e.parts.Sessions.Revoke(t.Context(), audit.Ref{Type: "operator", ID: "1"}, a.ID, live[0].ID); err != nil {
+		if err := e.parts.Sessions.Revoke(t.Context(), audit.Ref{Type: "operator", ID: "1"}, "", a.ID, live[0].ID); err != nil {
 			t.Fatal(err)
 		}
 		b.post("/account/email/confirm", "token", link[strings.LastIndex(link, "=")+1:]).sends(t, "/account/email/confirmed")

@@ -16,7 +16,7 @@ import (
 type OwnSessions interface {
 	ListSessions(ctx context.Context, p principal.Principal) ([]session.Session, error)
 	EndSession(ctx context.Context, p principal.Principal, id uuid.UUID) error
-	SignOutElsewhere(ctx context.Context, p principal.Principal) (int64, error)
+	SignOutElsewhere(ctx context.Context, p principal.Principal) (session.Ended, error)
 }
 
 // accountSessions is the live sessions of whoever is signed in.

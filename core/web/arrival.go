@@ -43,11 +43,11 @@ func (p *arrivals) visitor(w http.ResponseWriter, r *http.Request) (principal.Pr
 	return principal.Principal{}, false, err
 }
 
-// arrive goes on after somebody has shown who they are, by whichever method: with the session and to the address; or, while
+// arrive goes on after somebody has shown who they are, by whichever method: with the session and to where they were going; or, while
 // a second factor is asked for, to the page that does. A session the browser had before ends: nobody can be left
 // signed in as somebody else without seeing it (ASVS 5.0 7.2.4).
-func (p *arrivals) arrive(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) {
-	next := p.land(w, r, in, address)
+func (p *arrivals) arrive(w http.ResponseWriter, r *http.Request, in auth.SignedIn, returnTo string) {
+	next := p.land(w, r, in, returnTo)
 	if in.Codes != nil {
 		p.showCodes(w, r, in.Principal, in.Codes, "", next)
 		return
@@ -56,10 +56,14 @@ func (p *arrivals) arrive(w http.ResponseWriter, r *http.Request, in auth.Signed
 }
 
 // land is arrive without an answer: it hands the cookies over and says where to go on.
-func (p *arrivals) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn, address string) (next string) {
+func (p *arrivals) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn, returnTo string) (next string) {
 	if in.Pending != nil {
 		cookie.Pending.Set(w, in.Pending.Flow)
-		return "/login/second-factor?" + url.Values{"return_to": {address}}.Encode()
+		to, ok := p.carried(returnTo)
+		if !ok {
+			to = p.onward("")
+		}
+		return "/login/second-factor?" + url.Values{"return_to": {to}}.Encode()
 	}
 	if old := cookie.SessionToken(r); old != "" && old != in.Token {
 		if err := p.signOut(r.Context(), old); err != nil && fault.KindOf(err) == fault.Internal {
@@ -72,7 +76,7 @@ func (p *arrivals) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn
 			f.Clear(w)
 		}
 	}
-	return address
+	return p.onward(returnTo)
 }
 
 // giveSession hands a session over, and what the browser is to keep in its device cookie; empty: what it has.

@@ -21,6 +21,10 @@ func (p *renderer) Render(_ context.Context, page PluginPage) (RenderedPage, err
 	return RenderedPage{HTML: string(b), Language: l.Code(), Direction: l.Direction()}, err
 }
 
+// SignInFor is the address to send a browser to that has to sign in, for whoever wants more of that than SignIn says. It refuses with
+// the code return_to_not_allowed an address that may not be returned to.
+func (p *Pages) SignInFor(r SignInRequest) (string, error) { return p.signInFor(p.ReturnTo, r) }
+
 // PluginPage is a plugin's content for the shared layout.
 type PluginPage struct {
 	Title, BodyHTML string

@@ -177,6 +177,7 @@ var notOnPages = []string{
 	"invalid_address", "invalid_body", "invalid_language", "invalid_purpose", "invalid_subject", "mail_too_large", "no_mailer", // messages that Sigra or a plugin makes
 	"invalid_cursor", "invalid_status", "too_many_ids", // lists of the API
 	"administrator_only", "invite_instead", "invalid_kind", "invalid_method", "invalid_metadata", "metadata_too_large", "domain_not_found", "domain_taken", "domain_not_verified", "invalid_domain", "too_many_domains", "dns_unavailable", // what the API does to organizations
+	"invalid_aal", "invalid_session", "return_to_not_allowed", "too_long", // what plugins ask of a sign-in
 	"metrics_local_only", "local_only", "control_key_required",
 }
 

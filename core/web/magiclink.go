@@ -161,7 +161,7 @@ func (p *magicLink) magicSent(w http.ResponseWriter, r *http.Request, _ principa
 		Flow: flow, Code: typed.Code(r.PostForm.Get("code")), Remember: p.remembers(r), Device: cookie.DeviceToken(r), Link: joining(r),
 	})
 	if err == nil {
-		p.arrive(w, r, in, p.onward(returnTo))
+		p.arrive(w, r, in, returnTo)
 		return
 	}
 	ft := fault.From(err)

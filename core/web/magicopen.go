@@ -97,7 +97,7 @@ func (p *magicLink) magicOpen(w http.ResponseWriter, r *http.Request, _ principa
 		Token: token, Flow: flow, Remember: p.remembers(r), Device: cookie.DeviceToken(r), Link: joining(r),
 	})
 	if err == nil {
-		p.arrive(w, r, in, p.onward(remembered(r)))
+		p.arrive(w, r, in, remembered(r))
 		return
 	}
 	ft := fault.From(err)

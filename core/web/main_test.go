@@ -72,7 +72,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 	sessions, own := parts.Sessions, parts.SelfService
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
-		Logger:  logger,
+		Logger: logger, Sealer: parts.Ring,
 		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
 		Services: web.Services{
 			Sessions: sessions, Recent: parts.SelfService.RequireRecentAuth, SignUps: e.auth, SignIns: e.auth, PasswordResets: e.auth, SecondFactors: e.auth, StepUps: e.auth,

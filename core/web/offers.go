@@ -66,7 +66,7 @@ func (p *offers) form(l *lang.Language, email, returnTo string) *form {
 
 func (p *offers) view(r *http.Request, f *form, found []Offer, returnTo string) view {
 	v := p.kit.view(r, "page.organization_sign_in.title")
-	v.Form, v.Body = f, offersPage{p.carry("/login", returnTo), found}
+	v.Form, v.Body, v.Errand = f, offersPage{p.carry("/login", returnTo), found}, p.errandOn(v.L.Language, returnTo, Cancelled)
 	return v
 }
 

@@ -81,5 +81,5 @@ func (p *passkeySignIn) finish(w http.ResponseWriter, r *http.Request, _ princip
 		p.scriptFailed(w, r, err)
 		return
 	}
-	p.goOn(w, r, p.land(w, r, in, p.onward(a.Fields["return_to"])))
+	p.goOn(w, r, p.land(w, r, in, a.Fields["return_to"]))
 }

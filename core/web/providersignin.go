@@ -28,7 +28,7 @@ type Providers interface {
 // FederatedSignIns is signing in by the word of somebody else: another provider, or a plugin.
 type FederatedSignIns interface {
 	SignInFederated(ctx context.Context, c federation.Claims, signUp bool, device string) (auth.Federated, error)
-	SignInPlugin(ctx context.Context, flow, device string, cookie func(name string) string) (out auth.Federated, returnTo string, err error)
+	SignInPlugin(ctx context.Context, at auth.PluginArrival) (out auth.Federated, returnTo string, err error)
 	FederatedFailed(ctx context.Context, provider, stage, reason string, why error) error
 	LookLink(ctx context.Context, flow string) (auth.LinkWaiting, error)
 }
@@ -121,7 +121,7 @@ func (p *providerSignIn) vouchedFor(w http.ResponseWriter, r *http.Request, out 
 		p.remember(w, returnTo)
 		see(w, p.carry("/register/check-mail", returnTo))
 	default:
-		p.arrive(w, r, out.SignedIn, p.onward(returnTo))
+		p.arrive(w, r, out.SignedIn, returnTo)
 	}
 }
 
@@ -133,19 +133,36 @@ func (p *providerSignIn) mintedHere(w http.ResponseWriter, r *http.Request, _ pr
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	var key string // the cookie that bound the sign-in to this browser, where the plugin began it
-	out, returnTo, err := p.flows.SignInPlugin(r.Context(), r.URL.Query().Get("flow"), cookie.DeviceToken(r), func(name string) string {
-		key = name
-		return cookie.Read(r, name)
-	})
+	who, _, err := p.visitor(w, r) // whom it links to or steps up, where that is what it is for
 	if err != nil {
 		p.Error(w, r, err)
 		return
 	}
+	var key string // the cookie that bound the sign-in to this browser, where the plugin began it
+	out, returnTo, err := p.flows.SignInPlugin(r.Context(), auth.PluginArrival{
+		Flow: r.URL.Query().Get("flow"), Device: cookie.DeviceToken(r), Who: who, Cookie: func(name string) string {
+			key = name
+			return cookie.Read(r, name)
+		},
+	})
 	if key != "" { // it has done what it was for
 		cookie.Forget(w, key)
 	}
-	p.vouchedFor(w, r, out, returnTo)
+	switch {
+	case err != nil && out.Linked && needsProof(err):
+		see(w, p.stepUpPath(returnTo, "")) // it took too long at the provider
+	case err != nil:
+		p.Error(w, r, err)
+	case out.SteppedUp != nil:
+		p.renewed(w, r, *out.SteppedUp)
+		see(w, p.onward(returnTo))
+	case out.Linked:
+		see(w, p.onwardAfter("login-linked", returnTo))
+	case out.Tested:
+		see(w, p.onward(returnTo))
+	default:
+		p.vouchedFor(w, r, out, returnTo)
+	}
 }
 
 var errOtherSession = fault.New(fault.Denied, "link_other_session", "You are not signed in any more as who began this. Sign in and begin again.")

@@ -58,8 +58,9 @@ type view struct {
 	Shape     string // "narrow" for the sign-in family, "wide" for the account and plugins
 	Principal *principal.Principal
 	Nav       []navLink
-	Notice    string // good news above the content
-	Dev       bool   // mails go to the inbox page
+	Notice    string      // good news above the content
+	Dev       bool        // mails go to the inbox page
+	Errand    *errandView // on the pages of the sign-in; nil: nothing is known of why somebody signs in
 	Form      *form
 	Body      any
 
@@ -69,10 +70,11 @@ type view struct {
 
 	OwnStyles, OwnScripts []string // addresses of a plugin's, on its page
 
-	Pictures bool    // it has pictures in its text (data:)
-	Frames   bool    // it has a page of Sigra's in a frame
-	Captcha  *widget // it has a captcha provider's widget
-	Refresh  string  // the seconds after which it is asked for anew; empty: never
+	Pictures bool     // it has pictures in its text (data:)
+	Frames   bool     // it has a page of Sigra's in a frame
+	FramesOf []string // origins that it has pages of in frames
+	Captcha  *widget  // it has a captcha provider's widget
+	Refresh  string   // the seconds after which it is asked for anew; empty: never
 }
 
 type navLink struct {
@@ -153,6 +155,8 @@ func (p *renderer) policy(v view) string {
 	}
 	if v.Frames {
 		scripts += "; frame-src 'self'"
+	} else if len(v.FramesOf) > 0 {
+		scripts += "; frame-src " + strings.Join(v.FramesOf, " ")
 	}
 	policy := "default-src 'none'; style-src 'self'; " + pictures + "; font-src 'self'; " + p.forms + "; base-uri 'none'; frame-ancestors 'none'" + scripts
 	if v.Captcha != nil {

@@ -13,6 +13,7 @@ const maxReturnTo = 2048
 type ReturnTo struct {
 	own     string          // Sigra's own origin
 	allowed map[string]bool // further origins: "https://app.example.com"
+	sealer  Sealer          // of errands; nil: there are none
 }
 
 // NewReturnTo takes Sigra's own base URL and the origins that may be returned to.
@@ -26,10 +27,14 @@ func NewReturnTo(baseURL string, origins []string) ReturnTo {
 	return r
 }
 
-// Safe gives the address to send a browser to: a path of this Sigra, or an address below an allowed origin. It is put
+// Safe gives the address to send a browser to: a path of this Sigra, or an address below an allowed origin, or where an errand of
+// this Sigra's goes on. It is put
 // together anew from what was parsed, so that nothing a browser might read differently comes through. ok is false for
 // everything else (ASVS 5.0 3.7.2; RFC 9700 §4.11).
 func (t ReturnTo) Safe(raw string) (address string, ok bool) {
+	if e, ok := t.errand(raw); ok {
+		raw = e.ReturnTo
+	}
 	u, ok := plain(raw)
 	if !ok {
 		return "", false

@@ -11,13 +11,13 @@ import (
 
 // bodies are what the templates get as their pages' Body. Those that adopters replace are tried on samples of them.
 var bodies = map[string]any{
-	"account": overview{}, "account-form": asking{}, "authenticator": appPage{}, "challenge": challenge{}, "check-mail": checkMailPage{}, "confirm": confirmPage{},
+	"account": overview{}, "account-form": asking{}, "authenticator": appPage{}, "challenge": challenge{}, "check-mail": checkMailPage{}, "choose-account": choosing{}, "confirm": confirmPage{},
 	"dev-inbox": []letter{}, "dev-message": letter{}, "devices": devicesPage{}, "sessions": sessionsPage{}, "error": trouble{}, "expired": over{}, "leaving": leaving{}, "link": backToLogin{},
 	"invitation": invitationPage{}, "organization": organizationPage{}, "organization-member": memberPage{}, "organizations": belongingsPage{},
 	"link-approved": nil, "link-open": magicOpenPage{}, "link-sent": magicSentPage{}, "link-status": magicStatusPage{}, "login": signInPage{}, "logins": loginsPage{},
 	"logout": principal.Principal{}, "organization-sign-in": offersPage{},
 	"passkey": passkeyPage{}, "passkey-new": newPasskey{}, "passkeys": passkeysPage{}, "plugin": template.HTML(""), "provider-failed": providerTrouble{},
-	"recovery-codes": codesPage{}, "recovery-codes-shown": newCodes{}, "register": registerPage{}, "reset": backToLogin{}, "reset-sent": resetSentPage{}, "set-password": nil,
+	"recovery-codes": codesPage{}, "recovery-codes-shown": newCodes{}, "register": registerPage{}, "reset": backToLogin{}, "reset-sent": resetSentPage{}, "set-password": nil, "signed-out": goneOn{},
 }
 
 // filling is how much a sample has in it.

@@ -126,7 +126,7 @@ func (p *secondFactor) pending(w http.ResponseWriter, r *http.Request, returnTo 
 func (p *secondFactor) pendingOver(w http.ResponseWriter, returnTo string) {
 	cookie.Pending.Clear(w)
 	q := url.Values{"notice": {"expired"}}
-	if to, ok := p.Safe(returnTo); ok {
+	if to, ok := p.carried(returnTo); ok {
 		q.Set("return_to", to)
 	}
 	see(w, "/login?"+q.Encode())
@@ -203,6 +203,7 @@ func (p *secondFactor) askFactor(w http.ResponseWriter, r *http.Request, at auth
 			p.refuse(l, f, refused)
 		}
 	}
+	v.Errand = p.errandOn(l, returnTo, Cancelled)
 	body.Cancel = Link{Title: l.Text("page.second_factor.cancel"), Path: p.carry("/login", returnTo)}
 	v.Body = body
 	p.render(w, r, status, "challenge", v)
@@ -223,7 +224,7 @@ func (p *secondFactor) finish(w http.ResponseWriter, r *http.Request, _ principa
 	ft := fault.From(err)
 	switch {
 	case err == nil:
-		p.arrive(w, r, in, p.onward(returnTo))
+		p.arrive(w, r, in, returnTo)
 	case ft.Code == "sign_in_expired":
 		p.pendingOver(w, returnTo)
 	case reshow(ft) || ft.Kind == fault.RateLimited:
@@ -260,5 +261,5 @@ func (p *secondFactor) passkey(w http.ResponseWriter, r *http.Request, _ princip
 		p.scriptFailed(w, r, err)
 		return
 	}
-	p.goOn(w, r, p.land(w, r, in, p.onward(a.Fields["return_to"])))
+	p.goOn(w, r, p.land(w, r, in, a.Fields["return_to"]))
 }

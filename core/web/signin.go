@@ -31,6 +31,7 @@ type signIn struct {
 	links    bool           // email links are offered
 	ways     Offers         // nil: no plugin offers any
 	stepUps  bool           // somebody who is signed in can prove it anew
+	after    SignedOuts     // nil: a sign-out ends nothing elsewhere
 }
 
 // Mount adds the pages.
@@ -155,7 +156,7 @@ func (p *signIn) loginView(r *http.Request, f *form, a attempt) view {
 		}
 		body.Offers = found
 	}
-	v.Form, v.Body = f, body
+	v.Form, v.Body, v.Errand = f, body, p.errandOn(l, a.ReturnTo, Cancelled)
 	return v
 }
 
@@ -175,8 +176,14 @@ func (p *signIn) showLogin(w http.ResponseWriter, r *http.Request, _ principal.P
 		return
 	}
 	a := attempt{ReturnTo: q.Get("return_to")}
+	if e, known := p.errand(a.ReturnTo); known {
+		a.Email = e.Hint
+	}
 	if ok && q.Get("switch") != "1" { // with it, they want to sign in as somebody else
 		switch {
+		case q.Get("select") == "1":
+			p.choose(w, r, who, a.ReturnTo, demandOf(q))
+			return
 		case demandOf(q).met(who, p.now()):
 			see(w, p.onward(a.ReturnTo))
 			return
@@ -205,7 +212,7 @@ func (p *signIn) login(w http.ResponseWriter, r *http.Request, _ principal.Princ
 		Proof: proof(r),
 	})
 	if err == nil {
-		p.arrive(w, r, in, p.onward(a.ReturnTo))
+		p.arrive(w, r, in, a.ReturnTo)
 		return
 	}
 	ft := fault.From(err)
@@ -247,7 +254,13 @@ func (p *signIn) showLogout(w http.ResponseWriter, r *http.Request, _ principal.
 }
 
 func (p *signIn) logout(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
+	var who principal.Principal
 	if token := cookie.SessionToken(r); token != "" {
+		var err error
+		if who, err = p.resolve(r); err != nil && fault.KindOf(err) != fault.Unauthenticated {
+			p.Error(w, r, err)
+			return
+		}
 		if err := p.flows.SignOut(r.Context(), token); err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			p.Error(w, r, err) // the session may still be good: say so rather than pretend
 			return
@@ -261,5 +274,5 @@ func (p *signIn) logout(w http.ResponseWriter, r *http.Request, _ principal.Prin
 	}
 	// ASVS 5.0 14.3.1. Not "cache": pages are no-store, and browsers take seconds to clear it.
 	w.Header().Set("Clear-Site-Data", `"storage"`)
-	see(w, "/login?notice=signed-out")
+	p.leave(w, r, who)
 }

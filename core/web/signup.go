@@ -75,7 +75,7 @@ type registerPage struct {
 
 func (p *signUp) registerView(r *http.Request, f *form, returnTo string) view {
 	v := p.view(r, "page.register.title")
-	v.Form = f
+	v.Form, v.Errand = f, p.errandOn(v.L.Language, returnTo, Cancelled)
 	offered := slices.DeleteFunc(p.providers(), func(x federation.Provider) bool { return !x.SignUp })
 	v.Body = registerPage{p.carry("/login", returnTo), p.providerForms(v.L.Language, offered, p.returnField(returnTo))}
 	return v
@@ -132,7 +132,7 @@ func (p *signUp) register(w http.ResponseWriter, r *http.Request, _ principal.Pr
 	cookie.SignUp.Set(w, out.Flow)
 	p.remember(w, returnTo)
 	if out.SignedIn != nil {
-		p.arrive(w, r, *out.SignedIn, p.onward(returnTo))
+		p.arrive(w, r, *out.SignedIn, returnTo)
 		return
 	}
 	see(w, p.carry("/register/check-mail", returnTo))
@@ -211,7 +211,7 @@ func (p *signUp) resend(w http.ResponseWriter, r *http.Request, _ principal.Prin
 	if err == nil {
 		cookie.SignUp.Set(w, out.Flow)
 		q := url.Values{"notice": {"sent"}}
-		if to, ok := p.Safe(returnTo); ok {
+		if to, ok := p.carried(returnTo); ok {
 			q.Set("return_to", to)
 		}
 		see(w, "/register/check-mail?"+q.Encode())

@@ -3,7 +3,6 @@ package web
 import (
 	"context"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/google/uuid"
@@ -66,7 +65,7 @@ func (p *stepUp) askStepUp(w http.ResponseWriter, r *http.Request, who principal
 	}
 	if aal == principal.AAL2 {
 		if methods = second(methods); len(methods) == 0 {
-			p.needsFactor(w, r, who)
+			p.needsFactor(w, r, who, returnTo)
 			return
 		}
 	}
@@ -74,10 +73,10 @@ func (p *stepUp) askStepUp(w http.ResponseWriter, r *http.Request, who principal
 	v := p.signedIn(p.view(r, "page.step_up.title"), who, "/step-up")
 	l := v.L.Language
 	v.Shape, v.Nav = "narrow", nil
-	v.Here = p.stepUpPath(returnTo, aal)
+	v.Here, v.Errand = p.stepUpPath(returnTo, aal), p.errandOn(l, returnTo, Cancelled)
 	body := challenge{
 		Lead: l.Text("page.step_up.lead_" + method), Others: otherWays(l, v.Here, methods, method),
-		Cancel: Link{Title: l.Text("page.step_up.other_account"), Path: "/login?" + url.Values{"switch": {"1"}, "return_to": {p.onward(returnTo)}}.Encode()},
+		Cancel: Link{Title: l.Text("page.step_up.other_account"), Path: p.asOther(returnTo)},
 	}
 	f := p.stepUpForm(l, who, method, cookie.StepUp.Token(r) != "")
 	carried := p.returnField(returnTo)
@@ -125,9 +124,10 @@ func (p *stepUp) stepUpForm(l *lang.Language, who principal.Principal, method st
 }
 
 // needsFactor says that a page asks for a second factor, which this account has not got.
-func (p *stepUp) needsFactor(w http.ResponseWriter, r *http.Request, who principal.Principal) {
+func (p *stepUp) needsFactor(w http.ResponseWriter, r *http.Request, who principal.Principal, returnTo string) {
 	v := p.signedIn(p.view(r, "page.step_up.needed_title"), who, "/step-up")
 	l := v.L.Language
+	v.Errand = p.errandOn(l, returnTo, Impossible)
 	v.Body = over{l.Text("page.step_up.needed"), "/account", l.Text("page.step_up.to_account")}
 	p.render(w, r, http.StatusForbidden, "expired", v)
 }
@@ -145,7 +145,7 @@ func (p *stepUp) prove(w http.ResponseWriter, r *http.Request, who principal.Pri
 	ft := fault.From(err)
 	switch {
 	case ft.Kind == fault.Unauthenticated && ft.Code == "unauthenticated": // the session ended meanwhile
-		see(w, p.SignIn(p.onward(returnTo), 0, "", false))
+		see(w, p.SignIn(returnTo, 0, "", false))
 	case reshow(ft) || ft.Kind == fault.RateLimited:
 		p.askStepUp(w, r, who, method, returnTo, r.PostForm.Get("aal"), ft)
 	default:

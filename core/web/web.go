@@ -29,6 +29,7 @@ type Config struct {
 	BaseURL     string   // Sigra's own address
 	ServiceName string   // what pages call this service; empty means Sigra
 	ReturnTo    []string // origins, besides Sigra's own, to send people back to after signing in
+	Sealer      Sealer   // of what a sign-in is for, on its way through the browser; nil: applications that send people here are not named
 
 	Services
 	Plugins func(who principal.Principal, language string) []Link // pages of plugins this person may open; nil means none
@@ -74,6 +75,7 @@ func New(cfg Config) (*Pages, error) {
 		cfg.Now = func() time.Time { return time.Now().UTC() }
 	}
 	returnTo := NewReturnTo(cfg.BaseURL, cfg.ReturnTo)
+	returnTo.sealer = cfg.Sealer
 	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
 	targets := returnTo.allowedOrigins()
 	slices.Sort(targets)
@@ -140,8 +142,9 @@ type Services struct {
 	Signals          Signals // nil: browsers are not told of passkeys that nobody has
 	MagicLinks       MagicLinks
 	FederatedSignIns FederatedSignIns
-	Providers        Providers // *federation.Service
-	Offers           Offers    // nil: no plugin offers anything
+	Providers        Providers  // *federation.Service
+	Offers           Offers     // nil: no plugin offers anything
+	SignedOuts       SignedOuts // nil: a sign-out ends nothing elsewhere
 
 	Account     OwnAccount // nil: there are no pages of the account; otherwise all from here to OwnPasskeys are needed
 	OwnPassword OwnPassword
@@ -162,7 +165,7 @@ type Services struct {
 // domains are the parts of the pages that there are, by what is offered.
 func (s Services) domains(k *kit) []domain {
 	out := []domain{
-		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil, ways: s.Offers},
+		&home{k}, &signIn{kit: k, flows: s.SignIns, passkeys: s.PasskeySignIns, links: s.MagicLinks != nil, stepUps: s.StepUps != nil, ways: s.Offers, after: s.SignedOuts},
 		&signUp{k, s.SignUps, s.Organizations}, &passwordReset{k, s.PasswordResets},
 	}
 	if s.Offers != nil {

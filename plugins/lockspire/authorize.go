@@ -104,13 +104,16 @@ func (in *people) resume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if r.URL.Query().Has("cancel") {
-		if _, err := finish(r.Context(), in.store.db, v.id); err != nil {
-			return err
-		}
-		return in.toClient(w, r, v.interaction.Request.target(), url.Values{"error": {"access_denied"}, "error_description": {"the person did not sign in"}}, leaveByPage)
+	switch why := r.URL.Query().Get("error"); {
+	case why == "":
+		return in.proceed(w, r, v)
+	case why == pluginsdk.SignInImpossible && person(r.Context()) != nil && v.interaction.Request.ACR != "":
+		return in.proceed(w, r, v) // acr_values is a wish (OpenID Connect Core §3.1.2.1), and the token says what was shown
 	}
-	return in.proceed(w, r, v)
+	if _, err := finish(r.Context(), in.store.db, v.id); err != nil {
+		return err
+	}
+	return in.toClient(w, r, v.interaction.Request.target(), url.Values{"error": {"access_denied"}, "error_description": {"the person did not sign in"}}, leaveByPage)
 }
 
 // pending finds a stored request and its client, which may have changed meanwhile.
@@ -138,7 +141,7 @@ func (in *people) pending(r *http.Request) (visit, error) {
 // person is who is signed in, if it is a person in a session: no key, token or service account authorizes an application.
 func person(ctx context.Context) *pluginsdk.Principal {
 	p := pluginsdk.RequestPrincipal(ctx)
-	if p == nil || p.Kind != "user" || p.SessionID == "" || p.TokenID != "" || p.Scopes != nil {
+	if p == nil || p.Kind != "user" || p.SessionID == "" || p.Scopes != nil {
 		return nil
 	}
 	return p
@@ -244,17 +247,14 @@ func (in *people) toSignIn(w http.ResponseWriter, r *http.Request, v visit) erro
 	}
 	back := in.settings.IssuerPath + "/interaction/" + id
 	ask := pluginsdk.SignInRequest{
-		ReturnTo: back, LoginHint: q.LoginHint, UILocales: q.Locales, ClientName: v.client.Name, CancelTo: back + "?cancel=1", ACRValues: acrValues(q.ACR),
+		ReturnTo: back, LoginHint: q.LoginHint, UILocales: q.Locales, ClientName: v.client.Name, CancelTo: back, ACRValues: acrValues(q.ACR),
 		SelectAccount: q.prompts("select_account") || q.HintedUser != "",
 	}
 	who := person(r.Context())
 	// Whoever is signed in already is asked to prove it anew, or to be somebody else.
-	ask.Fresh = q.prompts("login") || q.prompts("select_account") || q.MaxAge != nil && *q.MaxAge == 0 || who != nil && q.HintedUser != "" && q.HintedUser != who.UserID
+	ask.Fresh = q.prompts("login") || q.MaxAge != nil && *q.MaxAge == 0 || who != nil && q.HintedUser != "" && q.HintedUser != who.UserID
 	if q.MaxAge != nil && *q.MaxAge > 0 {
 		ask.MaxAge = time.Duration(min(*q.MaxAge, 1<<31)) * time.Second
-	}
-	if q.ACR == "aal2" {
-		ask.RequiredAAL = "aal2"
 	}
 	to, err := in.host.Pages().SignInURL(r.Context(), ask)
 	if err != nil {

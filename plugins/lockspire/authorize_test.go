@@ -75,7 +75,7 @@ func TestAuthorize_prompts(t *testing.T) {
 
 		// Signed out: to the sign-in, with what it should know, and back to consent.
 		back, ask := w.toSignIn(w.authorize(nil, request(id, "login_hint", "ada@example.com")))
-		if ask.Get("login_hint") != "ada@example.com" || ask.Get("client") != "Notes" || ask.Get("cancel_to") != back+"?cancel=1" {
+		if ask.Get("login_hint") != "ada@example.com" || ask.Get("client") != "Notes" || ask.Get("cancel_to") != back || ask.Has("fresh") {
 			t.Errorf("sign-in: %v", ask)
 		}
 		ticket := w.ticket(back)
@@ -111,10 +111,35 @@ func TestAuthorize_prompts(t *testing.T) {
 		}
 		// The sign-in was cancelled.
 		back, ask = w.toSignIn(w.authorize(nil, request(id)))
-		w.errorSent(w.get(nil, ask.Get("cancel_to")), "access_denied")
+		w.errorSent(w.get(nil, ask.Get("cancel_to")+"?error=cancelled"), "access_denied")
 		if a := w.get(w.ada, back); a.status != http.StatusConflict {
 			t.Errorf("after it was cancelled: %d", a.status)
 		}
+		w.ada.AuthTime = w.clock.now().Add(-time.Minute)
+		// What the client wants of the sign-in goes along to it.
+		_, ask = w.toSignIn(w.authorize(w.ada, request(id, "prompt", "login", "login_hint", "bob@example.com", "ui_locales", "de-CH en", "max_age", "90", "acr_values", "urn:x aal2")))
+		for name, want := range map[string]string{"fresh": "1", "login_hint": "bob@example.com", "ui_locales": "de-CH en", "max_age": "90", "aal": "aal2", "select_account": ""} {
+			if ask.Get(name) != want {
+				t.Errorf("%s: %q, want %q", name, ask.Get(name), want)
+			}
+		}
+		// Who is asked for an account may go on as they are, without proving it anew.
+		back, ask = w.toSignIn(w.authorize(w.ada, request(id, "prompt", "select_account")))
+		if ask.Get("select_account") != "1" || ask.Has("fresh") {
+			t.Errorf("%v", ask)
+		}
+		if q := sent(t, w.get(w.ada, back), callback); q.Get("code") == "" {
+			t.Errorf("after choosing: %v", q)
+		}
+		// A wish that the account can't grant is let go; nobody who is signed out gets by with that.
+		back, _ = w.toSignIn(w.authorize(w.ada, request(id, "acr_values", "aal2")))
+		if q := sent(t, w.get(w.ada, back+"?error=impossible"), callback); q.Get("code") == "" {
+			t.Errorf("without what was wished for: %v", q)
+		}
+		back, _ = w.toSignIn(w.authorize(nil, request(id, "acr_values", "aal2")))
+		w.errorSent(w.get(nil, back+"?error=impossible"), "access_denied")
+		back, _ = w.toSignIn(w.authorize(w.ada, request(id, "acr_values", "aal2")))
+		w.errorSent(w.get(w.ada, back+"?error=cancelled"), "access_denied")
 		// Nobody goes round for ever.
 		back, _ = w.toSignIn(w.authorize(nil, request(id)))
 		for range 2 {

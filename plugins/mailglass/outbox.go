@@ -152,6 +152,12 @@ func (o *outbox) list(ctx context.Context, where string, args ...any) (out []mes
 	return out, rows.Err()
 }
 
+// last is the newest message to an address of which an end is known; sql.ErrNoRows: there is none since then.
+func (o *outbox) last(ctx context.Context, to string, since time.Time) (message, error) {
+	return scanMessage(o.db.QueryRowContext(ctx, `SELECT `+messageColumns+` FROM mailglass_message WHERE recipient = $1 AND state IN ('accepted', 'failed') AND updated_at > $2
+		ORDER BY updated_at DESC LIMIT 1`, to, since))
+}
+
 // get gives one message.
 func (o *outbox) get(ctx context.Context, id string) (message, error) {
 	return scanMessage(o.db.QueryRowContext(ctx, `SELECT `+messageColumns+` FROM mailglass_message WHERE id = $1`, id))

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -57,6 +59,7 @@ var (
 	_ pluginsdk.Runner         = (*instance)(nil)
 	_ pluginsdk.Routes         = (*instance)(nil)
 	_ pluginsdk.Commands       = (*instance)(nil)
+	_ pluginsdk.MailChecker    = (*instance)(nil)
 	_ pluginsdk.HealthReporter = (*instance)(nil)
 )
 
@@ -160,6 +163,30 @@ func (in *instance) Send(ctx context.Context, m pluginsdk.Message) (pluginsdk.Se
 	in.nudge()
 	return pluginsdk.SendResponse{MessageID: m.IdempotencyKey}, nil
 }
+
+// UndeliverableCode says that the last message to an address came back because nobody has it.
+const UndeliverableCode = "undeliverable"
+
+// memory is how long a server's word that nobody has an address is believed.
+const memory = 30 * 24 * time.Hour
+
+// Check implements pluginsdk.MailChecker. An address is undeliverable when a server said lately that it isn't there (RFC 3463 §3.2), and took
+// nothing for it since. Anything else may pass, so it is tried.
+func (in *instance) Check(ctx context.Context, r pluginsdk.CheckRequest) (pluginsdk.CheckResponse, error) {
+	last, err := in.outbox.last(ctx, r.Address, in.outbox.time().Add(-memory))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return pluginsdk.CheckResponse{Deliverable: true}, nil
+	case err != nil:
+		return pluginsdk.CheckResponse{}, pluginsdk.Retryable(err)
+	}
+	if last.State == stateFailed && noSuchMailbox.MatchString(last.Answer) {
+		return pluginsdk.CheckResponse{Code: UndeliverableCode, Reason: last.Answer}, nil
+	}
+	return pluginsdk.CheckResponse{Deliverable: true}, nil
+}
+
+var noSuchMailbox = regexp.MustCompile(`\b5\.1\.(1|2|3|6|10)\b`)
 
 func findings(fs []guard.Finding) (out []pluginsdk.Finding) {
 	for _, f := range fs {

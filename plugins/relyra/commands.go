@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -152,11 +153,20 @@ func (p *Relyra) traceCommand(ctx context.Context, c *pluginsdk.CommandCall, by 
 	if err != nil {
 		return err
 	}
+	if err := p.follow(ctx, traces); err != nil {
+		return err
+	}
 	if c.JSON {
 		return json.NewEncoder(c.Stdout).Encode(map[string]any{"traces": traces})
 	}
 	for _, t := range traces {
 		said := "accepted"
+		if t.Outcome != "" {
+			said += ", " + strings.ReplaceAll(t.Outcome, "_", " ")
+		}
+		if t.OutcomeReason != "" {
+			said += ": " + t.OutcomeReason
+		}
 		if t.Gate != "" {
 			said = (&saml.Refusal{Gate: t.Gate, Detail: t.Detail, Expected: t.Expected, Received: t.Received}).Error()
 		}

@@ -54,6 +54,7 @@ type statement struct {
 	acs, audience         string
 	inResponseTo          string
 	at                    time.Time
+	context, ends         string // of the statement; empty: none
 }
 
 // answering reads a redirect to the identity provider and returns what an honest one says to it.
@@ -115,7 +116,10 @@ func (i *idp) respond(t *testing.T, s statement) string {
 	el(el(subject, "saml:SubjectConfirmation", "Method", "urn:oasis:names:tc:SAML:2.0:cm:bearer"), "saml:SubjectConfirmationData",
 		"InResponseTo", s.inResponseTo, "NotOnOrAfter", stamp(5*time.Minute), "Recipient", s.acs)
 	el(el(el(a, "saml:Conditions", "NotBefore", stamp(-time.Minute), "NotOnOrAfter", stamp(5*time.Minute)), "saml:AudienceRestriction"), "saml:Audience").SetText(s.audience)
-	el(a, "saml:AuthnStatement", "AuthnInstant", stamp(0), "SessionIndex", "s-1")
+	statement := el(a, "saml:AuthnStatement", "AuthnInstant", stamp(0), "SessionIndex", "s-1", "SessionNotOnOrAfter", s.ends)
+	if s.context != "" {
+		el(el(statement, "saml:AuthnContext"), "saml:AuthnContextClassRef").SetText(s.context)
+	}
 	if s.email != "" {
 		el(el(el(a, "saml:AttributeStatement"), "saml:Attribute", "Name", "mail"), "saml:AttributeValue").SetText(s.email)
 	}

@@ -84,6 +84,9 @@ func (p *Relyra) showConnection(w http.ResponseWriter, r *http.Request, status i
 	if err != nil {
 		return err
 	}
+	if err := p.follow(r.Context(), traces); err != nil {
+		p.log.Warn("what became of sign-ins is not known yet", "error", err)
+	}
 	party, err := c.party(p.host.BaseURL(), nil)
 	if err != nil {
 		return err

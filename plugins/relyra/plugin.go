@@ -3,6 +3,7 @@ package relyra
 import (
 	"context"
 	"embed"
+	"errors"
 	"io/fs"
 	"net/http"
 	"time"
@@ -60,6 +61,7 @@ func At(now func() time.Time) pluginsdk.Plugin {
 		Requires: []pluginsdk.Grant{
 			pluginsdk.IdentityRead, pluginsdk.SessionsWrite, pluginsdk.DomainsRead, pluginsdk.SealUse, pluginsdk.AuditRecord, pluginsdk.PagesRender, pluginsdk.LeaseHold,
 		},
+		Wants: []pluginsdk.Grant{pluginsdk.SessionsAssure, pluginsdk.SessionsAdministrators},
 		Routes: []pluginsdk.Route{
 			{Path: "/relyra/saml", Access: pluginsdk.Public, CrossSite: pluginsdk.CrossSiteAnonymous, MaxBody: maxForm},
 			{Path: "/relyra/admin", Title: "relyra.title", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators, MaxBody: maxUpload},
@@ -72,7 +74,7 @@ func At(now func() time.Time) pluginsdk.Plugin {
 	}, func(_ context.Context, host *pluginsdk.Host, _ struct{}) (*Relyra, error) {
 		p := &Relyra{now: now, host: host, log: host.Logger(), store: &store{db: host.Database()}}
 		p.mux = p.routes()
-		host.Every("sweep", sweepInterval, func(ctx context.Context) error { return p.store.sweep(ctx, p.now()) })
+		host.Every("sweep", sweepInterval, func(ctx context.Context) error { return errors.Join(p.followAll(ctx), p.store.sweep(ctx, p.now())) })
 		return p, nil
 	})
 }

@@ -64,12 +64,17 @@ func (p *Relyra) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return p.send(w, r, c, pluginsdk.MintSignIn, r.URL.Query().Get("return_to"))
+}
+
+// send begins a sign-in and sends the browser to the identity provider.
+func (p *Relyra) send(w http.ResponseWriter, r *http.Request, c *serving, purpose pluginsdk.MintPurpose, returnTo string) error {
 	if !canUseCookies(p.host.BaseURL()) {
 		return shown{http.StatusServiceUnavailable, "https"}
 	}
-	now, returnTo := p.now(), r.URL.Query().Get("return_to")
+	now := p.now()
 	begun, err := p.host.Sessions().Begin(r.Context(), pluginsdk.BeginRequest{
-		Provider: c.ID.String(), OrganizationID: c.OrganizationID, ReturnTo: returnTo, Purpose: pluginsdk.MintSignIn,
+		Provider: c.ID.String(), OrganizationID: c.OrganizationID, ReturnTo: returnTo, Purpose: purpose,
 		CrossSite: true, ValidFor: requestLife,
 	})
 	if err != nil {
@@ -79,7 +84,7 @@ func (p *Relyra) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	sent := request{id: out.ID, connection: c.ID, state: begun.State, returnTo: returnTo, expiresAt: now.Add(requestLife)}
+	sent := request{id: out.ID, connection: c.ID, state: begun.State, returnTo: returnTo, test: purpose == pluginsdk.MintTest, expiresAt: now.Add(requestLife)}
 	if err := p.store.insertRequest(r.Context(), sent, now); err != nil {
 		return err
 	}
@@ -176,7 +181,7 @@ func (p *Relyra) signIn(r *http.Request, c *serving, trace *Trace) (string, erro
 	}
 	mint := pluginsdk.MintRequest{
 		Provider: c.ID.String(), Subject: who.subject, Email: who.email, EmailVerified: true, DomainVerified: true, OrganizationID: c.OrganizationID,
-		FederatedIndex: federatedIndex(c.ID, assertion), AuthTime: assertion.AuthnInstant, ACR: assertion.AuthnContext,
+		FederatedIndex: federatedIndex(c.ID, assertion), AMR: methods(assertion), AuthTime: assertion.AuthnInstant, ACR: assertion.AuthnContext,
 		SessionNotOnOrAfter: assertion.SessionNotOnOrAfter, Membership: pluginsdk.MembershipExisting, Purpose: pluginsdk.MintSignIn,
 		Request: pluginsdk.RequestInfoFrom(r.Context()),
 	}
@@ -187,6 +192,9 @@ func (p *Relyra) signIn(r *http.Request, c *serving, trace *Trace) (string, erro
 	requestID := ""
 	if answered != nil {
 		requestID = answered.id
+		if answered.test {
+			mint.Purpose = pluginsdk.MintTest
+		}
 		mint.State, mint.StateCookie, mint.ReturnTo = answered.state, pluginsdk.RequestState(r, name, answered.state), answered.returnTo
 	}
 	done, replayed, err := p.store.spend(r.Context(), c.ID, requestID, assertion.Key(), assertion.Expires, now)

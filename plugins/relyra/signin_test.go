@@ -102,7 +102,12 @@ func (w *world) begin(id string) begun {
 
 func (w *world) beginAt(id string) begun {
 	w.t.Helper()
-	a := w.do(nil, http.MethodGet, "/relyra/saml/"+id+"/login?return_to=/welcome", "")
+	return w.beginFrom("/relyra/saml/" + id + "/login?return_to=/welcome")
+}
+
+func (w *world) beginFrom(path string) begun {
+	w.t.Helper()
+	a := w.do(plugintest.Root, http.MethodGet, path, "")
 	if a.status != http.StatusSeeOther {
 		w.t.Fatalf("login: %d %s", a.status, a.body)
 	}

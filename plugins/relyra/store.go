@@ -151,13 +151,18 @@ type request struct {
 	connection uuid.UUID
 	state      string
 	returnTo   string
+	test       bool // nothing comes of it
 	expiresAt  time.Time
 	answered   bool
 }
 
 func (s *store) insertRequest(ctx context.Context, r request, now time.Time) error {
-	_, err := s.db.ExecContext(ctx, "INSERT INTO relyra_request (id, connection_id, state, return_to, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
-		r.id, r.connection.String(), r.state, r.returnTo, now.UnixMicro(), r.expiresAt.UnixMicro())
+	purpose := "sign_in"
+	if r.test {
+		purpose = "test"
+	}
+	_, err := s.db.ExecContext(ctx, "INSERT INTO relyra_request (id, connection_id, state, return_to, created_at, expires_at, purpose) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+		r.id, r.connection.String(), r.state, r.returnTo, now.UnixMicro(), r.expiresAt.UnixMicro(), purpose)
 	return err
 }
 
@@ -166,8 +171,8 @@ func (s *store) request(ctx context.Context, connection uuid.UUID, id string) (*
 	r := &request{id: id, connection: connection}
 	var expires int64
 	var answered sql.NullInt64
-	err := s.db.QueryRowContext(ctx, "SELECT state, return_to, expires_at, answered_at FROM relyra_request WHERE id = $1 AND connection_id = $2", id, connection.String()).
-		Scan(&r.state, &r.returnTo, &expires, &answered)
+	err := s.db.QueryRowContext(ctx, "SELECT state, return_to, purpose = 'test', expires_at, answered_at FROM relyra_request WHERE id = $1 AND connection_id = $2", id, connection.String()).
+		Scan(&r.state, &r.returnTo, &r.test, &expires, &answered)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

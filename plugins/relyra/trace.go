@@ -22,6 +22,9 @@ type Trace struct {
 	Received     string    `json:"received,omitempty"`
 	Subject      string    `json:"subject,omitempty"`
 	MintID       string    `json:"-"`
+	// Outcome is what became of a sign-in at Sigra: signed_in, tested, refused or expired; empty while that is open, and where it never came so far.
+	Outcome       string `json:"outcome,omitempty"`
+	OutcomeReason string `json:"outcome_reason,omitempty"`
 }
 
 // stepOf says where on its way a message meets a gate.
@@ -64,7 +67,7 @@ func (s *store) trace(ctx context.Context, t Trace) error {
 
 // traces are the last of a connection, the newest first.
 func (s *store) traces(ctx context.Context, connection uuid.UUID, most int) ([]Trace, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, occurred_at, step, gate, detail, expected, received, subject, mint_id FROM relyra_trace
+	rows, err := s.db.QueryContext(ctx, `SELECT id, occurred_at, step, gate, detail, expected, received, subject, mint_id, outcome, outcome_reason FROM relyra_trace
 		WHERE connection_id = $1 ORDER BY id DESC LIMIT $2`, connection.String(), most)
 	if err != nil {
 		return nil, fmt.Errorf("read traces: %w", err)
@@ -75,7 +78,7 @@ func (s *store) traces(ctx context.Context, connection uuid.UUID, most int) ([]T
 		t := Trace{ConnectionID: connection}
 		var id string
 		var at int64
-		if err := rows.Scan(&id, &at, &t.Step, &t.Gate, &t.Detail, &t.Expected, &t.Received, &t.Subject, &t.MintID); err != nil {
+		if err := rows.Scan(&id, &at, &t.Step, &t.Gate, &t.Detail, &t.Expected, &t.Received, &t.Subject, &t.MintID, &t.Outcome, &t.OutcomeReason); err != nil {
 			return nil, fmt.Errorf("read traces: %w", err)
 		}
 		if t.ID, err = uuid.Parse(id); err != nil {

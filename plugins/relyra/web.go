@@ -35,6 +35,7 @@ func (p *Relyra) routes() *http.ServeMux {
 		mux.HandleFunc("POST "+root+"/new", p.answer(p.createPage))
 		mux.HandleFunc("GET "+root+"/{id}", p.answer(p.connectionPage))
 		mux.HandleFunc("POST "+root+"/{id}", p.answer(p.changePage))
+		mux.HandleFunc("GET "+root+"/{id}/test", p.answer(p.testPage))
 	}
 	mux.HandleFunc("/", p.answer(func(http.ResponseWriter, *http.Request) error { return shown{http.StatusNotFound, "nowhere"} }))
 	return mux

@@ -45,6 +45,8 @@ type Fake struct {
 	minted    []pluginsdk.MintRequest
 	revoked   []string
 	begun     []pluginsdk.BeginRequest
+	states    map[string]pluginsdk.BeginRequest // begun, and not minted yet
+	returns   []string                          // origins that a sign-in may return to
 	outcomes  map[string]pluginsdk.Outcome
 	changed   []string
 	reports   []pluginsdk.MailReport

@@ -25,7 +25,17 @@ type fakeNotices struct {
 
 func (s fakeNotices) Send(_ context.Context, req *hostv1.SendNoticeRequest) (*hostv1.SendNoticeResponse, error) {
 	n := from[pluginsdk.Notice](req)
-	if n.IdempotencyKey == "" || !slices.ContainsFunc(s.f.notices, func(have pluginsdk.Notice) bool { return have.IdempotencyKey == n.IdempotencyKey }) {
+	switch {
+	case n.IdempotencyKey == "":
+		return nil, status.Error(codes.InvalidArgument, "idempotency_key: it is needed")
+	case n.Subject == "" || len(n.Subject) > 200 || n.Text == "" || len(n.Text) > 4<<10:
+		return nil, status.Error(codes.InvalidArgument, "subject: a notice has one of at most 200 bytes, and a text of at most 4 KiB")
+	case n.Link != "" && (!strings.HasPrefix(n.Link, "/") || strings.HasPrefix(n.Link, "//")):
+		return nil, status.Error(codes.InvalidArgument, "link: it is a path on this Sigra")
+	}
+	if !slices.ContainsFunc(s.f.notices, func(have pluginsdk.Notice) bool {
+		return have.IdempotencyKey == n.IdempotencyKey && have.OrganizationID == n.OrganizationID
+	}) {
 		s.f.notices = append(s.f.notices, n)
 	}
 	return &hostv1.SendNoticeResponse{Recipients: 1}, nil
@@ -51,11 +61,27 @@ func (f *Fake) notify(topic, payload string) {
 }
 
 func (s fakeTopics) Notify(_ context.Context, req *hostv1.NotifyRequest) (*hostv1.NotifyResponse, error) {
+	if err := checkTopic(req.GetTopic()); err != nil {
+		return nil, err
+	}
+	if len(req.GetPayload()) > 1024 {
+		return nil, status.Error(codes.InvalidArgument, "payload: it has at most 1024 bytes")
+	}
 	s.f.notify(req.GetTopic(), req.GetPayload())
 	return &hostv1.NotifyResponse{}, nil
 }
 
+func checkTopic(name string) error {
+	if name == "" || len(name) > 128 {
+		return status.Error(codes.InvalidArgument, "topic: it has 1 to 128 bytes")
+	}
+	return nil
+}
+
 func (s fakeTopics) Watch(req *hostv1.WatchRequest, stream grpc.ServerStreamingServer[hostv1.WatchResponse]) error {
+	if err := checkTopic(req.GetTopic()); err != nil {
+		return err
+	}
 	changes := make(chan pluginsdk.Change, 64)
 	changes <- pluginsdk.Change{Reread: true}
 	s.f.mu.Lock()
@@ -140,6 +166,12 @@ func (s fakeGates) Ask(_ context.Context, req *hostv1.AskGatesRequest) (*hostv1.
 	if a.Question != pluginsdk.TokenIssue && a.Question != pluginsdk.RouteAccess {
 		return nil, status.Errorf(codes.InvalidArgument, "question: a plugin can't ask %q", a.Question)
 	}
+	if len(a.AttemptID) > 64 {
+		return nil, status.Error(codes.InvalidArgument, "question.attempt_id: it has at most 64 characters")
+	}
+	if a.AttemptID == "" {
+		a.AttemptID = fmt.Sprintf("attempt-%d", len(s.f.asked)+1)
+	}
 	s.f.asked = append(s.f.asked, a)
 	v := pluginsdk.Verdict{Decision: "allow"}
 	if s.f.verdict != nil {
@@ -147,7 +179,7 @@ func (s fakeGates) Ask(_ context.Context, req *hostv1.AskGatesRequest) (*hostv1.
 	}
 	resp := to(&pluginv1.AskResponse{}, v)
 	resp.Answer = answers[v.Decision]
-	return &hostv1.AskGatesResponse{Answer: resp, By: v.By}, nil
+	return &hostv1.AskGatesResponse{Answer: resp, By: v.By, AttemptId: a.AttemptID}, nil
 }
 
 func (s fakeGates) Settle(_ context.Context, req *hostv1.SettleGatesRequest) (*hostv1.SettleGatesResponse, error) {
@@ -197,6 +229,17 @@ type fakeLinks struct {
 }
 
 func (s fakeLinks) Issue(_ context.Context, req *hostv1.IssueLinkRequest) (*hostv1.IssueLinkResponse, error) {
+	ttl := req.GetValidFor().AsDuration()
+	switch {
+	case req.GetPurpose() == "" || len(req.GetPurpose()) > 255 || len(req.GetSubject()) > 255:
+		return nil, status.Error(codes.InvalidArgument, "purpose: it has 1 to 255 bytes, and a subject at most as many")
+	case len(req.GetData()) > 4<<10:
+		return nil, status.Error(codes.InvalidArgument, "data: it has at most 4096 bytes")
+	case ttl < time.Minute || ttl > 30*24*time.Hour:
+		return nil, status.Error(codes.InvalidArgument, "valid_for: it is 1 minute to 30 days")
+	case !strings.HasPrefix(req.GetPath(), "/") || strings.ContainsAny(req.GetPath(), "?#"):
+		return nil, status.Error(codes.InvalidArgument, "path: it lies below one of the plugin's own routes, without a query")
+	}
 	token := fmt.Sprintf("link-%d", len(s.f.links)+1)
 	expires := s.f.Clock.Now().Add(req.GetValidFor().AsDuration())
 	put(&s.f.links, token, link{req.GetPurpose(), req.GetSubject(), req.GetData(), expires})
@@ -253,9 +296,18 @@ func (s fakeDirectory) find(org, external string) (pluginsdk.DirectoryUser, erro
 
 func (s fakeDirectory) PutUser(_ context.Context, req *hostv1.PutUserRequest) (*hostv1.PutUserResponse, error) {
 	u := from[pluginsdk.DirectoryUser](req.GetUser())
-	if u.ExternalID == "" {
-		return nil, status.Error(codes.InvalidArgument, "user.external_id: it is needed")
+	if u.ExternalID == "" || len(u.ExternalID) > 255 {
+		return nil, status.Error(codes.InvalidArgument, "user.external_id: it has 1 to 255 bytes")
 	}
+	if !strings.Contains(u.Email, "@") {
+		return nil, status.Error(codes.InvalidArgument, "user.email: it is no address")
+	}
+	for key, have := range s.f.directory {
+		if org, _, _ := strings.Cut(key, "/"); org == req.GetOrganizationId() && have.ExternalID != u.ExternalID && strings.EqualFold(have.Email, u.Email) {
+			return nil, status.Error(codes.FailedPrecondition, "the account has another id in this directory")
+		}
+	}
+	u.Role = ""
 	old, err := s.find(req.GetOrganizationId(), u.ExternalID)
 	created := err != nil
 	u.CreatedAt, u.UpdatedAt = s.f.Clock.Now(), s.f.Clock.Now()

@@ -127,7 +127,7 @@ func SampleAsk(q pluginsdk.Question) pluginsdk.Ask {
 			OrganizationID: "0195a4c5-0000-7000-8000-00000000000f", UserID: Ada.UserID, Email: Ada.Email, Role: "member", Kind: "member", Via: "direct", Members: 3,
 		}
 	case pluginsdk.UserDelete:
-		a.UserDelete = &pluginsdk.UserDeleteContext{EmailDomain: "example.com", ScheduledAt: Epoch}
+		a.UserDelete = &pluginsdk.UserDeleteContext{EmailDomain: "example.com"}
 	case pluginsdk.TokenIssue:
 		a.Token = &pluginsdk.TokenContext{Kind: "oauth", ClientID: "app", ClientName: "App", Scopes: []string{"openid"}, Audience: "https://api.example.com"}
 	case pluginsdk.RouteAccess:

@@ -15,6 +15,7 @@ import (
 	"github.com/sigra-auth/sigra/core/credential/recoverycode"
 	"github.com/sigra-auth/sigra/core/credential/totp"
 	"github.com/sigra-auth/sigra/core/device"
+	"github.com/sigra-auth/sigra/core/erasure"
 	"github.com/sigra-auth/sigra/core/factor"
 	"github.com/sigra-auth/sigra/core/federation"
 	"github.com/sigra-auth/sigra/core/flow"
@@ -24,6 +25,7 @@ import (
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/membership"
 	"github.com/sigra-auth/sigra/core/metadata"
+	"github.com/sigra-auth/sigra/core/mint"
 	"github.com/sigra-auth/sigra/core/onetime"
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -36,7 +38,7 @@ import (
 func Sources() []store.Source {
 	return []store.Source{
 		keyring.Migrations, lease.Migrations, audit.Migrations, account.Migrations, metadata.Migrations, password.Migrations, onetime.Migrations, org.Migrations, gate.Migrations, session.Migrations,
-		ratelimit.Migrations, mail.Migrations, totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, federation.Migrations,
+		ratelimit.Migrations, mail.Migrations, totp.Migrations, recoverycode.Migrations, passkey.Migrations, device.Migrations, federation.Migrations, mint.Migrations, erasure.Migrations,
 	}
 }
 
@@ -88,6 +90,8 @@ type Parts struct {
 	Queue     *mail.Queue
 	Gates     *gate.Table
 	Orgs      *org.Store
+	Mints     *mint.Store
+	Erasures  *erasure.Store
 	Attempts  *gate.Attempts
 	Members   *membership.Service
 	Root      keyring.Secret
@@ -155,6 +159,10 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 	check(err)
 	p.Codes, err = recoverycode.New(recoverycode.Config{Keys: p.Ring, Now: o.Now})
 	check(err)
+	p.Mints, err = mint.New(db, o.Now)
+	check(err)
+	p.Erasures, err = erasure.New(erasure.Config{DB: db, Keys: p.Ring, Audit: p.Audit, Now: o.Now})
+	check(err)
 	p.Orgs, err = org.New(org.Config{DB: db, Audit: p.Audit, Resolver: o.Resolver, Now: o.Now})
 	check(err)
 	p.Passkeys, err = passkey.New(passkey.Config{DB: db, Now: o.Now, Settings: o.Passkeys})
@@ -182,7 +190,7 @@ func Open(t testing.TB, db *store.DB, o Options) *Parts {
 	p.Kit, err = flow.New(flow.Config{
 		Stores: flow.Stores{
 			DB: db, Accounts: p.Accounts, Metadata: p.Metadata, Passwords: p.Passwords, Onetime: p.Onetime, Sessions: p.Sessions, TOTP: p.TOTP, Codes: p.Codes,
-			Passkeys: p.Passkeys, Devices: p.Devices, Logins: p.Logins, Orgs: p.Orgs,
+			Passkeys: p.Passkeys, Devices: p.Devices, Logins: p.Logins, Orgs: p.Orgs, Mints: p.Mints, Erasures: p.Erasures,
 		},
 		Limits: flow.Limits{Failures: o.Backoff, Factors: limit("second_factor", o.Factors), Mails: limit("mail", o.Mails)},
 		Audit:  p.Audit, Mail: p.Queue, Gates: p.Gates, Settings: o.Settings, Now: o.Now, Padding: o.Padding,

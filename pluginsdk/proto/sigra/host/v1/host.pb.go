@@ -34,9 +34,9 @@ type MintPurpose int32
 const (
 	MintPurpose_MINT_PURPOSE_UNSPECIFIED MintPurpose = 0 // sign in
 	MintPurpose_MINT_PURPOSE_SIGN_IN     MintPurpose = 1
-	MintPurpose_MINT_PURPOSE_LINK        MintPurpose = 2 // link the identity to the account that is signed in
-	MintPurpose_MINT_PURPOSE_STEP_UP     MintPurpose = 3 // prove again who is signed in
-	MintPurpose_MINT_PURPOSE_TEST        MintPurpose = 4 // everything but the session
+	MintPurpose_MINT_PURPOSE_LINK        MintPurpose = 2 // link the identity to the account that is signed in, which has proved that lately
+	MintPurpose_MINT_PURPOSE_STEP_UP     MintPurpose = 3 // prove again who is signed in, with an identity that is linked to the account
+	MintPurpose_MINT_PURPOSE_TEST        MintPurpose = 4 // everything is judged, and nothing changed: gates are asked with dry_run
 )
 
 // Enum value maps for MintPurpose.
@@ -203,7 +203,7 @@ type User struct {
 	CreatedAt      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	Administrator  bool                   `protobuf:"varint,8,opt,name=administrator,proto3" json:"administrator,omitempty"`
 	PublicMetadata *structpb.Struct       `protobuf:"bytes,9,opt,name=public_metadata,json=publicMetadata,proto3" json:"public_metadata,omitempty"`
-	Language       string                 `protobuf:"bytes,10,opt,name=language,proto3" json:"language,omitempty"`                       // what the person chose; empty: nothing
+	Language       string                 `protobuf:"bytes,10,opt,name=language,proto3" json:"language,omitempty"`                       // in which the person last signed in; empty: not known
 	ExternalId     string                 `protobuf:"bytes,11,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"` // the directory's, when one provides the account
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -1831,10 +1831,12 @@ type BeginRequest struct {
 	Provider       string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"` // below the plugin's name: "okta-acme"
 	OrganizationId string                 `protobuf:"bytes,2,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	ReturnTo       string                 `protobuf:"bytes,3,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
-	MaxAge         *durationpb.Duration   `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	RequiredAal    string                 `protobuf:"bytes,5,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
-	Purpose        MintPurpose            `protobuf:"varint,6,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"`
-	SessionId      string                 `protobuf:"bytes,7,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"` // whose, for LINK and STEP_UP
+	// What Mint must prove: how long ago at most (zero: right now), and which assurance. To step up, a proof may be as old as for any
+	// step-up. One that is too old or too weak is refused there with proof_too_old or proof_too_weak.
+	MaxAge      *durationpb.Duration `protobuf:"bytes,4,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	RequiredAal string               `protobuf:"bytes,5,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
+	Purpose     MintPurpose          `protobuf:"varint,6,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"` // Mint must name the same
+	SessionId   string               `protobuf:"bytes,7,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`            // whose, for LINK and STEP_UP, and only then
 	// The answer comes by a cross-site POST (SAML): the cookie must then be SameSite=None.
 	CrossSite     bool                 `protobuf:"varint,8,opt,name=cross_site,json=crossSite,proto3" json:"cross_site,omitempty"`
 	ValidFor      *durationpb.Duration `protobuf:"bytes,9,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"` // absent: 10 minutes
@@ -1988,31 +1990,35 @@ func (x *BeginResponse) GetSetCookie() string {
 }
 
 type MintRequest struct {
-	state               protoimpl.MessageState       `protogen:"open.v1"`
-	Provider            string                       `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"`           // below the plugin's name: "okta-acme"
-	Subject             string                       `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`             // stable id at the provider
-	UserId              string                       `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // when the plugin knows the account
-	Email               string                       `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
-	EmailVerified       bool                         `protobuf:"varint,5,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
-	OrganizationId      string                       `protobuf:"bytes,6,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	FederatedIndex      string                       `protobuf:"bytes,7,opt,name=federated_index,json=federatedIndex,proto3" json:"federated_index,omitempty"` // the provider's session handle, for single logout
-	Amr                 []string                     `protobuf:"bytes,8,rep,name=amr,proto3" json:"amr,omitempty"`                                             // what the provider says it checked
-	ReturnTo            string                       `protobuf:"bytes,9,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
-	Request             *v1.RequestInfo              `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`
-	State               string                       `protobuf:"bytes,11,opt,name=state,proto3" json:"state,omitempty"`                                // of Begin; empty: the sign-in began at the provider
-	StateCookie         string                       `protobuf:"bytes,12,opt,name=state_cookie,json=stateCookie,proto3" json:"state_cookie,omitempty"` // the value of the cookie that Begin set, as the browser sent it
-	AuthTime            *timestamppb.Timestamp       `protobuf:"bytes,13,opt,name=auth_time,json=authTime,proto3" json:"auth_time,omitempty"`
-	Acr                 string                       `protobuf:"bytes,14,opt,name=acr,proto3" json:"acr,omitempty"`
-	SessionNotOnOrAfter *timestamppb.Timestamp       `protobuf:"bytes,15,opt,name=session_not_on_or_after,json=sessionNotOnOrAfter,proto3" json:"session_not_on_or_after,omitempty"`
-	Display             string                       `protobuf:"bytes,16,opt,name=display,proto3" json:"display,omitempty"`
-	Attributes          *structpb.Struct             `protobuf:"bytes,17,opt,name=attributes,proto3" json:"attributes,omitempty"` // profile attributes, kept as the account's public metadata below the plugin's name
-	Role                string                       `protobuf:"bytes,18,opt,name=role,proto3" json:"role,omitempty"`
-	Membership          MintRequest_MembershipPolicy `protobuf:"varint,19,opt,name=membership,proto3,enum=sigra.host.v1.MintRequest_MembershipPolicy" json:"membership,omitempty"`
-	DomainVerified      bool                         `protobuf:"varint,20,opt,name=domain_verified,json=domainVerified,proto3" json:"domain_verified,omitempty"` // the address lies in a domain that the organization has proven
-	Purpose             MintPurpose                  `protobuf:"varint,21,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"`
-	SignUpAllowed       bool                         `protobuf:"varint,22,opt,name=sign_up_allowed,json=signUpAllowed,proto3" json:"sign_up_allowed,omitempty"` // an account may be made
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Provider string                 `protobuf:"bytes,1,opt,name=provider,proto3" json:"provider,omitempty"` // below the plugin's name: "okta-acme"
+	Subject  string                 `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`   // stable id at the provider
+	// The account that the identity must be linked to; empty: whichever it is. It never says by itself who somebody is.
+	UserId         string `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
+	Email          string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	EmailVerified  bool   `protobuf:"varint,5,opt,name=email_verified,json=emailVerified,proto3" json:"email_verified,omitempty"`
+	OrganizationId string `protobuf:"bytes,6,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
+	FederatedIndex string `protobuf:"bytes,7,opt,name=federated_index,json=federatedIndex,proto3" json:"federated_index,omitempty"` // the provider's session handle, for single logout
+	// What the provider says it checked, in the words of RFC 8176. They become the session's, after "fed". The session is at "aal2" when
+	// "mfa" is among them and the plugin is granted sessions.assure; otherwise "mfa" is left out, and a second factor asked for as ever.
+	Amr                 []string               `protobuf:"bytes,8,rep,name=amr,proto3" json:"amr,omitempty"`
+	ReturnTo            string                 `protobuf:"bytes,9,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
+	Request             *v1.RequestInfo        `protobuf:"bytes,10,opt,name=request,proto3" json:"request,omitempty"`
+	State               string                 `protobuf:"bytes,11,opt,name=state,proto3" json:"state,omitempty"`                                                              // of Begin; empty: the sign-in began at the provider, which only one to sign in can
+	StateCookie         string                 `protobuf:"bytes,12,opt,name=state_cookie,json=stateCookie,proto3" json:"state_cookie,omitempty"`                               // the value of the cookie that Begin set, as the browser sent it
+	AuthTime            *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=auth_time,json=authTime,proto3" json:"auth_time,omitempty"`                                        // becomes the session's; absent: now, but as old as any for a max_age
+	Acr                 string                 `protobuf:"bytes,14,opt,name=acr,proto3" json:"acr,omitempty"`                                                                  // what the provider calls what it checked; for the audit log
+	SessionNotOnOrAfter *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=session_not_on_or_after,json=sessionNotOnOrAfter,proto3" json:"session_not_on_or_after,omitempty"` // the session ends by then
+	Display             string                 `protobuf:"bytes,16,opt,name=display,proto3" json:"display,omitempty"`                                                          // the account's display name, where one is made
+	// Profile attributes, kept as the account's public metadata below the plugin's name, in place of those of before. Gates are told them.
+	Attributes     *structpb.Struct             `protobuf:"bytes,17,opt,name=attributes,proto3" json:"attributes,omitempty"`
+	Role           string                       `protobuf:"bytes,18,opt,name=role,proto3" json:"role,omitempty"`
+	Membership     MintRequest_MembershipPolicy `protobuf:"varint,19,opt,name=membership,proto3,enum=sigra.host.v1.MintRequest_MembershipPolicy" json:"membership,omitempty"`
+	DomainVerified bool                         `protobuf:"varint,20,opt,name=domain_verified,json=domainVerified,proto3" json:"domain_verified,omitempty"` // the address lies in a domain that the organization has proven
+	Purpose        MintPurpose                  `protobuf:"varint,21,opt,name=purpose,proto3,enum=sigra.host.v1.MintPurpose" json:"purpose,omitempty"`
+	SignUpAllowed  bool                         `protobuf:"varint,22,opt,name=sign_up_allowed,json=signUpAllowed,proto3" json:"sign_up_allowed,omitempty"` // an account may be made
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MintRequest) Reset() {
@@ -2299,7 +2305,7 @@ func (x *OutcomeRequest) GetMintId() string {
 type OutcomeResponse struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Status            string                 `protobuf:"bytes,1,opt,name=status,proto3" json:"status,omitempty"` // pending, signed_in, linked, stepped_up, tested, refused, expired
-	Reason            string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // when refused
+	Reason            string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // when refused, its code; when tested, what would be done: "sign_in", "adopt", "prove", "create", "reclaim", "confirm"
 	UserId            string                 `protobuf:"bytes,3,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
 	SessionId         string                 `protobuf:"bytes,4,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	AccountCreated    bool                   `protobuf:"varint,5,opt,name=account_created,json=accountCreated,proto3" json:"account_created,omitempty"`
@@ -3485,8 +3491,8 @@ func (x *MailPurpose) GetSamples() []*v1.SendRequest {
 type SendNoticeRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	OrganizationId string                 `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"` // empty: the administrators of Sigra
-	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	Subject        string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"` // a text or a key of the plugin's catalogue, like those below
+	IdempotencyKey string                 `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"` // needed: the same is one notice, for half a year
+	Subject        string                 `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`                                     // a text or a key of the plugin's catalogue, like those below
 	Text           string                 `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
 	Variables      map[string]string      `protobuf:"bytes,5,rep,name=variables,proto3" json:"variables,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // {name} in the texts
 	Link           string                 `protobuf:"bytes,6,opt,name=link,proto3" json:"link,omitempty"`                                                                                     // a path on this Sigra
@@ -5084,7 +5090,8 @@ func (x *AskGatesRequest) GetQuestion() *v1.AskRequest {
 type AskGatesResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Answer        *v1.AskResponse        `protobuf:"bytes,1,opt,name=answer,proto3" json:"answer,omitempty"`
-	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"` // the plugin that decided; empty: nobody objected
+	By            string                 `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`                                // the plugin that decided; empty: nobody objected
+	AttemptId     string                 `protobuf:"bytes,3,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"` // the question's, or a new one; with a reservation in the answer it is to be settled
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5129,6 +5136,13 @@ func (x *AskGatesResponse) GetAnswer() *v1.AskResponse {
 func (x *AskGatesResponse) GetBy() string {
 	if x != nil {
 		return x.By
+	}
+	return ""
+}
+
+func (x *AskGatesResponse) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
 	}
 	return ""
 }
@@ -5966,7 +5980,7 @@ type DirectoryUser struct {
 	ExternalId    string                 `protobuf:"bytes,1,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
 	UserId        string                 `protobuf:"bytes,2,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"` // Sigra's
 	Email         string                 `protobuf:"bytes,3,opt,name=email,proto3" json:"email,omitempty"`
-	Username      string                 `protobuf:"bytes,4,opt,name=username,proto3" json:"username,omitempty"`
+	Username      string                 `protobuf:"bytes,4,opt,name=username,proto3" json:"username,omitempty"` // the directory's own; not the account's
 	Display       string                 `protobuf:"bytes,5,opt,name=display,proto3" json:"display,omitempty"`
 	Active        bool                   `protobuf:"varint,6,opt,name=active,proto3" json:"active,omitempty"`
 	Attributes    *structpb.Struct       `protobuf:"bytes,7,opt,name=attributes,proto3" json:"attributes,omitempty"` // kept as public metadata below the plugin's name
@@ -6080,7 +6094,7 @@ func (x *DirectoryUser) GetUpdatedAt() *timestamppb.Timestamp {
 type PutUserRequest struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	OrganizationId string                 `protobuf:"bytes,1,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	User           *DirectoryUser         `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"` // user_id and the times are ignored
+	User           *DirectoryUser         `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"` // user_id, role and the times are ignored; without attributes they stay as they are
 	CorrelationId  string                 `protobuf:"bytes,3,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -6807,20 +6821,21 @@ func (x *RenderResponse) GetDirection() string {
 
 type SignInRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A path on this Sigra, or an address that its operator allows.
-	ReturnTo       string               `protobuf:"bytes,1,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
-	MaxAge         *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
-	RequiredAal    string               `protobuf:"bytes,3,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
-	Fresh          bool                 `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`                         // sign in anew whatever the session says
-	LoginHint      string               `protobuf:"bytes,5,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"` // an address to fill in
-	UiLocales      []string             `protobuf:"bytes,6,rep,name=ui_locales,json=uiLocales,proto3" json:"ui_locales,omitempty"`
-	SelectAccount  bool                 `protobuf:"varint,7,opt,name=select_account,json=selectAccount,proto3" json:"select_account,omitempty"` // offer to go on as somebody else
-	AcrValues      []string             `protobuf:"bytes,8,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`              // "aal2"; the first that Sigra knows counts when required_aal is empty
-	ClientName     string               `protobuf:"bytes,9,opt,name=client_name,json=clientName,proto3" json:"client_name,omitempty"`           // of the application that the person signs in to
-	CancelTo       string               `protobuf:"bytes,10,opt,name=cancel_to,json=cancelTo,proto3" json:"cancel_to,omitempty"`                // where a cancelled or impossible sign-in returns; like return_to
-	OrganizationId string               `protobuf:"bytes,11,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A path on this Sigra, or an address that its operator allows. Anything else is refused with return_to_not_allowed.
+	ReturnTo      string               `protobuf:"bytes,1,opt,name=return_to,json=returnTo,proto3" json:"return_to,omitempty"`
+	MaxAge        *durationpb.Duration `protobuf:"bytes,2,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	RequiredAal   string               `protobuf:"bytes,3,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
+	Fresh         bool                 `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`                                      // sign in anew whatever the session says
+	LoginHint     string               `protobuf:"bytes,5,opt,name=login_hint,json=loginHint,proto3" json:"login_hint,omitempty"`              // an address to fill in
+	UiLocales     []string             `protobuf:"bytes,6,rep,name=ui_locales,json=uiLocales,proto3" json:"ui_locales,omitempty"`              // the first that Sigra speaks is the language of the pages
+	SelectAccount bool                 `protobuf:"varint,7,opt,name=select_account,json=selectAccount,proto3" json:"select_account,omitempty"` // whoever is signed in is asked as whom they go on
+	AcrValues     []string             `protobuf:"bytes,8,rep,name=acr_values,json=acrValues,proto3" json:"acr_values,omitempty"`              // "aal2"; the first that Sigra knows counts when required_aal is empty
+	ClientName    string               `protobuf:"bytes,9,opt,name=client_name,json=clientName,proto3" json:"client_name,omitempty"`           // of the application that the person signs in to
+	// Where a cancelled or impossible sign-in returns; like return_to. "error" is added to its query: "cancelled" when the person
+	// did not want to, "impossible" when the account can't show what is asked for.
+	CancelTo      string `protobuf:"bytes,10,opt,name=cancel_to,json=cancelTo,proto3" json:"cancel_to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignInRequest) Reset() {
@@ -6919,13 +6934,6 @@ func (x *SignInRequest) GetClientName() string {
 func (x *SignInRequest) GetCancelTo() string {
 	if x != nil {
 		return x.CancelTo
-	}
-	return ""
-}
-
-func (x *SignInRequest) GetOrganizationId() string {
-	if x != nil {
-		return x.OrganizationId
 	}
 	return ""
 }
@@ -7353,10 +7361,12 @@ const file_sigra_host_v1_host_proto_rawDesc = "" +
 	"\auser_id\x18\x01 \x01(\tR\x06userId\"\x1a\n" +
 	"\x18InvalidateClaimsResponse\"J\n" +
 	"\x0fAskGatesRequest\x127\n" +
-	"\bquestion\x18\x01 \x01(\v2\x1b.sigra.plugin.v1.AskRequestR\bquestion\"X\n" +
+	"\bquestion\x18\x01 \x01(\v2\x1b.sigra.plugin.v1.AskRequestR\bquestion\"w\n" +
 	"\x10AskGatesResponse\x124\n" +
 	"\x06answer\x18\x01 \x01(\v2\x1c.sigra.plugin.v1.AskResponseR\x06answer\x12\x0e\n" +
-	"\x02by\x18\x02 \x01(\tR\x02by\"Q\n" +
+	"\x02by\x18\x02 \x01(\tR\x02by\x12\x1d\n" +
+	"\n" +
+	"attempt_id\x18\x03 \x01(\tR\tattemptId\"Q\n" +
 	"\x12SettleGatesRequest\x12\x1d\n" +
 	"\n" +
 	"attempt_id\x18\x01 \x01(\tR\tattemptId\x12\x1c\n" +
@@ -7485,7 +7495,7 @@ const file_sigra_host_v1_host_proto_rawDesc = "" +
 	"\x0eRenderResponse\x12\x12\n" +
 	"\x04html\x18\x01 \x01(\tR\x04html\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12\x1c\n" +
-	"\tdirection\x18\x03 \x01(\tR\tdirection\"\x84\x03\n" +
+	"\tdirection\x18\x03 \x01(\tR\tdirection\"\xdb\x02\n" +
 	"\rSignInRequest\x12\x1b\n" +
 	"\treturn_to\x18\x01 \x01(\tR\breturnTo\x122\n" +
 	"\amax_age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06maxAge\x12!\n" +
@@ -7501,8 +7511,7 @@ const file_sigra_host_v1_host_proto_rawDesc = "" +
 	"\vclient_name\x18\t \x01(\tR\n" +
 	"clientName\x12\x1b\n" +
 	"\tcancel_to\x18\n" +
-	" \x01(\tR\bcancelTo\x12'\n" +
-	"\x0forganization_id\x18\v \x01(\tR\x0eorganizationId\"\"\n" +
+	" \x01(\tR\bcancelTo\"\"\n" +
 	"\x0eSignInResponse\x12\x10\n" +
 	"\x03url\x18\x01 \x01(\tR\x03url*\x8d\x01\n" +
 	"\vMintPurpose\x12\x1c\n" +

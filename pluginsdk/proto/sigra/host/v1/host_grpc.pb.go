@@ -486,9 +486,11 @@ type SessionsClient interface {
 	// Begin starts a sign-in elsewhere and binds it to the browser: the plugin passes set_cookie on, and Mint wants the state
 	// back from the same browser.
 	Begin(ctx context.Context, in *BeginRequest, opts ...grpc.CallOption) (*BeginResponse, error)
-	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other.
+	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other. An
+	// administrator of Sigra is signed in only by a plugin that is granted sessions.administrators. Both this and sessions.assure are
+	// given by the operator's block alone, to a bundled plugin too.
 	Mint(ctx context.Context, in *MintRequest, opts ...grpc.CallOption) (*MintResponse, error)
-	// Outcome tells what became of a minted sign-in.
+	// Outcome tells what became of a minted sign-in, for a day. NOT_FOUND for what is another plugin's.
 	Outcome(ctx context.Context, in *OutcomeRequest, opts ...grpc.CallOption) (*OutcomeResponse, error)
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
 }
@@ -585,9 +587,11 @@ type SessionsServer interface {
 	// Begin starts a sign-in elsewhere and binds it to the browser: the plugin passes set_cookie on, and Mint wants the state
 	// back from the same browser.
 	Begin(context.Context, *BeginRequest) (*BeginResponse, error)
-	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other.
+	// Mint completes a sign-in that the plugin has verified, through the same second factor, gate and policy as any other. An
+	// administrator of Sigra is signed in only by a plugin that is granted sessions.administrators. Both this and sessions.assure are
+	// given by the operator's block alone, to a bundled plugin too.
 	Mint(context.Context, *MintRequest) (*MintResponse, error)
-	// Outcome tells what became of a minted sign-in.
+	// Outcome tells what became of a minted sign-in, for a day. NOT_FOUND for what is another plugin's.
 	Outcome(context.Context, *OutcomeRequest) (*OutcomeResponse, error)
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
 	mustEmbedUnimplementedSessionsServer()
@@ -1985,7 +1989,7 @@ const (
 // the state itself when it begins to. Grant: topics.use
 type TopicsClient interface {
 	Notify(ctx context.Context, in *NotifyRequest, opts ...grpc.CallOption) (*NotifyResponse, error)
-	// Watch sends a message once it listens, then one for each Notify, and after a gap one that says so.
+	// Watch sends a message once it listens, then one for each Notify; for several that come at once, and after a gap, one that says to reread.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -2034,7 +2038,7 @@ type Topics_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 // the state itself when it begins to. Grant: topics.use
 type TopicsServer interface {
 	Notify(context.Context, *NotifyRequest) (*NotifyResponse, error)
-	// Watch sends a message once it listens, then one for each Notify, and after a gap one that says so.
+	// Watch sends a message once it listens, then one for each Notify; for several that come at once, and after a gap, one that says to reread.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedTopicsServer()
 }
@@ -2390,6 +2394,7 @@ const (
 // Gates puts a question to the gates that are configured, before the plugin does something itself. Grant: gates.ask
 type GatesClient interface {
 	Ask(ctx context.Context, in *AskGatesRequest, opts ...grpc.CallOption) (*AskGatesResponse, error)
+	// Settle tells the gates what became of an attempt. What is not settled before its reservation ends counts as abandoned.
 	Settle(ctx context.Context, in *SettleGatesRequest, opts ...grpc.CallOption) (*SettleGatesResponse, error)
 }
 
@@ -2428,6 +2433,7 @@ func (c *gatesClient) Settle(ctx context.Context, in *SettleGatesRequest, opts .
 // Gates puts a question to the gates that are configured, before the plugin does something itself. Grant: gates.ask
 type GatesServer interface {
 	Ask(context.Context, *AskGatesRequest) (*AskGatesResponse, error)
+	// Settle tells the gates what became of an attempt. What is not settled before its reservation ends counts as abandoned.
 	Settle(context.Context, *SettleGatesRequest) (*SettleGatesResponse, error)
 	mustEmbedUnimplementedGatesServer()
 }
@@ -2902,7 +2908,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Directory provides accounts and memberships from a customer's directory, within one organization. Grant: directory.write
+// Directory provides accounts and memberships from a customer's directory, within one organization. An account that exists becomes the directory's
+// only where the organization has proven the domain of its address; of others it changes the membership alone, and nothing of an administrator of
+// Sigra. Grant: directory.write
 type DirectoryClient interface {
 	// PutUser creates or updates by external id.
 	PutUser(ctx context.Context, in *PutUserRequest, opts ...grpc.CallOption) (*PutUserResponse, error)
@@ -2975,7 +2983,9 @@ func (c *directoryClient) List(ctx context.Context, in *ListDirectoryRequest, op
 // All implementations must embed UnimplementedDirectoryServer
 // for forward compatibility.
 //
-// Directory provides accounts and memberships from a customer's directory, within one organization. Grant: directory.write
+// Directory provides accounts and memberships from a customer's directory, within one organization. An account that exists becomes the directory's
+// only where the organization has proven the domain of its address; of others it changes the membership alone, and nothing of an administrator of
+// Sigra. Grant: directory.write
 type DirectoryServer interface {
 	// PutUser creates or updates by external id.
 	PutUser(context.Context, *PutUserRequest) (*PutUserResponse, error)

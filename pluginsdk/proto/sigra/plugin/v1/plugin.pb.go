@@ -403,7 +403,7 @@ func (x SendResponse_Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SendResponse_Outcome.Descriptor instead.
 func (SendResponse_Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{36, 0}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{35, 0}
 }
 
 type AskResponse_Answer int32
@@ -455,7 +455,7 @@ func (x AskResponse_Answer) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AskResponse_Answer.Descriptor instead.
 func (AskResponse_Answer) EnumDescriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{49, 0}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{48, 0}
 }
 
 type SettleRequest_Result int32
@@ -504,7 +504,7 @@ func (x SettleRequest_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use SettleRequest_Result.Descriptor instead.
 func (SettleRequest_Result) EnumDescriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{51, 0}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{50, 0}
 }
 
 type DescribeRequest struct {
@@ -2220,7 +2220,6 @@ type Principal struct {
 	Display                   string                 `protobuf:"bytes,14,opt,name=display,proto3" json:"display,omitempty"`
 	ImpersonatorId            string                 `protobuf:"bytes,15,opt,name=impersonator_id,json=impersonatorId,proto3" json:"impersonator_id,omitempty"` // the administrator who acts in the user's name
 	Scopes                    []string               `protobuf:"bytes,16,rep,name=scopes,proto3" json:"scopes,omitempty"`                                       // of a key or token; none: whatever its holder may
-	TokenId                   string                 `protobuf:"bytes,17,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`                      // of the key or token that the request showed
 	unknownFields             protoimpl.UnknownFields
 	sizeCache                 protoimpl.SizeCache
 }
@@ -2367,20 +2366,13 @@ func (x *Principal) GetScopes() []string {
 	return nil
 }
 
-func (x *Principal) GetTokenId() string {
-	if x != nil {
-		return x.TokenId
-	}
-	return ""
-}
-
 type RequestInfo struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	RequestId     string                 `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	Ip            string                 `protobuf:"bytes,2,opt,name=ip,proto3" json:"ip,omitempty"`
 	UserAgent     string                 `protobuf:"bytes,3,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
 	Language      string                 `protobuf:"bytes,4,opt,name=language,proto3" json:"language,omitempty"`       // BCP 47: what the answer is to be in
-	Traceparent   string                 `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"` // W3C Trace Context, when the request is traced
+	Traceparent   string                 `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"` // W3C Trace Context, as the client sent it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3030,13 +3022,12 @@ type SendRequest struct {
 	OrganizationId    string                 `protobuf:"bytes,11,opt,name=organization_id,json=organizationId,proto3" json:"organization_id,omitempty"`
 	PossibleDuplicate bool                   `protobuf:"varint,12,opt,name=possible_duplicate,json=possibleDuplicate,proto3" json:"possible_duplicate,omitempty"`
 	Category          MailCategory           `protobuf:"varint,13,opt,name=category,proto3,enum=sigra.plugin.v1.MailCategory" json:"category,omitempty"`
-	Stream            string                 `protobuf:"bytes,14,opt,name=stream,proto3" json:"stream,omitempty"`                     // "transactional", "operational", "bulk"
-	Link              string                 `protobuf:"bytes,15,opt,name=link,proto3" json:"link,omitempty"`                         // the address that the mail is about, once, in clear
-	Code              string                 `protobuf:"bytes,16,opt,name=code,proto3" json:"code,omitempty"`                         // the code that it carries
-	ValidFor          *durationpb.Duration   `protobuf:"bytes,17,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"` // of the link and the code
-	UserId            string                 `protobuf:"bytes,18,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Attachments       []*Attachment          `protobuf:"bytes,19,rep,name=attachments,proto3" json:"attachments,omitempty"`
-	TemplateVersion   string                 `protobuf:"bytes,20,opt,name=template_version,json=templateVersion,proto3" json:"template_version,omitempty"` // of the template that rendered the body
+	Stream            string                 `protobuf:"bytes,14,opt,name=stream,proto3" json:"stream,omitempty"`                                          // "transactional", "operational", "bulk"
+	Link              string                 `protobuf:"bytes,15,opt,name=link,proto3" json:"link,omitempty"`                                              // the address that the mail is about, once, in clear
+	Code              string                 `protobuf:"bytes,16,opt,name=code,proto3" json:"code,omitempty"`                                              // the code that it carries
+	ValidFor          *durationpb.Duration   `protobuf:"bytes,17,opt,name=valid_for,json=validFor,proto3" json:"valid_for,omitempty"`                      // of the link and the code
+	UserId            string                 `protobuf:"bytes,18,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`                            // whose account it is about, when it has one
+	TemplateVersion   string                 `protobuf:"bytes,19,opt,name=template_version,json=templateVersion,proto3" json:"template_version,omitempty"` // of the templates that rendered the body: it changes when they do
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -3197,13 +3188,6 @@ func (x *SendRequest) GetUserId() string {
 	return ""
 }
 
-func (x *SendRequest) GetAttachments() []*Attachment {
-	if x != nil {
-		return x.Attachments
-	}
-	return nil
-}
-
 func (x *SendRequest) GetTemplateVersion() string {
 	if x != nil {
 		return x.TemplateVersion
@@ -3263,66 +3247,6 @@ func (x *Address) GetName() string {
 	return ""
 }
 
-type Attachment struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	ContentType   string                 `protobuf:"bytes,2,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	Content       []byte                 `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Attachment) Reset() {
-	*x = Attachment{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Attachment) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Attachment) ProtoMessage() {}
-
-func (x *Attachment) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Attachment.ProtoReflect.Descriptor instead.
-func (*Attachment) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
-}
-
-func (x *Attachment) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *Attachment) GetContentType() string {
-	if x != nil {
-		return x.ContentType
-	}
-	return ""
-}
-
-func (x *Attachment) GetContent() []byte {
-	if x != nil {
-		return x.Content
-	}
-	return nil
-}
-
 type SendResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Outcome       SendResponse_Outcome   `protobuf:"varint,1,opt,name=outcome,proto3,enum=sigra.plugin.v1.SendResponse_Outcome" json:"outcome,omitempty"`
@@ -3337,7 +3261,7 @@ type SendResponse struct {
 
 func (x *SendResponse) Reset() {
 	*x = SendResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3349,7 +3273,7 @@ func (x *SendResponse) String() string {
 func (*SendResponse) ProtoMessage() {}
 
 func (x *SendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3362,7 +3286,7 @@ func (x *SendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendResponse.ProtoReflect.Descriptor instead.
 func (*SendResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *SendResponse) GetOutcome() SendResponse_Outcome {
@@ -3418,7 +3342,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3430,7 +3354,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3443,7 +3367,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Finding) GetRule() string {
@@ -3478,7 +3402,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3490,7 +3414,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3503,7 +3427,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *CheckRequest) GetPurpose() string {
@@ -3538,7 +3462,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3550,7 +3474,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3563,7 +3487,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CheckResponse) GetDeliverable() bool {
@@ -3598,8 +3522,9 @@ type AskRequest struct {
 	// answered alike.
 	AttemptId string  `protobuf:"bytes,5,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	DryRun    bool    `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"` // nothing is about to happen: reserve nothing
-	Device    *Device `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`
-	// The user's own public and private metadata, and what the application adds when it asks.
+	Device    *Device `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`                // of login: the browser that signs in; id is empty for one that is not known. Absent: nothing is known of it
+	// The members of the user's own public and private metadata (where both have a name, the private one), of who acts or else of the
+	// subject, and under names that are free what whoever asks adds.
 	Attributes *structpb.Struct `protobuf:"bytes,8,opt,name=attributes,proto3" json:"attributes,omitempty"`
 	// Types that are valid to be assigned to Context:
 	//
@@ -3617,7 +3542,7 @@ type AskRequest struct {
 
 func (x *AskRequest) Reset() {
 	*x = AskRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3629,7 +3554,7 @@ func (x *AskRequest) String() string {
 func (*AskRequest) ProtoMessage() {}
 
 func (x *AskRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3642,7 +3567,7 @@ func (x *AskRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskRequest.ProtoReflect.Descriptor instead.
 func (*AskRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AskRequest) GetQuestion() string {
@@ -3828,7 +3753,7 @@ type Device struct {
 
 func (x *Device) Reset() {
 	*x = Device{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3840,7 +3765,7 @@ func (x *Device) String() string {
 func (*Device) ProtoMessage() {}
 
 func (x *Device) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3853,7 +3778,7 @@ func (x *Device) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Device.ProtoReflect.Descriptor instead.
 func (*Device) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Device) GetId() string {
@@ -3889,7 +3814,7 @@ type RegistrationContext struct {
 
 func (x *RegistrationContext) Reset() {
 	*x = RegistrationContext{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3901,7 +3826,7 @@ func (x *RegistrationContext) String() string {
 func (*RegistrationContext) ProtoMessage() {}
 
 func (x *RegistrationContext) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3914,7 +3839,7 @@ func (x *RegistrationContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegistrationContext.ProtoReflect.Descriptor instead.
 func (*RegistrationContext) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RegistrationContext) GetEmailDomain() string {
@@ -3951,14 +3876,14 @@ type LoginContext struct {
 	Method        string                 `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"` // "password", "passkey", "email_link", "oauth", "plugin" …
 	Provider      string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
 	Amr           []string               `protobuf:"bytes,4,rep,name=amr,proto3" json:"amr,omitempty"`
-	NewNetwork    bool                   `protobuf:"varint,5,opt,name=new_network,json=newNetwork,proto3" json:"new_network,omitempty"`
+	NewNetwork    bool                   `protobuf:"varint,5,opt,name=new_network,json=newNetwork,proto3" json:"new_network,omitempty"` // from a browser and a network that are new to an account that was used before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LoginContext) Reset() {
 	*x = LoginContext{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3970,7 +3895,7 @@ func (x *LoginContext) String() string {
 func (*LoginContext) ProtoMessage() {}
 
 func (x *LoginContext) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3983,7 +3908,7 @@ func (x *LoginContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginContext.ProtoReflect.Descriptor instead.
 func (*LoginContext) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *LoginContext) GetEmailDomain() string {
@@ -4031,7 +3956,7 @@ type StepUpContext struct {
 
 func (x *StepUpContext) Reset() {
 	*x = StepUpContext{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4043,7 +3968,7 @@ func (x *StepUpContext) String() string {
 func (*StepUpContext) ProtoMessage() {}
 
 func (x *StepUpContext) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4056,7 +3981,7 @@ func (x *StepUpContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepUpContext.ProtoReflect.Descriptor instead.
 func (*StepUpContext) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *StepUpContext) GetMethod() string {
@@ -4091,7 +4016,7 @@ type MemberContext struct {
 
 func (x *MemberContext) Reset() {
 	*x = MemberContext{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4103,7 +4028,7 @@ func (x *MemberContext) String() string {
 func (*MemberContext) ProtoMessage() {}
 
 func (x *MemberContext) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4116,7 +4041,7 @@ func (x *MemberContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberContext.ProtoReflect.Descriptor instead.
 func (*MemberContext) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *MemberContext) GetOrganizationId() string {
@@ -4192,14 +4117,13 @@ func (x *MemberContext) GetProtected() bool {
 type UserDeleteContext struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	EmailDomain   string                 `protobuf:"bytes,1,opt,name=email_domain,json=emailDomain,proto3" json:"email_domain,omitempty"`
-	ScheduledAt   *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=scheduled_at,json=scheduledAt,proto3" json:"scheduled_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *UserDeleteContext) Reset() {
 	*x = UserDeleteContext{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4211,7 +4135,7 @@ func (x *UserDeleteContext) String() string {
 func (*UserDeleteContext) ProtoMessage() {}
 
 func (x *UserDeleteContext) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4224,7 +4148,7 @@ func (x *UserDeleteContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserDeleteContext.ProtoReflect.Descriptor instead.
 func (*UserDeleteContext) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *UserDeleteContext) GetEmailDomain() string {
@@ -4232,13 +4156,6 @@ func (x *UserDeleteContext) GetEmailDomain() string {
 		return x.EmailDomain
 	}
 	return ""
-}
-
-func (x *UserDeleteContext) GetScheduledAt() *timestamppb.Timestamp {
-	if x != nil {
-		return x.ScheduledAt
-	}
-	return nil
 }
 
 type TokenContext struct {
@@ -4255,7 +4172,7 @@ type TokenContext struct {
 
 func (x *TokenContext) Reset() {
 	*x = TokenContext{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4267,7 +4184,7 @@ func (x *TokenContext) String() string {
 func (*TokenContext) ProtoMessage() {}
 
 func (x *TokenContext) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4280,7 +4197,7 @@ func (x *TokenContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenContext.ProtoReflect.Descriptor instead.
 func (*TokenContext) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *TokenContext) GetKind() string {
@@ -4338,7 +4255,7 @@ type RouteContext struct {
 
 func (x *RouteContext) Reset() {
 	*x = RouteContext{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4350,7 +4267,7 @@ func (x *RouteContext) String() string {
 func (*RouteContext) ProtoMessage() {}
 
 func (x *RouteContext) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4363,7 +4280,7 @@ func (x *RouteContext) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RouteContext.ProtoReflect.Descriptor instead.
 func (*RouteContext) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RouteContext) GetHost() string {
@@ -4409,17 +4326,20 @@ type AskResponse struct {
 	RequiredAal          string                 `protobuf:"bytes,4,opt,name=required_aal,json=requiredAal,proto3" json:"required_aal,omitempty"`
 	ReservationId        string                 `protobuf:"bytes,5,opt,name=reservation_id,json=reservationId,proto3" json:"reservation_id,omitempty"` // set: Settle is called for the attempt
 	ReservationExpiresAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=reservation_expires_at,json=reservationExpiresAt,proto3" json:"reservation_expires_at,omitempty"`
-	CacheFor             *durationpb.Duration   `protobuf:"bytes,7,opt,name=cache_for,json=cacheFor,proto3" json:"cache_for,omitempty"` // the same question may be answered alike that long; absent: never
-	Revision             string                 `protobuf:"bytes,8,opt,name=revision,proto3" json:"revision,omitempty"`                 // of the rules that decided
-	Explain              string                 `protobuf:"bytes,9,opt,name=explain,proto3" json:"explain,omitempty"`                   // a reference under which the plugin explains the decision
-	Obligations          []*Obligation          `protobuf:"bytes,10,rep,name=obligations,proto3" json:"obligations,omitempty"`          // what whoever asked must also do
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// The same question about the same person may be answered alike that long; absent: never. Forward-auth does so, for 5 minutes at most.
+	CacheFor *durationpb.Duration `protobuf:"bytes,7,opt,name=cache_for,json=cacheFor,proto3" json:"cache_for,omitempty"`
+	Revision string               `protobuf:"bytes,8,opt,name=revision,proto3" json:"revision,omitempty"` // of the rules that decided
+	Explain  string               `protobuf:"bytes,9,opt,name=explain,proto3" json:"explain,omitempty"`   // a reference under which the plugin explains the decision
+	// What whoever asked must also do. Forward-auth passes them on to the application, Gates.Ask to the plugin that asks; whatever Sigra itself
+	// asks about is refused, for it can meet none.
+	Obligations   []*Obligation `protobuf:"bytes,10,rep,name=obligations,proto3" json:"obligations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AskResponse) Reset() {
 	*x = AskResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4431,7 +4351,7 @@ func (x *AskResponse) String() string {
 func (*AskResponse) ProtoMessage() {}
 
 func (x *AskResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4444,7 +4364,7 @@ func (x *AskResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskResponse.ProtoReflect.Descriptor instead.
 func (*AskResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AskResponse) GetAnswer() AskResponse_Answer {
@@ -4527,7 +4447,7 @@ type Obligation struct {
 
 func (x *Obligation) Reset() {
 	*x = Obligation{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4539,7 +4459,7 @@ func (x *Obligation) String() string {
 func (*Obligation) ProtoMessage() {}
 
 func (x *Obligation) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4552,7 +4472,7 @@ func (x *Obligation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Obligation.ProtoReflect.Descriptor instead.
 func (*Obligation) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Obligation) GetName() string {
@@ -4581,7 +4501,7 @@ type SettleRequest struct {
 
 func (x *SettleRequest) Reset() {
 	*x = SettleRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4593,7 +4513,7 @@ func (x *SettleRequest) String() string {
 func (*SettleRequest) ProtoMessage() {}
 
 func (x *SettleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4606,7 +4526,7 @@ func (x *SettleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
 func (*SettleRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *SettleRequest) GetQuestion() string {
@@ -4645,7 +4565,7 @@ type SettleResponse struct {
 
 func (x *SettleResponse) Reset() {
 	*x = SettleResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4657,7 +4577,7 @@ func (x *SettleResponse) String() string {
 func (*SettleResponse) ProtoMessage() {}
 
 func (x *SettleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4670,7 +4590,7 @@ func (x *SettleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleResponse.ProtoReflect.Descriptor instead.
 func (*SettleResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 type ServeRequest struct {
@@ -4687,7 +4607,7 @@ type ServeRequest struct {
 
 func (x *ServeRequest) Reset() {
 	*x = ServeRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4699,7 +4619,7 @@ func (x *ServeRequest) String() string {
 func (*ServeRequest) ProtoMessage() {}
 
 func (x *ServeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4712,7 +4632,7 @@ func (x *ServeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeRequest.ProtoReflect.Descriptor instead.
 func (*ServeRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ServeRequest) GetFrame() isServeRequest_Frame {
@@ -4789,7 +4709,7 @@ type RequestHead struct {
 
 func (x *RequestHead) Reset() {
 	*x = RequestHead{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4801,7 +4721,7 @@ func (x *RequestHead) String() string {
 func (*RequestHead) ProtoMessage() {}
 
 func (x *RequestHead) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4814,7 +4734,7 @@ func (x *RequestHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestHead.ProtoReflect.Descriptor instead.
 func (*RequestHead) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RequestHead) GetMethod() string {
@@ -4892,7 +4812,7 @@ type ClientCertificate struct {
 
 func (x *ClientCertificate) Reset() {
 	*x = ClientCertificate{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4904,7 +4824,7 @@ func (x *ClientCertificate) String() string {
 func (*ClientCertificate) ProtoMessage() {}
 
 func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4917,7 +4837,7 @@ func (x *ClientCertificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClientCertificate.ProtoReflect.Descriptor instead.
 func (*ClientCertificate) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ClientCertificate) GetChain() [][]byte {
@@ -4951,7 +4871,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4963,7 +4883,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4976,7 +4896,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Header) GetName() string {
@@ -5002,7 +4922,7 @@ type BodyEnd struct {
 
 func (x *BodyEnd) Reset() {
 	*x = BodyEnd{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5014,7 +4934,7 @@ func (x *BodyEnd) String() string {
 func (*BodyEnd) ProtoMessage() {}
 
 func (x *BodyEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5027,7 +4947,7 @@ func (x *BodyEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BodyEnd.ProtoReflect.Descriptor instead.
 func (*BodyEnd) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *BodyEnd) GetTrailers() []*Header {
@@ -5052,7 +4972,7 @@ type ServeResponse struct {
 
 func (x *ServeResponse) Reset() {
 	*x = ServeResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5064,7 +4984,7 @@ func (x *ServeResponse) String() string {
 func (*ServeResponse) ProtoMessage() {}
 
 func (x *ServeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5077,7 +4997,7 @@ func (x *ServeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServeResponse.ProtoReflect.Descriptor instead.
 func (*ServeResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ServeResponse) GetFrame() isServeResponse_Frame {
@@ -5161,7 +5081,7 @@ type ResponseHead struct {
 
 func (x *ResponseHead) Reset() {
 	*x = ResponseHead{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5173,7 +5093,7 @@ func (x *ResponseHead) String() string {
 func (*ResponseHead) ProtoMessage() {}
 
 func (x *ResponseHead) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5186,7 +5106,7 @@ func (x *ResponseHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResponseHead.ProtoReflect.Descriptor instead.
 func (*ResponseHead) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ResponseHead) GetStatus() int32 {
@@ -5215,7 +5135,7 @@ type OfferRequest struct {
 
 func (x *OfferRequest) Reset() {
 	*x = OfferRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5227,7 +5147,7 @@ func (x *OfferRequest) String() string {
 func (*OfferRequest) ProtoMessage() {}
 
 func (x *OfferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5240,7 +5160,7 @@ func (x *OfferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferRequest.ProtoReflect.Descriptor instead.
 func (*OfferRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *OfferRequest) GetEmailDomain() string {
@@ -5280,7 +5200,7 @@ type OfferResponse struct {
 
 func (x *OfferResponse) Reset() {
 	*x = OfferResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5292,7 +5212,7 @@ func (x *OfferResponse) String() string {
 func (*OfferResponse) ProtoMessage() {}
 
 func (x *OfferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5305,7 +5225,7 @@ func (x *OfferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfferResponse.ProtoReflect.Descriptor instead.
 func (*OfferResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *OfferResponse) GetMethods() []*LoginMethod {
@@ -5327,7 +5247,7 @@ type LoginMethod struct {
 
 func (x *LoginMethod) Reset() {
 	*x = LoginMethod{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5339,7 +5259,7 @@ func (x *LoginMethod) String() string {
 func (*LoginMethod) ProtoMessage() {}
 
 func (x *LoginMethod) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5352,7 +5272,7 @@ func (x *LoginMethod) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoginMethod.ProtoReflect.Descriptor instead.
 func (*LoginMethod) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *LoginMethod) GetId() string {
@@ -5396,7 +5316,7 @@ type ClaimsRequest struct {
 
 func (x *ClaimsRequest) Reset() {
 	*x = ClaimsRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5408,7 +5328,7 @@ func (x *ClaimsRequest) String() string {
 func (*ClaimsRequest) ProtoMessage() {}
 
 func (x *ClaimsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5421,7 +5341,7 @@ func (x *ClaimsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimsRequest.ProtoReflect.Descriptor instead.
 func (*ClaimsRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ClaimsRequest) GetPrincipal() *Principal {
@@ -5470,7 +5390,7 @@ type ClaimsResponse struct {
 
 func (x *ClaimsResponse) Reset() {
 	*x = ClaimsResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5482,7 +5402,7 @@ func (x *ClaimsResponse) String() string {
 func (*ClaimsResponse) ProtoMessage() {}
 
 func (x *ClaimsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5495,7 +5415,7 @@ func (x *ClaimsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimsResponse.ProtoReflect.Descriptor instead.
 func (*ClaimsResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ClaimsResponse) GetClaims() *structpb.Struct {
@@ -5529,7 +5449,7 @@ type ExportRequest struct {
 
 func (x *ExportRequest) Reset() {
 	*x = ExportRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5541,7 +5461,7 @@ func (x *ExportRequest) String() string {
 func (*ExportRequest) ProtoMessage() {}
 
 func (x *ExportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5554,7 +5474,7 @@ func (x *ExportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportRequest.ProtoReflect.Descriptor instead.
 func (*ExportRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ExportRequest) GetUserId() string {
@@ -5580,7 +5500,7 @@ type ExportResponse struct {
 
 func (x *ExportResponse) Reset() {
 	*x = ExportResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5592,7 +5512,7 @@ func (x *ExportResponse) String() string {
 func (*ExportResponse) ProtoMessage() {}
 
 func (x *ExportResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5605,7 +5525,7 @@ func (x *ExportResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportResponse.ProtoReflect.Descriptor instead.
 func (*ExportResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ExportResponse) GetJson() []byte {
@@ -5618,14 +5538,14 @@ func (x *ExportResponse) GetJson() []byte {
 type EraseRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	UserId        string                 `protobuf:"bytes,1,opt,name=user_id,json=userId,proto3" json:"user_id,omitempty"`
-	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"` // as it was
+	Email         string                 `protobuf:"bytes,2,opt,name=email,proto3" json:"email,omitempty"` // as it was; empty without one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EraseRequest) Reset() {
 	*x = EraseRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5637,7 +5557,7 @@ func (x *EraseRequest) String() string {
 func (*EraseRequest) ProtoMessage() {}
 
 func (x *EraseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5650,7 +5570,7 @@ func (x *EraseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseRequest.ProtoReflect.Descriptor instead.
 func (*EraseRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *EraseRequest) GetUserId() string {
@@ -5675,7 +5595,7 @@ type EraseResponse struct {
 
 func (x *EraseResponse) Reset() {
 	*x = EraseResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5687,7 +5607,7 @@ func (x *EraseResponse) String() string {
 func (*EraseResponse) ProtoMessage() {}
 
 func (x *EraseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5700,7 +5620,7 @@ func (x *EraseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EraseResponse.ProtoReflect.Descriptor instead.
 func (*EraseResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
 }
 
 type SignedOutRequest struct {
@@ -5715,7 +5635,7 @@ type SignedOutRequest struct {
 
 func (x *SignedOutRequest) Reset() {
 	*x = SignedOutRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5727,7 +5647,7 @@ func (x *SignedOutRequest) String() string {
 func (*SignedOutRequest) ProtoMessage() {}
 
 func (x *SignedOutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5740,7 +5660,7 @@ func (x *SignedOutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedOutRequest.ProtoReflect.Descriptor instead.
 func (*SignedOutRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *SignedOutRequest) GetPrincipal() *Principal {
@@ -5772,16 +5692,17 @@ func (x *SignedOutRequest) GetRequest() *RequestInfo {
 }
 
 type SignedOutResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	FrameUrls     []string               `protobuf:"bytes,1,rep,name=frame_urls,json=frameUrls,proto3" json:"frame_urls,omitempty"`       // shown in hidden frames (OpenID Connect front-channel logout)
-	RedirectUrl   string                 `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"` // the browser goes there last, and comes back to return_to
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Shown in hidden frames (OpenID Connect front-channel logout), at most 20: https, or below the plugin's own routes.
+	FrameUrls     []string `protobuf:"bytes,1,rep,name=frame_urls,json=frameUrls,proto3" json:"frame_urls,omitempty"`
+	RedirectUrl   string   `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"` // the browser goes there last, and comes back to return_to, which may be where another plugin sends it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignedOutResponse) Reset() {
 	*x = SignedOutResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5793,7 +5714,7 @@ func (x *SignedOutResponse) String() string {
 func (*SignedOutResponse) ProtoMessage() {}
 
 func (x *SignedOutResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5806,7 +5727,7 @@ func (x *SignedOutResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedOutResponse.ProtoReflect.Descriptor instead.
 func (*SignedOutResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *SignedOutResponse) GetFrameUrls() []string {
@@ -5837,7 +5758,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5849,7 +5770,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5862,7 +5783,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *RunRequest) GetFrame() isRunRequest_Frame {
@@ -5933,7 +5854,7 @@ type CommandStart struct {
 
 func (x *CommandStart) Reset() {
 	*x = CommandStart{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5945,7 +5866,7 @@ func (x *CommandStart) String() string {
 func (*CommandStart) ProtoMessage() {}
 
 func (x *CommandStart) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5958,7 +5879,7 @@ func (x *CommandStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandStart.ProtoReflect.Descriptor instead.
 func (*CommandStart) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *CommandStart) GetName() string {
@@ -6003,7 +5924,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6015,7 +5936,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6028,7 +5949,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *RunResponse) GetFrame() isRunResponse_Frame {
@@ -6097,7 +6018,7 @@ type CommandEnd struct {
 
 func (x *CommandEnd) Reset() {
 	*x = CommandEnd{}
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6109,7 +6030,7 @@ func (x *CommandEnd) String() string {
 func (*CommandEnd) ProtoMessage() {}
 
 func (x *CommandEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_sigra_plugin_v1_plugin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6122,7 +6043,7 @@ func (x *CommandEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommandEnd.ProtoReflect.Descriptor instead.
 func (*CommandEnd) Descriptor() ([]byte, []int) {
-	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+	return file_sigra_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *CommandEnd) GetExitCode() int32 {
@@ -6298,7 +6219,7 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x03 \x01(\tR\x04role\x12\x18\n" +
-	"\adisplay\x18\x04 \x01(\tR\adisplay\"\xf6\x04\n" +
+	"\adisplay\x18\x04 \x01(\tR\adisplay\"\xdb\x04\n" +
 	"\tPrincipal\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x17\n" +
 	"\auser_id\x18\x02 \x01(\tR\x06userId\x12'\n" +
@@ -6317,8 +6238,7 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05email\x18\r \x01(\tR\x05email\x12\x18\n" +
 	"\adisplay\x18\x0e \x01(\tR\adisplay\x12'\n" +
 	"\x0fimpersonator_id\x18\x0f \x01(\tR\x0eimpersonatorId\x12\x16\n" +
-	"\x06scopes\x18\x10 \x03(\tR\x06scopes\x12\x19\n" +
-	"\btoken_id\x18\x11 \x01(\tR\atokenId\"\x99\x01\n" +
+	"\x06scopes\x18\x10 \x03(\tR\x06scopes\"\x99\x01\n" +
 	"\vRequestInfo\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x0e\n" +
@@ -6382,7 +6302,7 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	" \x01(\tR\x06schema\x12\x18\n" +
 	"\aversion\x18\v \x01(\x03R\aversion\"H\n" +
 	"\x0fReceiveResponse\x125\n" +
-	"\arefused\x18\x01 \x03(\v2\x1b.sigra.plugin.v1.RowFailureR\arefused\"\xd5\x06\n" +
+	"\arefused\x18\x01 \x03(\v2\x1b.sigra.plugin.v1.RowFailureR\arefused\"\x96\x06\n" +
 	"\vSendRequest\x12'\n" +
 	"\x0fidempotency_key\x18\x01 \x01(\tR\x0eidempotencyKey\x12\x18\n" +
 	"\apurpose\x18\x02 \x01(\tR\apurpose\x12,\n" +
@@ -6402,20 +6322,14 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04link\x18\x0f \x01(\tR\x04link\x12\x12\n" +
 	"\x04code\x18\x10 \x01(\tR\x04code\x126\n" +
 	"\tvalid_for\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\bvalidFor\x12\x17\n" +
-	"\auser_id\x18\x12 \x01(\tR\x06userId\x12=\n" +
-	"\vattachments\x18\x13 \x03(\v2\x1b.sigra.plugin.v1.AttachmentR\vattachments\x12)\n" +
-	"\x10template_version\x18\x14 \x01(\tR\x0ftemplateVersion\x1a<\n" +
+	"\auser_id\x18\x12 \x01(\tR\x06userId\x12)\n" +
+	"\x10template_version\x18\x13 \x01(\tR\x0ftemplateVersion\x1a<\n" +
 	"\x0eVariablesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"7\n" +
 	"\aAddress\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"]\n" +
-	"\n" +
-	"Attachment\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
-	"\fcontent_type\x18\x02 \x01(\tR\vcontentType\x12\x18\n" +
-	"\acontent\x18\x03 \x01(\fR\acontent\"\x86\x03\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\x86\x03\n" +
 	"\fSendResponse\x12?\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2%.sigra.plugin.v1.SendResponse.OutcomeR\aoutcome\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x1d\n" +
@@ -6496,10 +6410,9 @@ const file_sigra_plugin_v1_plugin_proto_rawDesc = "" +
 	"\amembers\x18\b \x01(\x03R\amembers\x12 \n" +
 	"\vinvitations\x18\t \x01(\x03R\vinvitations\x12\x1c\n" +
 	"\tprotected\x18\n" +
-	" \x01(\bR\tprotected\"u\n" +
+	" \x01(\bR\tprotected\"6\n" +
 	"\x11UserDeleteContext\x12!\n" +
-	"\femail_domain\x18\x01 \x01(\tR\vemailDomain\x12=\n" +
-	"\fscheduled_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vscheduledAt\"\xcf\x01\n" +
+	"\femail_domain\x18\x01 \x01(\tR\vemailDomain\"\xcf\x01\n" +
 	"\fTokenContext\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1f\n" +
@@ -6708,7 +6621,7 @@ func file_sigra_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_sigra_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
-var file_sigra_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 79)
+var file_sigra_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 78)
 var file_sigra_plugin_v1_plugin_proto_goTypes = []any{
 	(Section)(0),                  // 0: sigra.plugin.v1.Section
 	(Access)(0),                   // 1: sigra.plugin.v1.Access
@@ -6754,53 +6667,52 @@ var file_sigra_plugin_v1_plugin_proto_goTypes = []any{
 	(*ReceiveResponse)(nil),       // 41: sigra.plugin.v1.ReceiveResponse
 	(*SendRequest)(nil),           // 42: sigra.plugin.v1.SendRequest
 	(*Address)(nil),               // 43: sigra.plugin.v1.Address
-	(*Attachment)(nil),            // 44: sigra.plugin.v1.Attachment
-	(*SendResponse)(nil),          // 45: sigra.plugin.v1.SendResponse
-	(*Finding)(nil),               // 46: sigra.plugin.v1.Finding
-	(*CheckRequest)(nil),          // 47: sigra.plugin.v1.CheckRequest
-	(*CheckResponse)(nil),         // 48: sigra.plugin.v1.CheckResponse
-	(*AskRequest)(nil),            // 49: sigra.plugin.v1.AskRequest
-	(*Device)(nil),                // 50: sigra.plugin.v1.Device
-	(*RegistrationContext)(nil),   // 51: sigra.plugin.v1.RegistrationContext
-	(*LoginContext)(nil),          // 52: sigra.plugin.v1.LoginContext
-	(*StepUpContext)(nil),         // 53: sigra.plugin.v1.StepUpContext
-	(*MemberContext)(nil),         // 54: sigra.plugin.v1.MemberContext
-	(*UserDeleteContext)(nil),     // 55: sigra.plugin.v1.UserDeleteContext
-	(*TokenContext)(nil),          // 56: sigra.plugin.v1.TokenContext
-	(*RouteContext)(nil),          // 57: sigra.plugin.v1.RouteContext
-	(*AskResponse)(nil),           // 58: sigra.plugin.v1.AskResponse
-	(*Obligation)(nil),            // 59: sigra.plugin.v1.Obligation
-	(*SettleRequest)(nil),         // 60: sigra.plugin.v1.SettleRequest
-	(*SettleResponse)(nil),        // 61: sigra.plugin.v1.SettleResponse
-	(*ServeRequest)(nil),          // 62: sigra.plugin.v1.ServeRequest
-	(*RequestHead)(nil),           // 63: sigra.plugin.v1.RequestHead
-	(*ClientCertificate)(nil),     // 64: sigra.plugin.v1.ClientCertificate
-	(*Header)(nil),                // 65: sigra.plugin.v1.Header
-	(*BodyEnd)(nil),               // 66: sigra.plugin.v1.BodyEnd
-	(*ServeResponse)(nil),         // 67: sigra.plugin.v1.ServeResponse
-	(*ResponseHead)(nil),          // 68: sigra.plugin.v1.ResponseHead
-	(*OfferRequest)(nil),          // 69: sigra.plugin.v1.OfferRequest
-	(*OfferResponse)(nil),         // 70: sigra.plugin.v1.OfferResponse
-	(*LoginMethod)(nil),           // 71: sigra.plugin.v1.LoginMethod
-	(*ClaimsRequest)(nil),         // 72: sigra.plugin.v1.ClaimsRequest
-	(*ClaimsResponse)(nil),        // 73: sigra.plugin.v1.ClaimsResponse
-	(*ExportRequest)(nil),         // 74: sigra.plugin.v1.ExportRequest
-	(*ExportResponse)(nil),        // 75: sigra.plugin.v1.ExportResponse
-	(*EraseRequest)(nil),          // 76: sigra.plugin.v1.EraseRequest
-	(*EraseResponse)(nil),         // 77: sigra.plugin.v1.EraseResponse
-	(*SignedOutRequest)(nil),      // 78: sigra.plugin.v1.SignedOutRequest
-	(*SignedOutResponse)(nil),     // 79: sigra.plugin.v1.SignedOutResponse
-	(*RunRequest)(nil),            // 80: sigra.plugin.v1.RunRequest
-	(*CommandStart)(nil),          // 81: sigra.plugin.v1.CommandStart
-	(*RunResponse)(nil),           // 82: sigra.plugin.v1.RunResponse
-	(*CommandEnd)(nil),            // 83: sigra.plugin.v1.CommandEnd
-	nil,                           // 84: sigra.plugin.v1.Catalogue.MessagesEntry
-	nil,                           // 85: sigra.plugin.v1.HealthResponse.FactsEntry
-	nil,                           // 86: sigra.plugin.v1.Metric.LabelsEntry
-	nil,                           // 87: sigra.plugin.v1.SendRequest.VariablesEntry
-	(*durationpb.Duration)(nil),   // 88: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 89: google.protobuf.Timestamp
-	(*structpb.Struct)(nil),       // 90: google.protobuf.Struct
+	(*SendResponse)(nil),          // 44: sigra.plugin.v1.SendResponse
+	(*Finding)(nil),               // 45: sigra.plugin.v1.Finding
+	(*CheckRequest)(nil),          // 46: sigra.plugin.v1.CheckRequest
+	(*CheckResponse)(nil),         // 47: sigra.plugin.v1.CheckResponse
+	(*AskRequest)(nil),            // 48: sigra.plugin.v1.AskRequest
+	(*Device)(nil),                // 49: sigra.plugin.v1.Device
+	(*RegistrationContext)(nil),   // 50: sigra.plugin.v1.RegistrationContext
+	(*LoginContext)(nil),          // 51: sigra.plugin.v1.LoginContext
+	(*StepUpContext)(nil),         // 52: sigra.plugin.v1.StepUpContext
+	(*MemberContext)(nil),         // 53: sigra.plugin.v1.MemberContext
+	(*UserDeleteContext)(nil),     // 54: sigra.plugin.v1.UserDeleteContext
+	(*TokenContext)(nil),          // 55: sigra.plugin.v1.TokenContext
+	(*RouteContext)(nil),          // 56: sigra.plugin.v1.RouteContext
+	(*AskResponse)(nil),           // 57: sigra.plugin.v1.AskResponse
+	(*Obligation)(nil),            // 58: sigra.plugin.v1.Obligation
+	(*SettleRequest)(nil),         // 59: sigra.plugin.v1.SettleRequest
+	(*SettleResponse)(nil),        // 60: sigra.plugin.v1.SettleResponse
+	(*ServeRequest)(nil),          // 61: sigra.plugin.v1.ServeRequest
+	(*RequestHead)(nil),           // 62: sigra.plugin.v1.RequestHead
+	(*ClientCertificate)(nil),     // 63: sigra.plugin.v1.ClientCertificate
+	(*Header)(nil),                // 64: sigra.plugin.v1.Header
+	(*BodyEnd)(nil),               // 65: sigra.plugin.v1.BodyEnd
+	(*ServeResponse)(nil),         // 66: sigra.plugin.v1.ServeResponse
+	(*ResponseHead)(nil),          // 67: sigra.plugin.v1.ResponseHead
+	(*OfferRequest)(nil),          // 68: sigra.plugin.v1.OfferRequest
+	(*OfferResponse)(nil),         // 69: sigra.plugin.v1.OfferResponse
+	(*LoginMethod)(nil),           // 70: sigra.plugin.v1.LoginMethod
+	(*ClaimsRequest)(nil),         // 71: sigra.plugin.v1.ClaimsRequest
+	(*ClaimsResponse)(nil),        // 72: sigra.plugin.v1.ClaimsResponse
+	(*ExportRequest)(nil),         // 73: sigra.plugin.v1.ExportRequest
+	(*ExportResponse)(nil),        // 74: sigra.plugin.v1.ExportResponse
+	(*EraseRequest)(nil),          // 75: sigra.plugin.v1.EraseRequest
+	(*EraseResponse)(nil),         // 76: sigra.plugin.v1.EraseResponse
+	(*SignedOutRequest)(nil),      // 77: sigra.plugin.v1.SignedOutRequest
+	(*SignedOutResponse)(nil),     // 78: sigra.plugin.v1.SignedOutResponse
+	(*RunRequest)(nil),            // 79: sigra.plugin.v1.RunRequest
+	(*CommandStart)(nil),          // 80: sigra.plugin.v1.CommandStart
+	(*RunResponse)(nil),           // 81: sigra.plugin.v1.RunResponse
+	(*CommandEnd)(nil),            // 82: sigra.plugin.v1.CommandEnd
+	nil,                           // 83: sigra.plugin.v1.Catalogue.MessagesEntry
+	nil,                           // 84: sigra.plugin.v1.HealthResponse.FactsEntry
+	nil,                           // 85: sigra.plugin.v1.Metric.LabelsEntry
+	nil,                           // 86: sigra.plugin.v1.SendRequest.VariablesEntry
+	(*durationpb.Duration)(nil),   // 87: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 88: google.protobuf.Timestamp
+	(*structpb.Struct)(nil),       // 89: google.protobuf.Struct
 }
 var file_sigra_plugin_v1_plugin_proto_depIdxs = []int32{
 	15,  // 0: sigra.plugin.v1.DescribeResponse.routes:type_name -> sigra.plugin.v1.Route
@@ -6809,11 +6721,11 @@ var file_sigra_plugin_v1_plugin_proto_depIdxs = []int32{
 	16,  // 3: sigra.plugin.v1.DescribeResponse.settings:type_name -> sigra.plugin.v1.Schema
 	13,  // 4: sigra.plugin.v1.DescribeResponse.catalogues:type_name -> sigra.plugin.v1.Catalogue
 	14,  // 5: sigra.plugin.v1.DescribeResponse.commands:type_name -> sigra.plugin.v1.Command
-	88,  // 6: sigra.plugin.v1.GateQuestion.timeout:type_name -> google.protobuf.Duration
-	84,  // 7: sigra.plugin.v1.Catalogue.messages:type_name -> sigra.plugin.v1.Catalogue.MessagesEntry
+	87,  // 6: sigra.plugin.v1.GateQuestion.timeout:type_name -> google.protobuf.Duration
+	83,  // 7: sigra.plugin.v1.Catalogue.messages:type_name -> sigra.plugin.v1.Catalogue.MessagesEntry
 	0,   // 8: sigra.plugin.v1.Route.section:type_name -> sigra.plugin.v1.Section
 	1,   // 9: sigra.plugin.v1.Route.access:type_name -> sigra.plugin.v1.Access
-	88,  // 10: sigra.plugin.v1.Route.max_age:type_name -> google.protobuf.Duration
+	87,  // 10: sigra.plugin.v1.Route.max_age:type_name -> google.protobuf.Duration
 	2,   // 11: sigra.plugin.v1.Route.cross_site:type_name -> sigra.plugin.v1.CrossSite
 	17,  // 12: sigra.plugin.v1.Schema.attributes:type_name -> sigra.plugin.v1.Attribute
 	18,  // 13: sigra.plugin.v1.Schema.blocks:type_name -> sigra.plugin.v1.Block
@@ -6821,118 +6733,116 @@ var file_sigra_plugin_v1_plugin_proto_depIdxs = []int32{
 	20,  // 15: sigra.plugin.v1.ConfigureRequest.storage:type_name -> sigra.plugin.v1.Storage
 	22,  // 16: sigra.plugin.v1.ConfigureResponse.diagnostics:type_name -> sigra.plugin.v1.Diagnostic
 	4,   // 17: sigra.plugin.v1.Diagnostic.severity:type_name -> sigra.plugin.v1.Diagnostic.Severity
-	85,  // 18: sigra.plugin.v1.HealthResponse.facts:type_name -> sigra.plugin.v1.HealthResponse.FactsEntry
+	84,  // 18: sigra.plugin.v1.HealthResponse.facts:type_name -> sigra.plugin.v1.HealthResponse.FactsEntry
 	27,  // 19: sigra.plugin.v1.MetricsResponse.families:type_name -> sigra.plugin.v1.MetricFamily
 	5,   // 20: sigra.plugin.v1.MetricFamily.type:type_name -> sigra.plugin.v1.MetricFamily.Type
 	28,  // 21: sigra.plugin.v1.MetricFamily.metrics:type_name -> sigra.plugin.v1.Metric
-	86,  // 22: sigra.plugin.v1.Metric.labels:type_name -> sigra.plugin.v1.Metric.LabelsEntry
+	85,  // 22: sigra.plugin.v1.Metric.labels:type_name -> sigra.plugin.v1.Metric.LabelsEntry
 	29,  // 23: sigra.plugin.v1.Metric.buckets:type_name -> sigra.plugin.v1.Bucket
-	88,  // 24: sigra.plugin.v1.StopRequest.grace:type_name -> google.protobuf.Duration
-	89,  // 25: sigra.plugin.v1.Principal.session_created_at:type_name -> google.protobuf.Timestamp
-	89,  // 26: sigra.plugin.v1.Principal.session_expires_at:type_name -> google.protobuf.Timestamp
-	89,  // 27: sigra.plugin.v1.Principal.auth_time:type_name -> google.protobuf.Timestamp
+	87,  // 24: sigra.plugin.v1.StopRequest.grace:type_name -> google.protobuf.Duration
+	88,  // 25: sigra.plugin.v1.Principal.session_created_at:type_name -> google.protobuf.Timestamp
+	88,  // 26: sigra.plugin.v1.Principal.session_expires_at:type_name -> google.protobuf.Timestamp
+	88,  // 27: sigra.plugin.v1.Principal.auth_time:type_name -> google.protobuf.Timestamp
 	36,  // 28: sigra.plugin.v1.RecordRequest.rows:type_name -> sigra.plugin.v1.AuditRow
-	89,  // 29: sigra.plugin.v1.AuditRow.occurred_at:type_name -> google.protobuf.Timestamp
+	88,  // 29: sigra.plugin.v1.AuditRow.occurred_at:type_name -> google.protobuf.Timestamp
 	32,  // 30: sigra.plugin.v1.AuditRow.actor:type_name -> sigra.plugin.v1.Ref
 	32,  // 31: sigra.plugin.v1.AuditRow.impersonator:type_name -> sigra.plugin.v1.Ref
 	32,  // 32: sigra.plugin.v1.AuditRow.targets:type_name -> sigra.plugin.v1.Ref
-	90,  // 33: sigra.plugin.v1.AuditRow.metadata:type_name -> google.protobuf.Struct
+	89,  // 33: sigra.plugin.v1.AuditRow.metadata:type_name -> google.protobuf.Struct
 	38,  // 34: sigra.plugin.v1.RecordResponse.refused:type_name -> sigra.plugin.v1.RowFailure
 	40,  // 35: sigra.plugin.v1.ReceiveRequest.events:type_name -> sigra.plugin.v1.Event
-	89,  // 36: sigra.plugin.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
-	89,  // 37: sigra.plugin.v1.Event.received_at:type_name -> google.protobuf.Timestamp
+	88,  // 36: sigra.plugin.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
+	88,  // 37: sigra.plugin.v1.Event.received_at:type_name -> google.protobuf.Timestamp
 	38,  // 38: sigra.plugin.v1.ReceiveResponse.refused:type_name -> sigra.plugin.v1.RowFailure
 	43,  // 39: sigra.plugin.v1.SendRequest.from:type_name -> sigra.plugin.v1.Address
 	43,  // 40: sigra.plugin.v1.SendRequest.to:type_name -> sigra.plugin.v1.Address
-	87,  // 41: sigra.plugin.v1.SendRequest.variables:type_name -> sigra.plugin.v1.SendRequest.VariablesEntry
-	89,  // 42: sigra.plugin.v1.SendRequest.deadline:type_name -> google.protobuf.Timestamp
+	86,  // 41: sigra.plugin.v1.SendRequest.variables:type_name -> sigra.plugin.v1.SendRequest.VariablesEntry
+	88,  // 42: sigra.plugin.v1.SendRequest.deadline:type_name -> google.protobuf.Timestamp
 	3,   // 43: sigra.plugin.v1.SendRequest.category:type_name -> sigra.plugin.v1.MailCategory
-	88,  // 44: sigra.plugin.v1.SendRequest.valid_for:type_name -> google.protobuf.Duration
-	44,  // 45: sigra.plugin.v1.SendRequest.attachments:type_name -> sigra.plugin.v1.Attachment
-	6,   // 46: sigra.plugin.v1.SendResponse.outcome:type_name -> sigra.plugin.v1.SendResponse.Outcome
-	88,  // 47: sigra.plugin.v1.SendResponse.retry_after:type_name -> google.protobuf.Duration
-	46,  // 48: sigra.plugin.v1.SendResponse.findings:type_name -> sigra.plugin.v1.Finding
-	33,  // 49: sigra.plugin.v1.AskRequest.principal:type_name -> sigra.plugin.v1.Principal
-	32,  // 50: sigra.plugin.v1.AskRequest.subject:type_name -> sigra.plugin.v1.Ref
-	34,  // 51: sigra.plugin.v1.AskRequest.request:type_name -> sigra.plugin.v1.RequestInfo
-	50,  // 52: sigra.plugin.v1.AskRequest.device:type_name -> sigra.plugin.v1.Device
-	90,  // 53: sigra.plugin.v1.AskRequest.attributes:type_name -> google.protobuf.Struct
-	51,  // 54: sigra.plugin.v1.AskRequest.registration:type_name -> sigra.plugin.v1.RegistrationContext
-	52,  // 55: sigra.plugin.v1.AskRequest.login:type_name -> sigra.plugin.v1.LoginContext
-	53,  // 56: sigra.plugin.v1.AskRequest.step_up:type_name -> sigra.plugin.v1.StepUpContext
-	54,  // 57: sigra.plugin.v1.AskRequest.member:type_name -> sigra.plugin.v1.MemberContext
-	55,  // 58: sigra.plugin.v1.AskRequest.user_delete:type_name -> sigra.plugin.v1.UserDeleteContext
-	56,  // 59: sigra.plugin.v1.AskRequest.token:type_name -> sigra.plugin.v1.TokenContext
-	57,  // 60: sigra.plugin.v1.AskRequest.route:type_name -> sigra.plugin.v1.RouteContext
-	89,  // 61: sigra.plugin.v1.UserDeleteContext.scheduled_at:type_name -> google.protobuf.Timestamp
-	89,  // 62: sigra.plugin.v1.TokenContext.expires_at:type_name -> google.protobuf.Timestamp
-	7,   // 63: sigra.plugin.v1.AskResponse.answer:type_name -> sigra.plugin.v1.AskResponse.Answer
-	89,  // 64: sigra.plugin.v1.AskResponse.reservation_expires_at:type_name -> google.protobuf.Timestamp
-	88,  // 65: sigra.plugin.v1.AskResponse.cache_for:type_name -> google.protobuf.Duration
-	59,  // 66: sigra.plugin.v1.AskResponse.obligations:type_name -> sigra.plugin.v1.Obligation
-	90,  // 67: sigra.plugin.v1.Obligation.parameters:type_name -> google.protobuf.Struct
-	8,   // 68: sigra.plugin.v1.SettleRequest.result:type_name -> sigra.plugin.v1.SettleRequest.Result
-	63,  // 69: sigra.plugin.v1.ServeRequest.head:type_name -> sigra.plugin.v1.RequestHead
-	66,  // 70: sigra.plugin.v1.ServeRequest.end:type_name -> sigra.plugin.v1.BodyEnd
-	65,  // 71: sigra.plugin.v1.RequestHead.headers:type_name -> sigra.plugin.v1.Header
-	33,  // 72: sigra.plugin.v1.RequestHead.principal:type_name -> sigra.plugin.v1.Principal
-	34,  // 73: sigra.plugin.v1.RequestHead.request:type_name -> sigra.plugin.v1.RequestInfo
-	64,  // 74: sigra.plugin.v1.RequestHead.client_certificate:type_name -> sigra.plugin.v1.ClientCertificate
-	65,  // 75: sigra.plugin.v1.BodyEnd.trailers:type_name -> sigra.plugin.v1.Header
-	68,  // 76: sigra.plugin.v1.ServeResponse.head:type_name -> sigra.plugin.v1.ResponseHead
-	66,  // 77: sigra.plugin.v1.ServeResponse.end:type_name -> sigra.plugin.v1.BodyEnd
-	65,  // 78: sigra.plugin.v1.ResponseHead.headers:type_name -> sigra.plugin.v1.Header
-	34,  // 79: sigra.plugin.v1.OfferRequest.request:type_name -> sigra.plugin.v1.RequestInfo
-	71,  // 80: sigra.plugin.v1.OfferResponse.methods:type_name -> sigra.plugin.v1.LoginMethod
-	33,  // 81: sigra.plugin.v1.ClaimsRequest.principal:type_name -> sigra.plugin.v1.Principal
-	34,  // 82: sigra.plugin.v1.ClaimsRequest.request:type_name -> sigra.plugin.v1.RequestInfo
-	90,  // 83: sigra.plugin.v1.ClaimsResponse.claims:type_name -> google.protobuf.Struct
-	88,  // 84: sigra.plugin.v1.ClaimsResponse.max_age:type_name -> google.protobuf.Duration
-	33,  // 85: sigra.plugin.v1.SignedOutRequest.principal:type_name -> sigra.plugin.v1.Principal
-	34,  // 86: sigra.plugin.v1.SignedOutRequest.request:type_name -> sigra.plugin.v1.RequestInfo
-	81,  // 87: sigra.plugin.v1.RunRequest.start:type_name -> sigra.plugin.v1.CommandStart
-	83,  // 88: sigra.plugin.v1.RunResponse.end:type_name -> sigra.plugin.v1.CommandEnd
-	9,   // 89: sigra.plugin.v1.Plugin.Describe:input_type -> sigra.plugin.v1.DescribeRequest
-	19,  // 90: sigra.plugin.v1.Plugin.Configure:input_type -> sigra.plugin.v1.ConfigureRequest
-	23,  // 91: sigra.plugin.v1.Plugin.Health:input_type -> sigra.plugin.v1.HealthRequest
-	25,  // 92: sigra.plugin.v1.Plugin.Metrics:input_type -> sigra.plugin.v1.MetricsRequest
-	30,  // 93: sigra.plugin.v1.Plugin.Stop:input_type -> sigra.plugin.v1.StopRequest
-	35,  // 94: sigra.plugin.v1.AuditSink.Record:input_type -> sigra.plugin.v1.RecordRequest
-	39,  // 95: sigra.plugin.v1.EventSink.Receive:input_type -> sigra.plugin.v1.ReceiveRequest
-	42,  // 96: sigra.plugin.v1.Mailer.Send:input_type -> sigra.plugin.v1.SendRequest
-	47,  // 97: sigra.plugin.v1.Mailer.Check:input_type -> sigra.plugin.v1.CheckRequest
-	49,  // 98: sigra.plugin.v1.Gate.Ask:input_type -> sigra.plugin.v1.AskRequest
-	60,  // 99: sigra.plugin.v1.Gate.Settle:input_type -> sigra.plugin.v1.SettleRequest
-	62,  // 100: sigra.plugin.v1.Routes.Serve:input_type -> sigra.plugin.v1.ServeRequest
-	69,  // 101: sigra.plugin.v1.LoginMethods.Offer:input_type -> sigra.plugin.v1.OfferRequest
-	72,  // 102: sigra.plugin.v1.Claims.Claims:input_type -> sigra.plugin.v1.ClaimsRequest
-	74,  // 103: sigra.plugin.v1.Subject.Export:input_type -> sigra.plugin.v1.ExportRequest
-	76,  // 104: sigra.plugin.v1.Subject.Erase:input_type -> sigra.plugin.v1.EraseRequest
-	78,  // 105: sigra.plugin.v1.Logout.SignedOut:input_type -> sigra.plugin.v1.SignedOutRequest
-	80,  // 106: sigra.plugin.v1.Commands.Run:input_type -> sigra.plugin.v1.RunRequest
-	10,  // 107: sigra.plugin.v1.Plugin.Describe:output_type -> sigra.plugin.v1.DescribeResponse
-	21,  // 108: sigra.plugin.v1.Plugin.Configure:output_type -> sigra.plugin.v1.ConfigureResponse
-	24,  // 109: sigra.plugin.v1.Plugin.Health:output_type -> sigra.plugin.v1.HealthResponse
-	26,  // 110: sigra.plugin.v1.Plugin.Metrics:output_type -> sigra.plugin.v1.MetricsResponse
-	31,  // 111: sigra.plugin.v1.Plugin.Stop:output_type -> sigra.plugin.v1.StopResponse
-	37,  // 112: sigra.plugin.v1.AuditSink.Record:output_type -> sigra.plugin.v1.RecordResponse
-	41,  // 113: sigra.plugin.v1.EventSink.Receive:output_type -> sigra.plugin.v1.ReceiveResponse
-	45,  // 114: sigra.plugin.v1.Mailer.Send:output_type -> sigra.plugin.v1.SendResponse
-	48,  // 115: sigra.plugin.v1.Mailer.Check:output_type -> sigra.plugin.v1.CheckResponse
-	58,  // 116: sigra.plugin.v1.Gate.Ask:output_type -> sigra.plugin.v1.AskResponse
-	61,  // 117: sigra.plugin.v1.Gate.Settle:output_type -> sigra.plugin.v1.SettleResponse
-	67,  // 118: sigra.plugin.v1.Routes.Serve:output_type -> sigra.plugin.v1.ServeResponse
-	70,  // 119: sigra.plugin.v1.LoginMethods.Offer:output_type -> sigra.plugin.v1.OfferResponse
-	73,  // 120: sigra.plugin.v1.Claims.Claims:output_type -> sigra.plugin.v1.ClaimsResponse
-	75,  // 121: sigra.plugin.v1.Subject.Export:output_type -> sigra.plugin.v1.ExportResponse
-	77,  // 122: sigra.plugin.v1.Subject.Erase:output_type -> sigra.plugin.v1.EraseResponse
-	79,  // 123: sigra.plugin.v1.Logout.SignedOut:output_type -> sigra.plugin.v1.SignedOutResponse
-	82,  // 124: sigra.plugin.v1.Commands.Run:output_type -> sigra.plugin.v1.RunResponse
-	107, // [107:125] is the sub-list for method output_type
-	89,  // [89:107] is the sub-list for method input_type
-	89,  // [89:89] is the sub-list for extension type_name
-	89,  // [89:89] is the sub-list for extension extendee
-	0,   // [0:89] is the sub-list for field type_name
+	87,  // 44: sigra.plugin.v1.SendRequest.valid_for:type_name -> google.protobuf.Duration
+	6,   // 45: sigra.plugin.v1.SendResponse.outcome:type_name -> sigra.plugin.v1.SendResponse.Outcome
+	87,  // 46: sigra.plugin.v1.SendResponse.retry_after:type_name -> google.protobuf.Duration
+	45,  // 47: sigra.plugin.v1.SendResponse.findings:type_name -> sigra.plugin.v1.Finding
+	33,  // 48: sigra.plugin.v1.AskRequest.principal:type_name -> sigra.plugin.v1.Principal
+	32,  // 49: sigra.plugin.v1.AskRequest.subject:type_name -> sigra.plugin.v1.Ref
+	34,  // 50: sigra.plugin.v1.AskRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	49,  // 51: sigra.plugin.v1.AskRequest.device:type_name -> sigra.plugin.v1.Device
+	89,  // 52: sigra.plugin.v1.AskRequest.attributes:type_name -> google.protobuf.Struct
+	50,  // 53: sigra.plugin.v1.AskRequest.registration:type_name -> sigra.plugin.v1.RegistrationContext
+	51,  // 54: sigra.plugin.v1.AskRequest.login:type_name -> sigra.plugin.v1.LoginContext
+	52,  // 55: sigra.plugin.v1.AskRequest.step_up:type_name -> sigra.plugin.v1.StepUpContext
+	53,  // 56: sigra.plugin.v1.AskRequest.member:type_name -> sigra.plugin.v1.MemberContext
+	54,  // 57: sigra.plugin.v1.AskRequest.user_delete:type_name -> sigra.plugin.v1.UserDeleteContext
+	55,  // 58: sigra.plugin.v1.AskRequest.token:type_name -> sigra.plugin.v1.TokenContext
+	56,  // 59: sigra.plugin.v1.AskRequest.route:type_name -> sigra.plugin.v1.RouteContext
+	88,  // 60: sigra.plugin.v1.TokenContext.expires_at:type_name -> google.protobuf.Timestamp
+	7,   // 61: sigra.plugin.v1.AskResponse.answer:type_name -> sigra.plugin.v1.AskResponse.Answer
+	88,  // 62: sigra.plugin.v1.AskResponse.reservation_expires_at:type_name -> google.protobuf.Timestamp
+	87,  // 63: sigra.plugin.v1.AskResponse.cache_for:type_name -> google.protobuf.Duration
+	58,  // 64: sigra.plugin.v1.AskResponse.obligations:type_name -> sigra.plugin.v1.Obligation
+	89,  // 65: sigra.plugin.v1.Obligation.parameters:type_name -> google.protobuf.Struct
+	8,   // 66: sigra.plugin.v1.SettleRequest.result:type_name -> sigra.plugin.v1.SettleRequest.Result
+	62,  // 67: sigra.plugin.v1.ServeRequest.head:type_name -> sigra.plugin.v1.RequestHead
+	65,  // 68: sigra.plugin.v1.ServeRequest.end:type_name -> sigra.plugin.v1.BodyEnd
+	64,  // 69: sigra.plugin.v1.RequestHead.headers:type_name -> sigra.plugin.v1.Header
+	33,  // 70: sigra.plugin.v1.RequestHead.principal:type_name -> sigra.plugin.v1.Principal
+	34,  // 71: sigra.plugin.v1.RequestHead.request:type_name -> sigra.plugin.v1.RequestInfo
+	63,  // 72: sigra.plugin.v1.RequestHead.client_certificate:type_name -> sigra.plugin.v1.ClientCertificate
+	64,  // 73: sigra.plugin.v1.BodyEnd.trailers:type_name -> sigra.plugin.v1.Header
+	67,  // 74: sigra.plugin.v1.ServeResponse.head:type_name -> sigra.plugin.v1.ResponseHead
+	65,  // 75: sigra.plugin.v1.ServeResponse.end:type_name -> sigra.plugin.v1.BodyEnd
+	64,  // 76: sigra.plugin.v1.ResponseHead.headers:type_name -> sigra.plugin.v1.Header
+	34,  // 77: sigra.plugin.v1.OfferRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	70,  // 78: sigra.plugin.v1.OfferResponse.methods:type_name -> sigra.plugin.v1.LoginMethod
+	33,  // 79: sigra.plugin.v1.ClaimsRequest.principal:type_name -> sigra.plugin.v1.Principal
+	34,  // 80: sigra.plugin.v1.ClaimsRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	89,  // 81: sigra.plugin.v1.ClaimsResponse.claims:type_name -> google.protobuf.Struct
+	87,  // 82: sigra.plugin.v1.ClaimsResponse.max_age:type_name -> google.protobuf.Duration
+	33,  // 83: sigra.plugin.v1.SignedOutRequest.principal:type_name -> sigra.plugin.v1.Principal
+	34,  // 84: sigra.plugin.v1.SignedOutRequest.request:type_name -> sigra.plugin.v1.RequestInfo
+	80,  // 85: sigra.plugin.v1.RunRequest.start:type_name -> sigra.plugin.v1.CommandStart
+	82,  // 86: sigra.plugin.v1.RunResponse.end:type_name -> sigra.plugin.v1.CommandEnd
+	9,   // 87: sigra.plugin.v1.Plugin.Describe:input_type -> sigra.plugin.v1.DescribeRequest
+	19,  // 88: sigra.plugin.v1.Plugin.Configure:input_type -> sigra.plugin.v1.ConfigureRequest
+	23,  // 89: sigra.plugin.v1.Plugin.Health:input_type -> sigra.plugin.v1.HealthRequest
+	25,  // 90: sigra.plugin.v1.Plugin.Metrics:input_type -> sigra.plugin.v1.MetricsRequest
+	30,  // 91: sigra.plugin.v1.Plugin.Stop:input_type -> sigra.plugin.v1.StopRequest
+	35,  // 92: sigra.plugin.v1.AuditSink.Record:input_type -> sigra.plugin.v1.RecordRequest
+	39,  // 93: sigra.plugin.v1.EventSink.Receive:input_type -> sigra.plugin.v1.ReceiveRequest
+	42,  // 94: sigra.plugin.v1.Mailer.Send:input_type -> sigra.plugin.v1.SendRequest
+	46,  // 95: sigra.plugin.v1.Mailer.Check:input_type -> sigra.plugin.v1.CheckRequest
+	48,  // 96: sigra.plugin.v1.Gate.Ask:input_type -> sigra.plugin.v1.AskRequest
+	59,  // 97: sigra.plugin.v1.Gate.Settle:input_type -> sigra.plugin.v1.SettleRequest
+	61,  // 98: sigra.plugin.v1.Routes.Serve:input_type -> sigra.plugin.v1.ServeRequest
+	68,  // 99: sigra.plugin.v1.LoginMethods.Offer:input_type -> sigra.plugin.v1.OfferRequest
+	71,  // 100: sigra.plugin.v1.Claims.Claims:input_type -> sigra.plugin.v1.ClaimsRequest
+	73,  // 101: sigra.plugin.v1.Subject.Export:input_type -> sigra.plugin.v1.ExportRequest
+	75,  // 102: sigra.plugin.v1.Subject.Erase:input_type -> sigra.plugin.v1.EraseRequest
+	77,  // 103: sigra.plugin.v1.Logout.SignedOut:input_type -> sigra.plugin.v1.SignedOutRequest
+	79,  // 104: sigra.plugin.v1.Commands.Run:input_type -> sigra.plugin.v1.RunRequest
+	10,  // 105: sigra.plugin.v1.Plugin.Describe:output_type -> sigra.plugin.v1.DescribeResponse
+	21,  // 106: sigra.plugin.v1.Plugin.Configure:output_type -> sigra.plugin.v1.ConfigureResponse
+	24,  // 107: sigra.plugin.v1.Plugin.Health:output_type -> sigra.plugin.v1.HealthResponse
+	26,  // 108: sigra.plugin.v1.Plugin.Metrics:output_type -> sigra.plugin.v1.MetricsResponse
+	31,  // 109: sigra.plugin.v1.Plugin.Stop:output_type -> sigra.plugin.v1.StopResponse
+	37,  // 110: sigra.plugin.v1.AuditSink.Record:output_type -> sigra.plugin.v1.RecordResponse
+	41,  // 111: sigra.plugin.v1.EventSink.Receive:output_type -> sigra.plugin.v1.ReceiveResponse
+	44,  // 112: sigra.plugin.v1.Mailer.Send:output_type -> sigra.plugin.v1.SendResponse
+	47,  // 113: sigra.plugin.v1.Mailer.Check:output_type -> sigra.plugin.v1.CheckResponse
+	57,  // 114: sigra.plugin.v1.Gate.Ask:output_type -> sigra.plugin.v1.AskResponse
+	60,  // 115: sigra.plugin.v1.Gate.Settle:output_type -> sigra.plugin.v1.SettleResponse
+	66,  // 116: sigra.plugin.v1.Routes.Serve:output_type -> sigra.plugin.v1.ServeResponse
+	69,  // 117: sigra.plugin.v1.LoginMethods.Offer:output_type -> sigra.plugin.v1.OfferResponse
+	72,  // 118: sigra.plugin.v1.Claims.Claims:output_type -> sigra.plugin.v1.ClaimsResponse
+	74,  // 119: sigra.plugin.v1.Subject.Export:output_type -> sigra.plugin.v1.ExportResponse
+	76,  // 120: sigra.plugin.v1.Subject.Erase:output_type -> sigra.plugin.v1.EraseResponse
+	78,  // 121: sigra.plugin.v1.Logout.SignedOut:output_type -> sigra.plugin.v1.SignedOutResponse
+	81,  // 122: sigra.plugin.v1.Commands.Run:output_type -> sigra.plugin.v1.RunResponse
+	105, // [105:123] is the sub-list for method output_type
+	87,  // [87:105] is the sub-list for method input_type
+	87,  // [87:87] is the sub-list for extension type_name
+	87,  // [87:87] is the sub-list for extension extendee
+	0,   // [0:87] is the sub-list for field type_name
 }
 
 func init() { file_sigra_plugin_v1_plugin_proto_init() }
@@ -6940,7 +6850,7 @@ func file_sigra_plugin_v1_plugin_proto_init() {
 	if File_sigra_plugin_v1_plugin_proto != nil {
 		return
 	}
-	file_sigra_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{
+	file_sigra_plugin_v1_plugin_proto_msgTypes[39].OneofWrappers = []any{
 		(*AskRequest_Registration)(nil),
 		(*AskRequest_Login)(nil),
 		(*AskRequest_StepUp)(nil),
@@ -6949,23 +6859,23 @@ func file_sigra_plugin_v1_plugin_proto_init() {
 		(*AskRequest_Token)(nil),
 		(*AskRequest_Route)(nil),
 	}
-	file_sigra_plugin_v1_plugin_proto_msgTypes[53].OneofWrappers = []any{
+	file_sigra_plugin_v1_plugin_proto_msgTypes[52].OneofWrappers = []any{
 		(*ServeRequest_Head)(nil),
 		(*ServeRequest_Body)(nil),
 		(*ServeRequest_End)(nil),
 	}
-	file_sigra_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{
+	file_sigra_plugin_v1_plugin_proto_msgTypes[57].OneofWrappers = []any{
 		(*ServeResponse_Head)(nil),
 		(*ServeResponse_Body)(nil),
 		(*ServeResponse_End)(nil),
 		(*ServeResponse_Flush)(nil),
 	}
-	file_sigra_plugin_v1_plugin_proto_msgTypes[71].OneofWrappers = []any{
+	file_sigra_plugin_v1_plugin_proto_msgTypes[70].OneofWrappers = []any{
 		(*RunRequest_Start)(nil),
 		(*RunRequest_Stdin)(nil),
 		(*RunRequest_StdinEnd)(nil),
 	}
-	file_sigra_plugin_v1_plugin_proto_msgTypes[73].OneofWrappers = []any{
+	file_sigra_plugin_v1_plugin_proto_msgTypes[72].OneofWrappers = []any{
 		(*RunResponse_Stdout)(nil),
 		(*RunResponse_Stderr)(nil),
 		(*RunResponse_End)(nil),
@@ -6976,7 +6886,7 @@ func file_sigra_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sigra_plugin_v1_plugin_proto_rawDesc), len(file_sigra_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      9,
-			NumMessages:   79,
+			NumMessages:   78,
 			NumExtensions: 0,
 			NumServices:   11,
 		},

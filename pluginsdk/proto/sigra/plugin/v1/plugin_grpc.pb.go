@@ -1272,7 +1272,8 @@ const (
 //
 // Logout lets a plugin end what it started elsewhere when a person signs out here.
 type LogoutClient interface {
-	// SignedOut is called once the sessions have ended, while the browser waits for its page.
+	// SignedOut is called once the sessions have ended, while the browser waits for its page, within 2 seconds. Other ends of a session are in
+	// the audit log: auth.logout, session.revoke, session.expire, and session_ids in the metadata of what ends several.
 	SignedOut(ctx context.Context, in *SignedOutRequest, opts ...grpc.CallOption) (*SignedOutResponse, error)
 }
 
@@ -1300,7 +1301,8 @@ func (c *logoutClient) SignedOut(ctx context.Context, in *SignedOutRequest, opts
 //
 // Logout lets a plugin end what it started elsewhere when a person signs out here.
 type LogoutServer interface {
-	// SignedOut is called once the sessions have ended, while the browser waits for its page.
+	// SignedOut is called once the sessions have ended, while the browser waits for its page, within 2 seconds. Other ends of a session are in
+	// the audit log: auth.logout, session.revoke, session.expire, and session_ids in the metadata of what ends several.
 	SignedOut(context.Context, *SignedOutRequest) (*SignedOutResponse, error)
 	mustEmbedUnimplementedLogoutServer()
 }
