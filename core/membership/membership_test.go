@@ -603,7 +603,7 @@ func TestRights_areThoseOfTheTable(t *testing.T) {
 		ann.raise(principal.AAL1)
 		gone := ann.acts()
 		ann.raise(principal.AAL1) // keeps the id
-		if err := w.Sessions.Revoke(t.Context(), audit.Ref{Type: "system"}, ann.id, gone.Principal.SessionID); err != nil {
+		if err := w.Sessions.Revoke(t.Context(), audit.Ref{Type: "system"}, "", ann.id, gone.Principal.SessionID); err != nil {
 			t.Fatal(err)
 		}
 		wants(t, "a session that ended", w.Members.Delete(t.Context(), gone, o.ID), session.ErrUnauthenticated)
