@@ -493,6 +493,8 @@ plugin "threadline" {}
 #   grants = ["identity.read", "audit.record", "routes.serve:/greeter"]
 #   env    = ["SSL_CERT_FILE"] # variables passed through; no others are
 #
+#   allowed_networks = ["10.20.0.0/16"] # private networks that its outbound calls may reach
+#
 #   # Ask the plugin before somebody joins an organization. If it fails or takes too long: deny.
 #   gate "member.add" {
 #     on_error = "deny"

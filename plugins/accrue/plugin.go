@@ -50,7 +50,7 @@ func newAt(now func() time.Time) pluginsdk.Plugin {
 		Name:        "accrue",
 		Version:     Version,
 		Description: "Seats and entitlements from billing events",
-		Requires:    []pluginsdk.Grant{pluginsdk.IdentityRead, pluginsdk.PagesRender},
+		Requires:    []pluginsdk.Grant{pluginsdk.IdentityRead, pluginsdk.PagesRender, pluginsdk.ClaimsWrite},
 		Routes: []pluginsdk.Route{
 			{Path: "/accrue", Title: "Billing", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators},
 			{Path: "/accrue/v1", Access: pluginsdk.Administrators, Applications: true, CrossSite: pluginsdk.CrossSiteRefused, MaxBody: 64 << 10},
@@ -97,7 +97,30 @@ func (in *instance) Receive(ctx context.Context, r pluginsdk.ReceiveRequest) (ou
 	if err := in.store.receive(ctx, events); err != nil {
 		return pluginsdk.ReceiveResponse{}, pluginsdk.Retryable(err)
 	}
+	if err := in.invalidate(ctx, events); err != nil {
+		return pluginsdk.ReceiveResponse{}, err // the events are taken again, which changes nothing more
+	}
 	return out, nil
+}
+
+// invalidate has claims asked anew that what was received may have changed: of a person, or, of an organization, of everybody, for Sigra doesn't
+// ask by organization.
+func (in *instance) invalidate(ctx context.Context, events []event) error {
+	users := map[string]bool{}
+	for _, e := range events {
+		switch e.Account.Kind {
+		case userAccount:
+			users[e.Account.ID] = true
+		case organizationAccount:
+			return in.host.Claims().Invalidate(ctx, "")
+		}
+	}
+	for id := range users {
+		if err := in.host.Claims().Invalidate(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Record implements pluginsdk.AuditSink: memberships and invitations as they really are.

@@ -98,6 +98,25 @@ func person() pluginsdk.MemberContext {
 	return pluginsdk.MemberContext{UserID: uuid.NewString(), Kind: "member", Via: "direct"}
 }
 
+// TestClaims_askedAnew: what billing changed is not kept anywhere.
+func TestClaims_askedAnew(t *testing.T) {
+	onBoth(t, `{}`, func(w *world) {
+		w.bill("billing.subscription.created", map[string]any{"plan": "team", "seats": 3})
+		user := uuid.NewString()
+		b, err := json.Marshal(map[string]any{"subscription": "sub_2", "user_id": user, "plan": "solo"})
+		if err != nil {
+			w.Fatal(err)
+		}
+		out, err := w.Receive(w.Context(), pluginsdk.Event{ID: uuid.NewString(), Type: "billing.subscription.created", OccurredAt: time.Now(), Data: b})
+		if err != nil || len(out.Refused) > 0 {
+			w.Fatalf("%+v, %v", out, err)
+		}
+		if got := w.Host.Invalidated(); len(got) != 2 || got[0] != "" || got[1] != user {
+			w.Errorf("%q", got)
+		}
+	})
+}
+
 // TestSeats_firstCut: three seats, a fourth member, an upgrade.
 func TestSeats_firstCut(t *testing.T) {
 	onBoth(t, `{}`, func(w *world) {

@@ -194,6 +194,29 @@ func TestSend(t *testing.T) {
 	})
 }
 
+// TestCheck: an address that a server said nobody has is no more promised a mail, until one arrives there.
+func TestCheck(t *testing.T) {
+	onBoth(t, func(t *testing.T, at *pluginsdk.Location) {
+		answers := []string{"550 5.7.1 no", "550 5.1.1 no such user", "250 queued"}
+		srv := serve(t, func(n int) string { return answers[n-1] })
+		settings := fmt.Sprintf(`{"concurrency": 1, "smtp": {"host": "127.0.0.1", "port": %d, "tls": "none"}}`, srv.port)
+		p := plugintest.Start(t, mailglass.New(), plugintest.Config{Settings: settings, Storage: at})
+		for i, want := range []string{"", "undeliverable", ""} { // before, by what was answered: nothing about the address, nobody has it, it is there
+			if _, err := p.Send(t.Context(), message()); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "its end is reported", func() bool { return len(p.Host.Reports()) > i })
+			got, err := p.Check(t.Context(), pluginsdk.CheckRequest{Purpose: "invitation", Address: "ada@example.com"})
+			if err != nil || got.Code != want || got.Deliverable != (want == "") {
+				t.Errorf("after %q: %+v, %v", answers[i], got, err)
+			}
+		}
+		if got, err := p.Check(t.Context(), pluginsdk.CheckRequest{Address: "bob@example.com"}); err != nil || !got.Deliverable {
+			t.Errorf("an address nobody wrote to: %+v, %v", got, err)
+		}
+	})
+}
+
 // TestSend_answerLost: what may have arrived is never sent again by itself.
 func TestSend_answerLost(t *testing.T) {
 	onBoth(t, func(t *testing.T, at *pluginsdk.Location) {

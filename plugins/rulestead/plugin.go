@@ -50,8 +50,11 @@ var (
 	_ pluginsdk.HealthReporter = (*instance)(nil)
 )
 
-// refresh is how often every node looks for a newer version.
-const refresh = 500 * time.Millisecond
+// versionTopic is the topic on which the nodes tell each other of a newer version.
+const versionTopic = "definitions"
+
+// refresh is how often every node looks for a newer version by itself: whoever changed the database may have died before telling.
+const refresh = 10 * time.Second
 
 // New makes Rulestead.
 func New() pluginsdk.Plugin {
@@ -59,7 +62,7 @@ func New() pluginsdk.Plugin {
 		Name:        "rulestead",
 		Version:     Version,
 		Description: "Rules and flags at the auth boundary",
-		Requires:    []pluginsdk.Grant{pluginsdk.AuditRecord, pluginsdk.PagesRender},
+		Requires:    []pluginsdk.Grant{pluginsdk.AuditRecord, pluginsdk.PagesRender, pluginsdk.TopicsUse},
 		Routes:      []pluginsdk.Route{{Path: "/rulestead", Title: "Rules", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators, MaxBody: 4 << 20}},
 		Actions: []pluginsdk.Action{{
 			Name: "rulestead.definitions.change", Description: "Rules or flags were changed.", CRUD: "u", Metadata: []string{"version", "previous_version", "comment"}, Webhooks: true, Timeline: true,
@@ -135,12 +138,27 @@ func (in *instance) current() (*rule.Snapshot, error) {
 func (in *instance) Run(ctx context.Context) error {
 	tick := time.NewTicker(refresh)
 	defer tick.Stop()
+	told := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() {
+		err := in.host.Topics().Watch(ctx, versionTopic, func(context.Context, pluginsdk.Change) {
+			select {
+			case told <- struct{}{}:
+			default: // one look is due already
+			}
+		})
+		if err != nil && ctx.Err() == nil {
+			in.log.Warn("changes on other nodes are not heard of, and looked for instead", "error", err)
+		}
+	})
 	failing := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-told:
 		}
 		err := in.load(ctx)
 		if err != nil && ctx.Err() == nil && !failing {
@@ -165,6 +183,9 @@ func (in *instance) apply(ctx context.Context, d rule.Definitions, base int64, b
 	}
 	if err := in.load(ctx); err != nil {
 		return v, true, err
+	}
+	if err := in.host.Topics().Notify(ctx, versionTopic, strconv.FormatInt(v.Number, 10)); err != nil {
+		in.log.Warn("other nodes were not told of the new version and will find it themselves", "version", v.Number, "error", err)
 	}
 	_, err = in.host.Audit().Record(ctx, pluginsdk.AuditEntry{
 		Action: "rulestead.definitions.change", Outcome: "success", Actor: by, IdempotencyKey: "version/" + strconv.FormatInt(v.Number, 10), Request: info,
