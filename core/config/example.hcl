@@ -492,7 +492,6 @@ plugin "threadline" {}
 #
 #   grants = ["identity.read", "audit.record", "routes.serve:/greeter"]
 #   env    = ["SSL_CERT_FILE"] # variables passed through; no others are
-#   allowed_networks = ["10.20.0.0/16"] # private addresses that its calls out may reach; none are without this
 #
 #   allowed_networks = ["10.20.0.0/16"] # private networks that its outbound calls may reach
 #
