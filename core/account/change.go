@@ -46,14 +46,36 @@ func (s *Store) Renew(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
 	return nil
 }
 
-// Disable stops an account; it reports false when it is disabled already.
+// Disable stops an account; it reports false when it is disabled already. From then on it is an administrator's decision, whoever stopped it first.
 func (s *Store) Disable(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
+	if _, err := tx.Exec(ctx, `UPDATE account SET disabled_by = '' WHERE id = $1 AND disabled_by <> ''`, id); err != nil {
+		return false, fmt.Errorf("disable account: %w", err)
+	}
 	return s.move(ctx, tx, id, `UPDATE account SET status = 'disabled', updated_at = $2 WHERE id = $1 AND status IN ('active', 'unconfirmed')`, Disabled)
+}
+
+// DisableBy is Disable by somebody who may start the account again, by the same name, as long as nobody else stopped it.
+func (s *Store) DisableBy(ctx context.Context, tx *store.Tx, id uuid.UUID, by string) (bool, error) {
+	n, err := tx.Exec(ctx, `UPDATE account SET status = 'disabled', disabled_by = $3, updated_at = $2 WHERE id = $1 AND status IN ('active', 'unconfirmed')`, id, s.now(), by)
+	if err != nil {
+		return false, fmt.Errorf("disable account: %w", err)
+	}
+	return n == 1, nil
+}
+
+// EnableBy lets an account live again that the same name stopped last; it reports false of any other.
+func (s *Store) EnableBy(ctx context.Context, tx *store.Tx, id uuid.UUID, by string) (bool, error) {
+	n, err := tx.Exec(ctx, `UPDATE account SET status = CASE WHEN confirmed_at IS NULL THEN 'unconfirmed' ELSE 'active' END, disabled_by = '', updated_at = $2
+		WHERE id = $1 AND status = 'disabled' AND disabled_by = $3`, id, s.now(), by)
+	if err != nil {
+		return false, fmt.Errorf("enable account: %w", err)
+	}
+	return n == 1, nil
 }
 
 // Enable lets a disabled account live again: active when its address was ever confirmed, else unconfirmed.
 func (s *Store) Enable(ctx context.Context, tx *store.Tx, id uuid.UUID) (bool, error) {
-	return s.move(ctx, tx, id, `UPDATE account SET status = CASE WHEN confirmed_at IS NULL THEN 'unconfirmed' ELSE 'active' END, updated_at = $2
+	return s.move(ctx, tx, id, `UPDATE account SET status = CASE WHEN confirmed_at IS NULL THEN 'unconfirmed' ELSE 'active' END, disabled_by = '', updated_at = $2
 		WHERE id = $1 AND status = 'disabled'`, Active, Unconfirmed)
 }
 

@@ -354,7 +354,7 @@ func (s *federatedSignIns) confirmFederated(ctx context.Context, c vouch) (Feder
 	if err != nil {
 		return Federated{}, errNoEmail
 	}
-	attempt, err := s.signUps.askRegistration(ctx, email, "oauth", "fed", "provider", c.Provider)
+	attempt, err := s.signUps.askRegistration(ctx, email, "oauth", "fed", c.via(), c.Provider)
 	if err != nil {
 		return Federated{}, err
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/credential/passkey"
@@ -153,6 +155,13 @@ func (s *stepUps) StepUp(ctx context.Context, p principal.Principal, f factor.Pr
 			answer = say
 			if err := s.factors.CountFailure(ctx, tx, a, flow.SessionKey(p)); err != nil {
 				return err
+			}
+			// A new session has a new bucket, so it must take the second factor to get one: no browser is spared it any more (NIST SP
+			// 800-63B-4 §3.2.2 bounds failures per account).
+			if fault.KindOf(s.kit.Factors.Check(ctx, tx, flow.SessionKey(p))) == fault.RateLimited {
+				if _, err := s.kit.End(ctx, tx, a, flow.Trust, uuid.Nil, flow.By(p), "too_many_failures"); err != nil {
+					return err
+				}
 			}
 			return s.stepUpRefused(ctx, tx, p, sh, flow.Refusal{Reason: reason, Attempt: attempt.CorrelationID()})
 		}

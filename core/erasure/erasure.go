@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/part"
@@ -39,12 +40,13 @@ type Recorder interface {
 	Record(ctx context.Context, tx *store.Tx, e audit.Entry) (uuid.UUID, error)
 }
 
-// Config of a Store. All but Now are needed.
+// Config of a Store. All but Now and Log are needed.
 type Config struct {
 	DB    *store.DB
 	Keys  Sealer
 	Audit Recorder
 	Now   func() time.Time // nil means the clock
+	Log   hclog.Logger     // nil means silent
 }
 
 // Store keeps what is to be removed. Safe for concurrent use.
@@ -53,6 +55,7 @@ type Store struct {
 	keys    Sealer
 	audit   Recorder
 	now     func() time.Time
+	log     hclog.Logger
 	plugins atomic.Pointer[[]string]
 	nudge   chan struct{}
 }
@@ -65,7 +68,10 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Store{db: cfg.DB, keys: cfg.Keys, audit: cfg.Audit, now: func() time.Time { return cfg.Now().UTC().Truncate(time.Microsecond) }, nudge: make(chan struct{}, 1)}
+	if cfg.Log == nil {
+		cfg.Log = hclog.NewNullLogger()
+	}
+	s := &Store{log: cfg.Log, db: cfg.DB, keys: cfg.Keys, audit: cfg.Audit, now: func() time.Time { return cfg.Now().UTC().Truncate(time.Microsecond) }, nudge: make(chan struct{}, 1)}
 	s.Use(nil)
 	return s, nil
 }
@@ -155,8 +161,9 @@ func (s *Store) Due(ctx context.Context) ([]Task, error) {
 				continue // another node has it
 			}
 			plain, _, err := s.keys.Open(r.sealed, sealPurpose)
-			if err != nil {
-				return fmt.Errorf("open erasure %s: %w", r.ID, err)
+			if err != nil { // its key is gone: the others go on
+				s.log.Error("an erasure can't be read, will try again", "id", r.ID, "error", err)
+				continue
 			}
 			var who subject
 			if err := json.Unmarshal(plain, &who); err != nil {

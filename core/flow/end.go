@@ -18,7 +18,8 @@ type Scope uint8
 const (
 	// Sessions are those there are.
 	Sessions Scope = 1 << iota
-	// Waiting are sign-ins under way: first factors that wait for a second, logins that wait to be linked, plugins' sign-ins.
+	// Waiting are sign-ins under way: first factors that wait for a second, logins that wait to be linked. A sign-in at a provider that has not
+	// come back yet is nobody's so far, and is judged when it does.
 	Waiting
 	// Mailed are links and codes on their way: to sign in, to set a password, to prove anew who one is, to move to another address.
 	// The way back to an address from before is not among them: whoever took an account over ends everything next.

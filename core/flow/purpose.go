@@ -18,6 +18,6 @@ const (
 
 // waitingPurposes and mailedPurposes are those that End ends, scope by scope.
 var (
-	waitingPurposes = []onetime.Purpose{PendingSignIn, PendingLink, PluginState, PluginSignIn}
+	waitingPurposes = []onetime.Purpose{PendingSignIn, PendingLink}
 	mailedPurposes  = []onetime.Purpose{Confirmation, SetPassword, MagicLink, StepUpCode, EmailChange}
 )

@@ -187,6 +187,9 @@ func (t *Table) Ask(ctx context.Context, a Ask) (Answer, error) {
 			ans.Reservations = held
 			return ans, nil
 		case StepUp:
+			if out.Decision == StepUp && out.RequiredAAL == principal.AAL2 {
+				ans.RequiredAAL = principal.AAL2 // the stronger of what several want
+			}
 			out = ans
 		case Allow:
 			if out.Decision == Allow && out.Revision == "" {

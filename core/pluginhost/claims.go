@@ -172,8 +172,8 @@ func (c *claimCache) keep(h *Host) {
 // claimKey is all that an answer may depend on: who, as what, and for whom.
 func claimKey(q ClaimsQuery, language string) string {
 	p := q.Who
-	return fmt.Sprintf("%s %s %s %s %q %v %s %q %q %q %q %q", p.Kind, p.UserID, p.SessionID, p.OrganizationID, p.Role, p.Administrator, p.ImpersonatorID,
-		p.AAL+" "+strings.Join(p.AMR, " "), q.Audience, q.ClientID, q.Scopes, language)
+	return fmt.Sprintf("%s %s %s %s %q %v %v %s %q %q %q %d %q %q %q %q %q", p.Kind, p.UserID, p.SessionID, p.OrganizationID, p.Role, p.Owner, p.Administrator, p.ImpersonatorID,
+		p.AAL+" "+strings.Join(p.AMR, " "), p.Email, p.Display, p.AuthTime.UnixMicro(), p.Scopes, q.Audience, q.ClientID, q.Scopes, language)
 }
 
 // get gives what is kept, or asks.

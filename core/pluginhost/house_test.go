@@ -242,7 +242,7 @@ func TestDirectory(t *testing.T) {
 		// Nobody gets an account by naming its address, and none of an administrator's.
 		h.person("eve@elsewhere.example", false, "")
 		root := h.person("root@acme.example", true, "")
-		for email, want := range map[string]codes.Code{"eve@elsewhere.example": codes.FailedPrecondition, "root@acme.example": codes.PermissionDenied, "no address": codes.InvalidArgument} {
+		for email, want := range map[string]codes.Code{"eve@elsewhere.example": codes.PermissionDenied, "nobody@elsewhere.example": codes.PermissionDenied, "root@acme.example": codes.PermissionDenied, "no address": codes.InvalidArgument} {
 			if _, code := put(&hostv1.DirectoryUser{ExternalId: "x-" + email[:3], Email: email, Active: true}); code != want {
 				t.Errorf("%s: %v, want %v", email, code, want)
 			}
@@ -253,16 +253,45 @@ func TestDirectory(t *testing.T) {
 		if a, err := h.parts.Accounts.Get(t.Context(), root.ID); err != nil || a.Status != account.Active {
 			t.Errorf("the administrator: %+v, %v", a, err)
 		}
-		// An account that was made at an address nobody has proven is its owner's once they have confirmed it.
-		if _, code := put(&hostv1.DirectoryUser{ExternalId: "00u3", Email: "bob@free.example", Active: true}); code != codes.OK {
+		// A sign-up that nobody confirmed is not taken over with what a stranger put there.
+		thief, err := h.parts.Register(t.Context(), auth.Registration{Email: "new@acme.example", Password: "a password of somebody else's"})
+		if err != nil || thief.Flow == "" {
+			t.Fatal(err)
+		}
+		if _, code := put(&hostv1.DirectoryUser{ExternalId: "00u9", Email: "new@acme.example", Active: true}); code != codes.OK {
 			t.Fatal(code)
 		}
-		bob, err := h.parts.Accounts.FindByEmail(t.Context(), "bob@free.example")
-		if err != nil || bob.Status != account.Unconfirmed {
+		fresh, err := h.parts.Accounts.FindByEmail(t.Context(), "new@acme.example")
+		if err != nil || fresh.Status != account.Active {
+			t.Errorf("%+v, %v", fresh, err)
+		}
+		if hash, err := h.parts.Passwords.Find(t.Context(), h.db, fresh.ID); err != nil || hash != "" {
+			t.Errorf("a stranger's password: %q, %v", hash, err)
+		}
+		h.ok("Directory/PutMembership", &hostv1.PutMembershipRequest{OrganizationId: acme, ExternalId: "00u9"}, &m)
+
+		// Whoever an administrator stopped stays so, whichever of the two came first.
+		active(false)
+		if err := h.parts.Disable(t.Context(), audit.Ref{Type: "operator"}, id); err != nil {
+			t.Fatal(err)
+		}
+		if active(true).GetActive() {
+			t.Error("the directory started what an administrator stopped after it")
+		}
+		if err := h.parts.Enable(t.Context(), audit.Ref{Type: "operator"}, id); err != nil {
+			t.Fatal(err)
+		}
+
+		// Of somebody who has left the organization's domains it is the membership that is stopped, and the directory learns nothing new.
+		if _, code := put(&hostv1.DirectoryUser{ExternalId: "00u3", Email: "bob@acme.example", Active: true}); code != codes.OK {
+			t.Fatal(code)
+		}
+		bob, err := h.parts.Accounts.FindByEmail(t.Context(), "bob@acme.example")
+		if err != nil || bob.Status != account.Active {
 			t.Fatalf("%+v, %v", bob, err)
 		}
-		h.exec(`UPDATE account SET status = 'active', confirmed_at = $2 WHERE id = $1`, bob.ID, time.Now().UTC())
 		h.ok("Directory/PutMembership", &hostv1.PutMembershipRequest{OrganizationId: acme, ExternalId: "00u3"}, &m)
+		h.exec(`UPDATE account SET email = 'bob@home.example' WHERE id = $1`, bob.ID)
 		h.ok("Directory/SetActive", &hostv1.SetActiveRequest{OrganizationId: acme, ExternalId: "00u3"}, &hostv1.SetActiveResponse{})
 		if bob, err = h.parts.Accounts.Get(t.Context(), bob.ID); err != nil || bob.Status != account.Active {
 			t.Errorf("the account: %+v, %v", bob, err)

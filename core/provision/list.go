@@ -41,6 +41,15 @@ func (s *Service) user(ctx context.Context, d Directory, externalID string, l li
 		u.Role, u.Active = m.Role, u.Active && m.Status == org.Active
 	case !errors.Is(err, org.ErrNotMember):
 		return User{}, err
+	default:
+		// Of somebody who left the organization and its domains the directory has what it said itself, and learns nothing new.
+		switch err := s.may(ctx, s.kit.DB, d, a); {
+		case errors.Is(err, errForeign):
+			u.Email, u.Display, u.Active = "", "", l.active
+			return u, nil
+		case err != nil && !errors.Is(err, errAdmin):
+			return User{}, err
+		}
 	}
 	have, err := s.kit.Metadata.Get(ctx, s.kit.DB, a.ID, metadata.Public)
 	if err != nil {

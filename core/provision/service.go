@@ -72,6 +72,9 @@ type Directory struct {
 	CorrelationID  string
 }
 
+// name is what an account that the directory stopped says of who did.
+func (d Directory) name() string { return d.Plugin + " " + d.OrganizationID.String() }
+
 func (d Directory) entry() audit.Entry {
 	return audit.Entry{Actor: audit.Ref{Type: "plugin", ID: d.Plugin}, OrganizationID: d.OrganizationID, CorrelationID: d.CorrelationID}
 }
@@ -134,12 +137,9 @@ func (s *Service) proven(ctx context.Context, q store.Querier, d Directory, emai
 }
 
 // may says why the directory changes nothing of an account; nil: it may.
-func (s *Service) may(ctx context.Context, q store.Querier, d Directory, l link, a account.Account) error {
+func (s *Service) may(ctx context.Context, q store.Querier, d Directory, a account.Account) error {
 	if a.Administrator {
 		return errAdmin
-	}
-	if l.made && a.ConfirmedAt.IsZero() { // nobody has shown yet that the mailbox is theirs
-		return nil
 	}
 	ok, err := s.proven(ctx, q, d, a.Email)
 	if err == nil && !ok {
@@ -227,7 +227,7 @@ func (s *Service) ask(ctx context.Context, d Directory, u User) (*gate.Attempt, 
 	if _, err := s.kit.Accounts.FindByEmailIn(ctx, s.kit.DB, u.Email); !account.IsNotFound(err) {
 		return nil, err
 	}
-	attempt, err := s.kit.Allowed(ctx, gate.Ask{Question: gate.Registration, AttemptID: d.CorrelationID, Context: map[string]any{
+	attempt, err := s.kit.Allowed(ctx, gate.Ask{Question: gate.Registration, Context: map[string]any{
 		"method": "directory", "via": "plugin", "provider": d.Plugin, "email": u.Email, "email_domain": flow.EmailDomain(u.Email),
 	}})
 	return attempt, flow.Public(err)
@@ -235,19 +235,31 @@ func (s *Service) ask(ctx context.Context, d Directory, u User) (*gate.Attempt, 
 
 // add makes the account of a new id, or finds it.
 func (s *Service) add(ctx context.Context, tx *store.Tx, d Directory, u User, attempt *gate.Attempt) (link, bool, error) {
+	// Who owns the domain hands out its mailboxes. Elsewhere a directory makes nothing and learns nothing: the answer is the same whether
+	// somebody has the address or not.
 	proven, err := s.proven(ctx, tx, d, u.Email)
+	if err == nil && !proven {
+		err = errDomain
+	}
 	if err != nil {
 		return link{}, false, err
 	}
-	n := account.NewAccount{Email: u.Email, Status: account.Unconfirmed, Display: u.Display}
-	if proven { // who owns the domain hands out its mailboxes
-		n.Status = account.Active
-	}
-	a, made, err := s.kit.Accounts.Create(ctx, tx, n)
+	a, made, err := s.kit.Accounts.Create(ctx, tx, account.NewAccount{Email: u.Email, Status: account.Active, Display: u.Display})
 	if err != nil {
 		return link{}, false, err
 	}
 	switch {
+	case !made && a.Status == account.Unconfirmed && !a.Administrator:
+		// A sign-up that nobody confirmed, of whoever: the account is the owner of the mailbox's now, without what was put there.
+		if a, err = s.kit.Lock(ctx, tx, a.ID); err != nil {
+			return link{}, false, err
+		}
+		if _, err := s.kit.Accounts.Activate(ctx, tx, a.ID); err != nil {
+			return link{}, false, err
+		}
+		if err := s.kit.Reclaim(ctx, tx, a); err != nil {
+			return link{}, false, err
+		}
 	case made:
 		e := d.entry()
 		e.Action, e.Targets, e.Metadata = "admin.user.create", []audit.Ref{flow.User(a.ID)}, map[string]any{"administrator": false, "via": "directory"}
@@ -257,8 +269,6 @@ func (s *Service) add(ctx context.Context, tx *store.Tx, d Directory, u User, at
 		if err := s.kit.Record(ctx, tx, e); err != nil {
 			return link{}, false, err
 		}
-	case !proven:
-		return link{}, false, account.ErrEmailTaken
 	}
 	now := s.kit.Now()
 	l := link{account: a.ID, username: u.Username, active: true, made: made, createdAt: now, updatedAt: now}
@@ -279,7 +289,7 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, d Directory, u User,
 	if err != nil {
 		return err
 	}
-	if err := s.may(ctx, tx, d, l, a); err != nil {
+	if err := s.may(ctx, tx, d, a); err != nil {
 		return err
 	}
 	var fields []string
@@ -330,11 +340,16 @@ func (s *Service) move(ctx context.Context, tx *store.Tx, d Directory, a account
 	if err := s.kit.Accounts.ChangeEmail(ctx, tx, a.ID, email); err != nil {
 		return err
 	}
-	if err := s.kit.Onetime.Forget(ctx, tx, a.ID, ""); err != nil {
+	n, err := s.kit.End(ctx, tx, a, flow.Everything, uuid.Nil, d.entry(), "email_changed")
+	if err != nil {
 		return err
 	}
-	if _, err := s.kit.Sessions.RevokeAllIn(ctx, tx, a.ID, uuid.Nil); err != nil {
-		return err
+	if len(n) > 0 {
+		e := d.entry()
+		e.Action, e.Targets, e.Metadata = "session.revoke_all", []audit.Ref{flow.User(a.ID)}, n.All(map[string]any{"cause": "email_changed"})
+		if err := s.kit.Record(ctx, tx, e); err != nil {
+			return err
+		}
 	}
 	return s.kit.Notice(ctx, tx, a, mail.Letter{Purpose: mail.EmailChanged, Address: email})
 }
@@ -366,22 +381,19 @@ func (s *Service) activate(ctx context.Context, tx *store.Tx, d Directory, l lin
 	case on == l.active:
 		return nil
 	case on:
-		changed, err := s.kit.Accounts.Enable(ctx, tx, a.ID)
+		changed, err := s.kit.Accounts.EnableBy(ctx, tx, a.ID, d.name())
 		if err != nil || !changed {
 			return err
 		}
 		e.Action = "admin.user.enable"
 		return s.kit.Record(ctx, tx, e)
 	}
-	changed, err := s.kit.Accounts.Disable(ctx, tx, a.ID)
+	changed, err := s.kit.Accounts.DisableBy(ctx, tx, a.ID, d.name())
 	if err != nil || !changed {
 		return err
 	}
-	ended, err := s.kit.Sessions.RevokeAllIn(ctx, tx, a.ID, uuid.Nil)
+	ended, err := s.kit.End(ctx, tx, a, flow.Everything, uuid.Nil, d.entry(), "disabled")
 	if err != nil {
-		return err
-	}
-	if err := s.kit.Onetime.Forget(ctx, tx, a.ID, ""); err != nil {
 		return err
 	}
 	e.Action, e.Metadata = "admin.user.disable", ended.In(map[string]any{})
@@ -405,7 +417,7 @@ func (s *Service) SetActive(ctx context.Context, d Directory, externalID string,
 		if err != nil {
 			return err
 		}
-		switch err := s.may(ctx, tx, d, l, a); {
+		switch err := s.may(ctx, tx, d, a); {
 		case errors.Is(err, errForeign), errors.Is(err, errAdmin):
 			foreign = a.ID
 		case err != nil:
@@ -440,6 +452,9 @@ func (s *Service) PutMembership(ctx context.Context, d Directory, externalID, ro
 	if err != nil {
 		return org.Membership{}, err
 	}
+	if err := s.mayAdmit(ctx, d, l.account); err != nil {
+		return org.Membership{}, err
+	}
 	m, err := s.members.Add(ctx, d.actor(), membership.NewMember{OrganizationID: d.OrganizationID, AccountID: l.account, Role: role, Provisioned: true})
 	if !errors.Is(err, org.ErrMember) {
 		return m, err
@@ -449,6 +464,23 @@ func (s *Service) PutMembership(ctx context.Context, d Directory, externalID, ro
 		return m, err
 	}
 	return s.members.ChangeMember(ctx, d.actor(), d.OrganizationID, l.account, org.MemberChange{Role: &role})
+}
+
+// mayAdmit refuses a place to an account that has left the organization's domains: it is no longer the directory's to place. Who is a member
+// stays one.
+func (s *Service) mayAdmit(ctx context.Context, d Directory, id uuid.UUID) error {
+	_, err := s.kit.Orgs.Find(ctx, s.kit.DB, d.OrganizationID, id)
+	if !errors.Is(err, org.ErrNotMember) {
+		return err
+	}
+	a, err := s.kit.Accounts.Get(ctx, id)
+	if err == nil {
+		err = s.may(ctx, s.kit.DB, d, a)
+	}
+	if errors.Is(err, errAdmin) {
+		err = nil // administrators are members like anybody
+	}
+	return err
 }
 
 // DeleteMembership takes an account of the directory out of its organization; the account stays.

