@@ -141,7 +141,7 @@ func TestHost_theOtherServices(t *testing.T) {
 	if page, err := h.Pages().Render(ctx, pluginsdk.Page{Title: "T", BodyHTML: "<p>B</p>"}); err != nil || !strings.Contains(page.HTML, "<p>B</p>") {
 		t.Errorf("render: %v, %v", page, err)
 	}
-	if u, err := h.Pages().SignInURL(ctx, pluginsdk.SignInRequest{ReturnTo: "/x", MaxAge: time.Minute}); err != nil || u != "/login?return_to=%2Fx" {
+	if u, err := h.Pages().SignInURL(ctx, pluginsdk.SignInRequest{ReturnTo: "/x", MaxAge: time.Minute}); err != nil || u != "/login?max_age=60&return_to=%2Fx" {
 		t.Errorf("sign-in: %q, %v", u, err)
 	}
 	if h.BaseURL() != "https://sigra.example" || h.Instance() != "sink" || h.Database() != nil || h.Dialect() != "" {

@@ -145,7 +145,7 @@ func (p *providerSignIn) mintedHere(w http.ResponseWriter, r *http.Request, _ pr
 			return cookie.Read(r, name)
 		},
 	})
-	if key != "" { // it has done what it was for
+	if err == nil && key != "" { // it has done what it was for
 		cookie.Forget(w, key)
 	}
 	switch {
