@@ -254,7 +254,7 @@ func openMints(_ context.Context, p *parts) (hooks, error) {
 
 func openErasures(_ context.Context, p *parts) (hooks, error) {
 	var err error
-	if p.erasures, err = erasure.New(erasure.Config{DB: p.db, Keys: p.keys, Audit: p.audit, Log: log.Named("erasure")}); err != nil {
+	if p.erasures, err = erasure.New(erasure.Config{DB: p.db, Keys: p.keys, Audit: p.audit, Logger: p.log.Named("erasure")}); err != nil {
 		return hooks{}, err
 	}
 	use := func(cfg *config.Config) error {

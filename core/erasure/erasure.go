@@ -40,13 +40,13 @@ type Recorder interface {
 	Record(ctx context.Context, tx *store.Tx, e audit.Entry) (uuid.UUID, error)
 }
 
-// Config of a Store. All but Now and Log are needed.
+// Config of a Store. All but Now and Logger are needed.
 type Config struct {
-	DB    *store.DB
-	Keys  Sealer
-	Audit Recorder
-	Now   func() time.Time // nil means the clock
-	Log   hclog.Logger     // nil means silent
+	DB     *store.DB
+	Keys   Sealer
+	Audit  Recorder
+	Now    func() time.Time // nil means the clock
+	Logger hclog.Logger     // nil means silent
 }
 
 // Store keeps what is to be removed. Safe for concurrent use.
@@ -68,10 +68,10 @@ func New(cfg Config) (*Store, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Log == nil {
-		cfg.Log = hclog.NewNullLogger()
+	if cfg.Logger == nil {
+		cfg.Logger = hclog.NewNullLogger()
 	}
-	s := &Store{log: cfg.Log, db: cfg.DB, keys: cfg.Keys, audit: cfg.Audit, now: func() time.Time { return cfg.Now().UTC().Truncate(time.Microsecond) }, nudge: make(chan struct{}, 1)}
+	s := &Store{log: cfg.Logger, db: cfg.DB, keys: cfg.Keys, audit: cfg.Audit, now: func() time.Time { return cfg.Now().UTC().Truncate(time.Microsecond) }, nudge: make(chan struct{}, 1)}
 	s.Use(nil)
 	return s, nil
 }
