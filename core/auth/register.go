@@ -206,8 +206,8 @@ func (s *signUps) ResendConfirmation(ctx context.Context, token string) (Request
 		if err != nil {
 			return err
 		}
-		withheld, err := s.kit.Withheld(ctx, tx, u.Email)
-		if err != nil {
+		// Refused, and not held back in silence: what was mailed last still works, and who holds the flow has the form before them.
+		if err := s.kit.Mails.Fail(ctx, tx, u.Email); err != nil {
 			return err
 		}
 		if err := s.kit.Onetime.Spend(ctx, tx, g); err != nil {
@@ -232,14 +232,11 @@ func (s *signUps) ResendConfirmation(ctx context.Context, token string) (Request
 		if up.account.ID == uuid.Nil {
 			send = s.kit.EnqueueDecoy // it had an account once: there is nothing to tell
 		}
-		if withheld != "" {
-			send = func(context.Context, *store.Tx, mail.Letter) error { return nil }
-		}
 		if err := send(ctx, tx, s.signUpLetter(u.Email, up, out)); err != nil {
 			return err
 		}
 		return s.kit.Record(ctx, tx, audit.Entry{
-			Action: "auth.confirmation_request", Reason: cmp.Or(withheld, "asked_again"), Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(a.ID)}, Metadata: map[string]any{"channel": "mail"},
+			Action: "auth.confirmation_request", Reason: "asked_again", Actor: flow.Anonymous, Targets: []audit.Ref{flow.User(a.ID)}, Metadata: map[string]any{"channel": "mail"},
 		})
 	})
 	return Requested{Flow: out.Flow}, err
