@@ -307,7 +307,7 @@ func TestDirectory(t *testing.T) {
 			t.Errorf("%v", &list)
 		}
 		h.ok("Directory/List", &hostv1.ListDirectoryRequest{OrganizationId: acme, PageToken: "00u1"}, &list)
-		if len(list.GetUsers()) != 1 || list.GetUsers()[0].GetExternalId() != "00u3" || list.GetNextPageToken() != "" {
+		if len(list.GetUsers()) != 2 || list.GetUsers()[0].GetExternalId() != "00u3" || list.GetUsers()[1].GetExternalId() != "00u9" || list.GetNextPageToken() != "" {
 			t.Errorf("%v", &list)
 		}
 		h.ok("Directory/List", &hostv1.ListDirectoryRequest{OrganizationId: acme, Email: "countess@acme.example"}, &list)
