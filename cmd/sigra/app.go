@@ -159,7 +159,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 			return a.members.Manages(org.Membership{Status: org.Active, Owner: p.Owner, Role: p.Role})
 		},
 		Gates: a.gates, Relay: a.relay, Mail: a.mail,
-		Accounts: a.accounts, Sessions: hostSessions{a.sessions, a.administration}, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
+		Accounts: a.accounts, Sessions: a.sessions, Administration: a.administration, Audit: a.audit, Events: a.events, Outbox: a.mail, Letters: a.letters, Members: a.members, Orgs: a.orgs,
 		Erasures: a.erasures, Keyring: a.keys, Leases: a.leases, Topics: a.topics, Attempts: a.attempts, Directory: a.provision, Metadata: a.metadata, Pages: pluginPages{pages}, PagePolicy: pages.Policy(), Federated: federated{a.auth, a.cfg.Server.BaseURL},
 	})
 }

@@ -9,15 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
-
-	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/pluginhost"
-	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -136,17 +132,6 @@ func (a pluginAdmin) Run(ctx context.Context, actor audit.Ref, name string, c ht
 		Stderr: outputFunc(func(p []byte) error { return out(httpapi.PluginCommandOutput{Stderr: p}) }),
 	})
 	return httpapi.PluginCommandEnd(end), err
-}
-
-// hostSessions are the sessions as plugins get at them: to end all of an account's is what administrators do.
-type hostSessions struct {
-	*session.Store
-	users *administration.Service
-}
-
-// RevokeAll ends everything that gives access to an account beside its credentials.
-func (s hostSessions) RevokeAll(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error) {
-	return s.users.RevokeSessions(ctx, actor, reason, userID)
 }
 
 // outputFunc is a function as a Writer.

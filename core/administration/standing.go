@@ -10,8 +10,9 @@ import (
 )
 
 var (
-	errNotAdministrator = fault.New(fault.Denied, "administrator_required", "Only an administrator may do this.")
-	errOneFactor        = fault.New(fault.Denied, "administrator_second_factor", "Administrators need a second factor for this. Add one to your account first.")
+	// ErrRequired says that somebody does not administer Sigra.
+	ErrRequired  = fault.New(fault.Denied, "administrator_required", "Only an administrator may do this.")
+	errOneFactor = fault.New(fault.Denied, "administrator_second_factor", "Administrators need a second factor for this. Add one to your account first.")
 )
 
 // Check says whether who asks may administer: nil, or a fault of kind Denied or Unauthenticated. What is sensitive touches
@@ -39,7 +40,7 @@ func (s *Service) check(ctx context.Context, q store.Querier, p principal.Princi
 	case err != nil:
 		return err
 	case !now.Administrator && !now.AdministratorWithheld:
-		return errNotAdministrator
+		return ErrRequired
 	case now.Administrator && !sensitive:
 		return nil
 	case now.AAL != principal.AAL2:

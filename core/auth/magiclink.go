@@ -26,7 +26,7 @@ import (
 )
 
 var (
-	errMagicOff = fault.New(fault.NotFound, "magic_links_off", "This service signs nobody in by mail.")
+	errMagicOff = fault.New(fault.NotFound, "magic_links_off", "Signing in with an email link is turned off here.")
 	errNumber   = fault.New(fault.Unauthenticated, "wrong_number", "That is not the number on the other screen. For safety this link is void now: ask for a new one.").At("number")
 )
 

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
@@ -11,7 +12,6 @@ import (
 
 // Faults of a request whose sender is known and not allowed.
 var (
-	errNotAnAdmin      = fault.New(fault.Denied, "administrator_required", "Only an administrator may do this.")
 	errUserNeeded      = fault.New(fault.Denied, "user_required", "This is for a signed-in user. Operators and applications have no account of their own.")
 	errApplicationOnly = fault.New(fault.Denied, "application_required", "Only the application with its key, an administrator or an operator may do this.")
 	errElsewhere       = fault.New(fault.Denied, "local_only", "This answers requests from the machine that Sigra runs on, and no others.")
@@ -42,12 +42,12 @@ func (k *kit) authorize(r *http.Request, rules endpoint.Rules) (asker, error) {
 	switch {
 	case rules.Access == endpoint.SignedIn && !p.SignedIn():
 		return who, errUserNeeded
-	case rules.Access == endpoint.Administrator && !p.Administrator && !p.AdministratorWithheld:
-		return who, errNotAnAdmin
 	case rules.Access == endpoint.Application && p.Kind != principal.Application && !p.Administrator && !p.AdministratorWithheld:
 		return who, errApplicationOnly
 	case p.Kind == principal.User && administers(rules):
 		return who, k.administrators.Check(r.Context(), p, rules.Recent)
+	case rules.Access == endpoint.Administrator && !p.Administrator:
+		return who, administration.ErrRequired
 	case p.Kind == principal.User && rules.Recent:
 		return who, k.recent(r.Context(), p)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/metadata"
@@ -74,7 +75,7 @@ func (d adminMetadata) Mount(k *kit) {
 // mayTouch keeps the application's key out of what administrators keep to themselves.
 func (who asker) mayTouch(scope metadata.Scope) error {
 	if scope == metadata.Private && who.principal.Kind == principal.Application {
-		return errNotAnAdmin
+		return administration.ErrRequired
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/account"
+	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth/authtest"
 	"github.com/sigra-auth/sigra/core/cookie"
@@ -129,7 +130,12 @@ func (u fixedUsers) RevokeSessions(_ context.Context, _ audit.Ref, _ string, id 
 // allowed takes every administrator for one who has shown enough.
 type allowed struct{}
 
-func (allowed) Check(context.Context, principal.Principal, bool) error { return nil }
+func (allowed) Check(_ context.Context, p principal.Principal, _ bool) error {
+	if !p.Administrator {
+		return administration.ErrRequired
+	}
+	return nil
+}
 
 func (allowed) Guard(ctx context.Context, _ principal.Principal, _ bool) context.Context { return ctx }
 

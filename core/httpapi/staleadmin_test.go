@@ -16,11 +16,11 @@ import (
 // stale has every administrator's proof be an old one.
 type stale struct{ allowed }
 
-func (stale) Check(_ context.Context, _ principal.Principal, sensitive bool) error {
+func (s stale) Check(ctx context.Context, p principal.Principal, sensitive bool) error {
 	if sensitive {
 		return fault.New(fault.Denied, "step_up_required", "Please confirm that it is you first.")
 	}
-	return nil
+	return s.allowed.Check(ctx, p, sensitive)
 }
 
 // An administrator's session alone is not enough for what touches accounts, factors, keys or what runs: whoever finds it open an hour later must

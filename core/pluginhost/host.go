@@ -77,23 +77,24 @@ type Config struct {
 	}
 
 	// The host services.
-	Accounts  Accounts
-	Sessions  Sessions
-	Federated Federated
-	Erasures  Erasures
-	Audit     Audit
-	Events    Events
-	Outbox    Outbox
-	Letters   Letters
-	Members   *membership.Service // what plugins do in organizations goes through it
-	Orgs      *org.Store
-	Keyring   Keyring
-	Leases    Leases
-	Pages     Pages
-	Topics    Topics
-	Directory Directory
-	Metadata  Metadata       // nil: accounts have none
-	Attempts  *gate.Attempts // what plugins ask the gates goes through it
+	Accounts       Accounts
+	Sessions       Sessions
+	Administration Administration
+	Federated      Federated
+	Erasures       Erasures
+	Audit          Audit
+	Events         Events
+	Outbox         Outbox
+	Letters        Letters
+	Members        *membership.Service // what plugins do in organizations goes through it
+	Orgs           *org.Store
+	Keyring        Keyring
+	Leases         Leases
+	Pages          Pages
+	Topics         Topics
+	Directory      Directory
+	Metadata       Metadata       // nil: accounts have none
+	Attempts       *gate.Attempts // what plugins ask the gates goes through it
 }
 
 // Callers tells who sends a request.
@@ -118,10 +119,15 @@ type Accounts interface {
 
 // Sessions reads and ends sessions; core/session is one.
 type Sessions interface {
-	// Both write the reason into the audit row; empty: none.
+	// Revoke writes the reason into the audit row; empty: none.
 	Revoke(ctx context.Context, actor audit.Ref, reason string, userID, sessionID uuid.UUID) error
-	RevokeAll(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error)
 	List(ctx context.Context, userID uuid.UUID) ([]session.Session, error)
+}
+
+// Administration signs accounts out everywhere; core/administration is one.
+type Administration interface {
+	// RevokeSessions writes the reason into the audit row; empty: none.
+	RevokeSessions(ctx context.Context, actor audit.Ref, reason string, userID uuid.UUID) (session.Ended, error)
 }
 
 // Keyring seals for plugins and derives their database passwords; core/keyring is one.

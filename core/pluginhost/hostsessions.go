@@ -325,14 +325,14 @@ func (s sessionsService) Revoke(ctx context.Context, r *hostv1.RevokeRequest) (*
 	actor, reason := pluginRef(s.name()), printable(clip(r.GetReason(), 120))
 	switch w := r.GetWhich().(type) {
 	case *hostv1.RevokeRequest_UserId:
-		if s.h.cfg.Sessions == nil {
+		if s.h.cfg.Sessions == nil || s.h.cfg.Administration == nil {
 			return nil, missing("sessions")
 		}
 		id, err := idFrom(w.UserId, "user_id")
 		if err != nil || id == uuid.Nil {
 			return nil, orElseErr(err, fault.New(fault.Invalid, "invalid_id", "Whose sessions?").At("user_id"))
 		}
-		ended, err := s.h.cfg.Sessions.RevokeAll(ctx, actor, reason, id)
+		ended, err := s.h.cfg.Administration.RevokeSessions(ctx, actor, reason, id)
 		return revoked(ended), err
 	case *hostv1.RevokeRequest_SessionId:
 		p, err := s.find(ctx, w.SessionId)

@@ -189,18 +189,19 @@ func newWorld(t *testing.T, db *store.DB) *world {
 		c.DB, c.Audit, c.Events, c.Relay, c.Keyring, c.Leases = db, w.audit, w.events, w.relay, keys, leases
 		c.Gates, c.Attempts, c.Topics = &w.gates, attempts, topics
 		c.Erasures = w.erasures
-		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, endsAll{w.sessions, db}, queue, &w.mail, layout{}, w.fed
+		c.Administration = signsOut{w.sessions, db}
+		c.Orgs, c.Accounts, c.Sessions, c.Outbox, c.Mail, c.Pages, c.Federated = orgs, accounts, w.sessions, queue, &w.mail, layout{}, w.fed
 	})
 	return w
 }
 
-// endsAll are sessions as administration ends them.
-type endsAll struct {
+// signsOut is what the host needs of administration, where there is no more of it.
+type signsOut struct {
 	*session.Store
 	db *store.DB
 }
 
-func (s endsAll) RevokeAll(ctx context.Context, _ audit.Ref, _ string, userID uuid.UUID) (n session.Ended, err error) {
+func (s signsOut) RevokeSessions(ctx context.Context, _ audit.Ref, _ string, userID uuid.UUID) (n session.Ended, err error) {
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 		n, err = s.RevokeAllIn(ctx, tx, userID, uuid.Nil)
 		return err

@@ -150,7 +150,7 @@ func TestScanner(t *testing.T) {
 		number := waiting.get("/login/link/sent").find(t, `>(\d\d)</strong>`)
 		link, _ = s.mail(t, alice, mail.MagicLink)
 		waiting.get("/login/link/status").shows(t, 200, "Waiting for the link")
-		phone.get(link).shows(t, 200, "Who is to be signed in?")
+		phone.get(link).shows(t, 200, "Which device do you want to sign in?")
 		phone.post("/login/link/approve", "token", tokenOf(link), "number", number).shows(t, 200)
 		waiting.post("/login/link/sent").sends(t, "/account")
 		other = s.browser(t)

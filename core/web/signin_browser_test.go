@@ -91,7 +91,7 @@ func TestSignInBrowser(t *testing.T) {
 	}
 	run("go on", chosen(`form[target=_top] button`), arrive("Your account"), leave())
 	link, _ = e.asked(t, "/login/link", mailbox)
-	run("from elsewhere", e.open(link, "Who is to be signed in?"), shots(t, "58-link-elsewhere"))
+	run("from elsewhere", e.open(link, "Which device do you want to sign in?"), shots(t, "58-link-elsewhere"))
 	run("a wrong number", keyed("#number", "xx"), sent(), arrive("This link has expired"), shots(t, "59-link-void"))
 
 	// A login elsewhere that has this address.

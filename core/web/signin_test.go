@@ -205,14 +205,14 @@ func TestMagicLink_sameBrowser(t *testing.T) {
 		// Scanners look at the link, and run what scripts there are; nothing is used up.
 		for range 3 {
 			p := e.browser(t).get(link)
-			p.shows(t, 200, "Who is to be signed in?")
+			p.shows(t, 200, "Which device do you want to sign in?")
 			if p.header.Get("Referrer-Policy") != "no-referrer" {
 				t.Errorf("Referrer-Policy %q", p.header.Get("Referrer-Policy"))
 			}
 		}
 		open := b.get(link)
 		open.shows(t, 200, "Press the button, and you are signed in.", `action="/login/link/open"`)
-		open.hides(t, "Who is to be signed in?")
+		open.hides(t, "Which device do you want to sign in?")
 		token := open.find(t, `name="token" value="([^"]+)"`)
 		b.post("/login/link/open", "token", token, "remember", "1").sends(t, "/threadline")
 		if b.cookie(string(cookie.Magic)) != "" || b.cookie(cookie.Session) == "" {
@@ -252,7 +252,7 @@ func TestMagicLink_otherDevice(t *testing.T) {
 		number := desk.get("/login/link/sent").find(t, `<strong dir="ltr">(\d\d)</strong>`)
 		phone := e.browser(t)
 		p := phone.get("/login/link?token=" + token)
-		p.shows(t, 200, "Who is to be signed in?", "127.0.0.1", "UTC", "Let the other device in", "Sign in on this device instead", `id="here-remember"`)
+		p.shows(t, 200, "Which device do you want to sign in?", "127.0.0.1", "UTC", "Let the other device in", "Sign in on this device instead", `id="here-remember"`)
 		desk.post("/login/link/sent").shows(t, 409, "The link has not been opened yet.")
 		phone.post("/login/link/approve", "token", token, "number", " "+number+" ").shows(t, 200, "The other device may go on")
 		if phone.cookie(cookie.Session) != "" {
