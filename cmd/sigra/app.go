@@ -68,7 +68,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	if a.parts, err = openParts(ctx, cfg, registry(), log, a.metrics); err != nil {
 		return nil, err
 	}
-	a.callers = newCallers(a.sessions, cfg.Events.Token)
+	a.callers = newCallers(a.sessions, sessionCookie(cfg), cfg.Events.Token)
 	a.lookAtBreachFile()
 	a.source, err = telemetry.New(ctx, telemetry.Config{
 		OTLP:    telemetry.OTLP{Endpoint: cfg.Telemetry.OTLP.Endpoint, Headers: cfg.Telemetry.OTLP.Headers, Insecure: cfg.Telemetry.OTLP.Insecure},
@@ -78,7 +78,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 		return nil, err
 	}
 	webConfig := web.Config{
-		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Sealer: a.keys,
+		BaseURL: cfg.Server.BaseURL, ServiceName: cfg.Mail.ServiceName, Sealer: a.keys, ReturnTo: cfg.SignIn.ReturnTo, SessionCookie: sessionCookie(cfg),
 		Services: web.Services{
 			Sessions: a.sessions, Recent: a.own.RequireRecentAuth, SignUps: a.auth, SignIns: a.auth, PasswordResets: a.auth, SecondFactors: a.auth, StepUps: a.auth,
 			PasskeySignIns: a.auth, Signals: a.passkeys, FederatedSignIns: a.auth, Providers: a.federation, Offers: a.offers(), SignedOuts: signedOuts{func() *pluginhost.Host { return a.host }},
@@ -117,7 +117,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	services.System, services.Keys = a.system, keyAdmin{a.system}
 	services.Plugins = pluginAdmin{host: a.host, db: a.db, audit: a.audit, load: a.system.load}
 	if a.api, err = httpapi.New(httpapi.Config{
-		BaseURL: cfg.Server.BaseURL, Version: version, Callers: a.callers, Recent: a.own.RequireRecentAuth, Administrators: a.administration, Services: services, Logger: log,
+		BaseURL: cfg.Server.BaseURL, Version: version, Callers: a.callers, Cookie: sessionCookie(cfg), Recent: a.own.RequireRecentAuth, Administrators: a.administration, Services: services, Logger: log,
 	}); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
@@ -18,9 +19,14 @@ type callers struct {
 }
 
 // newCallers is the ways to tell who sends a request. A session's token is any bearer token that nothing before it knows.
-func newCallers(sessions principal.Sessions, applicationKey secret.Text) *principal.Chain {
-	return principal.NewChain(cookie.SessionToken,
+func newCallers(sessions principal.Sessions, cookie cookie.SessionCookie, applicationKey secret.Text) *principal.Chain {
+	return principal.NewChain(cookie.Token,
 		principal.ControlSocket, principal.ApplicationKey(applicationKey), principal.BearerSession(sessions), principal.CookieSession(sessions))
+}
+
+// sessionCookie is the cookie that sessions are in.
+func sessionCookie(cfg *config.Config) cookie.SessionCookie {
+	return cookie.SessionCookie{Domain: cfg.Session.CookieDomain}
 }
 
 // Caller implements pluginhost.Callers.

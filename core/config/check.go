@@ -53,6 +53,8 @@ func (d *decoder) check(c *Config) {
 	d.checkTelemetry(c)
 	d.checkKeyring(c)
 	d.checkMail(c)
+	d.checkReturnTo(c)
+	d.checkCookieDomain(c)
 	if c.Registration.Confirmation == ConfirmationDeferred {
 		d.say(problem{warn: true, is: "deferred confirmation tells strangers who has an account",
 			want: "Sign-up answers differently for a known address. With \"required\" it never does."}, "registration.confirmation")

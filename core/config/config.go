@@ -111,6 +111,9 @@ type SignIn struct {
 	PasswordResetTTL time.Duration // of the link and the code to set a new password
 	EmailChangeTTL   time.Duration // for the new address to confirm, and the old one to undo
 	Suspicious       string        // a new browser on a new network: off, notify or step_up
+	// ReturnTo is where people may go on to after signing in or out, beside Sigra itself: "https://app.example.com", "https://*.example.com" (any
+	// one label) or "myapp://" (whatever is behind it).
+	ReturnTo []string
 }
 
 // SecondFactor is what is asked for after the first factor.
@@ -128,6 +131,8 @@ type Session struct {
 	AbsoluteTimeout  time.Duration
 	RememberMe       time.Duration // absolute, for who ticked the box; 0 takes the box away
 	ActivityInterval time.Duration // activity is written at most this often per session
+	// CookieDomain shares the session cookie with the hosts below it, such as "example.com"; empty: Sigra's own host has it alone.
+	CookieDomain string
 }
 
 // Password is what passwords must be like and how they are hashed.

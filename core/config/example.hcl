@@ -97,6 +97,10 @@ sign_in {
   # A sign-in from a new browser on a new network: "notify" writes it down and tells the person, "step_up" also asks for their
   # second factor, "off" does neither.
   suspicious = "notify"
+
+  # Where people may go on to after signing in or out, beside Sigra's own pages: origins, origins with a wildcard for their first label, and
+  # schemes of applications, such as ["https://app.example.com", "https://*.example.com", "myapp://"].
+  return_to = []
 }
 
 second_factor {
@@ -128,6 +132,10 @@ session {
 
   # How often "last seen" is written, at most.
   activity_interval = "1m"
+
+  # Share the session cookie with the hosts below a domain, such as "example.com", for applications on hosts of their own behind a proxy that
+  # asks /auth/verify. Whoever runs one of these hosts can then act as anybody who visits it. Empty: Sigra's own host has the cookie alone.
+  cookie_domain = ""
 }
 
 password {

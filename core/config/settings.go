@@ -152,6 +152,7 @@ func readSignIn(b *block, s *SignIn) {
 	b.duration("password_reset_ttl", &s.PasswordResetTTL, 5*time.Minute, day, "")
 	b.duration("email_change_ttl", &s.EmailChangeTTL, 5*time.Minute, 30*day, "")
 	b.choice("suspicious", &s.Suspicious, SuspiciousOff, SuspiciousNotify, SuspiciousStepUp)
+	s.ReturnTo = b.texts("return_to", "https://app.example.com", returnAddress)
 }
 
 func readSecondFactor(b *block, s *SecondFactor) {
@@ -167,6 +168,7 @@ func readSession(b *block, s *Session) {
 	b.duration("absolute_timeout", &s.AbsoluteTimeout, 5*time.Minute, 365*day, "")
 	b.duration("remember_me", &s.RememberMe, time.Hour, 400*day, "to do without it")
 	b.duration("activity_interval", &s.ActivityInterval, time.Second, time.Hour, "")
+	b.text("cookie_domain", &s.CookieDomain, "example.com", cookieDomain)
 }
 
 func readPassword(b *block, p *Password) {

@@ -58,7 +58,7 @@ func newServer(t *testing.T, db *store.DB) *server {
 	sessions := must(session.New(session.Config{DB: db, Audit: s.log}))(t)
 	events := must(event.New(event.Config{DB: db}))(t)
 	leases := must(lease.New(db, "test"))(t)
-	s.api = must(httpapi.New(httpapi.Config{Callers: principal.NewChain(cookie.SessionToken, principal.ControlSocket, principal.BearerSession(sessions)), Recent: nobodyAsks, Administrators: noAdministrators{}, Services: httpapi.Services{
+	s.api = must(httpapi.New(httpapi.Config{Callers: principal.NewChain(cookie.SessionCookie{}.Token, principal.ControlSocket, principal.BearerSession(sessions)), Recent: nobodyAsks, Administrators: noAdministrators{}, Services: httpapi.Services{
 		Accounts: s.accounts, UserSessions: sessions, Audit: s.log, Events: events, System: system{},
 		Relay: must(relay.New(relay.Config{DB: db, Audit: s.log, Events: events, Leases: leases, Node: "test"}))(t),
 	}}))(t)

@@ -1,17 +1,22 @@
 package cookie
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"time"
 )
 
-// The names. Nothing else under Prefix may be set by a plugin.
+// The names. Nothing else under Prefix or SharedPrefix may be set by a plugin.
 const (
-	Prefix   = "__Host-sigra_"
-	Session  = Prefix + "session"
-	Device   = Prefix + "device"
-	Language = Prefix + "language"
+	Prefix      = "__Host-sigra_"
+	Session     = Prefix + "session"
+	Device      = Prefix + "device"
+	Language    = Prefix + "language"
+	Application = Prefix + "application"
+
+	SharedPrefix  = "__Secure-sigra_"
+	SharedSession = SharedPrefix + "session"
 )
 
 // DeviceTTL is how long a browser is known: as long as browsers keep a cookie at all (RFC 6265bis §5.5).
@@ -54,19 +59,57 @@ func (f Flow) TTL() time.Duration {
 // maxToken bounds what is taken for a token, before anything is hashed or looked up.
 const maxToken = 512
 
-// SetSession hands the browser a session token. A persistent session's cookie lasts until expires; with a zero
-// time it ends with the browser.
-func SetSession(w http.ResponseWriter, token string, expires time.Time) {
-	c := base(Session, token)
+// SessionCookie is the cookie that holds a session's token. The zero SessionCookie belongs to Sigra's own host alone.
+type SessionCookie struct {
+	// Domain shares the cookie with all hosts below it, such as "example.com" with app.example.com. Whoever runs one of them can then read
+	// the token of everybody who visits it, and set one. Empty: it is not shared.
+	Domain string
+}
+
+func (s SessionCookie) base(value string) *http.Cookie {
+	if s.Domain == "" {
+		return base(Session, value)
+	}
+	c := base(SharedSession, value)
+	c.Domain = s.Domain
+	return c
+}
+
+// Set hands the browser a session token. A persistent session's cookie lasts until expires; with a zero time it ends with the browser.
+func (s SessionCookie) Set(w http.ResponseWriter, token string, expires time.Time) {
+	c := s.base(token)
 	c.Expires = expires
 	http.SetCookie(w, c)
 }
 
-// ClearSession takes the session token back.
-func ClearSession(w http.ResponseWriter) { clearCookie(w, Session) }
+// Clear takes the session token back.
+func (s SessionCookie) Clear(w http.ResponseWriter) {
+	c := s.base("")
+	c.MaxAge = -1
+	http.SetCookie(w, c)
+}
 
-// SessionToken is the session token the request carries, or "".
-func SessionToken(r *http.Request) string { return read(r, Session) }
+// Token is the session token the request carries, or "".
+func (s SessionCookie) Token(r *http.Request) string {
+	if s.Domain == "" {
+		return read(r, Session)
+	}
+	return read(r, SharedSession)
+}
+
+// SetApplication remembers, until the browser is closed, the address of the application that somebody came from.
+func SetApplication(w http.ResponseWriter, address string) {
+	http.SetCookie(w, base(Application, base64.RawURLEncoding.EncodeToString([]byte(address))))
+}
+
+// ApplicationAddress is what SetApplication remembered, or "". It is what the browser says, and nothing to rely on.
+func ApplicationAddress(r *http.Request) string {
+	b, err := base64.RawURLEncoding.DecodeString(read(r, Application))
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
 
 // Set hands the browser the token of the flow it began.
 func (f Flow) Set(w http.ResponseWriter, token string) {
@@ -104,10 +147,13 @@ func SetLanguage(w http.ResponseWriter, tag string, forGood bool) {
 func LanguageTag(r *http.Request) string { return read(r, Language) }
 
 // Reserved reports whether a cookie name is Sigra's own: never passed to a plugin, never taken from one. Browsers
-// match the __Host- prefix without regard to case (RFC 6265bis §4.1.3), so the comparison does too.
+// match the prefixes __Host- and __Secure- without regard to case (RFC 6265bis §4.1.3), so the comparison does too.
 func Reserved(name string) bool {
 	name = strings.TrimSpace(name)
-	return len(name) >= len(Prefix) && strings.EqualFold(name[:len(Prefix)], Prefix)
+	begins := func(prefix string) bool {
+		return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix)
+	}
+	return begins(Prefix) || begins(SharedPrefix)
 }
 
 // base is a cookie with every protection on. ASVS 5.0 3.3.1 to 3.3.4; RFC 6265bis §4.1.3.2 for __Host-. Lax and not

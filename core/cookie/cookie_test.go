@@ -12,10 +12,12 @@ import (
 
 func TestEveryCookieHasEveryProtection(t *testing.T) {
 	t.Parallel()
+	own := cookie.SessionCookie{}
 	set := map[string]func(http.ResponseWriter){
-		"session":            func(w http.ResponseWriter) { cookie.SetSession(w, "token", time.Time{}) },
-		"persistent session": func(w http.ResponseWriter) { cookie.SetSession(w, "token", time.Now().Add(time.Hour)) },
-		"cleared session":    cookie.ClearSession,
+		"session":            func(w http.ResponseWriter) { own.Set(w, "token", time.Time{}) },
+		"persistent session": func(w http.ResponseWriter) { own.Set(w, "token", time.Now().Add(time.Hour)) },
+		"cleared session":    own.Clear,
+		"application":        func(w http.ResponseWriter) { cookie.SetApplication(w, "https://app.example.com/") },
 		"device":             func(w http.ResponseWriter) { cookie.SetDevice(w, "mark") },
 		"language":           func(w http.ResponseWriter) { cookie.SetLanguage(w, "de", false) },
 		"language for good":  func(w http.ResponseWriter) { cookie.SetLanguage(w, "de", true) },
@@ -34,6 +36,32 @@ func TestEveryCookieHasEveryProtection(t *testing.T) {
 		if !strings.HasPrefix(c.Name, "__Host-") || !cookie.Reserved(c.Name) {
 			t.Errorf("%s: name %s", name, c.Name)
 		}
+	}
+}
+
+// A shared session cookie belongs to its domain, and is no other installation's: neither reads what the other set.
+func TestSharedSession(t *testing.T) {
+	t.Parallel()
+	shared, own := cookie.SessionCookie{Domain: "example.com"}, cookie.SessionCookie{}
+	w := httptest.NewRecorder()
+	shared.Set(w, "token", time.Time{})
+	c := w.Result().Cookies()[0]
+	if c.Name != cookie.SharedSession || c.Domain != "example.com" || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" {
+		t.Error(c)
+	}
+	r := httptest.NewRequest("GET", "/", nil)
+	r.AddCookie(c)
+	if shared.Token(r) != "token" || own.Token(r) != "" {
+		t.Errorf("%q and %q", shared.Token(r), own.Token(r))
+	}
+	w = httptest.NewRecorder()
+	shared.Clear(w)
+	if c := w.Result().Cookies()[0]; c.Domain != "example.com" || c.MaxAge >= 0 {
+		t.Error(c)
+	}
+	r.Header.Set("Cookie", cookie.Session+"=own")
+	if shared.Token(r) != "" {
+		t.Error("a cookie of the host alone is taken for the shared one")
 	}
 }
 
@@ -64,16 +92,16 @@ func TestFlows(t *testing.T) {
 
 func TestRead(t *testing.T) {
 	t.Parallel()
-	r := httptest.NewRequest("GET", "/", nil)
-	if got := cookie.SessionToken(r); got != "" {
+	r, session := httptest.NewRequest("GET", "/", nil), cookie.SessionCookie{}
+	if got := session.Token(r); got != "" {
 		t.Errorf("no cookie gave %q", got)
 	}
 	r.Header.Set("Cookie", cookie.Session+"=abc; "+string(cookie.SignUp)+"=def; "+cookie.Language+"=de")
-	if s, f, l := cookie.SessionToken(r), cookie.SignUp.Token(r), cookie.LanguageTag(r); s != "abc" || f != "def" || l != "de" {
+	if s, f, l := session.Token(r), cookie.SignUp.Token(r), cookie.LanguageTag(r); s != "abc" || f != "def" || l != "de" {
 		t.Errorf("got %q, %q and %q", s, f, l)
 	}
 	r.Header.Set("Cookie", cookie.Session+"="+strings.Repeat("a", 513))
-	if got := cookie.SessionToken(r); got != "" {
+	if got := session.Token(r); got != "" {
 		t.Errorf("an oversized token was taken: %d bytes", len(got))
 	}
 }
@@ -81,7 +109,7 @@ func TestRead(t *testing.T) {
 func TestReserved(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]bool{
-		"__Host-sigra_session": true, "__HOST-SIGRA_flow": true, " __Host-sigra_x": true,
+		"__Host-sigra_session": true, "__secure-SIGRA_session": true, "__Secure-other": false, "__HOST-SIGRA_flow": true, " __Host-sigra_x": true,
 		"theme": false, "__Host-other": false, "": false,
 	} {
 		if got := cookie.Reserved(name); got != want {

@@ -12,10 +12,13 @@
 //	__Host-sigra_join       a login elsewhere that waits to be linked │
 //	__Host-sigra_provider   a sign-in that is away at a provider      ┘
 //	__Host-sigra_return     where to go after a sign-in by mail
+//	__Host-sigra_application  the application that somebody came from, to go back to
 //
 // All are Secure, HttpOnly, SameSite=Lax, Path=/ and without a Domain, which the __Host- prefix makes browsers
 // enforce: no sibling domain and no plain-HTTP page can set or shadow them. Browsers accept Secure cookies from
 // http://localhost, so development needs no weaker form; any other plain-HTTP address gets none, on purpose.
+//
+// Where session.cookie_domain is set, the session token is in __Secure-sigra_session instead, which has that Domain; see SessionCookie.
 //
 // The package refuses to look inside a token and to decide when one is good: that is core/session and core/auth.
 package cookie

@@ -46,6 +46,7 @@ type Request struct {
 	Method string // in capitals
 	Scheme string // "https"
 	Host   string // without a port, in lower case
+	Port   string // empty: the scheme's own; only to come back
 	Path   string // decoded; see Parse
 	Query  string // with the question mark; only to come back
 }
@@ -68,7 +69,10 @@ func Parse(method, scheme, host, target string) (Request, error) {
 		return Request{}, ErrAmbiguous
 	}
 	h := url.URL{Host: host}
-	r := Request{Method: strings.ToUpper(method), Scheme: strings.ToLower(scheme), Host: strings.TrimSuffix(strings.ToLower(h.Hostname()), "."), Path: u.Path}
+	r := Request{Method: strings.ToUpper(method), Scheme: strings.ToLower(scheme), Host: strings.TrimSuffix(strings.ToLower(h.Hostname()), "."), Port: h.Port(), Path: u.Path}
+	if r.Scheme == "https" && r.Port == "443" || r.Scheme == "http" && r.Port == "80" {
+		r.Port = ""
+	}
 	if u.RawQuery != "" {
 		r.Query = "?" + u.RawQuery
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -25,7 +26,8 @@ type Config struct {
 	BaseURL string // for links, without a slash at the end
 	Version string
 
-	Callers *principal.Chain // tells who sends a request
+	Callers *principal.Chain     // tells who sends a request
+	Cookie  cookie.SessionCookie // the cookie that sessions are in
 	// Recent says nil of somebody who has proved who they are in the last minutes, and a fault of kind Denied with the code
 	// step_up_required of others. Needed where there are operations that ask for it.
 	Recent func(ctx context.Context, p principal.Principal) error
@@ -69,7 +71,7 @@ func New(cfg Config) (*API, error) {
 		cfg.Logger = hclog.NewNullLogger()
 	}
 	k := &kit{
-		baseURL: strings.TrimRight(cfg.BaseURL, "/"), callers: cfg.Callers, recent: cfg.Recent, administrators: cfg.Administrators, record: cfg.Note,
+		baseURL: strings.TrimRight(cfg.BaseURL, "/"), callers: cfg.Callers, cookie: cfg.Cookie, recent: cfg.Recent, administrators: cfg.Administrators, record: cfg.Note,
 		now: cfg.Now, log: cfg.Logger.Named("api"), router: mux.NewRouter().SkipClean(true), rules: endpoint.Table{},
 	}
 	k.router.NotFoundHandler = http.HandlerFunc(notFound)

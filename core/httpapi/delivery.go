@@ -88,7 +88,7 @@ func deliver(who asker, in auth.SignedIn, how Delivery) *signedInOutput {
 	if in.Persistent {
 		expires = in.Principal.ExpiresAt
 	}
-	cookie.SetSession(who.w, in.Token, expires)
+	who.cookie.Set(who.w, in.Token, expires)
 	if in.Device != "" {
 		cookie.SetDevice(who.w, in.Device)
 	}

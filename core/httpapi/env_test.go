@@ -141,7 +141,7 @@ func (allowed) Guard(ctx context.Context, _ principal.Principal, _ bool) context
 
 // callersOf is the chain as the binary makes it.
 func callersOf(sessions principal.Sessions, key secret.Text) *principal.Chain {
-	return principal.NewChain(cookie.SessionToken,
+	return principal.NewChain(cookie.SessionCookie{}.Token,
 		principal.ControlSocket, principal.ApplicationKey(key), principal.BearerSession(sessions), principal.CookieSession(sessions))
 }
 

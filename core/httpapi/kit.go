@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/sigra-auth/sigra/core/audit"
+	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
@@ -31,6 +32,7 @@ type domain interface {
 type kit struct {
 	baseURL        string
 	callers        *principal.Chain
+	cookie         cookie.SessionCookie
 	recent         func(ctx context.Context, p principal.Principal) error
 	administrators Administrators
 	record         func(ctx context.Context, e audit.Entry) error
@@ -48,6 +50,7 @@ type asker struct {
 	principal principal.Principal
 	r         *http.Request
 	w         http.ResponseWriter // for cookies; the answer itself goes through huma
+	cookie    cookie.SessionCookie
 }
 
 // askerKey is the context key of an asker; it never leaves this package.
@@ -152,7 +155,7 @@ func (k *kit) guard(op operation) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
-		who.r, who.w = r, w
+		who.r, who.w, who.cookie = r, w, k.cookie
 		next(huma.WithContext(ctx, context.WithValue(k.guarded(ctx.Context(), rules, who.principal), askerKey{}, who)))
 	}
 }

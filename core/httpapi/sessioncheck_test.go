@@ -134,7 +134,7 @@ func BenchmarkSessionCheck(b *testing.B) {
 			})
 		}
 		run("bare", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := sessions.Resolve(r.Context(), cookie.SessionToken(r))
+			p, err := sessions.Resolve(r.Context(), cookie.SessionCookie{}.Token(r))
 			if err != nil {
 				w.WriteHeader(401)
 				return

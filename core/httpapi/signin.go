@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/sigra-auth/sigra/core/auth"
-	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -78,7 +77,7 @@ func (d signIn) logout(ctx context.Context, who asker, _ *none) (*empty, error) 
 		}
 	}
 	if !isBearer(who.r) {
-		cookie.ClearSession(who.w)
+		who.cookie.Clear(who.w)
 	}
 	return nil, nil
 }

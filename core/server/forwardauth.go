@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -139,10 +140,14 @@ func (s *Server) sendToSignIn(w http.ResponseWriter, r *http.Request, req forwar
 func (s *Server) returnTo(req forwardauth.Request) string {
 	u := url.URL{Path: req.Path}
 	at := u.EscapedPath() + req.Query
-	if req.Host == s.base.Hostname() {
+	host := req.Host
+	if req.Port != "" {
+		host = net.JoinHostPort(host, req.Port)
+	}
+	if req.Scheme+"://"+host == s.base.Scheme+"://"+canonicalHost(s.base.Host, s.base.Scheme) {
 		return at
 	}
-	return req.Scheme + "://" + req.Host + at
+	return req.Scheme + "://" + host + at
 }
 
 func routeQuestion(req forwardauth.Request, rule forwardauth.Rule, who principal.Principal) gate.Ask {

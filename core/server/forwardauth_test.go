@@ -76,6 +76,10 @@ func TestForwardAuth(t *testing.T) {
 		{"the other way round", "192.0.2.1", []string{"X-Original-Method: GET", "X-Original-Uri: /admin/x", "X-Forwarded-Uri: /static/x", "X-Forwarded-Method: GET"}, 403, ""},
 		{"one half of it", "192.0.2.1", []string{"X-Original-Method: GET", "X-Original-Uri: /admin/x", "X-Forwarded-Method: GET"}, 403, ""},
 		{"said twice", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /admin/x", "X-Forwarded-Uri: /static/x"}, 422, ""},
+		{"for an application on a host of its own", "192.0.2.1", []string{"X-Forwarded-Host: app.example.com:8443", "X-Forwarded-Proto: https", "X-Forwarded-Method: GET", "X-Forwarded-Uri: /orders", "Accept: text/html"}, 302, "Location: http://localhost:8484/login?return_to=https://app.example.com:8443/orders&aal="},
+		{"at the scheme's own port", "192.0.2.1", []string{"X-Forwarded-Host: app.example.com:443", "X-Forwarded-Proto: https", "X-Original-Method: GET", "X-Original-Uri: /orders"}, 401, "Sigra-Sign-In: http://localhost:8484/login?return_to=https://app.example.com/orders&aal="},
+		{"another port of this host", "192.0.2.1", []string{"X-Forwarded-Host: localhost:3000", "X-Forwarded-Method: GET", "X-Forwarded-Uri: /orders", "Accept: text/html"}, 302, "Location: http://localhost:8484/login?return_to=http://localhost:3000/orders&aal="},
+		{"not a proxy, for another host", "198.51.100.7", []string{"Host: app.example.com", "X-Forwarded-Method: GET", "X-Forwarded-Uri: /static/x"}, 421, ""},
 		{"an ambiguous path", "192.0.2.1", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /static/..%2fadmin"}, 403, ""},
 		{"no request named", "192.0.2.1", nil, 422, ""},
 		{"not a proxy", "198.51.100.7", []string{"X-Forwarded-Method: GET", "X-Forwarded-Uri: /static/x"}, 403, ""},
@@ -84,6 +88,9 @@ func TestForwardAuth(t *testing.T) {
 		r.RemoteAddr = c.from + ":1234"
 		for _, h := range c.header {
 			name, value, _ := strings.Cut(h, ": ")
+			if name == "Host" {
+				r.Host = value
+			}
 			r.Header.Add(name, value)
 		}
 		w := httptest.NewRecorder()

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/core/request"
 )
 
 // allowedHosts are the Host values Sigra answers to. For a base URL on loopback the other loopback names are fine too:
@@ -57,7 +58,8 @@ var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true
 // proxy reports it, is sent over.
 func (s *Server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if probes[r.URL.Path] {
+		// A trusted proxy asks about a request to an application, whose name is in it; see verify.
+		if probes[r.URL.Path] || r.URL.Path == verifyPath && request.From(r.Context()).Asked.Trusted {
 			next.ServeHTTP(w, r)
 			return
 		}

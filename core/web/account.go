@@ -54,6 +54,7 @@ func comesBack(w http.ResponseWriter, ft *fault.Error) bool {
 // ownView starts a page of the account.
 func (p *renderer) ownView(r *http.Request, who principal.Principal, title string, args ...any) view {
 	v := p.signedIn(p.view(r, title, args...), who, "/account")
+	v.BackTo = p.goTo.application(v.L.Language, r)
 	if key := "page.account.notice." + strings.ReplaceAll(r.URL.Query().Get("notice"), "-", "_"); r.Method == http.MethodGet && v.L.Has(key) {
 		v.Notice = v.L.Language.Text(key)
 	}

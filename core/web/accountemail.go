@@ -206,7 +206,7 @@ func (p *accountEmail) emailUndo(w http.ResponseWriter, r *http.Request, _ princ
 		p.emailOver(w, r, err)
 		return
 	}
-	cookie.ClearSession(w) // it has ended
+	p.cookie.Clear(w) // it has ended
 	see(w, "/account/email/undone")
 }
 

@@ -18,18 +18,19 @@ type arrivals struct {
 	*renderer
 	ReturnTo
 	callers *principal.Chain // knows the session cookie alone
+	cookie  cookie.SessionCookie
 	signOut func(ctx context.Context, token string) error
 }
 
 // resolve tells whose session a request's cookie holds. Pages know no other credential: what else a browser sends along, for a
 // proxy in front perhaps, is nothing to them.
 func (p *arrivals) resolve(r *http.Request) (principal.Principal, error) {
-	return p.callers.ResolveCredential(r.Context(), principal.Credential{Cookie: cookie.SessionToken(r)})
+	return p.callers.ResolveCredential(r.Context(), principal.Credential{Cookie: p.cookie.Token(r)})
 }
 
 // visitor says who a request's session cookie belongs to. A cookie that is good for nothing is taken back.
 func (p *arrivals) visitor(w http.ResponseWriter, r *http.Request) (principal.Principal, bool, error) {
-	if cookie.SessionToken(r) == "" {
+	if p.cookie.Token(r) == "" {
 		return principal.Principal{}, false, nil
 	}
 	who, err := p.resolve(r)
@@ -37,7 +38,7 @@ func (p *arrivals) visitor(w http.ResponseWriter, r *http.Request) (principal.Pr
 	case err == nil:
 		return who, true, nil
 	case fault.KindOf(err) == fault.Unauthenticated:
-		cookie.ClearSession(w)
+		p.cookie.Clear(w)
 		return principal.Principal{}, false, nil
 	}
 	return principal.Principal{}, false, err
@@ -65,7 +66,7 @@ func (p *arrivals) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn
 		}
 		return "/login/second-factor?" + url.Values{"return_to": {to}}.Encode()
 	}
-	if old := cookie.SessionToken(r); old != "" && old != in.Token {
+	if old := p.cookie.Token(r); old != "" && old != in.Token {
 		if err := p.signOut(r.Context(), old); err != nil && fault.KindOf(err) == fault.Internal {
 			p.log.Warn("the session before this sign-in was not ended", "error", err)
 		}
@@ -76,7 +77,9 @@ func (p *arrivals) land(w http.ResponseWriter, r *http.Request, in auth.SignedIn
 			f.Clear(w)
 		}
 	}
-	return p.onward(returnTo)
+	next = p.onward(returnTo)
+	p.fromApplication(w, next, true)
+	return next
 }
 
 // giveSession hands a session over, and what the browser is to keep in its device cookie; empty: what it has.
@@ -85,7 +88,7 @@ func (p *arrivals) giveSession(w http.ResponseWriter, in session.Issued, device 
 	if in.Persistent {
 		until = in.Principal.ExpiresAt
 	}
-	cookie.SetSession(w, in.Token, until)
+	p.cookie.Set(w, in.Token, until)
 	if device != "" {
 		cookie.SetDevice(w, device)
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/base64"
 	"encoding/json"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -143,8 +144,8 @@ func short(s string, most int) string {
 
 // errandView says on a page of the sign-in what it is for.
 type errandView struct {
-	Lead   string // empty where no application is named
-	Cancel *Link  // back to whoever sent the browser; nil: nobody wants it back
+	Lead   string   // empty where no application is named
+	Cancel *outward // back to whoever sent the browser; nil: nobody wants it back
 }
 
 // errandOn is what a page of the sign-in says of the errand; why is how going back is told.
@@ -158,7 +159,7 @@ func (t ReturnTo) errandOn(l *lang.Language, returnTo, why string) *errandView {
 		out.Lead = l.Text("page.errand.lead", "client", e.Client)
 	}
 	if to, ok := t.cancelled(e, why); ok {
-		out.Cancel = &Link{Title: l.Text("page.errand.cancel"), Path: to}
+		out.Cancel = &outward{Title: l.Text("page.errand.cancel"), URL: template.URL(to)} //nolint:gosec // judged by cancelled
 	}
 	return out
 }

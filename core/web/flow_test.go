@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"bytes"
 	"cmp"
 	"io"
 	"net/http"
@@ -9,11 +10,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hashicorp/go-hclog"
 	"golang.org/x/net/html"
 
 	"github.com/sigra-auth/sigra/core/administration"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/cookie"
+	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/core/store/storetest"
+	"github.com/sigra-auth/sigra/core/web"
 )
 
 // page is an answer, read.
@@ -242,7 +247,7 @@ func TestWalk(t *testing.T) {
 		b.get("/logout").shows(t, 200, "Sign out?")
 		out := b.post("/logout")
 		out.sends(t, "/login?notice=signed-out")
-		if b.cookie(cookie.Session) != "" || out.header.Get("Clear-Site-Data") == "" {
+		if b.cookie(cookie.Session) != "" || out.header.Get("Clear-Site-Data") != "" {
 			t.Error("signing out left something behind")
 		}
 		b.get("/login?notice=signed-out").shows(t, 200, "You are signed out.")
@@ -381,9 +386,38 @@ func TestReturnToIsCarried(t *testing.T) {
 			t.Error("no new token at a new sign-in")
 		}
 		csp := b.get("/login?switch=1").header.Get("Content-Security-Policy")
-		if !strings.Contains(csp, "form-action 'self' https://app.example.com") {
+		if !strings.Contains(csp, "form-action 'self' https://app.example.com myapp:;") {
 			t.Errorf("the form can't lead to the allowed origin: %s", csp)
 		}
+	})
+}
+
+// The account's pages lead back to the application that somebody came from, and signing out ends there when it asks so. What is not allowed is said.
+func TestBackToTheApplication(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
+		var log bytes.Buffer
+		e := start(t, db, func(c *web.Config) { c.Logger = hclog.New(&hclog.LoggerOptions{Output: &log}) })
+		e.member(t, alice)
+		b := e.browser(t)
+		b.get("/login?return_to=https%3A%2F%2Fother.example%2Fx").shows(t, 200, "does not send people on")
+		b.get("/login?return_to=https%3A%2F%2Fother.example%2Fy")
+		if n := strings.Count(log.String(), "https://other.example"); n != 1 || !strings.Contains(log.String(), "sign_in.return_to") {
+			t.Errorf("the log says it %d times: %s", n, log.String())
+		}
+		b.post("/login", "email", alice, "password", first, "return_to", "https://other.example/x").sends(t, "/account")
+		b.get("/account").hides(t, "Back to")
+		b.get("/account?return_to=https%3A%2F%2Fother.example%2Fx").hides(t, "Back to")
+		b.get("/account?return_to=myapp%3A%2F%2Fsettings").shows(t, 200, `href="myapp://settings"`, "Back to myapp")
+
+		b.post("/login", "email", alice, "password", first, "return_to", "https://app.example.com/orders/7?x=1").sends(t, "https://app.example.com/orders/7?x=1")
+		b.get("/account/password").shows(t, 200, `href="https://app.example.com/"`, "Back to app.example.com")
+
+		b.get("/logout?return_to=https%3A%2F%2Fapp.example.com%2Fbye").shows(t, 200, "Sign out?", `value="https://app.example.com/bye"`)
+		b.post("/logout", "return_to", "https://app.example.com/bye").sends(t, "https://app.example.com/bye")
+		b.get("/account").sends(t, "/login?return_to=%2Faccount")
+		b.get("/logout?return_to=https%3A%2F%2Fapp.example.com%2Fbye").sends(t, "https://app.example.com/bye")
+		b.get("/logout?return_to=https%3A%2F%2Fother.example").sends(t, "/login")
 	})
 }
 

@@ -73,7 +73,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 	logger := hclog.New(&hclog.LoggerOptions{Output: logWriter{t}, Level: hclog.Warn})
 	cfg := web.Config{
 		Logger: logger, Sealer: parts.Ring,
-		BaseURL: e.base, ReturnTo: []string{"https://app.example.com"}, RememberMe: true,
+		BaseURL: e.base, ReturnTo: []string{"https://app.example.com", "myapp://"}, RememberMe: true,
 		Services: web.Services{
 			Sessions: sessions, Recent: parts.SelfService.RequireRecentAuth, SignUps: e.auth, SignIns: e.auth, PasswordResets: e.auth, SecondFactors: e.auth, StepUps: e.auth,
 			PasskeySignIns: e.auth, Signals: parts.Passkeys, MagicLinks: e.auth, FederatedSignIns: e.auth, Providers: parts.Logins,
@@ -107,7 +107,7 @@ func startWith(t testing.TB, db *store.DB, o authtest.Options, change func(*web.
 func (e *env) plugin(sessions *session.Store) func(string) (http.Handler, bool) {
 	return func(path string) (http.Handler, bool) {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			who, err := sessions.Resolve(r.Context(), cookie.SessionToken(r))
+			who, err := sessions.Resolve(r.Context(), cookie.SessionCookie{}.Token(r))
 			if err != nil {
 				http.Redirect(w, r, e.pages.SignIn(r.URL.RequestURI(), 0, "", false), http.StatusSeeOther)
 				return

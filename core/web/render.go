@@ -34,6 +34,7 @@ type settings struct {
 // renderer makes pages, and their words, out of the skin there is.
 type renderer struct {
 	set   settings
+	goTo  ReturnTo
 	dev   bool   // emails go to the inbox page
 	forms string // form-action of the pages' Content-Security-Policy
 	skin  atomic.Pointer[skin]
@@ -58,6 +59,7 @@ type view struct {
 	Shape     string // "narrow" for the sign-in family, "wide" for the account and plugins
 	Principal *principal.Principal
 	Nav       []navLink
+	BackTo    *outward    // the application that the person came from; nil: none is known
 	Notice    string      // good news above the content
 	Dev       bool        // mails go to the inbox page
 	Errand    *errandView // on the pages of the sign-in; nil: nothing is known of why somebody signs in

@@ -3,28 +3,70 @@ package web
 import (
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 )
 
 // maxReturnTo bounds an address to return to.
 const maxReturnTo = 2048
 
-// ReturnTo judges where a browser may be sent after signing in.
+// ReturnTo judges where a browser may be sent after signing in or out.
 type ReturnTo struct {
-	own     string          // Sigra's own origin
-	allowed map[string]bool // further origins: "https://app.example.com"
-	sealer  Sealer          // of errands; nil: there are none
+	own     string // Sigra's own origin
+	allowed []destination
+	sealer  Sealer // of errands; nil: there are none
 }
 
-// NewReturnTo takes Sigra's own base URL and the origins that may be returned to.
-func NewReturnTo(baseURL string, origins []string) ReturnTo {
-	r := ReturnTo{own: originOf(baseURL), allowed: map[string]bool{}}
-	for _, o := range origins {
-		if o = originOf(o); o != "" {
-			r.allowed[o] = true
+// destination is a place beside Sigra itself that may be returned to: an origin, the origins that differ in their first label, or
+// whatever has the scheme of an application.
+type destination struct {
+	scheme string
+	host   string // with the port; with a wildcard, what follows it, dot included; empty: any, of an application's scheme
+	wild   bool
+}
+
+// NewReturnTo takes Sigra's own base URL and what may be returned to beside it, as sign_in.return_to has it: "https://app.example.com",
+// "https://*.example.com", "myapp://".
+func NewReturnTo(baseURL string, allowed []string) ReturnTo {
+	r := ReturnTo{own: originOf(baseURL)}
+	for _, a := range allowed {
+		scheme, rest, ok := strings.Cut(strings.ToLower(strings.TrimRight(a, "/")), ":")
+		if rest = strings.TrimLeft(rest, "/"); !ok || paged(scheme) && rest == "" {
+			continue
 		}
+		d := destination{scheme: scheme, host: rest}
+		if parent, wild := strings.CutPrefix(rest, "*"); wild {
+			d.host, d.wild = parent, true
+		}
+		r.allowed = append(r.allowed, d)
 	}
 	return r
+}
+
+// paged reports whether a scheme is one that browsers fetch pages with. Any other is an application's.
+func paged(scheme string) bool { return scheme == "https" || scheme == "http" }
+
+func (d destination) has(u *url.URL) bool {
+	host := strings.ToLower(u.Host)
+	switch {
+	case d.scheme != u.Scheme:
+		return false
+	case d.wild:
+		label, ok := strings.CutSuffix(host, d.host)
+		return ok && label != "" && !strings.Contains(label, ".")
+	}
+	return d.host == host || d.host == "" && !paged(d.scheme)
+}
+
+// source is the destination as a Content-Security-Policy names it (CSP Level 3 §2.3.1).
+func (d destination) source() string {
+	switch {
+	case d.wild:
+		return d.scheme + "://*" + d.host
+	case d.host == "":
+		return d.scheme + ":"
+	}
+	return d.scheme + "://" + d.host
 }
 
 // Safe gives the address to send a browser to: a path of this Sigra, or an address below an allowed origin, or where an errand of
@@ -47,17 +89,30 @@ func (t ReturnTo) Safe(raw string) (address string, ok bool) {
 	}
 	origin := u.Scheme + "://" + strings.ToLower(u.Host)
 	switch {
-	case u.Host == "":
-		return "", false
 	case origin == t.own:
 		return t.ownPath(u)
-	case t.allowed[origin]:
-		if u.Path != "" && !plainPath(u.Path) {
-			return "", false
-		}
+	case u.Host == "" && paged(u.Scheme), u.Path != "" && !plainPath(u.Path):
+		return "", false
+	case slices.ContainsFunc(t.allowed, func(d destination) bool { return d.has(u) }):
 		return origin + rest(u), true
 	}
 	return "", false
+}
+
+// absolute is a safe address with Sigra's own origin before it where it is a path.
+func (t ReturnTo) absolute(address string) string {
+	if strings.HasPrefix(address, "/") {
+		return t.own + address
+	}
+	return address
+}
+
+// elsewhere gives a safe address that is not Sigra's own.
+func (t ReturnTo) elsewhere(raw string) (address string, ok bool) {
+	if address, ok = t.Safe(raw); !ok || strings.HasPrefix(address, "/") {
+		return "", false
+	}
+	return address, true
 }
 
 // Local gives a path of this Sigra to go back to, whichever it is; ok is false for everything else.
@@ -136,11 +191,12 @@ func originOf(address string) string {
 	return u.Scheme + "://" + strings.ToLower(u.Host)
 }
 
-// allowedOrigins lists the further origins, for the form-action directive.
-func (t ReturnTo) allowedOrigins() []string {
-	out := make([]string, 0, len(t.allowed))
-	for o := range t.allowed {
-		out = append(out, o)
+// sources lists what may be returned to, for the form-action directive.
+func (t ReturnTo) sources() []string {
+	out := make([]string, len(t.allowed))
+	for i, d := range t.allowed {
+		out[i] = d.source()
 	}
+	slices.Sort(out)
 	return out
 }

@@ -10,7 +10,7 @@ import (
 
 func TestReturnTo(t *testing.T) {
 	t.Parallel()
-	r := web.NewReturnTo("https://id.example.com", []string{"https://app.example.com", "http://localhost:3000"})
+	r := web.NewReturnTo("https://id.example.com", []string{"https://app.example.com", "http://localhost:3000", "https://*.apps.example.com", "myapp://"})
 	for raw, want := range map[string]string{
 		"/account":                                "/account",
 		"/threadline?actor=1&x=%2Fy":              "/threadline?actor=1&x=%2Fy",
@@ -24,6 +24,19 @@ func TestReturnTo(t *testing.T) {
 		"https://app.example.com/done?a=b":        "https://app.example.com/done?a=b",
 		"https://app.example.com":                 "https://app.example.com",
 		"http://localhost:3000/x":                 "http://localhost:3000/x",
+		"https://one.apps.example.com/x?y=1":      "https://one.apps.example.com/x?y=1",
+		"https://ONE.apps.example.com":            "https://one.apps.example.com",
+		"https://apps.example.com/x":              "",
+		"https://.apps.example.com/x":             "",
+		"https://a.b.apps.example.com/x":          "",
+		"https://one.apps.example.com:8443/x":     "",
+		"https://evilapps.example.com/x":          "",
+		"http://one.apps.example.com/x":           "",
+		"https://one.apps.example.com.evil.test/": "",
+		"myapp://callback?x=1":                    "myapp://callback?x=1",
+		"MyApp://callback/done":                   "myapp://callback/done",
+		"myapp:callback":                          "",
+		"myapp2://callback":                       "",
 		"":                                        "",
 		"account":                                 "",
 		"//evil.example":                          "",

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/sigra-auth/sigra/core/principal"
 )
@@ -29,12 +28,15 @@ const framesTime = "4"
 
 // leave goes on after somebody signed out.
 func (p *signIn) leave(w http.ResponseWriter, r *http.Request, who principal.Principal) {
-	const back = "/login?notice=signed-out"
+	back := "/login?notice=signed-out"
+	if to, ok := p.elsewhere(r.PostForm.Get("return_to")); ok {
+		back = to
+	}
 	if p.after == nil || !who.SignedIn() {
 		see(w, back)
 		return
 	}
-	frames, next := p.after.SignedOut(r.Context(), who, strings.TrimSuffix(p.own, "/")+back)
+	frames, next := p.after.SignedOut(r.Context(), who, p.absolute(back))
 	if len(frames) == 0 && next == "" {
 		see(w, back)
 		return

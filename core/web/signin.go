@@ -32,6 +32,7 @@ type signIn struct {
 	ways     Offers         // nil: no plugin offers any
 	stepUps  bool           // somebody who is signed in can prove it anew
 	after    SignedOuts     // nil: a sign-out ends nothing elsewhere
+	refusals refusedReturns
 }
 
 // Mount adds the pages.
@@ -201,6 +202,11 @@ func (p *signIn) showLogin(w http.ResponseWriter, r *http.Request, _ principal.P
 		v.Notice = v.L.Language.Text("page.login.password_set")
 	case "expired":
 		v.Notice = v.L.Language.Text("fault.sign_in_expired")
+	default:
+		if _, ok := p.carried(a.ReturnTo); !ok && a.ReturnTo != "" {
+			p.refusals.say(p.log, a.ReturnTo)
+			v.Notice = v.L.Language.Text("page.login.return_refused")
+		}
 	}
 	p.render(w, r, http.StatusOK, "login", v)
 }
@@ -244,18 +250,22 @@ func (p *signIn) showLogout(w http.ResponseWriter, r *http.Request, _ principal.
 		p.Error(w, r, err)
 		return
 	case !ok:
+		if to, allowed := p.elsewhere(r.URL.Query().Get("return_to")); allowed {
+			see(w, to) // signed out already
+			return
+		}
 		see(w, "/login")
 		return
 	}
 	v := p.view(r, "page.logout.title")
 	v.Body = who
-	v.Form = &form{Action: "/logout", Submit: p.in(r).Text("page.logout.submit")}
+	v.Form = &form{Action: "/logout", Submit: p.in(r).Text("page.logout.submit"), Hidden: p.returnField(r.URL.Query().Get("return_to"))}
 	p.render(w, r, http.StatusOK, "logout", v)
 }
 
 func (p *signIn) logout(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	var who principal.Principal
-	if token := cookie.SessionToken(r); token != "" {
+	if token := p.cookie.Token(r); token != "" {
 		var err error
 		if who, err = p.resolve(r); err != nil && fault.KindOf(err) != fault.Unauthenticated {
 			p.Error(w, r, err)
@@ -266,13 +276,13 @@ func (p *signIn) logout(w http.ResponseWriter, r *http.Request, _ principal.Prin
 			return
 		}
 	}
-	cookie.ClearSession(w)
+	p.cookie.Clear(w)
 	for _, f := range cookie.Flows() {
 		if f.Token(r) != "" {
 			f.Clear(w)
 		}
 	}
-	// ASVS 5.0 14.3.1. Not "cache": pages are no-store, and browsers take seconds to clear it.
-	w.Header().Set("Clear-Site-Data", `"storage"`)
+	// ASVS 5.0 14.3.1: there is nothing else to clear. Pages are no-store and keep nothing in the browser's storage, which may be that of an application
+	// on the same host: Clear-Site-Data would wipe it.
 	p.leave(w, r, who)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +27,10 @@ type Link struct{ Title, Path, Description string }
 type Config struct {
 	BaseURL     string   // Sigra's own address
 	ServiceName string   // what pages call this service; empty means Sigra
-	ReturnTo    []string // origins, besides Sigra's own, to send people back to after signing in
-	Sealer      Sealer   // of what a sign-in is for, on its way through the browser; nil: applications that send people here are not named
+	ReturnTo    []string // where people may go on to after signing in or out beside Sigra itself; see NewReturnTo
+	// SessionCookie is the cookie that sessions are in.
+	SessionCookie cookie.SessionCookie
+	Sealer        Sealer // of what a sign-in is for, on its way through the browser; nil: applications that send people here are not named
 
 	Services
 	Plugins func(who principal.Principal, language string) []Link // pages of plugins this person may open; nil means none
@@ -77,22 +78,20 @@ func New(cfg Config) (*Pages, error) {
 	returnTo := NewReturnTo(cfg.BaseURL, cfg.ReturnTo)
 	returnTo.sealer = cfg.Sealer
 	// Browsers hold form-action against the redirect that answers a form, too, so the places to return to are in it.
-	targets := returnTo.allowedOrigins()
-	slices.Sort(targets)
 	page := &renderer{
 		set: settings{
 			ServiceName: cfg.ServiceName, RegistrationClosed: cfg.RegistrationClosed, PasswordMinLength: cfg.PasswordMinLength,
 			Usernames: cfg.Usernames, RememberMe: cfg.RememberMe, Plugins: cfg.Plugins,
 		},
-		dev: cfg.Inbox != nil, forms: strings.Join(append([]string{"form-action 'self'"}, targets...), " "), now: cfg.Now, log: cfg.Logger,
+		goTo: returnTo, dev: cfg.Inbox != nil, forms: strings.Join(append([]string{"form-action 'self'"}, returnTo.sources()...), " "), now: cfg.Now, log: cfg.Logger,
 	}
 	if err := page.Use(cfg.Texts, cfg.Override); err != nil {
 		return nil, err
 	}
-	callers := principal.NewChain(cookie.SessionToken, principal.CookieSession(cfg.Sessions))
+	callers := principal.NewChain(cfg.SessionCookie.Token, principal.CookieSession(cfg.Sessions))
 	k := &kit{
 		renderer: page, ReturnTo: returnTo,
-		arrivals:  &arrivals{renderer: page, ReturnTo: returnTo, callers: callers, signOut: cfg.SignIns.SignOut},
+		arrivals:  &arrivals{renderer: page, ReturnTo: returnTo, callers: callers, cookie: cfg.SessionCookie, signOut: cfg.SignIns.SignOut},
 		scripts:   &scripts{renderer: page, ReturnTo: returnTo, signal: cfg.Signals},
 		directory: &directory{renderer: page, ReturnTo: returnTo, others: cfg.Providers, joins: cfg.FederatedSignIns},
 	}
