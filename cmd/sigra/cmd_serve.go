@@ -51,7 +51,12 @@ func (c *cli) serve(ctx context.Context) error {
 		defer close(watched)
 		c.reloadOnHangup(watching, a, hup)
 	}()
-	err = a.serve(ctx, func(addr string) { c.welcome(cfg, file, addr, first, a) })
+	stopping := context.AfterFunc(ctx, func() { notifySystemd(notifyStopping, log) })
+	err = a.serve(ctx, func(addr string) {
+		c.welcome(cfg, file, addr, first, a)
+		notifySystemd(notifyReady, log)
+	})
+	stopping()
 	stopWatching()
 	<-watched
 	var de diagnosticsError
