@@ -349,7 +349,7 @@ func (a *app) serve(ctx context.Context, started func(addr string)) error {
 	background, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	workers, background := errgroup.WithContext(background)
-	workers.Go(func() error { return a.host.RunErasures(background) })
+	workers.Go(func() error { return a.host.Subjects().RunErasures(background) })
 	for name, run := range map[string]func(context.Context) error{
 		"parts": a.set.Run, "telemetry": a.runTelemetry, "reseal": a.runReseal,
 	} {

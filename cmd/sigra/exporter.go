@@ -40,7 +40,7 @@ func (e exporter) Export(ctx context.Context, actor audit.Ref, userID uuid.UUID)
 			}
 		}
 	} else {
-		held, missing := e.host().ExportSubject(ctx, a.ID, a.Email)
+		held, missing := e.host().Subjects().Export(ctx, a.ID, a.Email)
 		slices.Sort(missing)
 		out.Missing = missing
 		for name, text := range held {

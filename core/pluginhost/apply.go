@@ -224,7 +224,7 @@ func (r *reload) plan() {
 					c.kind = start
 					continue
 				}
-				diags = append(diags, h.pathConflictsOf(b, in.manifest)...)
+				diags = append(diags, h.conflicts(b, in.manifest, nil)...)
 				r.diags = append(r.diags, diags...)
 				c.before = in.settings
 				if !diags.HasErrors() && !bytes.Equal(settings, in.settings) {
@@ -238,11 +238,6 @@ func (r *reload) plan() {
 			r.removed = append(r.removed, p)
 		}
 	}
-}
-
-// pathConflictsOf checks only what depends on the block alone, of a plugin that runs.
-func (h *Host) pathConflictsOf(b config.Plugin, m *manifest) config.Diagnostics {
-	return h.conflicts(b, m, nil)
 }
 
 // processChanged reports whether a block asks for another process, and not only for other settings.
@@ -475,6 +470,9 @@ func (h *Host) letGo(ctx context.Context, plugins []*plugin) {
 			p.end()
 			<-p.ended
 			<-detached
+			if err := h.uses.end(ctx, p.name); err != nil {
+				h.log.Warn("not noted that this node no longer runs the plugin", "plugin", p.name, "error", err)
+			}
 		})
 	}
 	wg.Wait()

@@ -52,7 +52,7 @@ func (h *Host) Claims(ctx context.Context, q ClaimsQuery) Claims {
 	first := true
 	for _, p := range asked {
 		wg.Go(func() {
-			got, err := h.claims.get(ctx, p.name, q, func() (claimed, error) { return p.claims(ctx, q) })
+			got, err := h.claims.get(ctx, p.name, q, func() (claimed, error) { return askClaims(ctx, p, q) })
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -85,8 +85,8 @@ type claimed struct {
 // left is how long it may be used still.
 func (c claimed) left(now time.Time) time.Duration { return max(c.until.Sub(now), 0) }
 
-// claims asks one plugin.
-func (p *plugin) claims(ctx context.Context, q ClaimsQuery) (out claimed, err error) {
+// askClaims asks one plugin.
+func askClaims(ctx context.Context, p *plugin, q ClaimsQuery) (out claimed, err error) {
 	err = p.call(ctx, pluginv1.Claims_ServiceDesc.ServiceName, claimTimeout, func(ctx context.Context, in *instance) error {
 		asked := p.host.now()
 		resp, err := pluginv1.NewClaimsClient(in.conn).Claims(ctx, &pluginv1.ClaimsRequest{

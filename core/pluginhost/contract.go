@@ -17,30 +17,33 @@ import (
 
 // contracts are the versions of the plugin contract that this Sigra speaks, best first. It speaks the last two: when
 // there is a v3, v1 goes.
-func contracts() []string { return []string{"sigra.plugin.v1"} }
+func contracts() versions { return versions{"sigra.plugin.v1"} }
+
+// versions are versions of the contract, best first.
+type versions []string
 
 // describe asks the plugin what it is, in the best version of the contract that both speak.
-func (h *Host) describe(ctx context.Context, conn grpc.ClientConnInterface, req *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, string, error) {
-	req.Contracts = h.contracts
-	for _, c := range h.contracts {
+func (v versions) describe(ctx context.Context, conn grpc.ClientConnInterface, req *pluginv1.DescribeRequest) (*pluginv1.DescribeResponse, string, error) {
+	req.Contracts = v
+	for _, c := range v {
 		resp := &pluginv1.DescribeResponse{}
 		err := conn.Invoke(ctx, "/"+c+".Plugin/Describe", req, resp)
 		if status.Code(err) != codes.Unimplemented {
 			return resp, c, err
 		}
 	}
-	return nil, "", h.strange(ctx, conn)
+	return nil, "", v.strange(ctx, conn)
 }
 
 // strange says that the plugin speaks no contract of ours, and which it does.
-func (h *Host) strange(ctx context.Context, conn grpc.ClientConnInterface) error {
-	ours := strings.Join(h.contracts, ", ")
+func (v versions) strange(ctx context.Context, conn grpc.ClientConnInterface) error {
+	ours := strings.Join(v, ", ")
 	theirs := offered(ctx, conn)
 	if len(theirs) == 0 {
 		return &strangeError{fmt.Errorf("it serves no plugin contract at all; this Sigra speaks %s", ours)}
 	}
 	advice := "build it with a pluginsdk that fits this Sigra"
-	if slices.Max(theirs) > slices.Max(h.contracts) {
+	if slices.Max(theirs) > slices.Max(v) {
 		advice = "it needs a newer Sigra, or a build of it for this one"
 	}
 	return &strangeError{fmt.Errorf("it speaks %s, this Sigra speaks %s: %s", strings.Join(theirs, ", "), ours, advice)}

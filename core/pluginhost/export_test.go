@@ -71,5 +71,28 @@ func (k *KV) Keys(ctx context.Context, plugin, prefix, after string, limit int) 
 }
 
 func (h *Host) Storage(ctx context.Context, b config.Plugin) (*pluginv1.Storage, error) {
-	return h.storage(ctx, b)
+	return h.storages.of(ctx, b)
+}
+
+var (
+	SchemaName = schemaName
+	RoleName   = roleName
+)
+
+// Use and Unuse begin and end this node's work with a plugin; Excluding is in the middle of a purge.
+func (h *Host) Use(ctx context.Context, name string) error   { return h.uses.begin(ctx, name) }
+func (h *Host) Unuse(ctx context.Context, name string) error { return h.uses.end(ctx, name) }
+func (h *Host) Excluding(ctx context.Context, name string, f func()) error {
+	done, err := h.uses.exclude(ctx, name)
+	if err == nil {
+		f()
+		done()
+	}
+	return err
+}
+
+// EndTransactions looks once at what plugins hold open, and says how many connections were ended.
+func (h *Host) EndTransactions(ctx context.Context, most, idle time.Duration) (int, error) {
+	ended, err := h.storages.endTransactions(ctx, h.uses.held(), most, idle)
+	return len(ended), err
 }

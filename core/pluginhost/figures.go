@@ -82,6 +82,7 @@ type names map[string]bool
 var ownNames = []string{
 	"state", "restarts_total", "calls_total", "call_seconds", "call_seconds_bucket", "call_seconds_sum", "call_seconds_count", "calls_in_flight", "breaker_open",
 	"refused_total", "log_lines_dropped_total", "bad_answers_total", "killed_total", "resident_memory_bytes", "cpu_seconds",
+	"transactions_ended_total",
 }
 
 const figurePrefix = "sigra_plugin_"

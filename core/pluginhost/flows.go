@@ -390,7 +390,7 @@ func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organizatio
 				if err != nil {
 					return err
 				}
-				answers[i] = p.methods(resp.GetMethods(), request.From(ctx).Language)
+				answers[i] = methodsOf(p, resp.GetMethods(), request.From(ctx).Language)
 				return nil
 			})
 			if err != nil {
@@ -403,8 +403,8 @@ func (h *Host) LoginMethods(ctx context.Context, emailDomain string, organizatio
 	return slices.Concat(answers...), slices.DeleteFunc(failed, func(name string) bool { return name == "" })
 }
 
-// methods keeps what leads below one of the plugin's own routes.
-func (p *plugin) methods(in []*pluginv1.LoginMethod, language string) []LoginMethod {
+// methodsOf keeps what leads below one of the plugin's own routes.
+func methodsOf(p *plugin, in []*pluginv1.LoginMethod, language string) []LoginMethod {
 	p.mu.Lock()
 	m := p.manifest
 	p.mu.Unlock()

@@ -170,10 +170,12 @@ type Host struct {
 	metrics   *metrics
 	processes *process.Launcher
 	kv        *kvStore
-	refusals  *refusals
+	guard     *guard
+	storages  storages
+	uses      *uses
 
 	timing    timing
-	contracts []string // see contracts
+	contracts versions // see contracts
 	// attachments counts how often a plugin under a debugger was attached to.
 	attachments atomic.Uint32
 
@@ -223,7 +225,8 @@ func New(cfg Config) (*Host, error) {
 	h := &Host{cfg: cfg, log: cfg.Logger, now: cfg.Now, metrics: m, processes: launcher, plugins: map[string]*plugin{}}
 	h.timing, h.contracts = defaultTiming(), contracts()
 	h.kv = &kvStore{db: cfg.DB, now: cfg.Now}
-	h.refusals = &refusals{now: cfg.Now, seen: map[refusalKey]*refusal{}}
+	h.guard = newGuard(h)
+	h.storages, h.uses = storages{&h.cfg, h.log}, newUses(cfg.DB)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routeTable{})
 	if cfg.Registerer != nil {
@@ -233,6 +236,10 @@ func New(cfg Config) (*Host, error) {
 		}
 	}
 	h.claims.keep(h)
+	if h.uses.db != nil {
+		h.wg.Go(h.keepUses)
+		h.wg.Go(h.watchTransactions)
+	}
 	return h, nil
 }
 

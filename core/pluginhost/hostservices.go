@@ -307,7 +307,7 @@ func (s eventsService) Publish(ctx context.Context, r *hostv1.PublishRequest) (*
 	for _, e := range r.GetEvents() {
 		if !s.in.grants().allowsEvent(s.in.manifest.GetName(), e.GetType()) {
 			prefix, _, _ := strings.Cut(e.GetType(), ".")
-			return nil, s.h.refuse(ctx, s.in, eventsGrant+":"+printable(clip(prefix, 64)), "sigra.host.v1.Events/Publish")
+			return nil, s.h.guard.refuse(ctx, s.in, eventsGrant+":"+printable(clip(prefix, 64)), "sigra.host.v1.Events/Publish")
 		}
 		ev := eventFrom(e)
 		ev.Source = "plugin:" + s.name() // in its own name, whatever it says

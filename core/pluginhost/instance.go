@@ -173,7 +173,7 @@ func (h *Host) launch(ctx context.Context, b config.Plugin, log hclog.Logger, lo
 	if err != nil {
 		return nil, &startError{"start", in.orKillReason(plainer(err))}
 	}
-	resp, spoken, err := h.describe(ctx, in.conn, &pluginv1.DescribeRequest{HostVersion: h.cfg.Version, HostBrokerId: in.brokerID, Instance: b.Name})
+	resp, spoken, err := h.contracts.describe(ctx, in.conn, &pluginv1.DescribeRequest{HostVersion: h.cfg.Version, HostBrokerId: in.brokerID, Instance: b.Name})
 	if strange := (*strangeError)(nil); errors.As(err, &strange) {
 		return nil, &startError{"describe", strange}
 	}
@@ -210,7 +210,7 @@ func (in *instance) connect(h *Host, cfg *goplugin.ClientConfig) error {
 	if err != nil {
 		return fmt.Errorf("offer host services: %w", err)
 	}
-	srv := h.hostServer(in, transport(cfg))
+	srv := h.guard.server(in, transport(cfg))
 	in.hostSrv = srv
 	h.wg.Add(1)
 	go func(ln net.Listener) {

@@ -44,12 +44,12 @@ func (h *Host) SignedOut(ctx context.Context, who principal.Principal, returnTo 
 			continue
 		}
 		for _, address := range resp.GetFrameUrls()[:min(len(resp.GetFrameUrls()), maxFrames)] {
-			if to, ok := p.elsewhere(address); ok {
+			if to, ok := elsewhere(p, address); ok {
 				out.Frames = append(out.Frames, to)
 			}
 		}
 		if address := resp.GetRedirectUrl(); address != "" {
-			if to, ok := p.elsewhere(address); ok {
+			if to, ok := elsewhere(p, address); ok {
 				next, out.Redirect = to, to
 			}
 		}
@@ -62,7 +62,7 @@ var hostName = regexp.MustCompile(`^[A-Za-z0-9.-]+(:[0-9]{1,5})?$`)
 
 // elsewhere judges an address that a browser is sent to for a plugin: https, or a path below one of its own routes. Where Sigra itself is
 // reached by http, so may others be.
-func (p *plugin) elsewhere(address string) (string, bool) {
+func elsewhere(p *plugin, address string) (string, bool) {
 	u, err := url.Parse(address)
 	ok := err == nil && len(address) <= 4096 && u.User == nil && u.Opaque == ""
 	switch {

@@ -22,6 +22,8 @@ type metrics struct {
 	killed   *prometheus.CounterVec
 	memory   *prometheus.GaugeVec
 	cpu      *prometheus.GaugeVec
+
+	transactions *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -39,11 +41,13 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		killed:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sigra_plugin_killed_total", Help: "Processes that were killed: for missed health checks, or over a limit of their block."}, []string{"plugin", "why"}),
 		memory:   prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sigra_plugin_resident_memory_bytes", Help: "Memory of a plugin's process and its children, at the last health check."}, []string{"plugin"}),
 		cpu:      prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "sigra_plugin_cpu_seconds", Help: "CPU time that a plugin's present process and its children have used, at the last health check."}, []string{"plugin"}),
+
+		transactions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "sigra_plugin_transactions_ended_total", Help: "Connections of a plugin to Sigra's database that were ended for a transaction held open."}, []string{"plugin"}),
 	}
 	if reg == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers, m.killed, m.memory, m.cpu} {
+	for _, c := range []prometheus.Collector{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers, m.killed, m.memory, m.cpu, m.transactions} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}
@@ -65,7 +69,7 @@ func (m *metrics) forget(name string) {
 	l := prometheus.Labels{"plugin": name}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers, m.killed, m.memory, m.cpu} {
+	}{m.state, m.restarts, m.calls, m.seconds, m.inFlight, m.breaker, m.refused, m.lines, m.answers, m.killed, m.memory, m.cpu, m.transactions} {
 		v.DeletePartialMatch(l)
 	}
 }

@@ -51,7 +51,7 @@ func (h *Host) attach(ctx context.Context, p *plugin) {
 	if have.audit != wantAudit {
 		var err error
 		if wantAudit {
-			err = h.cfg.Relay.AttachAudit(cursorName(p.name), p.wantsAction, p.record, opts...)
+			err = h.cfg.Relay.AttachAudit(cursorName(p.name), sink{p}.wantsAction, sink{p}.record, opts...)
 		} else {
 			err = h.cfg.Relay.Detach(ctx, cursorName(p.name))
 		}
@@ -64,7 +64,7 @@ func (h *Host) attach(ctx context.Context, p *plugin) {
 	if have.events != wantEvents {
 		var err error
 		if wantEvents {
-			err = h.cfg.Relay.AttachEvents(eventCursorName(p.name), p.wantsEvent, p.receive, opts...)
+			err = h.cfg.Relay.AttachEvents(eventCursorName(p.name), sink{p}.wantsEvent, sink{p}.receive, opts...)
 		} else {
 			err = h.cfg.Relay.Detach(ctx, eventCursorName(p.name))
 		}
@@ -103,12 +103,15 @@ func (h *Host) nudge(p *plugin) {
 	}
 }
 
+// sink is what the relay feeds of a plugin.
+type sink struct{ p *plugin }
+
 // wantsAction says whether a row goes to the plugin: what its block excludes never, what it or the manifest includes
 // always, and the rest as the catalogue has it. A plugin's own rows never come back to it.
-func (p *plugin) wantsAction(action string) bool {
-	p.mu.Lock()
-	b, m := p.block.Events, p.manifest
-	p.mu.Unlock()
+func (s sink) wantsAction(action string) bool {
+	s.p.mu.Lock()
+	b, m := s.p.block.Events, s.p.manifest
+	s.p.mu.Unlock()
 	switch {
 	case m != nil && strings.HasPrefix(action, m.GetName()+"."), matches(b.Exclude, action):
 		return false
@@ -119,10 +122,10 @@ func (p *plugin) wantsAction(action string) bool {
 }
 
 // wantsEvent says whether a host-emitted event goes to the plugin: those it named, and what its block includes.
-func (p *plugin) wantsEvent(typ string) bool {
-	p.mu.Lock()
-	b, m := p.block.Events, p.manifest
-	p.mu.Unlock()
+func (s sink) wantsEvent(typ string) bool {
+	s.p.mu.Lock()
+	b, m := s.p.block.Events, s.p.manifest
+	s.p.mu.Unlock()
 	if m == nil || matches(b.Exclude, typ) {
 		return false
 	}
@@ -138,7 +141,7 @@ func matches(patterns []string, name string) bool {
 }
 
 // record is the AuditSink facade: a batch of the relay's, cut to what fits into a message.
-func (p *plugin) record(ctx context.Context, rows []audit.Row) (relay.Result, error) {
+func (s sink) record(ctx context.Context, rows []audit.Row) (relay.Result, error) {
 	var out relay.Result
 	for len(rows) > 0 {
 		req := &pluginv1.RecordRequest{}
@@ -155,7 +158,7 @@ func (p *plugin) record(ctx context.Context, rows []audit.Row) (relay.Result, er
 			req.Rows = append(req.Rows, row)
 		}
 		rows = rows[n:]
-		err := p.call(ctx, pluginv1.AuditSink_ServiceDesc.ServiceName, p.host.timing.sink, func(ctx context.Context, in *instance) error {
+		err := s.p.call(ctx, pluginv1.AuditSink_ServiceDesc.ServiceName, s.p.host.timing.sink, func(ctx context.Context, in *instance) error {
 			resp, err := pluginv1.NewAuditSinkClient(in.conn).Record(ctx, req)
 			if err != nil {
 				return err
@@ -174,7 +177,7 @@ func (p *plugin) record(ctx context.Context, rows []audit.Row) (relay.Result, er
 }
 
 // receive is the EventSink facade.
-func (p *plugin) receive(ctx context.Context, events []event.Event) (relay.Result, error) {
+func (s sink) receive(ctx context.Context, events []event.Event) (relay.Result, error) {
 	var out relay.Result
 	for len(events) > 0 {
 		req := &pluginv1.ReceiveRequest{}
@@ -187,7 +190,7 @@ func (p *plugin) receive(ctx context.Context, events []event.Event) (relay.Resul
 			req.Events = append(req.Events, e)
 		}
 		events = events[n:]
-		err := p.call(ctx, pluginv1.EventSink_ServiceDesc.ServiceName, p.host.timing.sink, func(ctx context.Context, in *instance) error {
+		err := s.p.call(ctx, pluginv1.EventSink_ServiceDesc.ServiceName, s.p.host.timing.sink, func(ctx context.Context, in *instance) error {
 			resp, err := pluginv1.NewEventSinkClient(in.conn).Receive(ctx, req)
 			if err != nil {
 				return err

@@ -79,10 +79,13 @@ func (p *plugin) prepare(ctx context.Context, b config.Plugin) (*instance, []byt
 
 // configure gives a prepared process its storage and settings.
 func (p *plugin) configure(ctx context.Context, in *instance, b config.Plugin, settings []byte) (config.Diagnostics, error) {
+	if err := p.host.uses.begin(ctx, p.name); err != nil {
+		return nil, &startError{"storage", err}
+	}
 	var st *pluginv1.Storage
 	if in.manifest.GetStorage() {
 		var err error
-		if st, err = p.host.storage(ctx, b); err != nil {
+		if st, err = p.host.storages.of(ctx, b); err != nil {
 			return nil, &startError{"storage", err}
 		}
 	}

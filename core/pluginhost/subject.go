@@ -34,29 +34,35 @@ const (
 	maxExport     = 64 << 20 // bytes of what one plugin holds of one person
 )
 
+// Subjects has plugins export and remove what they hold of people.
+type Subjects struct{ h *Host }
+
+// Subjects is what asks the plugins for what they hold of people.
+func (h *Host) Subjects() Subjects { return Subjects{h} }
+
 // RunErasures has plugins remove what they hold of deleted people, until ctx ends. Any number of nodes may run it.
-func (h *Host) RunErasures(ctx context.Context) error {
-	if h.cfg.Erasures == nil {
+func (s Subjects) RunErasures(ctx context.Context) error {
+	if s.h.cfg.Erasures == nil {
 		return nil
 	}
 	tick := time.NewTicker(eraseEvery)
 	defer tick.Stop()
 	for {
-		if err := h.Erase(ctx); err != nil && ctx.Err() == nil {
-			h.log.Warn("erasures not taken up, will try again", "error", err)
+		if err := s.Erase(ctx); err != nil && ctx.Err() == nil {
+			s.h.log.Warn("erasures not taken up, will try again", "error", err)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-h.cfg.Erasures.Nudged():
+		case <-s.h.cfg.Erasures.Nudged():
 		case <-tick.C:
 		}
 	}
 }
 
 // Erase does once what RunErasures does again and again.
-func (h *Host) Erase(ctx context.Context) error {
-	due, err := h.cfg.Erasures.Due(ctx)
+func (s Subjects) Erase(ctx context.Context) error {
+	due, err := s.h.cfg.Erasures.Due(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,7 +74,7 @@ func (h *Host) Erase(ctx context.Context) error {
 	for _, tasks := range byPlugin { // one that is slow holds up no other
 		wg.Go(func() {
 			for _, t := range tasks {
-				h.erase(ctx, t)
+				s.erase(ctx, t)
 			}
 		})
 	}
@@ -76,8 +82,8 @@ func (h *Host) Erase(ctx context.Context) error {
 	return nil
 }
 
-func (h *Host) erase(ctx context.Context, t erasure.Task) {
-	p := h.lookup(t.Plugin)
+func (s Subjects) erase(ctx context.Context, t erasure.Task) {
+	p := s.h.lookup(t.Plugin)
 	if p == nil {
 		return // it may come back; `sigra plugin purge` ends the waiting
 	}
@@ -98,22 +104,22 @@ func (h *Host) erase(ctx context.Context, t erasure.Task) {
 			return
 		}
 	}
-	if err := h.cfg.Erasures.Done(ctx, t, asked); err != nil && ctx.Err() == nil {
+	if err := s.h.cfg.Erasures.Done(ctx, t, asked); err != nil && ctx.Err() == nil {
 		p.log.Warn("erasure not noted, the plugin will be asked again", "user_id", t.UserID, "error", err)
 	}
 }
 
-// ExportSubject gives what plugins hold of a person, by the names of their blocks; missing names those that should have answered and did not.
-func (h *Host) ExportSubject(ctx context.Context, userID uuid.UUID, email string) (data map[string]json.RawMessage, missing []string) {
+// Export gives what plugins hold of a person, by the names of their blocks; missing names those that should have answered and did not.
+func (s Subjects) Export(ctx context.Context, userID uuid.UUID, email string) (data map[string]json.RawMessage, missing []string) {
 	data = map[string]json.RawMessage{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, p := range h.all() {
+	for _, p := range s.h.all() {
 		if b := p.getBlock(); !b.Enabled || !p.offers(pluginv1.Subject_ServiceDesc.ServiceName) && p.known() {
 			continue
 		}
 		wg.Go(func() {
-			held, err := p.export(ctx, userID, email)
+			held, err := export(ctx, p, userID, email)
 			mu.Lock()
 			defer mu.Unlock()
 			switch {
@@ -136,7 +142,7 @@ func (p *plugin) known() bool {
 	return p.manifest != nil
 }
 
-func (p *plugin) export(ctx context.Context, userID uuid.UUID, email string) (json.RawMessage, error) {
+func export(ctx context.Context, p *plugin, userID uuid.UUID, email string) (json.RawMessage, error) {
 	s := p.seams[pluginv1.Subject_ServiceDesc.ServiceName]
 	var held []byte
 	err := p.call(ctx, pluginv1.Subject_ServiceDesc.ServiceName, exportTimeout, func(ctx context.Context, in *instance) error {

@@ -39,7 +39,7 @@ func TestErase(t *testing.T) {
 		round := func() {
 			t.Helper()
 			w.later.Add(int64(time.Hour))
-			if err := w.Erase(ctx); err != nil {
+			if err := w.Subjects().Erase(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -115,11 +115,11 @@ func TestExportSubject(t *testing.T) {
 	f.apply("plugin \"asker_all\" {}\nplugin \"asker_none\" {}")
 	f.wait("asker_all", pluginhost.Ready)
 	f.wait("asker_none", pluginhost.Ready)
-	data, missing := f.ExportSubject(context.Background(), uuid.New(), "ada@example.com")
+	data, missing := f.Subjects().Export(context.Background(), uuid.New(), "ada@example.com")
 	if len(missing) != 0 || len(data) != 2 || string(data["asker_all"]) != `{"email":"ada@example.com"}` {
 		t.Errorf("%s %v", data, missing)
 	}
-	data, missing = f.ExportSubject(context.Background(), uuid.New(), "broken@example.com")
+	data, missing = f.Subjects().Export(context.Background(), uuid.New(), "broken@example.com")
 	if !slices.Equal(missing, []string{"asker_none"}) || len(data) != 1 {
 		t.Errorf("%s %v", data, missing)
 	}

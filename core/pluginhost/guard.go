@@ -29,11 +29,21 @@ const (
 	refusalEvery    = time.Minute      // between two audit rows on the same refusal
 )
 
-// hostServer is the one gRPC server of one process of one plugin. What it answers is decided by that process's grants.
-func (h *Host) hostServer(in *instance, creds credentials.TransportCredentials) *grpc.Server {
+// guard stands between the plugins and the host services: it looks at grants and bounds, and turns errors into statuses.
+type guard struct {
+	h        *Host
+	refusals refusals
+}
+
+func newGuard(h *Host) *guard {
+	return &guard{h: h, refusals: refusals{now: h.now, seen: map[refusalKey]*refusal{}}}
+}
+
+// server is the one gRPC server of one process of one plugin. What it answers is decided by that process's grants.
+func (g *guard) server(in *instance, creds credentials.TransportCredentials) *grpc.Server {
 	srv := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(2*hostCalls),
-		grpc.ConnectionTimeout(5*time.Second), grpc.UnaryInterceptor(h.guard(in)), grpc.StreamInterceptor(h.guardStream(in)), grpc.WaitForHandlers(false))
-	svc := &hostServices{h: h, in: in}
+		grpc.ConnectionTimeout(5*time.Second), grpc.UnaryInterceptor(g.unary(in)), grpc.StreamInterceptor(g.stream(in)), grpc.WaitForHandlers(false))
+	svc := &hostServices{h: g.h, in: in}
 	hostv1.RegisterIdentityServer(srv, identityService{hostServices: svc})
 	hostv1.RegisterMembersServer(srv, membersService{hostServices: svc})
 	hostv1.RegisterRateLimitServer(srv, rateLimitService{hostServices: svc})
@@ -64,14 +74,14 @@ type hostServices struct {
 
 func (s *hostServices) name() string { return s.in.name }
 
-// guard stands in front of every host service: grant, bound, deadline, panic, and the one place where a fault becomes
+// unary stands in front of every host service: grant, bound, deadline, panic, and the one place where a fault becomes
 // a gRPC status.
-func (h *Host) guard(in *instance) grpc.UnaryServerInterceptor {
+func (g *guard) unary(in *instance) grpc.UnaryServerInterceptor {
 	slots := make(chan struct{}, hostCalls)
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (resp any, err error) {
 		grant := grantOf(info.FullMethod)
 		if grant == "" || !in.grants().allows(grant) {
-			return nil, h.refuse(ctx, in, grant, strings.TrimPrefix(info.FullMethod, "/"))
+			return nil, g.refuse(ctx, in, grant, strings.TrimPrefix(info.FullMethod, "/"))
 		}
 		select {
 		case slots <- struct{}{}:
@@ -83,25 +93,25 @@ func (h *Host) guard(in *instance) grpc.UnaryServerInterceptor {
 		defer cancel()
 		defer func() {
 			if r := recover(); r != nil {
-				h.log.Error("host service panicked", "plugin", in.name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
+				g.h.log.Error("host service panicked", "plugin", in.name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
 				resp, err = nil, status.Error(codes.Internal, "internal error")
 			}
 		}()
 		resp, err = next(ctx, req)
 		if err != nil {
-			return nil, h.toStatus(in, info.FullMethod, err)
+			return nil, g.toStatus(in, info.FullMethod, err)
 		}
 		return resp, nil
 	}
 }
 
-// guardStream is guard for what a plugin watches: without a deadline, and with places of its own, so that watching takes none from questions.
-func (h *Host) guardStream(in *instance) grpc.StreamServerInterceptor {
+// stream is unary for what a plugin watches: without a deadline, and with places of its own, so that watching takes none from questions.
+func (g *guard) stream(in *instance) grpc.StreamServerInterceptor {
 	slots := make(chan struct{}, hostStreams)
 	return func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
 		grant := grantOf(info.FullMethod)
 		if grant == "" || !in.grants().allows(grant) {
-			return h.refuse(stream.Context(), in, grant, strings.TrimPrefix(info.FullMethod, "/"))
+			return g.refuse(stream.Context(), in, grant, strings.TrimPrefix(info.FullMethod, "/"))
 		}
 		select {
 		case slots <- struct{}{}:
@@ -111,19 +121,19 @@ func (h *Host) guardStream(in *instance) grpc.StreamServerInterceptor {
 		}
 		defer func() {
 			if r := recover(); r != nil {
-				h.log.Error("host service panicked", "plugin", in.name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
+				g.h.log.Error("host service panicked", "plugin", in.name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
 				err = status.Error(codes.Internal, "internal error")
 			}
 		}()
 		if err = next(srv, stream); err != nil {
-			return h.toStatus(in, info.FullMethod, err)
+			return g.toStatus(in, info.FullMethod, err)
 		}
 		return nil
 	}
 }
 
 // toStatus is the only place where the core's errors become gRPC codes. What is not a fault stays in the host's log.
-func (h *Host) toStatus(in *instance, method string, err error) error {
+func (g *guard) toStatus(in *instance, method string, err error) error {
 	var f *fault.Error
 	if !errors.As(err, &f) {
 		if st, ok := status.FromError(err); ok && st.Code() != codes.Unknown {
@@ -135,7 +145,7 @@ func (h *Host) toStatus(in *instance, method string, err error) error {
 		case errors.Is(err, context.Canceled):
 			return status.Error(codes.Canceled, "cancelled")
 		}
-		h.log.Error("host service failed", "plugin", in.name, "method", method, "error", err)
+		g.h.log.Error("host service failed", "plugin", in.name, "method", method, "error", err)
 		return status.Error(codes.Internal, "internal error")
 	}
 	code := map[fault.Kind]codes.Code{
@@ -144,7 +154,7 @@ func (h *Host) toStatus(in *instance, method string, err error) error {
 		fault.RateLimited: codes.ResourceExhausted, fault.Unavailable: codes.Unavailable,
 	}[f.Kind]
 	if code == codes.Internal {
-		h.log.Error("host service failed", "plugin", in.name, "method", method, "error", err)
+		g.h.log.Error("host service failed", "plugin", in.name, "method", method, "error", err)
 		return status.Error(codes.Internal, "internal error")
 	}
 	text := f.Message
@@ -152,7 +162,7 @@ func (h *Host) toStatus(in *instance, method string, err error) error {
 		text = f.Field + ": " + text
 	}
 	st := status.New(code, text)
-	if with, derr := st.WithDetails(&errdetails.ErrorInfo{Reason: f.Code, Domain: h.contracts[0]}); derr == nil {
+	if with, derr := st.WithDetails(&errdetails.ErrorInfo{Reason: f.Code, Domain: g.h.contracts[0]}); derr == nil {
 		st = with
 	}
 	if f.RetryAfter > 0 {
@@ -200,38 +210,38 @@ func (r *refusals) note(k refusalKey) int {
 }
 
 // refuse answers a call without its grant: typed for the plugin, counted, logged and audited for the operator.
-func (h *Host) refuse(ctx context.Context, in *instance, grant, service string) error {
+func (g *guard) refuse(ctx context.Context, in *instance, grant, service string) error {
 	name := in.name
 	if grant == "" {
 		return status.Errorf(codes.Unimplemented, "this Sigra has no service %s", printable(clip(service, 120)))
 	}
-	h.metrics.refused.WithLabelValues(name, grant).Inc()
-	if n := h.refusals.note(refusalKey{name, grant}); n > 0 {
-		h.log.Warn("plugin called a host service without its grant", "plugin", name, "grant", grant, "count", n)
-		h.auditRefusal(ctx, in, grant, service, n)
+	g.h.metrics.refused.WithLabelValues(name, grant).Inc()
+	if n := g.refusals.note(refusalKey{name, grant}); n > 0 {
+		g.h.log.Warn("plugin called a host service without its grant", "plugin", name, "grant", grant, "count", n)
+		g.auditRefusal(ctx, in, grant, service, n)
 	}
 	st := status.Newf(codes.PermissionDenied, "plugin %q is not granted %q: add it to grants in its block", name, grant)
-	if with, err := st.WithDetails(&errdetails.ErrorInfo{Reason: "NOT_GRANTED", Domain: h.contracts[0], Metadata: map[string]string{"grant": grant, "plugin": name}}); err == nil {
+	if with, err := st.WithDetails(&errdetails.ErrorInfo{Reason: "NOT_GRANTED", Domain: g.h.contracts[0], Metadata: map[string]string{"grant": grant, "plugin": name}}); err == nil {
 		st = with
 	}
 	return st.Err()
 }
 
-func (h *Host) auditRefusal(ctx context.Context, in *instance, grant, service string, n int) {
-	if h.cfg.Audit == nil {
+func (g *guard) auditRefusal(ctx context.Context, in *instance, grant, service string, n int) {
+	if g.h.cfg.Audit == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hostCallTimeout)
 	defer cancel()
-	err := h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := h.cfg.Audit.Record(ctx, tx, audit.Entry{
+	err := g.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		_, err := g.h.cfg.Audit.Record(ctx, tx, audit.Entry{
 			Action: "admin.plugin.grant_refused", Actor: pluginRef(in.name), Targets: []audit.Ref{pluginRef(in.name)},
 			Reason: "not_granted", Metadata: map[string]any{"plugin": in.name, "grant": grant, "service": service, "count": n},
 		})
 		return err
 	})
 	if err != nil {
-		h.log.Error("refusal not audited", "plugin", in.name, "grant", grant, "error", err)
+		g.h.log.Error("refusal not audited", "plugin", in.name, "grant", grant, "error", err)
 	}
 }
 
