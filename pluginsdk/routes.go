@@ -27,7 +27,7 @@ type (
 
 // CookieName is the name under which a plugin keeps a cookie: Sigra passes no other on, in neither direction. The prefix
 // makes browsers insist on Secure, Path=/ and no Domain (RFC 6265bis §4.1.3.2).
-func CookieName(plugin, name string) string { return "__Host-" + plugin + "_" + name }
+func CookieName(plugin, name string) string { return "__Host-" + plugin + "-" + name }
 
 // RequestState is the value of the cookie that Sessions.Begin set in the browser which sent r; empty when it did not come.
 func RequestState(r *http.Request, plugin, state string) string {

@@ -207,7 +207,7 @@ func (in *instance) boundToTheBrowser(provider *relyratest.IdP, connection strin
 		in.t.Helper()
 		res := send(http.StatusSeeOther, http.MethodGet, at+"/login", "", nil)
 		for _, c := range res.Cookies() {
-			if strings.HasPrefix(c.Name, "__Host-relyra_state_") && c.Secure && c.HttpOnly && c.SameSite == http.SameSiteNoneMode {
+			if strings.HasPrefix(c.Name, "__Host-relyra-state_") && c.Secure && c.HttpOnly && c.SameSite == http.SameSiteNoneMode {
 				state = c.Name + "=" + c.Value
 			}
 		}

@@ -174,7 +174,7 @@ const stateKeyLength = 12
 
 // pluginCookie is where the browser keeps the key of a state: one of the plugin's own cookies.
 func pluginCookie(plugin, state string) string {
-	return "__Host-" + plugin + "_state_" + state[:stateKeyLength]
+	return "__Host-" + plugin + "-state_" + state[:stateKeyLength]
 }
 
 // BeginPluginSignIn makes a state that the plugin sends along to its provider, and a key for a cookie in the browser: only the

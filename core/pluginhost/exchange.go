@@ -26,8 +26,12 @@ type exchange struct {
 	r      *http.Request
 	stream pluginv1.Routes_ServeClient
 	idle   *time.Timer // cancels the stream
-	head   bool        // the answer has begun
-	wrote  bool        // writing to the client failed: it is gone
+	begun  bool        // the answer has begun
+	head   answerHead
+	fresh  bool // something was written since the last flush
+
+	informed, empty int  // heads before the answer's own, and frames that say nothing
+	wrote           bool // writing to the client failed: it is gone
 }
 
 func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who principal.Principal, bearer bool) {
@@ -42,7 +46,7 @@ func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who princi
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	x := &exchange{h: rh.h, rt: rh.r, w: w, r: r}
+	x := &exchange{h: rh.h, rt: rh.r, w: w, r: r, head: answerHead{plugin: rh.r.plugin(), sent: r.Header["Cookie"]}}
 	x.idle = time.AfterFunc(p.patience(rh.h.timing.head), func() { cancel(context.DeadlineExceeded) })
 	defer x.idle.Stop()
 	err = x.run(ctx, in, who, bearer)
@@ -61,7 +65,7 @@ func (rh *routeHandler) serve(w http.ResponseWriter, r *http.Request, who princi
 	}
 	switch {
 	case err == nil && !x.wrote:
-	case x.head || x.wrote:
+	case x.begun || x.wrote:
 		panic(http.ErrAbortHandler) // half an answer is out: cut it off, so that nobody takes it for a whole one
 	case r.Context().Err() != nil:
 		panic(http.ErrAbortHandler) // nobody is there any more
@@ -190,19 +194,26 @@ func (x *exchange) answer() error {
 		}
 		switch f := resp.GetFrame().(type) {
 		case *pluginv1.ServeResponse_Head:
-			if x.head {
+			if x.begun {
 				return x.bad("its answer has two heads")
 			}
 			if err := x.begin(f.Head); err != nil {
 				return err
 			}
 		case *pluginv1.ServeResponse_Body:
-			if !x.head {
+			if !x.begun {
 				return x.bad("its answer begins with a body")
 			}
 			if len(f.Body) > 4*chunk {
 				return x.bad("a chunk of its answer is too large")
 			}
+			if len(f.Body) == 0 {
+				if err := x.hollow(); err != nil {
+					return err
+				}
+				continue
+			}
+			x.fresh = true
 			if _, err := x.w.Write(f.Body); err != nil {
 				switch {
 				case errors.Is(err, http.ErrContentLength):
@@ -214,21 +225,14 @@ func (x *exchange) answer() error {
 				return err
 			}
 		case *pluginv1.ServeResponse_Flush:
-			if x.head && http.NewResponseController(x.w).Flush() != nil {
-				continue // this writer can't
+			if err := x.flush(); err != nil {
+				return err
 			}
 		case *pluginv1.ServeResponse_End:
-			if !x.head {
+			if !x.begun {
 				return x.bad("its answer has no head")
 			}
-			trailers := http.Header{}
-			if _, ok := responseHeaders(trailers, x.rt.plugin(), f.End.GetTrailers()); ok {
-				for name, values := range trailers {
-					if name != "Set-Cookie" {
-						x.w.Header()[http.TrailerPrefix+name] = values
-					}
-				}
-			}
+			x.trailers(f.End.GetTrailers())
 			return nil
 		default:
 			return x.bad("its answer has an empty frame")
@@ -239,37 +243,19 @@ func (x *exchange) answer() error {
 // begin writes the head of the answer, with what the host adds and without what a plugin may not say.
 func (x *exchange) begin(head *pluginv1.ResponseHead) error {
 	code := int(head.GetStatus())
-	h := x.w.Header()
 	if code >= 100 && code < 200 {
-		if code != http.StatusEarlyHints && code != http.StatusProcessing {
-			return x.bad(fmt.Sprintf("it answered with status %d", code))
-		}
-		before := h.Clone()
-		if _, ok := responseHeaders(h, x.rt.plugin(), head.GetHeaders()); ok {
-			h.Del("Set-Cookie")
-			x.w.WriteHeader(code)
-		}
-		clear(h)
-		for k, v := range before {
-			h[k] = v
-		}
-		return nil
+		return x.inform(code, head.GetHeaders())
 	}
 	if code < 200 || code > 599 {
 		return x.bad(fmt.Sprintf("it answered with status %d", code))
 	}
-	fresh := http.Header{}
-	refused, ok := responseHeaders(fresh, x.rt.plugin(), head.GetHeaders())
-	for _, what := range refused {
-		x.h.metrics.answers.WithLabelValues(x.rt.p.name, badLabel(what)).Inc()
+	said, err := x.head.read(head.GetHeaders())
+	x.leftOut(said.refused)
+	if err != nil {
+		return x.bad(err.Error())
 	}
-	if len(refused) > 0 {
-		x.rt.p.log.Warn("parts of an answer taken out", "path", x.rt.GetPath(), "what", printable(clip(strings.Join(refused, ", "), 200)))
-	}
-	if !ok {
-		return x.bad("the head of its answer is too large")
-	}
-	for name, values := range fresh {
+	h := x.w.Header()
+	for name, values := range said.headers {
 		h[name] = values
 	}
 	h["Content-Security-Policy"] = policies(head.GetHeaders(), x.h.cfg.PagePolicy)
@@ -285,9 +271,76 @@ func (x *exchange) begin(head *pluginv1.ResponseHead) error {
 	if h.Get("Cache-Control") == "" {
 		h.Set("Cache-Control", "no-store") // ASVS 5.0 14.3.2: who sees it depends on who asks
 	}
-	x.head = true
+	x.begun, x.fresh = true, true
 	x.w.WriteHeader(code)
 	return nil
+}
+
+// inform passes on a head that comes before the answer's own, without anything but links to fetch early (RFC 8297).
+func (x *exchange) inform(code int, headers []*pluginv1.Header) error {
+	if code != http.StatusEarlyHints && code != http.StatusProcessing {
+		return x.bad(fmt.Sprintf("it answered with status %d", code))
+	}
+	if x.informed++; x.informed > maxInformed {
+		return x.bad(fmt.Sprintf("it sent more than %d heads before its answer", maxInformed))
+	}
+	said, err := x.head.read(headers)
+	if err != nil {
+		return x.bad(err.Error())
+	}
+	h := x.w.Header()
+	before := h.Clone()
+	if links := said.headers["Link"]; len(links) > 0 && code == http.StatusEarlyHints {
+		h["Link"] = links
+	}
+	x.w.WriteHeader(code)
+	clear(h)
+	for k, v := range before {
+		h[k] = v
+	}
+	return nil
+}
+
+// flush sends what was written so far; one with nothing new to send is worth nothing, and too many of them mean harm.
+func (x *exchange) flush() error {
+	if !x.fresh {
+		return x.hollow()
+	}
+	x.fresh = false
+	_ = http.NewResponseController(x.w).Flush() // some writers can't
+	return nil
+}
+
+// hollow counts a frame that says nothing.
+func (x *exchange) hollow() error {
+	if x.empty++; x.empty > maxEmpty {
+		return x.bad(fmt.Sprintf("more than %d frames of its answer say nothing", maxEmpty))
+	}
+	return nil
+}
+
+// trailers puts what may follow a body behind it.
+func (x *exchange) trailers(in []*pluginv1.Header) {
+	said, err := x.head.read(in)
+	if err != nil {
+		x.leftOut([]string{"trailers"})
+		return
+	}
+	for name, values := range said.headers {
+		if allowedTrailer(name) {
+			x.w.Header()[http.TrailerPrefix+name] = values
+		}
+	}
+}
+
+// leftOut tells the operator what was taken out of an answer.
+func (x *exchange) leftOut(refused []string) {
+	for _, what := range refused {
+		x.h.metrics.answers.WithLabelValues(x.rt.p.name, badLabel(what)).Inc()
+	}
+	if len(refused) > 0 {
+		x.rt.p.log.Warn("parts of an answer taken out", "path", x.rt.GetPath(), "what", printable(clip(strings.Join(refused, ", "), 200)))
+	}
 }
 
 // framesAllowed reports whether a policy names somebody who may frame the page.

@@ -2,6 +2,7 @@ package pluginhost
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/sigra-auth/sigra/core/config"
@@ -32,14 +33,13 @@ func (h *Host) Inside(name string, f func(ctx context.Context, health func() err
 }
 
 var (
-	GrantOf       = grantOf
-	OwnCookies    = ownCookies
-	AllowedCookie = allowedCookie
-	Policies      = policies
-	StrictPolicy  = strictPolicy
-	CleanPath     = cleanPath
-	CheckPath     = checkPath
-	IsIdentity    = isIdentity
+	GrantOf      = grantOf
+	OwnCookies   = ownCookies
+	Policies     = policies
+	StrictPolicy = strictPolicy
+	CleanPath    = cleanPath
+	CheckPath    = checkPath
+	IsIdentity   = isIdentity
 )
 
 // KV is the plugins' small state, by itself.
@@ -95,4 +95,15 @@ func (h *Host) Excluding(ctx context.Context, name string, f func()) error {
 func (h *Host) EndTransactions(ctx context.Context, most, idle time.Duration) (int, error) {
 	ended, err := h.storages.endTransactions(ctx, h.uses.held(), most, idle)
 	return len(ended), err
+}
+
+func AllowedCookie(line, plugin string) bool {
+	_, ok := allowedCookie(line, plugin)
+	return ok
+}
+
+// AnswerHead is what is left of a head of a plugin's answer to a browser that has some cookies.
+func AnswerHead(plugin string, cookies []string, in ...*pluginv1.Header) (http.Header, []string, error) {
+	out, err := answerHead{plugin, cookies}.read(in)
+	return out.headers, out.refused, err
 }

@@ -110,6 +110,30 @@ func (p *raw) Serve(s pluginv1.Routes_ServeServer) error {
 		head(103, &pluginv1.Header{Name: "Link", Values: []string{"</x>"}}, &pluginv1.Header{Name: "Set-Cookie", Values: []string{"a=b"}})
 		head(200)
 		end()
+	case "proxy": // what would have a proxy in front serve its own files, or browsers refuse to come back
+		head(200, &pluginv1.Header{Name: "X-Accel-Redirect", Values: []string{"/internal/root.key"}}, &pluginv1.Header{Name: "X-Sendfile", Values: []string{"/etc/shadow"}},
+			&pluginv1.Header{Name: "Surrogate-Control", Values: []string{"max-age=999999"}}, &pluginv1.Header{Name: "X-Plugin-Count", Values: []string{"3"}},
+			&pluginv1.Header{Name: "Location", Values: []string{"javascript:alert(1)"}})
+		end()
+	case "cookies":
+		var lines []string
+		for i := range 40 {
+			lines = append(lines, fmt.Sprintf("__Host-raw-%d=%s; Secure; Path=/", i, strings.Repeat("x", 200)))
+		}
+		head(200, &pluginv1.Header{Name: "Set-Cookie", Values: lines})
+		end()
+	case "informs":
+		for range 100_000 {
+			head(103, &pluginv1.Header{Name: "Link", Values: []string{"</x>"}})
+		}
+		head(200)
+		end()
+	case "flushes":
+		head(200)
+		for range 100_000 {
+			_ = s.Send(&pluginv1.ServeResponse{Frame: &pluginv1.ServeResponse_Flush{Flush: true}})
+		}
+		end()
 	case "silent":
 		<-s.Context().Done()
 	case "half":
@@ -141,7 +165,7 @@ func TestRaw_answersNobodyShouldGive(t *testing.T) {
 	f.Hasten(200e6, 20e6, 500e6)
 	f.apply(`plugin "raw" {}`)
 	f.wait("raw", pluginhost.Ready)
-	for _, what := range []string{"zero", "99", "101", "600", "-1", "nohead", "nothing", "empty", "headers", "silent"} {
+	for _, what := range []string{"zero", "99", "101", "600", "-1", "nohead", "nothing", "empty", "headers", "informs", "silent"} {
 		poll(t, what+" to be judged with the breaker closed", func() (string, bool) {
 			code, body, _ := f.do("GET", "/raw/"+what, nil)
 			if code != http.StatusServiceUnavailable {
@@ -161,7 +185,13 @@ func TestRaw_answersNobodyShouldGive(t *testing.T) {
 	if code, _, h := f.do("GET", "/raw/early", nil); code != 200 || h.Get("Set-Cookie") != "" {
 		t.Errorf("early hints: %d %v", code, h)
 	}
-	for _, what := range []string{"huge", "half", "twice"} {
+	if code, _, h := f.do("GET", "/raw/proxy", nil); code != 200 || h.Get("X-Accel-Redirect")+h.Get("X-Sendfile")+h.Get("Surrogate-Control")+h.Get("Location") != "" || h.Get("X-Plugin-Count") != "3" {
+		t.Errorf("%d %v", code, h)
+	}
+	if code, _, h := f.do("GET", "/raw/cookies", nil); code != 200 || len(h["Set-Cookie"]) != 8 || len(strings.Join(h["Set-Cookie"], "")) > 2200 {
+		t.Errorf("%d, %d cookies of %d bytes", code, len(h["Set-Cookie"]), len(strings.Join(h["Set-Cookie"], "")))
+	}
+	for _, what := range []string{"huge", "half", "twice", "flushes"} {
 		if _, body, _ := f.do("GET", "/raw/"+what, nil); !strings.Contains(body, "EOF") && !strings.Contains(body, "reset") {
 			t.Errorf("%s was passed on as if it were whole: %.80q", what, body)
 		}

@@ -83,7 +83,7 @@ func TestRoutes_whatAPluginSeesOfARequest(t *testing.T) {
 	t.Parallel()
 	f := ready(t)
 	_, body, _ := f.do("GET", "/routed/request?a=1&b=%20", nil,
-		"Cookie", "__Host-sigra_session=secret; theme=dark; __Host-routed_theme=dark; __Host-other_x=1; Sigra_x=1; __Secure-sigra=2", "Cookie", "sigra_session=3",
+		"Cookie", "__Host-sigra_session=secret; theme=dark; __Host-routed-theme=dark; __Host-other-x=1; Sigra_x=1; __Secure-sigra=2", "Cookie", "sigra_session=3",
 		"Authorization", "Bearer sigra_secret", "X-Forwarded-For", "1.2.3.4", "X_Forwarded_Host", "evil", "Remote-User", "root", "Sigra-User", "root",
 		"X-Auth-Request-User", "root", "Forwarded", "for=1.2.3.4", "Connection", "X-Hop", "X-Hop", "1", "Te", "gzip", "X-Fine", "yes", "Test-Who", "user")
 	var got struct {
@@ -99,7 +99,7 @@ func TestRoutes_whatAPluginSeesOfARequest(t *testing.T) {
 			t.Errorf("the plugin saw %s: %v", h, v)
 		}
 	}
-	if c := got.Headers["Cookie"]; !slices.Equal(c, []string{"__Host-routed_theme=dark"}) {
+	if c := got.Headers["Cookie"]; !slices.Equal(c, []string{"__Host-routed-theme=dark"}) {
 		t.Errorf("the plugin saw the cookies %v", c)
 	}
 	if strings.Contains(body, "secret") || got.Headers.Get("X-Fine") != "yes" || got.Target != "/routed/request?a=1&b=%20" {
@@ -117,10 +117,10 @@ func TestRoutes_whatAPluginSeesOfARequest(t *testing.T) {
 func TestRoutes_whatAPluginMayAnswer(t *testing.T) {
 	t.Parallel()
 	f := ready(t)
-	q := "/routed/answer?h=Set-Cookie:__Host-sigra_session%3Dx&h=Set-Cookie:SIGRA%3Dx&h=Set-Cookie:%3Dsigra&h=Set-Cookie:own%3D1&h=Set-Cookie:__Host-routed_own%3D1%3B%20Secure%3B%20Path%3D%2F&h=Clear-Site-Data:*" +
-		"&h=Service-Worker-Allowed:/&h=Connection:X-Hop&h=X-Hop:1&h=X-Fine:yes&h=Strict-Transport-Security:max-age%3D0"
+	q := "/routed/answer?h=Set-Cookie:__Host-sigra_session%3Dx&h=Set-Cookie:SIGRA%3Dx&h=Set-Cookie:%3Dsigra&h=Set-Cookie:own%3D1&h=Set-Cookie:__Host-routed-own%3D1%3B%20Secure%3B%20Path%3D%2F&h=Clear-Site-Data:*" +
+		"&h=Service-Worker-Allowed:/&h=Connection:X-Hop&h=X-Hop:1&h=X-Plugin-Fine:yes&h=Strict-Transport-Security:max-age%3D0"
 	code, _, h := f.do("GET", q, nil)
-	if code != 200 || !slices.Equal(h["Set-Cookie"], []string{"__Host-routed_own=1; Secure; Path=/"}) {
+	if code != 200 || !slices.Equal(h["Set-Cookie"], []string{"__Host-routed-own=1; Secure; Path=/"}) {
 		t.Errorf("%d, cookies %v", code, h["Set-Cookie"])
 	}
 	for _, name := range []string{"Clear-Site-Data", "Service-Worker-Allowed", "X-Hop", "Strict-Transport-Security"} {
@@ -128,7 +128,7 @@ func TestRoutes_whatAPluginMayAnswer(t *testing.T) {
 			t.Errorf("%s went through", name)
 		}
 	}
-	if h.Get("X-Fine") != "yes" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" || !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+	if h.Get("X-Plugin-Fine") != "yes" || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("X-Frame-Options") != "DENY" || !strings.Contains(h.Get("Content-Security-Policy"), "frame-ancestors 'none'") {
 		t.Errorf("headers %v", h)
 	}
 	for _, code := range []int{204, 301, 404, 418, 599} {
@@ -239,10 +239,10 @@ func TestPolicies(t *testing.T) {
 func TestCookiesAndPaths(t *testing.T) {
 	t.Parallel()
 	for line, want := range map[string]bool{
-		"__Host-greeter_x=1; Secure; Path=/": true, "__Host-greeter_x=1; Secure; Path=/; SameSite=None; HttpOnly": true,
-		"__Host-sigra_session=1; Secure; Path=/": false, "__Host-greeterx=1; Secure; Path=/": false, "greeter_x=1": false, "__Host-greeter_x=1; Path=/": false,
-		"__Host-greeter_x=1; Secure": false, "__Host-greeter_x=1; Secure; Path=/; Domain=example.com": false, "=__Host-greeter_x; Secure; Path=/": false,
-		"__host-greeter_x=1; Secure; Path=/": false, "": false,
+		"__Host-greeter-x=1; Secure; Path=/": true, "__Host-greeter-x=1; Secure; Path=/; SameSite=None; HttpOnly": true,
+		"__Host-sigra_session=1; Secure; Path=/": false, "__Host-greeterx=1; Secure; Path=/": false, "greeter_x=1": false, "__Host-greeter-x=1; Path=/": false,
+		"__Host-greeter-x=1; Secure": false, "__Host-greeter-x=1; Secure; Path=/; Domain=example.com": false, "=__Host-greeter-x; Secure; Path=/": false,
+		"__host-greeter-x=1; Secure; Path=/": false, "": false,
 	} {
 		if pluginhost.AllowedCookie(line, "greeter") != want {
 			t.Errorf("%q", line)
@@ -261,11 +261,11 @@ func TestCookiesAndPaths(t *testing.T) {
 }
 
 func FuzzCookies(f *testing.F) {
-	f.Add("a=b; __Host-sigra_session=x;;=; __Host-greeter_x=1; __Host-greeter_y")
+	f.Add("a=b; __Host-sigra_session=x;;=; __Host-greeter-x=1; __Host-greeter-y")
 	f.Fuzz(func(t *testing.T, line string) {
 		for _, kept := range pluginhost.OwnCookies([]string{line}, "greeter") {
 			for pair := range strings.SplitSeq(kept, "; ") {
-				if !strings.HasPrefix(pair, "__Host-greeter_") || !strings.Contains(pair, "=") {
+				if !strings.HasPrefix(pair, "__Host-greeter-") || !strings.Contains(pair, "=") {
 					t.Errorf("%q kept %q", line, pair)
 				}
 			}

@@ -112,7 +112,7 @@ func (f *federation) Begin(_ context.Context, b pluginhost.Begin) (pluginhost.Be
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.begun = append(f.begun, b)
-	return pluginhost.Begun{State: "state-of-" + b.Provider, Cookie: "__Host-" + b.Plugin + "_state_x", Key: "key"}, nil
+	return pluginhost.Begun{State: "state-of-" + b.Provider, Cookie: "__Host-" + b.Plugin + "-state_x", Key: "key"}, nil
 }
 
 func (f *federation) RevokeFederated(_ context.Context, plugin, index, reason string) ([]uuid.UUID, error) {
@@ -369,7 +369,7 @@ func serviceCalls(w *world) []serviceCall {
 		{"501 sessions", "Sessions/Check", &hostv1.CheckSessionsRequest{SessionIds: ids(501)}, &hostv1.CheckSessionsResponse{}, codes.InvalidArgument, nil},
 		{"a sign-in that begins", "Sessions/Begin", &hostv1.BeginRequest{Provider: "okta", CrossSite: true, ValidFor: durationpb.New(time.Minute)}, &hostv1.BeginResponse{}, codes.OK, func(t *testing.T, _ *world, m proto.Message) {
 			r := m.(*hostv1.BeginResponse)
-			if r.GetState() != "state-of-okta" || r.GetSetCookie() != "__Host-asker_all_state_x=key; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=None" {
+			if r.GetState() != "state-of-okta" || r.GetSetCookie() != "__Host-asker_all-state_x=key; Path=/; Max-Age=60; HttpOnly; Secure; SameSite=None" {
 				t.Errorf("%v", r)
 			}
 		}},

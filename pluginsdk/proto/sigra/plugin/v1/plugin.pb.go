@@ -4697,7 +4697,7 @@ type RequestHead struct {
 	Target string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"` // path and query as received
 	Host   string                 `protobuf:"bytes,3,opt,name=host,proto3" json:"host,omitempty"`
 	Scheme string                 `protobuf:"bytes,4,opt,name=scheme,proto3" json:"scheme,omitempty"`
-	// Of cookies only the plugin's own: those whose names begin with "__Host-<name>_".
+	// Of cookies only the plugin's own: those whose names begin with "__Host-<name>-".
 	Headers           []*Header          `protobuf:"bytes,5,rep,name=headers,proto3" json:"headers,omitempty"`
 	Principal         *Principal         `protobuf:"bytes,6,opt,name=principal,proto3" json:"principal,omitempty"`
 	Request           *RequestInfo       `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
