@@ -47,12 +47,12 @@ func newPostgres(t *testing.T, attributes string) *postgres {
 			t.Fatal(err)
 		}
 		p.user = "app_" + strings.TrimPrefix(u.Path, "/")
-		p.exec(p.admin, fmt.Sprintf("CREATE ROLE %q LOGIN %s", p.user, attributes), fmt.Sprintf("ALTER DATABASE %q OWNER TO %q", strings.TrimPrefix(u.Path, "/"), p.user),
+		p.exec(p.admin, fmt.Sprintf("CREATE ROLE %q LOGIN PASSWORD 'secret' %s", p.user, attributes), fmt.Sprintf("ALTER DATABASE %q OWNER TO %q", strings.TrimPrefix(u.Path, "/"), p.user),
 			fmt.Sprintf("GRANT ALL ON ALL TABLES IN SCHEMA public TO %q", p.user))
 		t.Cleanup(func() {
 			p.exec(p.admin, fmt.Sprintf("REASSIGN OWNED BY %q TO CURRENT_USER", p.user), fmt.Sprintf("DROP OWNED BY %q CASCADE", p.user), fmt.Sprintf("DROP ROLE %q", p.user))
 		})
-		u.User = url.User(p.user)
+		u.User = url.UserPassword(p.user, "secret")
 		p.dsn = u.String()
 		return p
 	}
