@@ -11,6 +11,7 @@ func (in *instance) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /accrue", in.accountsPage)
 	mux.HandleFunc("GET /accrue/accounts/{account}", in.accountPage)
+	mux.HandleFunc("POST /accrue/webhooks/{provider}", in.receiveWebhook)
 	mux.HandleFunc("GET /accrue/v1/accounts", in.listAccounts)
 	mux.HandleFunc("GET /accrue/v1/entitlements/{account}", in.getEntitlements)
 	mux.HandleFunc("GET /accrue/v1/seats/{organization}", in.listSeats)

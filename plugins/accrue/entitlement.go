@@ -20,6 +20,9 @@ type entitlements struct {
 	Revision      int64            `json:"revision"` // grows with every event that counted
 	At            time.Time        `json:"at"`
 	Subscriptions []subscription   `json:"subscriptions,omitempty"`
+	Until         time.Time        `json:"until,omitzero"` // when what entitles stops to, as far as is known
+
+	unmapped []string // subscriptions to plans that the settings don't have
 }
 
 // Reasons that no subscription gives.
@@ -28,47 +31,64 @@ const (
 	reasonUnmappedPlan   = "unmapped_plan"
 )
 
-// entitlements decides for an account. Of several subscriptions that entitle, the one with most seats decides on plan and
-// seats; features and limits are those of all, each limit the most generous.
+// entitlements decides for an account as it is now.
 func (in *instance) entitlements(ctx context.Context, q querier, acc account) (entitlements, error) {
-	now := in.store.time()
-	out := entitlements{Account: acc.String(), Reason: reasonNoSubscription, Features: []string{}, At: now}
 	subs, err := in.store.subscriptions(ctx, q, acc)
 	if err != nil {
-		return out, err
+		return entitlements{}, err
 	}
-	if out.Grants, err = in.store.grants(ctx, q, acc); err != nil {
-		return out, err
+	grants, err := in.store.grants(ctx, q, acc)
+	if err != nil {
+		return entitlements{}, err
 	}
-	out.Subscriptions = subs
-	if len(subs) == 0 && in.settings.UnsubscribedSeats >= 0 {
-		n := in.settings.UnsubscribedSeats
+	out := in.settings.decide(acc, subs, grants, in.store.time())
+	for _, s := range out.unmapped {
+		in.log.Warn("a subscription's plan is not in the settings, so it entitles to nothing", "account", acc.String(), "subscription", s)
+	}
+	return out, nil
+}
+
+// entitlementsAt decides as it would have at a time, by what had occurred until then. It is made from the events, not from what they add up to.
+func (in *instance) entitlementsAt(ctx context.Context, q querier, acc account, at time.Time) (entitlements, error) {
+	subs, grants, err := in.store.ledger(ctx, q, acc, at)
+	if err != nil {
+		return entitlements{}, err
+	}
+	return in.settings.decide(acc, subs, grants, at), nil
+}
+
+// decide makes entitlements. Of several subscriptions that entitle, the one with most seats decides on plan and seats; features
+// and limits are those of all, each limit the most generous.
+func (s settings) decide(acc account, subs []subscription, grants []grant, now time.Time) entitlements {
+	out := entitlements{Account: acc.String(), Reason: reasonNoSubscription, Features: []string{}, At: now, Grants: grants}
+	if len(subs) == 0 && s.UnsubscribedSeats >= 0 {
+		n := s.UnsubscribedSeats
 		out.Seats = &n
 	}
 	if len(subs) > 0 {
 		none := int64(0)
 		out.Seats = &none
 	}
-	for _, s := range subs {
-		out.Revision += s.Revision
-		ok, reason := s.entitles(now, in.settings.grace())
-		p, mapped := in.settings.plan(s.Plan)
+	for _, sub := range subs {
+		out.Revision += sub.Revision
+		ok, reason := sub.entitles(now, s.grace())
+		name, p, seats, mapped := s.plan(sub)
+		if sub.Priced {
+			sub.Plan, sub.Seats = name, &seats
+		}
+		out.Subscriptions = append(out.Subscriptions, sub)
 		if ok && !mapped {
-			in.log.Warn("a subscription's plan is not in the settings, so it entitles to nothing", "account", acc.String(), "subscription", s.ID, "plan", s.Plan)
+			out.unmapped = append(out.unmapped, sub.ID)
 			ok, reason = false, reasonUnmappedPlan
 		}
 		if !ok {
 			if !out.Entitled {
-				out.Reason, out.Source, out.Plan = reason, s.ID, s.Plan
+				out.Reason, out.Source, out.Plan = reason, sub.ID, name
 			}
 			continue
 		}
-		seats := p.Seats
-		if s.Seats != nil {
-			seats = *s.Seats
-		}
 		if !out.Entitled || seats > *out.Seats {
-			out.Reason, out.Source, out.Plan, out.Seats = reason, s.ID, s.Plan, &seats
+			out.Reason, out.Source, out.Plan, out.Seats, out.Until = reason, sub.ID, name, &seats, sub.until()
 		}
 		out.Entitled = true
 		out.Features = append(out.Features, p.Features...)
@@ -94,7 +114,7 @@ func (in *instance) entitlements(ctx context.Context, q querier, acc account) (e
 	}
 	slices.Sort(out.Features)
 	out.Features = slices.Compact(out.Features)
-	return out, nil
+	return out
 }
 
 // decision answers one question about an account.

@@ -63,6 +63,11 @@ type change struct {
 	Quantity         *int64     `json:"quantity,omitempty"`
 	ExpiresAt        *time.Time `json:"expires_at,omitempty"`
 	Reason           string     `json:"reason,omitempty"`
+
+	// Of a provider's webhook, never of the application's event:
+	Snapshot *snapshot `json:"snapshot,omitempty"`
+	Upcoming []phase   `json:"upcoming,omitempty"` // with Schedule: what is to come
+	Schedule bool      `json:"schedule,omitempty"`
 }
 
 // event is a billing event that was read.
@@ -71,7 +76,7 @@ type event struct {
 	Type       string
 	OccurredAt time.Time
 	Version    int64
-	Account    account
+	Holder     string // whose subscription it is: an account as String writes it, or a provider's customer; empty: nothing follows from it
 	Change     change
 	Data       json.RawMessage
 }
@@ -94,9 +99,9 @@ var impliedStatus = map[string]string{
 // rank orders events of one moment: a subscription is created before it changes and changes before it ends.
 func rank(typ string) int {
 	switch typ {
-	case "billing.subscription.created", "billing.entitlement.granted":
+	case "billing.subscription.created", "billing.entitlement.granted", "customer.subscription.created", "subscription.created", "subscription.imported":
 		return 0
-	case "billing.subscription.canceled", "billing.entitlement.revoked":
+	case "billing.subscription.canceled", "billing.entitlement.revoked", "customer.subscription.deleted", "subscription.canceled":
 		return 2
 	}
 	return 1
@@ -115,22 +120,25 @@ func readEvent(in pluginsdk.Event) (e event, known bool, err error) {
 		return e, true, fmt.Errorf("the data of %s can't be read: %w", in.Type, err)
 	}
 	c := &e.Change
+	var acc account
 	if c.OrganizationID == "" && c.UserID == "" {
 		c.OrganizationID = in.OrganizationID
 	}
+	c.Snapshot, c.Upcoming, c.Schedule = nil, nil, false
 	switch {
 	case c.OrganizationID != "" && c.UserID != "":
 		return e, true, errors.New("an event is about organization_id or user_id, not both")
 	case c.OrganizationID != "":
-		e.Account, err = parseAccount(organizationAccount + ":" + c.OrganizationID)
+		acc, err = parseAccount(organizationAccount + ":" + c.OrganizationID)
 	case c.UserID != "":
-		e.Account, err = parseAccount(userAccount + ":" + c.UserID)
+		acc, err = parseAccount(userAccount + ":" + c.UserID)
 	default:
 		err = errors.New("the data name neither an organization_id nor a user_id")
 	}
 	if err != nil {
 		return e, true, err
 	}
+	e.Holder = acc.String()
 	return e, true, c.check(in.Type)
 }
 

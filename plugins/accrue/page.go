@@ -131,7 +131,7 @@ func (in *instance) inUse(r *http.Request, acc account) (int64, error) {
 		return 0, nil
 	}
 	u, err := in.store.usage(r.Context(), in.store.db, acc.ID, in.settings.CountServices)
-	return in.used(u, true), err
+	return in.settings.used(u, true), err
 }
 
 // names are what people call accounts.

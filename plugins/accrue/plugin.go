@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/sigra-auth/sigra/plugins/accrue/provider"
 	"github.com/sigra-auth/sigra/pluginsdk"
 	"github.com/sigra-auth/sigra/pluginsdk/storage"
 )
@@ -28,6 +30,11 @@ type instance struct {
 	store    *store
 	log      hclog.Logger
 	mux      *http.ServeMux
+
+	applier   applier
+	verifiers map[string]provider.Verifier // of the webhooks that are set
+	wake      chan struct{}
+	rejected  pluginsdk.Counter
 }
 
 var (
@@ -53,6 +60,7 @@ func newAt(now func() time.Time) pluginsdk.Plugin {
 		Requires:    []pluginsdk.Grant{pluginsdk.IdentityRead, pluginsdk.PagesRender, pluginsdk.ClaimsWrite},
 		Routes: []pluginsdk.Route{
 			{Path: "/accrue", Title: "Billing", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators},
+			{Path: "/accrue/webhooks", Access: pluginsdk.Public, CrossSite: pluginsdk.CrossSiteMachine, MaxBody: maxBody},
 			{Path: "/accrue/v1", Access: pluginsdk.Administrators, Applications: true, CrossSite: pluginsdk.CrossSiteRefused, MaxBody: 64 << 10},
 		},
 		Events:       []string{"billing.*"},
@@ -60,6 +68,8 @@ func newAt(now func() time.Time) pluginsdk.Plugin {
 		AuditActions: []string{"membership.create", "membership.update", "membership.delete", "invitation.create", "invitation.accept", "invitation.revoke", "organization.delete"},
 		Claims:       []string{"plan", "features", "seats"},
 		Commands: []pluginsdk.Command{
+			{Name: "webhook verify", Arguments: "--provider NAME [--settings FILE] [--at TIME] CASE…", Summary: "Judge recorded webhooks, without a running server", Offline: verifyCommand},
+			{Name: "replay", Arguments: "[--plans FILE] [--at TIME] SEQUENCE…", Summary: "Take recorded histories on an empty ledger, without a running server", Offline: replayCommand},
 			{Name: "accounts", Summary: "List the accounts that have a subscription"},
 			{Name: "explain", Arguments: "ACCOUNT", Summary: "Show what an account is entitled to, and why"},
 			{Name: "seats", Arguments: "ORGANIZATION", Summary: "Show who holds which seat of an organization"},
@@ -71,6 +81,13 @@ func newAt(now func() time.Time) pluginsdk.Plugin {
 			return nil, err
 		}
 		in := &instance{settings: s, host: host, log: host.Logger(), store: &store{db: host.Database(), dialect: host.Dialect(), now: now}}
+		verifiers, err := s.verifiers()
+		if err != nil {
+			return nil, err
+		}
+		in.verifiers, in.wake = verifiers, make(chan struct{}, 1)
+		in.applier = applier{settings: s, store: in.store, resolve: parseAccount}
+		in.rejected = host.Metrics().Counter("webhooks_rejected_total", "Webhooks that were refused, by provider and reason.", "provider", "reason")
 		in.mux = in.routes()
 		return in, nil
 	})
@@ -108,9 +125,10 @@ func (in *instance) Receive(ctx context.Context, r pluginsdk.ReceiveRequest) (ou
 func (in *instance) invalidate(ctx context.Context, events []event) error {
 	users := map[string]bool{}
 	for _, e := range events {
-		switch e.Account.Kind {
+		kind, id, _ := strings.Cut(e.Holder, ":")
+		switch kind {
 		case userAccount:
-			users[e.Account.ID] = true
+			users[id] = true
 		case organizationAccount:
 			return in.host.Claims().Invalidate(ctx, "")
 		}

@@ -101,7 +101,7 @@ func (in *instance) reserve(ctx context.Context, r request) (out reservation, er
 		}
 		converts := r.invitation != ""
 		if limit := out.Explain.Seats; limit != nil && !r.protected && (r.kind != "service_account" || in.settings.CountServices) {
-			out.Limit, out.Used = *limit, in.used(u, !converts)
+			out.Limit, out.Used = *limit, in.settings.used(u, !converts)
 			switch {
 			case len(out.Explain.Subscriptions) > 0 && !out.Explain.Entitled:
 				out.Refused = out.Explain.Reason
@@ -126,12 +126,12 @@ func (in *instance) reserve(ctx context.Context, r request) (out reservation, er
 }
 
 // used counts by the settings. Who accepts an invitation is not kept out by invitations: theirs is one of them.
-func (in *instance) used(u usage, invitations bool) int64 {
+func (s settings) used(u usage, invitations bool) int64 {
 	n := u.Assigned + u.Reserved
-	if in.settings.CountSuspended {
+	if s.CountSuspended {
 		n += u.Suspended
 	}
-	if in.settings.CountInvitations && invitations {
+	if s.CountInvitations && invitations {
 		n += u.Held
 	}
 	return n

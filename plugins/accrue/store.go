@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sigra-auth/sigra/pluginsdk"
@@ -30,7 +31,7 @@ func (s *store) time() time.Time { return s.now().UTC().Truncate(time.Microsecon
 func (s *store) receive(ctx context.Context, events []event) error {
 	return storage.Tx(ctx, s.db, func(tx *sql.Tx) error {
 		for _, e := range events {
-			if err := s.receiveOne(ctx, tx, e); err != nil {
+			if _, err := s.take(ctx, tx, e); err != nil {
 				return err
 			}
 		}
@@ -38,28 +39,27 @@ func (s *store) receive(ctx context.Context, events []event) error {
 	})
 }
 
-func (s *store) receiveOne(ctx context.Context, tx *sql.Tx, e event) error {
-	acc := ""
-	if e.Account != (account{}) {
-		acc = e.Account.String()
+// take stores an event and brings what it speaks of up to date. fresh is false when it was there already.
+func (s *store) take(ctx context.Context, tx *sql.Tx, e event) (fresh bool, err error) {
+	if e.Holder != "" {
 		// Events of one account are taken one after the other, so that each fold sees the events of all before it.
-		if err := s.lock(ctx, tx, acc); err != nil {
-			return err
+		if err := s.lock(ctx, tx, e.Holder); err != nil {
+			return false, err
 		}
 	}
 	res, err := tx.ExecContext(ctx, `INSERT INTO accrue_event (id, type, occurred_at, received_at, version, account, subscription, data)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
-		e.ID, e.Type, e.OccurredAt, s.time(), e.Version, acc, e.Change.Subscription, e.Data)
+		e.ID, e.Type, e.OccurredAt, s.time(), e.Version, e.Holder, e.Change.Subscription, e.Data)
 	if err != nil {
-		return fmt.Errorf("store event: %w", err)
+		return false, fmt.Errorf("store event: %w", err)
 	}
-	if n, err := res.RowsAffected(); err != nil || n == 0 || acc == "" {
-		return err // it was there already, or nothing follows from it
+	if n, err := res.RowsAffected(); err != nil || n == 0 || e.Holder == "" {
+		return n > 0, err // it was there already, or nothing follows from it
 	}
 	if e.Change.Feature != "" {
-		return s.foldGrant(ctx, tx, acc, e.Change.Feature)
+		return true, s.foldGrant(ctx, tx, e.Holder, e.Change.Feature)
 	}
-	return s.foldSubscription(ctx, tx, acc, e.Change.Subscription)
+	return true, s.foldSubscription(ctx, tx, e.Holder, e.Change.Subscription)
 }
 
 // lock makes transactions about one account wait for each other. SQLite has one writer anyway.
@@ -71,8 +71,8 @@ func (s *store) lock(ctx context.Context, tx *sql.Tx, key string) error {
 	return err
 }
 
-func (s *store) foldSubscription(ctx context.Context, tx *sql.Tx, acc, id string) error {
-	events, err := s.events(ctx, tx, `account = $1 AND subscription = $2`, acc, id)
+func (s *store) foldSubscription(ctx context.Context, tx *sql.Tx, holder, id string) error {
+	events, err := s.events(ctx, tx, `account = $1 AND subscription = $2`, holder, id)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *store) foldSubscription(ctx context.Context, tx *sql.Tx, acc, id string
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO accrue_subscription (account, id, state, updated_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (account, id) DO UPDATE SET state = excluded.state, updated_at = excluded.updated_at`,
-		acc, id, json.RawMessage(state), s.time())
+		holder, id, json.RawMessage(state), s.time())
 	if err != nil {
 		return fmt.Errorf("store subscription: %w", err)
 	}
@@ -96,18 +96,11 @@ func (s *store) foldGrant(ctx context.Context, tx *sql.Tx, acc, feature string) 
 	if err != nil {
 		return err
 	}
-	var events []event
-	for _, e := range all {
-		if e.Change.Feature == feature {
-			events = append(events, e)
-		}
-	}
-	sortEvents(events)
-	last := events[len(events)-1]
+	last, _ := lastGrant(all, feature)
 	if _, err := tx.ExecContext(ctx, `DELETE FROM accrue_grant WHERE account = $1 AND feature = $2`, acc, feature); err != nil {
 		return fmt.Errorf("replace grant: %w", err)
 	}
-	if last.Type == "billing.entitlement.revoked" {
+	if last.Type == revoked {
 		return nil
 	}
 	_, err = tx.ExecContext(ctx, `INSERT INTO accrue_grant (account, feature, quantity, expires_at, reason, event_id) VALUES ($1, $2, $3, $4, $5, $6)`,
@@ -116,6 +109,23 @@ func (s *store) foldGrant(ctx context.Context, tx *sql.Tx, acc, feature string) 
 		return fmt.Errorf("store grant: %w", err)
 	}
 	return nil
+}
+
+const revoked = "billing.entitlement.revoked"
+
+// lastGrant is the last event about a feature, in the events' own order.
+func lastGrant(all []event, feature string) (event, bool) {
+	var events []event
+	for _, e := range all {
+		if e.Change.Feature == feature {
+			events = append(events, e)
+		}
+	}
+	if len(events) == 0 {
+		return event{}, false
+	}
+	sortEvents(events)
+	return events[len(events)-1], true
 }
 
 func (s *store) events(ctx context.Context, q querier, where string, args ...any) (out []event, err error) {
@@ -133,14 +143,20 @@ func (s *store) events(ctx context.Context, q querier, where string, args ...any
 		if err := json.Unmarshal(e.Data, &e.Change); err != nil {
 			return nil, fmt.Errorf("read event %s: %w", e.ID, err)
 		}
+		if s := e.Change.Snapshot; s != nil && s.Items == nil {
+			s.Items = []item{}
+		}
 		out = append(out, e)
 	}
 	return out, rows.Err()
 }
 
+// held is SQL for the subscriptions of an account: those reported for itself, and those of the customers that it is.
+const held = `(account = $1 OR account IN (SELECT provider || ':' || customer FROM accrue_link WHERE account = $1))`
+
 // subscriptions are an account's, the ended ones too.
 func (s *store) subscriptions(ctx context.Context, q querier, acc account) (out []subscription, err error) {
-	rows, err := q.QueryContext(ctx, `SELECT state FROM accrue_subscription WHERE account = $1 ORDER BY id`, acc.String())
+	rows, err := q.QueryContext(ctx, `SELECT state FROM accrue_subscription WHERE `+held+` ORDER BY id`, acc.String())
 	if err != nil {
 		return nil, fmt.Errorf("read subscriptions: %w", err)
 	}
@@ -185,7 +201,10 @@ func (s *store) grants(ctx context.Context, q querier, acc account) (out []grant
 
 // accounts lists who subscriptions were reported for, from one on, in the order of their names.
 func (s *store) accounts(ctx context.Context, after string, limit int) (out []account, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT account FROM accrue_subscription WHERE account > $1 ORDER BY account LIMIT $2`, after, limit)
+	rows, err := s.db.QueryContext(ctx, `SELECT DISTINCT name FROM (
+		SELECT account AS name FROM accrue_subscription WHERE account LIKE 'organization:%' OR account LIKE 'user:%'
+		UNION SELECT l.account FROM accrue_link l JOIN accrue_subscription s ON s.account = l.provider || ':' || l.customer) AS everybody
+		WHERE name > $1 ORDER BY name LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list accounts: %w", err)
 	}
@@ -195,11 +214,8 @@ func (s *store) accounts(ctx context.Context, after string, limit int) (out []ac
 		if err := rows.Scan(&name); err != nil {
 			return nil, fmt.Errorf("list accounts: %w", err)
 		}
-		a, err := parseAccount(name)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, a)
+		kind, id, _ := strings.Cut(name, ":")
+		out = append(out, account{kind, id})
 	}
 	return out, rows.Err()
 }

@@ -35,7 +35,11 @@ type subscription struct {
 	EndedAt      time.Time `json:"ended_at,omitzero"`
 	PastDueSince time.Time `json:"past_due_since,omitzero"`
 	Paused       bool      `json:"collection_paused,omitempty"`
-	Revision     int64     `json:"revision"` // how many of its events counted
+	PauseAt      time.Time `json:"pause_at,omitzero"`
+	Priced       bool      `json:"priced,omitempty"`   // the settings know the plan by Items
+	Items        []item    `json:"items,omitempty"`    // a provider's prices
+	Upcoming     []phase   `json:"upcoming,omitempty"` // changes that are scheduled
+	Revision     int64     `json:"revision"`           // how many of its events counted
 }
 
 // sortEvents puts the events of one subscription into their own order. Versions decide where every event has one: a clock may go
@@ -49,6 +53,7 @@ func sortEvents(events []event) {
 		}
 		return cmp.Or(byVersion, byTime, cmp.Compare(rank(a.Type), rank(b.Type)), cmp.Compare(a.ID, b.ID))
 	})
+	chainMoments(events)
 }
 
 // fold adds up the events of one subscription, in their own order.
@@ -71,6 +76,14 @@ func (s *subscription) ended() bool {
 
 func (s *subscription) apply(e event) {
 	c := e.Change
+	switch {
+	case c.Schedule:
+		s.Upcoming = c.Upcoming
+		return
+	case c.Snapshot != nil:
+		s.take(e)
+		return
+	}
 	status := impliedStatus[e.Type]
 	if c.Status != nil {
 		status = *c.Status
@@ -123,12 +136,23 @@ func (s *subscription) apply(e event) {
 	}
 }
 
+// until is when a subscription that entitles now stops to, as far as is known; the zero time: that is open.
+func (s *subscription) until() time.Time {
+	out := time.Time{}
+	for _, t := range []time.Time{s.CancelAt, s.PauseAt, s.EndedAt} {
+		if !t.IsZero() && (out.IsZero() || t.Before(out)) {
+			out = t
+		}
+	}
+	return out
+}
+
 // entitles is the truth table: whether a subscription gives what its plan includes at a time, and why.
 func (s *subscription) entitles(now time.Time, grace time.Duration) (bool, string) {
 	switch {
 	case s.Status == statusCanceled, s.Status == statusIncompleteExpired, !s.EndedAt.IsZero() && !now.Before(s.EndedAt), !s.CancelAt.IsZero() && !now.Before(s.CancelAt):
 		return false, "subscription_ended"
-	case s.Status == statusPaused || s.Paused:
+	case s.Status == statusPaused || s.Paused || !s.PauseAt.IsZero() && !now.Before(s.PauseAt):
 		return false, "subscription_paused"
 	case s.Status == statusTrialing, s.Status == statusActive:
 		return true, "entitled"

@@ -92,7 +92,7 @@ func FuzzReadEvent(f *testing.F) {
 		}
 		e, known, err := readEvent(pluginsdk.Event{ID: "e", Type: typ, Data: []byte(data)})
 		if known && err == nil {
-			if e.Account.ID == "" || e.Change.Subscription == "" && e.Change.Feature == "" {
+			if e.Holder == "" || e.Change.Subscription == "" && e.Change.Feature == "" {
 				t.Fatalf("taken without an account or an object: %+v", e)
 			}
 			_ = fold(e.Change.Subscription, []event{e})
