@@ -459,9 +459,19 @@ plugin "threadline" {}
 #
 #     # What a subscription to a plan includes. Without any, every plan is known and includes what its events say.
 #     plan "team" {
-#       seats    = 0                # where the event names none
-#       features = ["sso"]
-#       limits   = { projects = 10 }
+#       seats       = 0                # where the event names none
+#       prices      = []               # a provider's prices that make a subscription one to this plan: "price_1Q…"
+#       seats_price = ""               # another price, whose quantity is the number of seats
+#       features    = ["sso"]
+#       limits      = { projects = 10 }
+#     }
+#
+#     # A provider's webhooks, at /accrue/webhooks/stripe; others: "paddle", "standard_webhooks", "sigra".
+#     webhook "stripe" {
+#       secrets     = [env("STRIPE_WEBHOOK_SECRET")] # two while one replaces the other
+#       tolerance   = "0s"            # how far from now a signature's time may be; 0s: 5 minutes, of Paddle 5 seconds
+#       account_key = "sigra_account" # key of the customer's or the subscription's metadata with the account
+#       livemode    = true            # Stripe: false for test mode
 #     }
 #   }
 # }

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 )
 
 func (in *instance) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /accrue", in.accountsPage)
 	mux.HandleFunc("GET /accrue/accounts/{account}", in.accountPage)
+	mux.HandleFunc("GET /accrue/events", in.eventsPage)
+	mux.HandleFunc("POST /accrue/events/replay", in.replayEvent)
 	mux.HandleFunc("POST /accrue/webhooks/{provider}", in.receiveWebhook)
 	mux.HandleFunc("GET /accrue/v1/accounts", in.listAccounts)
 	mux.HandleFunc("GET /accrue/v1/entitlements/{account}", in.getEntitlements)
@@ -60,12 +63,30 @@ func (in *instance) getEntitlements(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusBadRequest, "invalid_account", err.Error())
 		return
 	}
-	e, err := in.entitlements(r.Context(), in.store.db, acc)
+	e, err := in.entitlementsOf(r, acc)
+	var bad *time.ParseError
+	if errors.As(err, &bad) {
+		problem(w, http.StatusBadRequest, "invalid_time", "at must be a time such as 2026-11-30T12:00:00Z")
+		return
+	}
 	if err != nil {
 		in.fail(w, r, err)
 		return
 	}
 	answer(w, e)
+}
+
+// entitlementsOf decides as of now, or of the time that the query names as "at".
+func (in *instance) entitlementsOf(r *http.Request, acc account) (entitlements, error) {
+	text := r.URL.Query().Get("at")
+	if text == "" {
+		return in.entitlements(r.Context(), in.store.db, acc)
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return entitlements{}, err
+	}
+	return in.entitlementsAt(r.Context(), in.store.db, acc, at.UTC())
 }
 
 func (in *instance) listSeats(w http.ResponseWriter, r *http.Request) {

@@ -21,6 +21,14 @@ func (in *instance) Command(ctx context.Context, c *pluginsdk.CommandCall) error
 		return in.explainCommand(ctx, c)
 	case "seats":
 		return in.seatsCommand(ctx, c)
+	case "events":
+		return in.eventsCommand(ctx, c)
+	case "events replay":
+		return in.replayEventsCommand(ctx, c)
+	case "customers":
+		return in.customersCommand(ctx, c)
+	case "link":
+		return in.linkCommand(ctx, c)
 	}
 	return fmt.Errorf("there is no command %q", c.Name)
 }

@@ -4,17 +4,31 @@
 // It is told of subscriptions by billing.* events, which the application posts to Sigra's /v1/events. Sigra itself knows
 // of no billing provider, and neither does a decision: it is made from what is stored here, whether anybody else answers or not.
 //
+// # Webhooks
+//
+// A provider's webhooks say the same, where their block is set. They are verified on the bytes that came (package provider), stored once
+// by the provider's id of the event, with the work that they are in the same row, and answered; then applied.
+//
+//	POST ──verified──▶ pending ──▶ done: applied, none, deferred, ignored, stored_unknown
+//	                    │  ▲
+//	         25 attempts│  │replayed, from what was stored
+//	                    ▼  │
+//	                    dead
+//
+// A customer of a provider's is linked to an account by the first event that names it, and to no other by a later one. What is said of a
+// customer before that counts from then on. Whoever takes a history offline (replay) runs the same code on a ledger of its own.
+//
 // # Subscriptions
 //
 // Every event is stored once, by its id, and nothing else is: a subscription is what its events add up to, taken in their own
-// order (the object's version, then the time they occurred). Whatever the order of arrival, and however often each arrives,
+// order (the object's version, then the time they occurred; of a provider's changes within one second each says what was before it). Whatever the order of arrival, and however often each arrives,
 // the result is the same. A subscription that has ended stays ended; a new one has a new id.
 //
 //	status      entitles
 //	trialing    yes
 //	active      yes; until its end when it was canceled at the period's end
 //	past_due    only within the grace period, if one is set
-//	paused      no
+//	paused      no; a pause that is scheduled counts from its time
 //	unpaid      no, never within a grace period
 //	canceled, incomplete, incomplete_expired, or ended: no
 //

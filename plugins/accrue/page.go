@@ -20,7 +20,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"seats": seats
 {{if .Rows}}<table><thead><tr><th scope="col">Account</th><th scope="col">Plan</th><th scope="col">Seats</th><th scope="col">In use</th></tr></thead><tbody>
 {{range .Rows}}<tr><td><a href="/accrue/accounts/{{.Account}}">{{.Name}}</a></td><td>{{none .Plan}}{{if not .Entitled}} (not active){{end}}</td><td>{{seats .Seats}}</td><td>{{.Used}}</td></tr>
 {{end}}</tbody></table>{{else}}<p>None yet. Post a <code>billing.subscription.created</code> event to <code>/v1/events</code>.</p>{{end}}
-{{if .Next}}<p><a href="/accrue?after={{.Next}}">Next page</a></p>{{end}}{{end}}
+{{if .Next}}<p><a href="/accrue?after={{.Next}}">Next page</a></p>{{end}}
+<p><a href="/accrue/events">Billing events</a></p>{{end}}
 
 {{define "account"}}<h1>{{.Name}}</h1>
 <dl><dt>Account</dt><dd>{{.E.Account}}</dd><dt>Entitled</dt><dd>{{if .E.Entitled}}Yes{{else}}No{{end}} ({{.E.Reason}})</dd>
@@ -30,6 +31,15 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{"seats": seats
 {{if .Seats}}<h2>Seats</h2><table><thead><tr><th scope="col">Holder</th><th scope="col">State</th><th scope="col">Since</th></tr></thead><tbody>
 {{range .Seats}}<tr><td>{{.Who}}</td><td>{{.State}}</td><td>{{day .Since}}</td></tr>{{end}}</tbody></table>{{end}}
 {{if .Next}}<p><a href="?after={{.Next}}">Next page</a></p>{{end}}
+<p><a href="/accrue">All accounts</a></p>{{end}}
+
+{{define "events"}}<h1>Billing events</h1>
+<p>Webhooks of the last two weeks, the newest first: <a href="/accrue/events">all</a>, <a href="/accrue/events?state=dead">given up</a>, <a href="/accrue/events?alerts=1">to look at</a>.</p>
+{{if .Webhooks}}<table><thead><tr><th scope="col">Received</th><th scope="col">Event</th><th scope="col">Type</th><th scope="col">State</th><th scope="col">To look at</th><th scope="col"></th></tr></thead><tbody>
+{{range .Webhooks}}<tr><td>{{day .ReceivedAt}}</td><td>{{.Name}}</td><td>{{.Type}}</td><td>{{.State}}{{if .Effect}} ({{.Effect}}){{end}}</td><td>{{range .Alerts}}{{.}} {{end}}{{.Error}}</td>
+<td>{{if eq .State "dead"}}<form method="post" action="/accrue/events/replay"><input type="hidden" name="event" value="{{.Name}}"><button type="submit">Apply again</button></form>{{end}}</td></tr>
+{{end}}</tbody></table>{{else}}<p>None.</p>{{end}}
+{{if .Orphans}}<h2>Customers without an account</h2><p>Say whose they are: <code>sigra accrue link PROVIDER CUSTOMER ACCOUNT</code>.</p><ul>{{range .Orphans}}<li>{{.}}</li>{{end}}</ul>{{end}}
 <p><a href="/accrue">All accounts</a></p>{{end}}`))
 
 // accountRow is one line of the list of accounts.

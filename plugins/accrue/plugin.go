@@ -57,12 +57,13 @@ func newAt(now func() time.Time) pluginsdk.Plugin {
 		Name:        "accrue",
 		Version:     Version,
 		Description: "Seats and entitlements from billing events",
-		Requires:    []pluginsdk.Grant{pluginsdk.IdentityRead, pluginsdk.PagesRender, pluginsdk.ClaimsWrite},
+		Requires:    []pluginsdk.Grant{pluginsdk.IdentityRead, pluginsdk.PagesRender, pluginsdk.ClaimsWrite, pluginsdk.AuditRecord},
 		Routes: []pluginsdk.Route{
 			{Path: "/accrue", Title: "Billing", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators},
 			{Path: "/accrue/webhooks", Access: pluginsdk.Public, CrossSite: pluginsdk.CrossSiteMachine, MaxBody: maxBody},
 			{Path: "/accrue/v1", Access: pluginsdk.Administrators, Applications: true, CrossSite: pluginsdk.CrossSiteRefused, MaxBody: 64 << 10},
 		},
+		Actions:      actions(),
 		Events:       []string{"billing.*"},
 		Questions:    []pluginsdk.GateQuestion{{Question: pluginsdk.MemberAdd}},
 		AuditActions: []string{"membership.create", "membership.update", "membership.delete", "invitation.create", "invitation.accept", "invitation.revoke", "organization.delete"},
@@ -73,6 +74,10 @@ func newAt(now func() time.Time) pluginsdk.Plugin {
 			{Name: "accounts", Summary: "List the accounts that have a subscription"},
 			{Name: "explain", Arguments: "ACCOUNT", Summary: "Show what an account is entitled to, and why"},
 			{Name: "seats", Arguments: "ORGANIZATION", Summary: "Show who holds which seat of an organization"},
+			{Name: "events", Arguments: "[--state STATE] [--alerts]", Summary: "List webhooks and what came of them"},
+			{Name: "events replay", Arguments: "[--dry-run] (--dead | PROVIDER/EVENT…)", Summary: "Have webhooks applied again, from what was stored of them"},
+			{Name: "customers", Summary: "List providers' customers and the accounts that they are"},
+			{Name: "link", Arguments: "PROVIDER CUSTOMER ACCOUNT", Summary: "Make a provider's customer an account"},
 		},
 		Storage: storage.New(migrations),
 	}
@@ -237,6 +242,7 @@ func (in *instance) Health(ctx context.Context) (map[string]string, error) {
 	facts := map[string]string{}
 	for name, query := range map[string]string{
 		"events": `SELECT count(*) FROM accrue_event`, "subscriptions": `SELECT count(*) FROM accrue_subscription`, "seats": `SELECT count(*) FROM accrue_seat`,
+		"webhooks_pending": `SELECT count(*) FROM accrue_webhook WHERE state = 'pending'`, "webhooks_dead": `SELECT count(*) FROM accrue_webhook WHERE state = 'dead'`,
 	} {
 		var n int64
 		err := in.store.db.QueryRowContext(ctx, query).Scan(&n)
