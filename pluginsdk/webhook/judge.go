@@ -40,6 +40,7 @@ func ParseOptions(arguments, names []string) (o Options, err error) {
 		}
 		o.Files, rest = append(o.Files, flags.Arg(0)), flags.Args()[1:]
 	}
+	o.Provider = strings.ReplaceAll(o.Provider, "-", "_")
 	if !slices.Contains(names, o.Provider) {
 		return o, fmt.Errorf("say whose webhooks they are: --provider %s", strings.Join(names, "|"))
 	}
