@@ -113,18 +113,28 @@ func (in *instance) listCommand(c *pluginsdk.CommandCall) error {
 	}
 	w := tabwriter.NewWriter(c.Stdout, 0, 8, 2, ' ', 0)
 	if !c.JSON {
-		_, _ = fmt.Fprintln(w, "FLAG\tKIND\tENABLED\tGATE\tRULES\tOWNER\tREVIEW BY")
+		_, _ = fmt.Fprintln(w, "FLAG\tKIND\tTYPE\tENABLED\tGATE\tRULES\tOWNER\tREVIEW BY\tNOTE")
 	}
 	for _, f := range s.Flags() {
+		note := f.Stale(in.store.now())
+		if f.Archived {
+			note = "archived"
+		}
 		if c.JSON {
-			if err := json.NewEncoder(c.Stdout).Encode(f); err != nil {
+			if err := json.NewEncoder(c.Stdout).Encode(listed{f, note}); err != nil {
 				return err
 			}
 			continue
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%v\t%s\t%d\t%s\t%s\n", f.Key, f.Kind, f.Enabled, f.Question, f.Rules, f.Owner, f.ReviewBy)
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%v\t%s\t%d\t%s\t%s\t%s\n", f.Key, f.Kind, f.Type, f.Enabled, f.Question, f.Rules, f.Owner, f.ReviewBy, note)
 	}
 	return w.Flush()
+}
+
+// listed is what list prints as JSON.
+type listed struct {
+	rule.About
+	Note string `json:"note,omitempty"` // archived, or why it is stale
 }
 
 // explanation is what explain prints as JSON.

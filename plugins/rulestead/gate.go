@@ -120,22 +120,9 @@ func (q asked) Attribute(name string) rule.Value {
 		}
 	}
 	if group == "user" {
-		return rule.ValueOf(within(a.Attributes, rest))
+		return rule.ValueOf(rule.Within(a.Attributes, rest)) // "relyra.department" is what Relyra says of the person
 	}
 	return rule.Value{}
-}
-
-// within finds what a path of names leads to: "relyra.department" is what Relyra says of the person.
-func within(object map[string]any, path string) any {
-	if v, ok := object[path]; ok {
-		return v
-	}
-	name, rest, ok := strings.Cut(path, ".")
-	inner, is := object[name].(map[string]any)
-	if !ok || !is {
-		return nil
-	}
-	return within(inner, rest)
 }
 
 func device(d *pluginsdk.Device, name string) rule.Value {

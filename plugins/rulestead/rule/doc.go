@@ -16,12 +16,13 @@
 //
 // # Shares
 //
-// A rule with a percentage applies to a stable share of the population. The bucket of a subject is the first eight bytes, big-endian, of
-// the SHA-256 of
+// A rule with a percentage applies to a stable share of the population, and a split gives each a stable part of it. The bucket of a
+// subject is the first eight bytes, big-endian, of the SHA-256 of
 //
-//	rulestead/v1\n<salt of the flag, or its key>\n<value of the attribute>
+//	rulestead/v1[/split|/holdout]\n<salt of the rule, the flag, or its key>\n<value of the attribute>
 //
-// modulo 10 000; the rule applies below percentage × 100. Raising a percentage keeps everybody who was in.
+// modulo 10 000; the rule applies below percentage × 100. Raising a percentage keeps everybody who was in. docs/rules.md publishes
+// buckets, and how those of Unleash and flagd are found, which a rule can take instead.
 //
 // The package refuses to know where definitions are kept and who asks.
 package rule

@@ -1,7 +1,6 @@
 package rule_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -31,72 +30,6 @@ func compile(t testing.TB, definitions string) *rule.Snapshot {
 func flagged(when string) string {
 	return `{"flags": {"f": {"kind": "release", "owner": "ada", "review_by": "2027-01-01", "enabled": true, "off": false, "default": false,
 		"rules": [{"when": ` + when + `, "value": true}]}}}`
-}
-
-// TestOperators holds each operator against a value that fits, one that doesn't, and one of another type.
-func TestOperators(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		operator, operand string
-		fits, fails       any
-	}{
-		{"equals", `"a"`, "a", "b"}, {"equals", `1`, 1.0, 2.0}, {"equals", `true`, true, false}, {"not_equals", `"a"`, "b", "a"},
-		{"in", `["a","b"]`, "b", "c"}, {"in", `["a"]`, []string{"x", "a"}, []string{"x"}}, {"not_in", `["a"]`, "b", "a"},
-		{"contains", `"b"`, "abc", "xyz"}, {"contains", `"b"`, []string{"b"}, []string{"bb"}}, {"not_contains", `"b"`, "xyz", "abc"},
-		{"starts_with", `"a"`, "ab", "ba"}, {"ends_with", `"a"`, "ba", "ab"}, {"matches", `"^a+$"`, "aaa", "ab"}, {"not_matches", `"^a+$"`, "ab", "aaa"},
-		{"gt", `1`, 1.5, 1.0}, {"gte", `1`, 1.0, 0.5}, {"lt", `1`, 0.5, 1.0}, {"lte", `1`, 1.0, 1.5},
-		{"before", `"2026-01-01T00:00:00Z"`, "2025-12-31T23:59:59Z", "2026-01-01T00:00:00Z"}, {"after", `"2026-01-01T00:00:00Z"`, "2026-01-01T01:30:00+01:00", "2026-01-01T00:30:00+01:00"},
-		{"in_network", `["192.0.2.0/24","2001:db8::/32"]`, "::ffff:192.0.2.9", "198.51.100.1"}, {"exists", `true`, "x", nil}, {"exists", `false`, nil, "x"},
-	} {
-		s := compile(t, flagged(fmt.Sprintf(`{"attribute": "x", "operator": %q, "value": %s}`, c.operator, c.operand)))
-		not := compile(t, flagged(fmt.Sprintf(`{"not": {"attribute": "x", "operator": %q, "value": %s}}`, c.operator, c.operand)))
-		value := func(s *rule.Snapshot, x any) string {
-			a := rule.Map{}
-			if x != nil {
-				a["x"] = x
-			}
-			r, _ := s.Evaluate("f", a, noon)
-			return string(r.Value)
-		}
-		if got := value(s, c.fits); got != "true" {
-			t.Errorf("%s %s of %v: %s", c.operator, c.operand, c.fits, got)
-		}
-		if got := value(s, c.fails); got != "false" {
-			t.Errorf("%s %s of %v: %s", c.operator, c.operand, c.fails, got)
-		}
-		if got := value(not, c.fails); got != "true" {
-			t.Errorf("not %s %s of %v: %s", c.operator, c.operand, c.fails, got)
-		}
-		if c.operator == "exists" {
-			continue
-		}
-		// Missing, null and of another type: neither the operator nor its negation applies.
-		for _, x := range []any{nil, map[string]any{}, []any{1.0}, "", []string{}} {
-			if value(s, x) != "false" || value(not, x) != "false" {
-				t.Errorf("%s %s of %v: %s, negated %s", c.operator, c.operand, x, value(s, x), value(not, x))
-			}
-		}
-		wrong := any(true)
-		if c.operand == "true" {
-			wrong = "true"
-		}
-		if value(s, wrong) != "false" || value(not, wrong) != "false" {
-			t.Errorf("%s %s of %v (another type): %s, negated %s", c.operator, c.operand, wrong, value(s, wrong), value(not, wrong))
-		}
-	}
-}
-
-// TestBucket holds the buckets that docs/rules.md publishes: nobody may change groups with a release.
-func TestBucket(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		salt, subject string
-		want          uint64
-	}{{"new-login", "ada", 8790}, {"new-login", "grace", 1184}, {"new-login", "Zoë", 7228}, {"other", "ada", 6371}} {
-		if got := rule.Bucket(c.salt, c.subject); got != c.want {
-			t.Errorf("%s/%s: %d, want %d", c.salt, c.subject, got, c.want)
-		}
-	}
 }
 
 // TestPercentage_keeps: whoever is in at a share stays in at a larger one.
@@ -168,6 +101,21 @@ func TestCompile_refuses(t *testing.T) {
 		"in a circle":               `{"flags": {"f": {` + good + `, "prerequisites": [{"flag": "g", "value": true}]}, "g": {` + good + `, "prerequisites": [{"flag": "f", "value": true}]}}}`,
 		"segments go in a circle":   `{"segments": {"a": {"segment": "b"}, "b": {"not": {"segment": "a"}}}, "flags": {}}`,
 		"no segment":                `{"flags": {"f": {` + good + `, "rules": [{"when": {"segment": "a"}, "value": true}]}}}`,
+		"or a split":                `{"flags": {"f": {` + good + `, "rules": [{"value": true, "split": [{"weight": 1, "value": true}]}]}}}`,
+		"all weights":               `{"flags": {"f": {` + good + `, "rules": [{"split": [{"weight": 0, "value": true}]}]}}}`,
+		"whole numbers from 0":      `{"flags": {"f": {` + good + `, "rules": [{"split": [{"weight": -1, "value": true}]}]}}}`,
+		"holdout is":                `{"flags": {"f": {` + good + `, "rules": [{"value": true, "holdout": 5}]}}}`,
+		"hash is one of":            `{"flags": {"f": {` + good + `, "rules": [{"value": true, "hash": "md5"}]}}}`,
+		"no percentages":            `{"flags": {"f": {` + good + `, "rules": [{"value": true, "hash": "flagd", "percentage": 5}]}}}`,
+		"ends before":               `{"flags": {"f": {` + good + `, "rules": [{"value": true, "from": "2027-01-02T00:00:00Z", "until": "2027-01-01T00:00:00Z"}]}}}`,
+		"no variant":                `{"flags": {"f": {` + good + `, "variants": {"a": true}}}}`,
+		"is archived":               `{"flags": {"g": {` + good + `, "archived": true}, "f": {` + good + `, "prerequisites": [{"flag": "g", "value": true}]}}}`,
+		"prerequisite g: the value": `{"flags": {"g": {` + good + `}, "f": {` + good + `, "prerequisites": [{"flag": "g", "value": "true"}]}}}`,
+		"type is one of":            `{"flags": {"f": {` + good + `, "type": "float"}}}`,
+		"both texts and numbers":    `{"flags": {"f": {` + good + `, "rules": [{"when": {"attribute": "x", "operator": "in", "value": [1, "1"]}, "value": true}]}}}`,
+		"texts and numbers":         `{"flags": {"f": {` + good + `, "rules": [{"when": {"attribute": "x", "operator": "not_in", "value": [null]}, "value": true}]}}}`,
+		"no version such as":        `{"flags": {"f": {` + good + `, "rules": [{"when": {"attribute": "x", "operator": "semver_gt", "value": "1.2"}, "value": true}]}}}`,
+		"the value is missing":      `{"flags": {"f": {` + good + `, "rules": [{"when": {"attribute": "x", "operator": "not_equals", "value": null}, "value": true}]}}}`,
 		"another type":              `{"flags": {"f": {` + good + `, "rules": [{"value": "true"}]}}}`,
 		"review_by":                 `{"flags": {"f": {"kind": "release", "owner": "ada", "review_by": "soon", "enabled": true, "off": false, "default": false}}}`,
 		"kind is one of":            `{"flags": {"f": {"kind": "odd", "owner": "ada", "review_by": "2027-01-01", "enabled": true, "off": false, "default": false}}}`,
@@ -190,7 +138,7 @@ func TestCompile_refuses(t *testing.T) {
 			t.Errorf("want %q, got %v", want, err)
 		}
 	}
-	for _, text := range []string{``, `[]`, `{"flag": {}}`, `{"flags": {}} {}`, `{"flags": {"f": {"rulez": []}}}`} {
+	for _, text := range []string{``, `[]`, `{"flag": {}}`, `{"flags": {}} {}`, `{"flags": {"f": {"rulez": []}}}`, `{"flags": {"f": {"enabled": false, "enabled": true}}}`, `{"flags": {"f": {}, "f": {}}}`} {
 		if _, err := rule.Parse(strings.NewReader(text)); err == nil {
 			t.Errorf("%s is taken", text)
 		}
@@ -222,37 +170,3 @@ func TestEvaluate_total(t *testing.T) {
 		}
 	})
 }
-
-// FuzzParse: no definitions make the compiler fail or run away, and what compiles can be decided.
-func FuzzParse(f *testing.F) {
-	f.Add(flagged(`{"attribute": "x", "operator": "equals", "value": "a"}`))
-	f.Add(`{"segments": {"a": {"not": {"segment": "a"}}}, "flags": {}}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		d, err := rule.Parse(strings.NewReader(text))
-		if err != nil {
-			return
-		}
-		s, err := rule.Compile(1, d)
-		if err != nil {
-			return
-		}
-		for _, key := range s.Keys() {
-			if r, ok := s.Evaluate(key, rule.Map{}, noon); !ok || !json.Valid(r.Value) {
-				t.Fatalf("%s: %+v", key, r)
-			}
-		}
-	})
-}
-
-func BenchmarkEvaluate(b *testing.B) {
-	s := compile(b, flagged(`{"attribute": "user.email_domain", "operator": "equals", "value": "example.com"}`))
-	var a rule.Attributes = fixed{rule.TextOf("example.com")}
-	b.ReportAllocs()
-	for b.Loop() {
-		s.Evaluate("f", a, noon)
-	}
-}
-
-type fixed struct{ v rule.Value }
-
-func (f fixed) Attribute(string) rule.Value { return f.v }

@@ -1,15 +1,21 @@
 package rule
 
+import (
+	"math"
+	"strings"
+)
+
 // Kind is the type of a Value.
 type Kind uint8
 
 // The kinds of values.
 const (
-	Missing Kind = iota
+	Missing Kind = iota // or null, or empty
 	Text
 	Number
 	Bool
-	List // of texts
+	List  // of texts
+	Other // there is something, and no operator but exists takes it
 )
 
 // Value is what an attribute is. Its zero value is missing.
@@ -32,8 +38,13 @@ func TextOf(s string) Value {
 	return Value{kind: Text, text: s}
 }
 
-// NumberOf makes a number.
-func NumberOf(n float64) Value { return Value{kind: Number, num: n} }
+// NumberOf makes a number; what is no number can't be compared.
+func NumberOf(n float64) Value {
+	if math.IsNaN(n) {
+		return Value{kind: Other}
+	}
+	return Value{kind: Number, num: n}
+}
 
 // BoolOf makes a truth value.
 func BoolOf(b bool) Value { return Value{kind: Bool, yes: b} }
@@ -46,9 +57,11 @@ func ListOf(l []string) Value {
 	return Value{kind: List, list: l}
 }
 
-// ValueOf makes a value of what JSON gives; whatever is no text, number, truth value or list of texts is missing.
+// ValueOf makes a value of what JSON gives.
 func ValueOf(v any) Value {
 	switch x := v.(type) {
+	case nil:
+		return Value{}
 	case string:
 		return TextOf(x)
 	case float64:
@@ -58,17 +71,17 @@ func ValueOf(v any) Value {
 	case []string:
 		return ListOf(x)
 	case []any:
-		var list []string
+		list := make([]string, 0, len(x))
 		for _, e := range x {
 			s, ok := e.(string)
 			if !ok {
-				return Value{}
+				return Value{kind: Other}
 			}
 			list = append(list, s)
 		}
 		return ListOf(list)
 	}
-	return Value{}
+	return Value{kind: Other}
 }
 
 // Attributes is what is known of who and what a decision is about.
@@ -77,8 +90,21 @@ type Attributes interface {
 	Attribute(name string) Value
 }
 
-// Map is attributes from a map.
+// Map is attributes from a JSON object. "user.id" is its member of that name, or else the member id of its member user.
 type Map map[string]any
 
 // Attribute implements Attributes.
-func (m Map) Attribute(name string) Value { return ValueOf(m[name]) }
+func (m Map) Attribute(name string) Value { return ValueOf(Within(m, name)) }
+
+// Within finds what a path of names leads to in an object; nil is nothing.
+func Within(object map[string]any, path string) any {
+	if v, ok := object[path]; ok {
+		return v
+	}
+	name, rest, ok := strings.Cut(path, ".")
+	inner, is := object[name].(map[string]any)
+	if !ok || !is {
+		return nil
+	}
+	return Within(inner, rest)
+}
