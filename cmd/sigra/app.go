@@ -98,6 +98,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	}
 	services := a.services()
 	services.LoginMethods = a.offers()
+	services.SessionTokens = sessionTokens{a.tokens, func() *pluginhost.Host { return a.host }}
 	services.Exports = exporter{a.parts, func() *pluginhost.Host { return a.host }}
 	if cfg.Mail.Dev {
 		webConfig.Inbox, services.Inbox = a.inbox, a.inbox
@@ -166,7 +167,7 @@ func (a *app) newHost(pages *web.Pages) (*pluginhost.Host, error) {
 
 // corePaths are what no plugin may serve at, below or above.
 func corePaths(pages *web.Pages) []string {
-	paths := []string{"/v1", "/openapi.json", "/openapi.yaml", "/problems", "/healthz", "/readyz", "/metrics", "/dev", "/auth"}
+	paths := []string{"/v1", "/openapi.json", "/openapi.yaml", "/problems", "/.well-known/jwks.json", "/healthz", "/readyz", "/metrics", "/dev", "/auth"}
 	r := mux.NewRouter()
 	pages.Mount(r)
 	// The walk's function never fails, so neither does the walk.

@@ -44,6 +44,7 @@ import (
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/sessionjwt"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/topic"
 )
@@ -75,6 +76,7 @@ type parts struct {
 	erasures   *erasure.Store
 	sessions   *session.Store
 	orgs       *org.Store
+	tokens     *sessionjwt.Issuer
 	totp       *totp.Store
 	codes      *recoverycode.Store
 	passkeys   *passkey.Store

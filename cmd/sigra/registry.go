@@ -40,6 +40,7 @@ import (
 	"github.com/sigra-auth/sigra/core/relay"
 	"github.com/sigra-auth/sigra/core/selfservice"
 	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/sessionjwt"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/topic"
 )
@@ -66,6 +67,7 @@ func registry() []registration {
 		{Name: "mint", Schema: mint.Schema(), Open: openMints},
 		{Name: "erasure", Schema: erasure.Schema(), Open: openErasures},
 		{Name: "session", Schema: session.Schema(), Open: openSessions},
+		{Name: "sessionjwt", Schema: sessionjwt.Schema(), Open: openSessionTokens},
 		{Name: "org", Schema: org.Schema(), Open: openOrgs},
 		{Name: "mail", Schema: mail.Schema(), Open: openMail},
 		{Name: "totp", Schema: totp.Schema(), Open: openTOTP},
@@ -266,6 +268,17 @@ func openErasures(_ context.Context, p *parts) (hooks, error) {
 		return nil
 	}
 	return hooks{Reload: use}, use(p.cfg)
+}
+
+func openSessionTokens(ctx context.Context, p *parts) (hooks, error) {
+	var err error
+	p.tokens, err = sessionjwt.New(ctx, sessionjwt.Config{
+		DB: p.db, Keys: p.keys, Audit: p.audit, Issuer: p.cfg.Server.BaseURL, Audience: p.cfg.Session.TokenAudience, Logger: p.log.Named("sessionjwt"),
+	})
+	if err != nil {
+		return hooks{}, err
+	}
+	return hooks{Run: p.tokens.Run}, nil
 }
 
 func openSessions(_ context.Context, p *parts) (hooks, error) {

@@ -162,6 +162,7 @@ func (c *cli) openAlone(ctx context.Context, cfg *config.Config, file string) (*
 	sys := &system{parts: p, file: file, current: cfg, renew: p.reseal}
 	services := p.services()
 	services.Exports = exporter{parts: p}
+	services.SessionTokens = sessionTokens{issuer: p.tokens}
 	services.System, services.Keys, services.Inbox = sys, keyAdmin{sys}, p.inbox
 	api, err := httpapi.New(httpapi.Config{BaseURL: cfg.Server.BaseURL, Version: version, Callers: newCallers(p.sessions, sessionCookie(cfg), cfg.Events.Token), Cookie: sessionCookie(cfg), Recent: p.own.RequireRecentAuth, Administrators: p.administration, Services: services, Logger: hclog.NewNullLogger()})
 	if err != nil {

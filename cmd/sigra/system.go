@@ -14,6 +14,7 @@ import (
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/keyring"
 	"github.com/sigra-auth/sigra/core/part"
+	"github.com/sigra-auth/sigra/core/sessionjwt"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -217,6 +218,14 @@ func (k keyAdmin) RotateKeys(ctx context.Context, actor audit.Ref) (keyring.Key,
 	}
 	k.renew(ctx)
 	return made, nil
+}
+
+// SigningKeys implements httpapi.Keys.
+func (k keyAdmin) SigningKeys() []sessionjwt.Key { return k.tokens.List() }
+
+// RotateSigningKey implements httpapi.Keys.
+func (k keyAdmin) RotateSigningKey(ctx context.Context, actor audit.Ref) error {
+	return k.tokens.Rotate(ctx, actor)
 }
 
 // reseal seals anew what older keys have sealed.

@@ -128,6 +128,7 @@ var catalogue = []Action{
 	{"admin.user.unlock", "admin", "u", Success, "An administrator lifted a lockout.", nil, noHook, line},
 	{"admin.user.require_password_change", "admin", "u", Success, "An administrator ordered a new password at the next sign-in.", nil, noHook, line},
 	{"admin.keys.rotate", "admin", "u", Success, "A new key was made; older ones only open what they sealed.", keys("key_id", "previous_key_id"), noHook, line},
+	{"admin.signing_key.rotate", "admin", "u", Success, "Another key signs the tokens of sessions.", keys("key_id", "previous_key_id"), noHook, line},
 	{"admin.keys.reseal", "admin", "u", Success, "Stored secrets were sealed anew under the current key.", keys("key_id", "resealed"), noHook, line},
 	{"admin.reload", "admin", "u", Success, "The configuration was read again.", keys("added", "removed", "changed", "restarted", "diagnostics"), noHook, line},
 	{"admin.mail.test", "admin", "r", Success, "An administrator sent a test message.", keys("outcome", "problem"), noHook, line},

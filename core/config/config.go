@@ -133,6 +133,8 @@ type Session struct {
 	ActivityInterval time.Duration // activity is written at most this often per session
 	// CookieDomain shares the session cookie with the hosts below it, such as "example.com"; empty: Sigra's own host has it alone.
 	CookieDomain string
+	// TokenAudience is whom tokens of sessions are for, their "aud"; empty: the base URL.
+	TokenAudience []string
 }
 
 // Password is what passwords must be like and how they are hashed.

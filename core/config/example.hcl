@@ -136,6 +136,9 @@ session {
   # Share the session cookie with the hosts below a domain, such as "example.com", for applications on hosts of their own behind a proxy that
   # asks /auth/verify. Whoever runs one of these hosts can then act as anybody who visits it. Empty: Sigra's own host has the cookie alone.
   cookie_domain = ""
+
+  # Whom the tokens of GET /v1/session/token are for: their "aud". Empty: base_url.
+  token_audience = []
 }
 
 password {

@@ -75,6 +75,14 @@ func cookieDomain(s string) (string, *problem) {
 	return s, nil
 }
 
+// tokenAudience checks whom a token is for: any text that a verifier compares (RFC 7519 §4.1.3).
+func tokenAudience(s string) (string, *problem) {
+	if s == "" || len(s) > 255 || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
+		return "", &problem{is: "has an entry that is empty, too long or has white space in it", want: `A name that your applications look for in "aud", such as "https://api.example.com".`}
+	}
+	return s, nil
+}
+
 // checkCookieDomain runs after the server's own checks, which may set base_url.
 func (d *decoder) checkCookieDomain(c *Config) {
 	base, err := url.Parse(c.Server.BaseURL)

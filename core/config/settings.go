@@ -169,6 +169,7 @@ func readSession(b *block, s *Session) {
 	b.duration("remember_me", &s.RememberMe, time.Hour, 400*day, "to do without it")
 	b.duration("activity_interval", &s.ActivityInterval, time.Second, time.Hour, "")
 	b.text("cookie_domain", &s.CookieDomain, "example.com", cookieDomain)
+	s.TokenAudience = b.texts("token_audience", "https://api.example.com", tokenAudience)
 }
 
 func readPassword(b *block, p *Password) {

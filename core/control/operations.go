@@ -43,6 +43,11 @@ func (c *Client) RotateKeys(ctx context.Context) (httpapi.KeyInfo, error) {
 	return call[httpapi.KeyInfo](ctx, c.connection, http.MethodPost, "/v1/admin/keys/rotate", nil, nil)
 }
 
+// RotateSigningKey has the next key sign tokens of sessions.
+func (c *Client) RotateSigningKey(ctx context.Context) ([]httpapi.SigningKey, error) {
+	return call[[]httpapi.SigningKey](ctx, c.connection, http.MethodPost, "/v1/admin/keys/signing/rotate", nil, nil)
+}
+
 // UserQuery says which accounts are wanted.
 type UserQuery struct {
 	Query, Status, Cursor string

@@ -67,12 +67,17 @@ type SessionCookie struct {
 }
 
 func (s SessionCookie) base(value string) *http.Cookie {
-	if s.Domain == "" {
-		return base(Session, value)
-	}
-	c := base(SharedSession, value)
+	c := base(s.Name(), value)
 	c.Domain = s.Domain
 	return c
+}
+
+// Name is the cookie's name.
+func (s SessionCookie) Name() string {
+	if s.Domain == "" {
+		return Session
+	}
+	return SharedSession
 }
 
 // Set hands the browser a session token. A persistent session's cookie lasts until expires; with a zero time it ends with the browser.
@@ -91,10 +96,7 @@ func (s SessionCookie) Clear(w http.ResponseWriter) {
 
 // Token is the session token the request carries, or "".
 func (s SessionCookie) Token(r *http.Request) string {
-	if s.Domain == "" {
-		return read(r, Session)
-	}
-	return read(r, SharedSession)
+	return read(r, s.Name())
 }
 
 // SetApplication remembers, until the browser is closed, the address of the application that somebody came from.

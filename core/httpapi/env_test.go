@@ -91,7 +91,7 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 					return err
 				})
 			},
-			SignUps: fixed{}, SignIns: fixed{}, PasswordResets: fixed{}, OwnPassword: fixed{}, Users: fixedUsers{env: e}, Plugins: fixed{}, System: fixed{}, Keys: fixed{}, Inbox: noMail{},
+			SignUps: fixed{}, SignIns: fixed{}, PasswordResets: fixed{}, OwnPassword: fixed{}, Users: fixedUsers{env: e}, Plugins: fixed{}, System: fixed{}, Keys: fixed{}, SessionTokens: fixed{}, Inbox: noMail{},
 		},
 	}
 	if change != nil {

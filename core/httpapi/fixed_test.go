@@ -17,6 +17,7 @@ import (
 	"github.com/sigra-auth/sigra/core/mail"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/session"
+	"github.com/sigra-auth/sigra/core/sessionjwt"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
@@ -184,6 +185,14 @@ func (fixed) Keys() []keyring.Key {
 	return []keyring.Key{{ID: uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b11"), State: "active", CreatedAt: fixedTime}}
 }
 func (fixed) Root() string { return "abcd" }
+func (fixed) SigningKeys() []sessionjwt.Key {
+	return []sessionjwt.Key{{ID: uuid.Nil, State: sessionjwt.Current, Since: time.Unix(0, 0)}}
+}
+func (fixed) RotateSigningKey(context.Context, audit.Ref) error { return nil }
+func (fixed) IssueToken(_ context.Context, who principal.Principal) (sessionjwt.Token, error) {
+	return sessionjwt.Token{Token: "of " + who.Email, ExpiresAt: who.ExpiresAt}, nil
+}
+func (fixed) TokenKeys() []byte { return []byte(`{"keys":[]}`) }
 func (fixed) RotateKeys(context.Context, audit.Ref) (keyring.Key, error) {
 	return keyring.Key{ID: uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b12"), State: "active", CreatedAt: fixedTime}, nil
 }

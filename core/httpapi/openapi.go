@@ -53,7 +53,7 @@ func (k *kit) document(version string) huma.Config {
 				Schemas:   schemas,
 				Responses: map[string]*huma.Response{},
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"cookie":      {Type: "apiKey", In: "cookie", Name: "__Host-sigra_session", Description: "The session cookie that POST /v1/login sets."},
+					"cookie":      {Type: "apiKey", In: "cookie", Name: k.cookie.Name(), Description: "The session cookie that POST /v1/login sets."},
 					"bearer":      {Type: "http", Scheme: "bearer", Description: "A session token from POST /v1/login with \"token_delivery\": \"body\"."},
 					"application": {Type: "http", Scheme: "bearer", Description: "The application's key, from the events block of the configuration."},
 				},

@@ -18,6 +18,7 @@ type Services struct {
 	Providers      Providers
 	StepUps        StepUps
 	LoginMethods   LoginMethods // nil: no plugins
+	SessionTokens  SessionTokens
 
 	// What people do to their own account.
 	OwnProfile    OwnProfile
@@ -62,7 +63,7 @@ type Services struct {
 // domains are the parts of the API. Routes are tried in this order, so the one that is asked most comes first.
 func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
 	return []domain{
-		sessionCheck{k},
+		sessionCheck{k}, sessionTokens{k, s.SessionTokens},
 		signUp{s.SignUps}, signIn{k, s.SignIns}, passwordReset{s.PasswordResets}, secondFactor{s.SecondFactors}, passkeySignIn{s.PasskeySignIns},
 		magicLink{s.MagicLinks}, providers{s.Providers}, stepUp{s.StepUps}, loginMethods{s.LoginMethods},
 		accountProfile{s.OwnProfile}, accountPassword{s.OwnPassword}, accountFactors{s.OwnFactors}, accountPasskeys{s.OwnPasskeys}, accountEmail{k, s.OwnEmail},

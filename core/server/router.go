@@ -14,7 +14,7 @@ import (
 )
 
 // apiPaths are what belongs to the JSON API; a pattern that ends in a slash takes everything below it.
-var apiPaths = []string{"/v1/", "/openapi.json", "/openapi.yaml", "/problems/"}
+var apiPaths = []string{"/v1/", "/openapi.json", "/openapi.yaml", "/problems/", "/.well-known/jwks.json"}
 
 // own are the rules of the routes that the server answers itself.
 var own = endpoint.Table{

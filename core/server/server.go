@@ -26,7 +26,7 @@ type Config struct {
 	MaxBody        int64          // bytes of a request body on core routes; zero means 1 MiB
 	Grace          time.Duration  // what requests in flight get at the end; zero means 20 s
 
-	// API serves the JSON API (/v1/, /openapi.json, /openapi.yaml, /problems/), on the public listeners and on the control
+	// API serves the JSON API (/v1/, /openapi.json, /openapi.yaml, /problems/, /.well-known/jwks.json), on the public listeners and on the control
 	// socket. Mount adds the core's other routes: the pages. Rules are what each of the routes of both declares; a route
 	// without is an error.
 	API   *mux.Router
