@@ -80,17 +80,20 @@ func (c *compiler) flag(key string, d Flag) described {
 }
 
 func (c *compiler) rule(at string, i int, d Rule, f *flag, outcome func(string, json.RawMessage) outcome) rule {
-	r := rule{name: d.Name, below: buckets, by: d.By, salt: d.Salt}
+	r := rule{name: d.Name, below: buckets, by: d.By, salt: f.salt}
 	for _, or := range []struct {
 		s *string
 		v string
-	}{{&r.name, strconv.Itoa(i + 1)}, {&r.by, "user.id"}, {&r.salt, f.salt}} {
+	}{{&r.name, strconv.Itoa(i + 1)}, {&r.by, "user.id"}} {
 		if *or.s == "" {
 			*or.s = or.v
 		}
 	}
 	where := fmt.Sprintf(", rule %d", i+1)
 	mistake := func(text string) { c.mistake(at+where, errors.New(text)) }
+	if d.Salt != nil {
+		r.salt = *d.Salt
+	}
 	if d.From != nil {
 		r.from = *d.From
 	}

@@ -73,7 +73,7 @@ type Rule struct {
 	Until      *time.Time      `json:"until,omitempty"`      // the first moment that is too late
 	Percentage *float64        `json:"percentage,omitempty"` // in steps of 0.01; absent: all
 	By         string          `json:"by,omitempty"`         // the attribute that shares are cut by; empty: user.id
-	Salt       string          `json:"salt,omitempty"`       // of its buckets; empty: the flag's
+	Salt       *string         `json:"salt,omitempty"`       // of its buckets; absent: the flag's
 	Hash       string          `json:"hash,omitempty"`       // sha256, unleash or flagd; empty: sha256
 	Value      json.RawMessage `json:"value,omitempty"`
 	Split      []Share         `json:"split,omitempty"`   // instead of value
