@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -227,89 +226,4 @@ func (in *instance) rollbackCommand(ctx context.Context, c *pluginsdk.CommandCal
 		return err
 	}
 	return applied(c, v, changed)
-}
-
-// validate is `sigra rulestead validate`: it needs files and no server.
-func validate(_ context.Context, c *pluginsdk.CommandCall) error {
-	if len(c.Arguments) == 0 {
-		return usage(errors.New("name the files to check"))
-	}
-	bad := 0
-	for _, name := range c.Arguments {
-		s, err := compileFile(name)
-		text := ""
-		if err != nil {
-			bad++
-			text = err.Error()
-		}
-		switch {
-		case c.JSON:
-			err = json.NewEncoder(c.Stdout).Encode(map[string]any{"file": name, "valid": text == "", "mistakes": strings.Split(text, "\n")})
-		case text != "":
-			_, err = fmt.Fprintf(c.Stdout, "%s:\n  %s\n", name, strings.ReplaceAll(text, "\n", "\n  "))
-		default:
-			_, err = fmt.Fprintf(c.Stdout, "%s: %d flags, nothing wrong\n", name, len(s.Keys()))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if bad > 0 {
-		return &pluginsdk.ExitError{Status: 1}
-	}
-	return nil
-}
-
-func compileFile(name string) (*rule.Snapshot, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	d, err := rule.Parse(f)
-	if err != nil {
-		return nil, err
-	}
-	return rule.Compile(0, d)
-}
-
-// eval is `sigra rulestead eval`: a file of definitions, and one of attributes.
-func eval(_ context.Context, c *pluginsdk.CommandCall) error {
-	flags := c.Flags()
-	definitions, attributes := flags.String("flags", "", ""), flags.String("context", "", "")
-	mode := flags.String("mode", "native", "")
-	if err := flags.Parse(c.Arguments); err != nil {
-		return usage(err)
-	}
-	if *mode != "native" {
-		return usage(fmt.Errorf("mode %q is not supported: use native", *mode))
-	}
-	if *definitions == "" {
-		return usage(errors.New("name the definitions: --flags FILE"))
-	}
-	s, err := compileFile(*definitions)
-	if err != nil {
-		return err
-	}
-	a := rule.Map{}
-	if *attributes != "" {
-		b, err := os.ReadFile(*attributes)
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(b, &a); err != nil {
-			return fmt.Errorf("%s: %w", *attributes, err)
-		}
-	}
-	keys := flags.Args()
-	if len(keys) == 0 {
-		keys = s.Keys()
-	}
-	for _, key := range keys {
-		r, lines := s.Explain(key, a, time.Now())
-		if err := explained(c, r, lines); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -74,8 +74,10 @@ func New() pluginsdk.Plugin {
 			{Name: "explain", Arguments: "FLAG [NAME=VALUE…]", Summary: "Show what a flag decides for the attributes given, and why"},
 			{Name: "history", Summary: "List who changed the definitions, and when"},
 			{Name: "rollback", Arguments: "VERSION", Summary: "Apply an earlier version again"},
-			{Name: "validate", Arguments: "FILE…", Summary: "Check definitions, without a running server", Offline: validate},
-			{Name: "eval", Arguments: "--flags FILE [--context FILE] [FLAG…]", Summary: "Evaluate flags of a file, without a running server", Offline: eval},
+			{Name: "validate", Arguments: "[--mode native|unleash|flagd] FILE…", Summary: "Check definitions, without a running server", Offline: validate},
+			{Name: "eval", Arguments: "[--mode native|unleash|flagd] --flags FILE [--context FILE] [FLAG…]", Summary: "Evaluate flags of a file, without a running server", Offline: eval},
+			{Name: "diff", Arguments: "OLD NEW", Summary: "Show how two files of definitions differ, without a running server", Offline: diff},
+			{Name: "import", Arguments: "--mode unleash|flagd --owner WHO --review-by DAY FILE", Summary: "Say definitions of another system in rules, without a running server", Offline: imports},
 		},
 		Storage: storage.New(migrations),
 	}

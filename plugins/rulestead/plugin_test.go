@@ -3,11 +3,8 @@ package rulestead_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -194,39 +191,4 @@ func TestPages(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestOffline: files are checked and evaluated without a server.
-func TestOffline(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write := func(name, text string) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	good, bad := write("good.json", closed), write("bad.json", `{"flags": {"f": {}}}`)
-	who := write("context.json", `{"organization.id": "`+acme+`"}`)
-	run := func(name string, args ...string) (string, error) {
-		for _, c := range rulestead.New().Manifest().Commands {
-			if c.Name == name {
-				var out bytes.Buffer
-				err := c.Offline(t.Context(), &pluginsdk.CommandCall{Name: name, Arguments: args, Stdout: &out, JSON: true})
-				return out.String(), err
-			}
-		}
-		return "", errors.New("no such command")
-	}
-	if out, err := run("validate", good); err != nil || !strings.Contains(out, `"valid":true`) {
-		t.Error(out, err)
-	}
-	var exit *pluginsdk.ExitError
-	if out, err := run("validate", good, bad); !errors.As(err, &exit) || exit.Status != 1 || !strings.Contains(out, `"valid":false`) {
-		t.Error(out, err)
-	}
-	if out, err := run("eval", "--flags", good, "--context", who, "acme-login"); err != nil || !strings.Contains(out, `"value":"deny"`) || !strings.Contains(out, `"reason":"rule"`) {
-		t.Error(out, err)
-	}
 }
