@@ -7,23 +7,13 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sigra-auth/sigra/pluginsdk/contract"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-var (
-	pluginName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
-	semver     = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
-)
-
 // describe makes the answer to Describe out of the manifest and of what the instances implement.
 func describe(p Plugin, m Manifest) (*pluginv1.DescribeResponse, error) {
-	if !pluginName.MatchString(m.Name) {
-		return nil, fmt.Errorf("manifest: name %q must match %s", m.Name, pluginName)
-	}
-	if !semver.MatchString(m.Version) {
-		return nil, fmt.Errorf("manifest: version %q is not a semantic version such as 1.2.3", m.Version)
-	}
 	schema, err := SettingsOf(p.settings)
 	if err != nil {
 		return nil, fmt.Errorf("manifest: %w", err)
@@ -80,7 +70,13 @@ func describe(p Plugin, m Manifest) (*pluginv1.DescribeResponse, error) {
 			d.Catalogues = append(d.Catalogues, &pluginv1.Catalogue{Language: l.Code(), Messages: l.Plain()})
 		}
 	}
-	return d, consistent(p, m)
+	if err := consistent(p, m); err != nil {
+		return nil, err
+	}
+	if err := contract.CheckManifest(d); err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	return d, nil
 }
 
 // placeholder is a setting's name in a route's path.
@@ -92,11 +88,8 @@ func describeRoute(r Route, schema Schema) (*pluginv1.Route, error) {
 			return nil, fmt.Errorf("manifest: route %q names the setting %q, and there is none of that name that is a string", r.Path, name[1])
 		}
 	}
-	if fixed := placeholder.ReplaceAllString(r.Path, "/x"); !strings.HasPrefix(fixed, "/") || r.Path == "/" || strings.HasSuffix(r.Path, "/") {
-		return nil, fmt.Errorf("manifest: route %q must begin with a slash, not end with one, and not be all of them", r.Path)
-	}
-	if r.Access == Programs && !r.Applications && !r.ServiceAccounts {
-		return nil, fmt.Errorf("manifest: nobody gets to route %q", r.Path)
+	if err := contract.CheckPath(placeholder.ReplaceAllString(r.Path, "/x")); err != nil {
+		return nil, fmt.Errorf("manifest: route %q: %w", r.Path, err)
 	}
 	out := &pluginv1.Route{
 		Path: r.Path, Title: r.Title, Section: pluginv1.Section(r.Section + 1), Access: accesses[r.Access], Applications: r.Applications,

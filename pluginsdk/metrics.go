@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/sigra-auth/sigra/pluginsdk/contract"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -49,7 +50,7 @@ func (m *Metrics) family(kind pluginv1.MetricFamily_Type, name, help string, bou
 		}
 		return f
 	}
-	if !pluginName.MatchString(name) {
+	if !contract.IsName(name) {
 		panic(fmt.Sprintf("metrics: the name %q is not lower-case letters, digits and underscores", name))
 	}
 	f := &family{name: name, help: help, kind: kind, labels: labels, bounds: bounds, series: map[string]*series{}}

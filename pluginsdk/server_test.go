@@ -21,18 +21,18 @@ func define(m pluginsdk.Manifest) pluginsdk.Plugin {
 func TestNewServer_refusesManifests(t *testing.T) {
 	t.Parallel()
 	for want, m := range map[string]pluginsdk.Manifest{
-		`name "" must match`:      {Version: "1.0.0"},
-		`name "Upper" must match`: {Name: "Upper", Version: "1.0.0"},
-		`version "v1" is not a`:   {Name: "x", Version: "v1"},
-		`no grant "kv.usee"`:      {Name: "x", Version: "1.0.0", Requires: []pluginsdk.Grant{"kv.usee"}},
-		`the setting "issuer"`:    {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "{issuer}/token"}}},
-		`must stand below "x."`:   {Name: "x", Version: "1.0.0", Actions: []pluginsdk.Action{{Name: "y.z", Description: "d", CRUD: "c"}}},
-		`needs Commands`:          {Name: "x", Version: "1.0.0", Commands: []pluginsdk.Command{{Name: "lint"}}},
-		`route "/x/" must`:        {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x/"}}},
-		`route "/" must`:          {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/"}}},
-		`needs Routes`:            {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x"}}},
-		`needs Gate`:              {Name: "x", Version: "1.0.0", Questions: []pluginsdk.GateQuestion{{Question: pluginsdk.Login}}},
-		`needs EventSink`:         {Name: "x", Version: "1.0.0", Events: []string{"billing.*"}},
+		`name "" is not`:        {Version: "1.0.0"},
+		`name "Upper" is not`:   {Name: "Upper", Version: "1.0.0"},
+		`version "v1" is not a`: {Name: "x", Version: "v1"},
+		`no grant "kv.usee"`:    {Name: "x", Version: "1.0.0", Requires: []pluginsdk.Grant{"kv.usee"}},
+		`the setting "issuer"`:  {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "{issuer}/token"}}},
+		`must stand below "x."`: {Name: "x", Version: "1.0.0", Actions: []pluginsdk.Action{{Name: "y.z", Description: "d", CRUD: "c"}}},
+		`needs Commands`:        {Name: "x", Version: "1.0.0", Commands: []pluginsdk.Command{{Name: "lint"}}},
+		`route "/x/": a`:        {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x/"}}},
+		`route "/": a`:          {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/"}}},
+		`needs Routes`:          {Name: "x", Version: "1.0.0", Routes: []pluginsdk.Route{{Path: "/x"}}},
+		`needs Gate`:            {Name: "x", Version: "1.0.0", Questions: []pluginsdk.GateQuestion{{Question: pluginsdk.Login}}},
+		`needs EventSink`:       {Name: "x", Version: "1.0.0", Events: []string{"billing.*"}},
 	} {
 		_, err := pluginsdk.NewServer(pluginsdk.ServerConfig{Plugin: define(m)})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,10 +12,12 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/core/pluginhost"
 )
 
 // lockedPlugin is one line of what `sigra plugin lock` did.
@@ -25,15 +28,21 @@ type lockedPlugin struct {
 	SHA256   string `json:"sha256"`
 	Was      string `json:"was,omitempty"` // the checksum that stood there before, when it was another
 	Shadowed bool   `json:"shadowed"`      // the block has a checksum of its own, which wins
+	// Accepts is what the plugin asks for, and may from now on; New and Gone are what changed.
+	Accepts []string `json:"accepts,omitempty"`
+	New     []string `json:"new,omitempty"`
+	Gone    []string `json:"gone,omitempty"`
+	Unasked string   `json:"unasked,omitempty"` // why it could not be asked
 }
 
 func (c *cli) pluginLockCommand() *cobra.Command {
 	var platform, file string
 	cmd := &cobra.Command{
-		Use: "lock [NAME]...", Short: "Write the checksums of external plugins into the lock file",
+		Use: "lock [NAME]...", Short: "Write the checksums of external plugins, and what they may ask for, into the lock file",
 		Long: "Write the checksums of external plugins, or of those that are named, into the lock file beside the configuration\n" +
 			"(sigra.lock.hcl beside sigra.hcl), for the platform that this command runs on. With --platform and --file, for\n" +
-			"another one. Sigra runs an external plugin only if it is what the lock file or its block says.",
+			"another one. Each is started for a moment to hear what it asks for, which is written down too. Sigra runs an external\n" +
+			"plugin only if it is what the lock file or its block says, and asks for no more than was accepted here.",
 		Example: "  sigra plugin lock\n  sigra plugin lock greeter\n  sigra plugin lock greeter --platform linux_arm64 --file dist/arm64/sigra-plugin-greeter",
 		RunE: func(_ *cobra.Command, names []string) error {
 			switch {
@@ -83,6 +92,10 @@ func (c *cli) lockPlugins(names []string, platform, file string) error {
 			l.Was = was
 		}
 		lock.Set(p.Name, platform, l.SHA256)
+		if platform == config.Platform {
+			p.Source = l.File
+			l.accept(lock, p)
+		}
 		done = append(done, l)
 	}
 	if err := replaceFile(lockPath, []byte(lock.Text())); err != nil {
@@ -94,12 +107,44 @@ func (c *cli) lockPlugins(names []string, platform, file string) error {
 			if l.Was != "" {
 				_, _ = fmt.Fprintf(w, "  it was %s\n", l.Was)
 			}
+			for _, r := range l.New {
+				_, _ = fmt.Fprintf(w, "  + %s\n", r)
+			}
+			for _, r := range l.Gone {
+				_, _ = fmt.Fprintf(w, "  - %s\n", r)
+			}
+			if l.Unasked != "" {
+				_, _ = fmt.Fprintf(w, "  it could not be asked what it wants (%s): what was accepted before still stands\n", l.Unasked)
+			}
 			if l.Shadowed {
 				_, _ = fmt.Fprintf(w, "  its block has a sha256, which wins: remove that line\n")
 			}
 		}
 		_, _ = fmt.Fprintf(w, "Wrote %s. A running Sigra takes it up with `sigra reload`.\n", lockPath)
 	})
+}
+
+// accept asks the plugin what it wants, and writes that down.
+func (l *lockedPlugin) accept(lock *config.Lock, p config.Plugin) {
+	dir, err := os.MkdirTemp("", "sigra-lock-")
+	if err != nil {
+		l.Unasked = err.Error()
+		return
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	p.SHA256, p.InsecureUnpinned, p.Reattach = l.SHA256, false, ""
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if l.Accepts, err = pluginhost.Rights(ctx, pluginhost.Config{DataDir: dir, Version: version}, p); err != nil {
+		l.Unasked = printable(err.Error())
+		return
+	}
+	had := lock.Accepted(p.Name)
+	without := func(list, other []string) []string {
+		return slices.DeleteFunc(slices.Clone(list), func(r string) bool { return slices.Contains(other, r) })
+	}
+	l.New, l.Gone = without(l.Accepts, had), without(had, l.Accepts)
+	lock.Accept(p.Name, l.Accepts)
 }
 
 // chooseExternal gives the plugins to lock: those named, or all that are programs of their own.

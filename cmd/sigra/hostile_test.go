@@ -60,8 +60,8 @@ func hostileCases() []hostileCase {
 		{name: "bad_status", state: []string{"ready"}, with: func(c *hostiles) { c.unavailable() }, log: "it answered with status 7", count: "sigra_plugin_bad_answers_total"},
 		{name: "cookies", state: []string{"ready"}, with: func(c *hostiles) { c.cookies() }, log: "parts of an answer taken out", count: "sigra_plugin_bad_answers_total:cookie"},
 		{name: "victim", state: append(failing, "ready"), with: func(c *hostiles) { c.oneOf("thief") }},
-		{name: "thief", attrs: "grants = [\"routes.serve:/thief\", \"routes.serve:/victim/inner\"]", state: append(failing, "ready"), with: func(c *hostiles) { c.oneOf("victim") }},
-		{name: "usurper", attrs: "grants = [\"routes.serve:/v1/login\"]", state: failing, says: "Path is Sigra's own"},
+		{name: "thief", attrs: "grants = [\"routes.public:/thief\", \"routes.public:/victim/inner\"]", state: append(failing, "ready"), with: func(c *hostiles) { c.oneOf("victim") }},
+		{name: "usurper", attrs: "grants = [\"routes.public:/v1/login\"]", state: failing, says: "Path is Sigra's own"},
 		{name: "claims_much", state: failing, says: "larger than any plugin's needs to be"},
 		{name: "grabby", state: failing, says: "Missing grants"},
 		{name: "ungranted", state: []string{"ready"}, with: func(c *hostiles) { c.refused() }, log: "plugin called a host service without its grant", count: "sigra_plugin_refused_total:identity.read"},
@@ -171,7 +171,7 @@ func hostileBlock(t *testing.T, exe, dir string, c hostileCase) string {
 		}
 	}
 	if !strings.Contains(attrs, "grants") {
-		attrs += fmt.Sprintf("\n  grants = [\"routes.serve:/%s\"]", c.name)
+		attrs += fmt.Sprintf("\n  grants = [\"audit.receive\", \"routes.public:/%s\"]", c.name)
 	}
 	return fmt.Sprintf("plugin %q {\n  source = %q\n  %s\n  %s\n}\n", c.name, path, pin, attrs)
 }

@@ -91,7 +91,7 @@ func recorderBlock(t testing.TB, dir string) (block, file string) {
 		t.Fatal(err)
 	}
 	file = filepath.Join(dir, "recorded")
-	return fmt.Sprintf("plugin \"recorder\" {\n  source = %q\n  insecure_unpinned = true\n  env = [%q]\n  config {\n    file = %q\n  }\n}\n", exe, recorderEnv, file), file
+	return fmt.Sprintf("plugin \"recorder\" {\n  source = %q\n  insecure_unpinned = true\n  grants = [\"audit.receive\", \"events.receive:billing.*\", \"mail.deliver\"]\n  env = [%q]\n  config {\n    file = %q\n  }\n}\n", exe, recorderEnv, file), file
 }
 
 func readRecorded(t testing.TB, file string) []recorded {

@@ -511,7 +511,7 @@ plugin "threadline" {}
 #   enabled  = true  # false: never started
 #   required = false # true: Sigra is not ready without it
 #
-#   grants = ["identity.read", "audit.record", "routes.serve:/greeter"]
+#   grants = ["identity.read", "audit.record", "audit.receive", "routes.serve:/greeter"]
 #   env    = ["SSL_CERT_FILE"] # variables passed through; no others are
 #
 #   allowed_networks = ["10.20.0.0/16"] # private networks that its outbound calls may reach

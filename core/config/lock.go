@@ -29,9 +29,15 @@ func IsPlatform(s string) bool { return platformName.MatchString(s) }
 //	plugin "greeter" {
 //	  linux_amd64 = "5f70…"
 //	  linux_arm64 = "09ab…"
+//	  accepts = [
+//	    "identity.read",
+//	  ]
 //	}
+//
+// accepts is what the plugin asked for when it was locked: one that asks for more later does not start.
 type Lock struct {
-	sums map[string]map[string]locked // by plugin, by platform
+	sums     map[string]map[string]locked // by plugin, by platform
+	accepted map[string][]string          // by plugin
 }
 
 type locked struct{ sum, at string }
@@ -45,7 +51,7 @@ func LockPath(file string) string { return strings.TrimSuffix(file, ".hcl") + ".
 
 // LoadLock reads a lock file. One that is not there is empty.
 func LoadLock(path string) (*Lock, Diagnostics) {
-	l := &Lock{sums: map[string]map[string]locked{}}
+	l := &Lock{sums: map[string]map[string]locked{}, accepted: map[string][]string{}}
 	text, err := readFile(path, maxSource)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -95,6 +101,10 @@ func (r *lockReader) read(body *hclsyntax.Body) {
 		sums := map[string]locked{}
 		r.lock.sums[b.Labels[0]] = sums
 		for name, a := range b.Body.Attributes {
+			if name == "accepts" {
+				r.accepts(b.Labels[0], a)
+				continue
+			}
 			if !IsPlatform(name) {
 				r.say(a.NameRange, fmt.Sprintf("%s is no platform", name), "An operating system and an architecture, such as "+Platform+".")
 			}
@@ -110,6 +120,33 @@ func (r *lockReader) read(body *hclsyntax.Body) {
 			sums[name] = locked{sum, fmt.Sprintf("%s:%d:%d", r.src.name, a.SrcRange.Start.Line, a.SrcRange.Start.Column)}
 		}
 	}
+}
+
+// accepts reads what a plugin may ask for.
+func (r *lockReader) accepts(plugin string, a *hclsyntax.Attribute) {
+	v, hd := a.Expr.Value(nil)
+	list := []string{}
+	ok := !hd.HasErrors() && v.IsWhollyKnown() && !v.IsNull() && (v.Type().IsTupleType() || v.Type().IsListType())
+	if ok {
+		for _, e := range v.AsValueSlice() {
+			if ok = ok && !e.IsNull() && e.Type() == cty.String; ok {
+				list = append(list, e.AsString())
+			}
+		}
+	}
+	if !ok {
+		r.say(a.Expr.Range(), "must be a list of texts", "`sigra plugin lock "+plugin+"` writes it.")
+		return
+	}
+	r.lock.accepted[plugin] = list
+}
+
+// Accepted is what a plugin may ask for; nil when the file does not say.
+func (l *Lock) Accepted(plugin string) []string { return l.accepted[plugin] }
+
+// Accept puts in what a plugin may ask for from now on.
+func (l *Lock) Accept(plugin string, rights []string) {
+	l.accepted[plugin] = append([]string{}, rights...)
 }
 
 // Sum is the checksum of a plugin's program on a platform, and where that is written.
@@ -142,6 +179,13 @@ func (l *Lock) Text() string {
 		fmt.Fprintf(&b, "\nplugin %q {\n", plugin)
 		for _, p := range platforms {
 			fmt.Fprintf(&b, "  %-*s = %q\n", width, p, l.sums[plugin][p].sum)
+		}
+		if rights, ok := l.accepted[plugin]; ok {
+			b.WriteString("  accepts = [\n")
+			for _, r := range rights {
+				fmt.Fprintf(&b, "    %q,\n", r)
+			}
+			b.WriteString("  ]\n")
 		}
 		b.WriteString("}\n")
 	}

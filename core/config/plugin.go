@@ -16,6 +16,8 @@ type Plugin struct {
 	SHA256 string // 64 lower-case hex digits; empty for bundled and unpinned ones
 	// Locked is where SHA256 stands when it is from the lock file ("sigra.lock.hcl:4:3"); empty when it is in the block.
 	Locked string
+	// Accepted is what the plugin may ask for, as the lock file has it; nil: it says nothing of that.
+	Accepted []string
 	// InsecureUnpinned lets an external binary run without SHA256.
 	InsecureUnpinned bool
 	// Reattach is a file that tells where the plugin runs by itself, under a debugger; empty: Sigra starts it.

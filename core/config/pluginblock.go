@@ -76,7 +76,7 @@ func readPlugin(b *block, label string) Plugin {
 		if !grantName.MatchString(s) {
 			return "", &problem{is: "has an entry that is no grant", want: want}
 		}
-		if kind, arg, ok := strings.Cut(s, ":"); ok && kind == "routes" && (!strings.HasPrefix(arg, "/") || strings.Contains(arg, "..") || strings.HasSuffix(arg, "/")) {
+		if kind, arg, ok := strings.Cut(s, ":"); ok && (kind == "routes.serve" || kind == "routes.public") && (!strings.HasPrefix(arg, "/") || strings.Contains(arg, "..") || strings.HasSuffix(arg, "/")) {
 			return "", &problem{is: "has routes without a clean path", want: `A path starts with a slash and ends without one: "routes.serve:/greeter".`}
 		}
 		return s, nil
@@ -143,7 +143,11 @@ func absolute(path string) string {
 
 // pin takes the checksum from the lock file when the block has none and does not say to do without.
 func (d *decoder) pin(p *Plugin) {
-	if d.lock == nil || p.Source == "" || p.InsecureUnpinned || p.has("sha256") {
+	if d.lock == nil || p.Source == "" || p.InsecureUnpinned {
+		return
+	}
+	p.Accepted = d.lock.Accepted(p.Name)
+	if p.has("sha256") {
 		return
 	}
 	p.SHA256, p.Locked, _ = d.lock.Sum(p.Name, Platform)

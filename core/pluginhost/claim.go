@@ -37,8 +37,8 @@ func (h *Host) pathConflicts(name string, m *manifest, b config.Plugin) config.D
 func (h *Host) conflicts(b config.Plugin, m *manifest, others map[string]*manifest) config.Diagnostics {
 	var diags config.Diagnostics
 	where := b.At("grants")
-	if b.External() && m.GetName() != b.Name && h.bundled(m.GetName()) {
-		diags = append(diags, errorAt(b, b.Range, "Plugin under another's name", fmt.Sprintf("The program of plugin %q calls itself %q, which is a bundled plugin.", b.Name, m.GetName())))
+	if m.GetName() != b.Name { // what it records, claims, publishes and keeps in browsers stands under this name, and its block is what the operator allowed
+		diags = append(diags, errorAt(b, b.Range, "Plugin under another name", fmt.Sprintf("The program of plugin %[1]q calls itself %[2]q. Name its block that: plugin %[2]q { … }.", b.Name, m.GetName())))
 	}
 	for _, r := range m.GetRoutes() {
 		for _, core := range h.cfg.CorePaths {
@@ -52,11 +52,6 @@ func (h *Host) conflicts(b config.Plugin, m *manifest, others map[string]*manife
 					diags = append(diags, errorAt(b, where, "Path belongs to another plugin", fmt.Sprintf("Plugin %q wants to serve %s, but plugin %q serves %s.", b.Name, r.GetPath(), other, or.GetPath())))
 				}
 			}
-		}
-	}
-	for other, om := range others {
-		if om.GetName() == m.GetName() && other != b.Name {
-			diags = append(diags, errorAt(b, b.Range, "Plugin runs already", fmt.Sprintf("Plugin %q calls itself %q, and so does plugin %q. One of each name can run.", b.Name, m.GetName(), other)))
 		}
 	}
 	for _, q := range b.Gates {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/pluginsdk/contract"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -38,7 +39,7 @@ var (
 	Policies     = policies
 	StrictPolicy = strictPolicy
 	CleanPath    = cleanPath
-	CheckPath    = checkPath
+	CheckPath    = contract.CheckPath
 	IsIdentity   = isIdentity
 )
 
@@ -107,3 +108,16 @@ func AnswerHead(plugin string, cookies []string, in ...*pluginv1.Header) (http.H
 	out, err := answerHead{plugin, cookies}.read(in)
 	return out.headers, out.refused, err
 }
+
+// Settle holds a manifest against its block, as a start does.
+func Settle(b config.Plugin, r *pluginv1.DescribeResponse) config.Diagnostics {
+	m, _, err := checkManifest(r)
+	if err != nil {
+		return config.Diagnostics{errorAt(b, b.Range, "Plugin did not start", err.Error())}
+	}
+	_, diags := settleGrants(b, m)
+	return diags
+}
+
+// RightsOf is everything that a manifest asks for.
+func RightsOf(r *pluginv1.DescribeResponse) []string { return (&manifest{r}).rights() }

@@ -1,16 +1,15 @@
 package pluginhost
 
 import (
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/pluginsdk/contract"
 	hostv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/host/v1"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
-	"google.golang.org/protobuf/proto"
 )
 
 // serviceGrants are the host services and the grant that opens each; methodGrants has the methods that differ.
@@ -58,6 +57,24 @@ var operatorGrants = []string{assureGrant, administratorsGrant}
 const (
 	eventsGrant = "events.publish" // of types below the plugin's own name; with a scope, of those below that
 	routesGrant = "routes.serve:"
+	publicGrant = "routes.public:" // routes.serve for everybody, who is not signed in too
+)
+
+// seamGrants are what lets a plugin's seam be called. A gate's is its block, that of routes is above.
+var seamGrants = map[string]string{
+	pluginv1.AuditSink_ServiceDesc.ServiceName:    "audit.receive",
+	pluginv1.Mailer_ServiceDesc.ServiceName:       "mail.deliver",
+	pluginv1.LoginMethods_ServiceDesc.ServiceName: "login.offer",
+	pluginv1.Subject_ServiceDesc.ServiceName:      "subject.answer",
+	pluginv1.Logout_ServiceDesc.ServiceName:       "logout.follow",
+	pluginv1.Commands_ServiceDesc.ServiceName:     "commands.run",
+}
+
+// The grants that have a scope for each thing that a manifest names.
+const (
+	rowsGrant   = "audit.receive"  // with an action or prefix: rows beside the catalogue's defaults
+	typesGrant  = "events.receive" // host-emitted events
+	claimsGrant = "claims.add"
 )
 
 // grantOf is the grant that opens a method, empty for one that this Sigra does not have.
@@ -71,8 +88,8 @@ func grantOf(method string) string {
 
 // grantNames are all grants, sorted.
 func grantNames() []string {
-	out := append([]string{routesGrant + "/path", eventsGrant + ":prefix"}, operatorGrants...)
-	for _, m := range []map[string]string{serviceGrants, methodGrants} {
+	out := append([]string{routesGrant + "/path", publicGrant + "/path", eventsGrant + ":prefix", rowsGrant + ":action", typesGrant + ":type", claimsGrant + ":name"}, operatorGrants...)
+	for _, m := range []map[string]string{serviceGrants, methodGrants, seamGrants} {
 		for _, g := range m {
 			out = append(out, g)
 		}
@@ -81,12 +98,18 @@ func grantNames() []string {
 	return slices.Compact(out)
 }
 
-var eventPrefix = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+var (
+	eventPrefix = regexp.MustCompile(`^[a-z][a-z0-9_-]*$`)
+	namedThings = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*(\.\*)?$`) // actions and types, and prefixes of them
+)
 
 // knownGrant reports whether there is such a grant for a service.
 func knownGrant(name string) bool {
 	if prefix, ok := strings.CutPrefix(name, eventsGrant+":"); ok {
 		return eventPrefix.MatchString(prefix)
+	}
+	if base, scope, ok := strings.Cut(name, ":"); ok {
+		return slices.Contains([]string{rowsGrant, typesGrant, claimsGrant}, base) && namedThings.MatchString(scope)
 	}
 	return slices.Contains(grantNames(), name)
 }
@@ -95,6 +118,7 @@ func knownGrant(name string) bool {
 type grants struct {
 	services []string // grant names, sorted
 	routes   []string // paths
+	public   []string // those of them that are for everybody
 }
 
 func (g grants) allows(grant string) bool {
@@ -110,13 +134,27 @@ func (g grants) allowsEvent(plugin, typ string) bool {
 	return slices.Contains(g.services, eventsGrant+":"+prefix) || prefix == plugin && slices.Contains(g.services, eventsGrant)
 }
 
-func (g grants) allowsRoute(path string) bool { return slices.Contains(g.routes, path) }
+func (g grants) allowsRoute(r *pluginv1.Route) bool {
+	return slices.Contains(g.routes, r.GetPath()) && (r.GetAccess() > pluginv1.Access_ACCESS_PUBLIC || slices.Contains(g.public, r.GetPath()))
+}
+
+// routeGrant is what lets a plugin serve a route.
+func routeGrant(r *pluginv1.Route) string {
+	if r.GetAccess() <= pluginv1.Access_ACCESS_PUBLIC {
+		return publicGrant + r.GetPath()
+	}
+	return routesGrant + r.GetPath()
+}
 
 // list is the grants as a block would write them.
 func (g grants) list() []string {
 	out := slices.Clone(g.services)
 	for _, r := range g.routes {
-		out = append(out, routesGrant+r)
+		if slices.Contains(g.public, r) {
+			out = append(out, publicGrant+r)
+		} else {
+			out = append(out, routesGrant+r)
+		}
 	}
 	return out
 }
@@ -126,12 +164,19 @@ func parseGrants(b config.Plugin) (grants, config.Diagnostics) {
 	var g grants
 	var diags config.Diagnostics
 	for _, name := range b.Grants {
-		if path, ok := strings.CutPrefix(name, routesGrant); ok {
-			if err := checkPath(path); err != nil {
+		path, public := strings.CutPrefix(name, publicGrant)
+		serve := public
+		if !public {
+			path, serve = strings.CutPrefix(name, routesGrant)
+		}
+		if serve {
+			if err := contract.CheckPath(path); err != nil {
 				diags = append(diags, errorAt(b, b.At("grants"), "Invalid grant", fmt.Sprintf("%q: %v", name, err)))
 				continue
 			}
-			g.routes = append(g.routes, path)
+			if g.routes = append(g.routes, path); public {
+				g.public = append(g.public, path)
+			}
 			continue
 		}
 		if !knownGrant(name) {
@@ -143,7 +188,8 @@ func parseGrants(b config.Plugin) (grants, config.Diagnostics) {
 	}
 	slices.Sort(g.services)
 	slices.Sort(g.routes)
-	g.services, g.routes = slices.Compact(g.services), slices.Compact(g.routes)
+	slices.Sort(g.public)
+	g.services, g.routes, g.public = slices.Compact(g.services), slices.Compact(g.routes), slices.Compact(g.public)
 	return g, diags
 }
 
@@ -154,7 +200,7 @@ func settleGrants(b config.Plugin, m *manifest) (grants, config.Diagnostics) {
 	if diags.HasErrors() {
 		return g, diags
 	}
-	var required, wanted, paths []string
+	var required, wanted []string
 	for _, name := range m.GetRequiredGrants() {
 		if !knownGrant(name) {
 			diags = append(diags, errorAt(b, b.Range, "Plugin needs a newer Sigra", fmt.Sprintf("Plugin %q requires the grant %s, which this version of Sigra does not have.", b.Name, printable(name))))
@@ -167,29 +213,38 @@ func settleGrants(b config.Plugin, m *manifest) (grants, config.Diagnostics) {
 			wanted = append(wanted, name)
 		}
 	}
-	for _, r := range m.GetRoutes() {
-		paths = append(paths, r.GetPath())
-	}
 	if !b.External() {
 		// Least privilege without ceremony: the manifest of a bundled plugin is part of this binary.
-		all := slices.DeleteFunc(slices.Concat(required, wanted), func(name string) bool { return slices.Contains(operatorGrants, name) && !g.allows(name) })
-		slices.Sort(all)
-		slices.Sort(paths)
-		return grants{services: slices.Compact(all), routes: slices.Compact(paths)}, diags
+		all := slices.DeleteFunc(slices.Concat(required, wanted, m.seamGrants()), func(name string) bool { return slices.Contains(operatorGrants, name) && !g.allows(name) })
+		out := grants{services: all}
+		for _, r := range m.GetRoutes() {
+			if out.routes = append(out.routes, r.GetPath()); r.GetAccess() <= pluginv1.Access_ACCESS_PUBLIC {
+				out.public = append(out.public, r.GetPath())
+			}
+		}
+		for _, list := range []*[]string{&out.services, &out.routes, &out.public} {
+			slices.Sort(*list)
+			*list = slices.Compact(*list)
+		}
+		return out, diags
 	}
 	var missing []string
-	for _, name := range required {
-		if !slices.Contains(g.services, name) {
+	for _, name := range slices.Concat(required, m.seamGrants()) {
+		if !slices.Contains(g.services, name) && !slices.Contains(missing, name) {
 			missing = append(missing, name)
 		}
 	}
-	for _, p := range paths {
-		if !g.allowsRoute(p) {
-			missing = append(missing, routesGrant+p)
+	for _, r := range m.GetRoutes() {
+		if !g.allowsRoute(r) {
+			missing = append(missing, routeGrant(r))
 		}
 	}
+	diags = append(diags, wider(b, m)...)
 	if len(missing) > 0 {
-		line := slices.Concat(g.list(), missing)
+		line := slices.DeleteFunc(slices.Concat(g.list(), missing), func(have string) bool {
+			path, ok := strings.CutPrefix(have, routesGrant)
+			return ok && slices.Contains(missing, publicGrant+path)
+		})
 		slices.Sort(line)
 		line = slices.Compact(line)
 		for i, s := range line {
@@ -199,149 +254,4 @@ func settleGrants(b config.Plugin, m *manifest) (grants, config.Diagnostics) {
 			"Plugin %q needs %s. In its block write:\n\n  grants = [%s]", b.Name, strings.Join(missing, ", "), strings.Join(line, ", "))))
 	}
 	return g, diags
-}
-
-var segmentPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]*$`)
-
-// checkPath says whether a route's path is one a plugin may have at all.
-func checkPath(path string) error {
-	if !strings.HasPrefix(path, "/") || path == "/" || len(path) > 128 {
-		return fmt.Errorf("a route's path begins with a slash, names something and has at most 128 characters")
-	}
-	for i, seg := range strings.Split(path[1:], "/") {
-		if seg == ".well-known" && i < strings.Count(path, "/")-1 { // RFC 8615, at the root or below an issuer's path
-			continue
-		}
-		if !segmentPattern.MatchString(seg) {
-			return fmt.Errorf("a route's path is made of letters, digits, '.', '_', '~' and '-', without a slash at its end")
-		}
-	}
-	return nil
-}
-
-var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
-
-// manifest is a Describe answer that has been looked over.
-type manifest struct {
-	*pluginv1.DescribeResponse
-}
-
-var contractSeams = []string{
-	pluginv1.AuditSink_ServiceDesc.ServiceName, pluginv1.EventSink_ServiceDesc.ServiceName, pluginv1.Mailer_ServiceDesc.ServiceName,
-	pluginv1.Gate_ServiceDesc.ServiceName, pluginv1.Routes_ServiceDesc.ServiceName, pluginv1.LoginMethods_ServiceDesc.ServiceName,
-	pluginv1.Claims_ServiceDesc.ServiceName, pluginv1.Subject_ServiceDesc.ServiceName, pluginv1.Logout_ServiceDesc.ServiceName,
-	pluginv1.Commands_ServiceDesc.ServiceName,
-}
-
-// question is what the manifest says of a question; nil: it does not answer it.
-func (m *manifest) question(name string) *pluginv1.GateQuestion {
-	if m == nil {
-		return nil
-	}
-	for _, q := range m.GetGateQuestions() {
-		if q.GetName() == name {
-			return q
-		}
-	}
-	return nil
-}
-
-// questions are the names of those it answers.
-func (m *manifest) questions() []string {
-	var out []string
-	for _, q := range m.GetGateQuestions() {
-		out = append(out, printable(clip(q.GetName(), 64)))
-	}
-	return out
-}
-
-// answers are the questions with what the plugin says of its failing, for people. The block decides.
-func (m *manifest) answers() []string {
-	out := m.questions()
-	for i, q := range m.GetGateQuestions() {
-		if q.GetAllowOnError() {
-			out[i] += " (allowed where it fails)"
-		}
-	}
-	return out
-}
-
-// routePlace is the name of a setting in a route's path.
-var routePlace = regexp.MustCompile(`\{[a-z][a-z0-9_]*\}`)
-
-// paths are those of the routes under some settings.
-func (m *manifest) paths(settings []byte) []string {
-	var values map[string]any
-	_ = json.Unmarshal(settings, &values) // made by decodeSettings
-	var out []string
-	for _, r := range m.GetRoutes() {
-		out = append(out, routePlace.ReplaceAllStringFunc(r.GetPath(), func(place string) string {
-			text, _ := values[place[1:len(place)-1]].(string)
-			return strings.TrimSuffix(text, "/")
-		}))
-	}
-	return out
-}
-
-// settle fills the settings that the routes' paths name in. The manifest of a process that is not configured yet is told so once.
-func (m *manifest) settle(b config.Plugin, settings []byte) (*manifest, config.Diagnostics) {
-	paths := m.paths(settings)
-	out := &manifest{proto.Clone(m.DescribeResponse).(*pluginv1.DescribeResponse)}
-	var diags config.Diagnostics
-	for i, r := range out.GetRoutes() {
-		if routePlace.MatchString(r.GetPath()) {
-			if err := checkPath(paths[i]); err != nil {
-				name := routePlace.FindString(r.GetPath())
-				diags = append(diags, errorAt(b, b.SettingRange(name[1:len(name)-1]), "Path can't be served", fmt.Sprintf("It makes the path %q: %v.", printable(paths[i]), err)))
-			}
-		}
-		r.Path = paths[i]
-	}
-	return out, diags
-}
-
-func (m *manifest) offers(service string) bool {
-	return m != nil && slices.Contains(m.GetSeams(), service)
-}
-
-// checkManifest refuses a Describe answer the host can't work with. Unknown seams are returned as warnings: a plugin
-// built for a newer contract may offer more than this host asks for.
-func checkManifest(r *pluginv1.DescribeResponse) (m *manifest, unknown []string, err error) {
-	switch {
-	case !namePattern.MatchString(r.GetName()):
-		return nil, nil, fmt.Errorf("the manifest's name %q is not lower-case letters, digits and underscores", printable(clip(r.GetName(), 80)))
-	case r.GetVersion() == "" || len(r.GetVersion()) > 64:
-		return nil, nil, fmt.Errorf("the manifest has no version, or one of more than 64 characters")
-	case len(r.GetDescription()) > 512, len(r.GetRoutes()) > 32, len(r.GetSeams()) > 64, len(r.GetEventPatterns()) > 256,
-		len(r.GetGateQuestions()) > 64, len(r.GetAuditActions()) > 256, len(r.GetClaims()) > 64,
-		len(r.GetRequiredGrants()) > 64, len(r.GetWantedGrants()) > 64, len(r.GetActions()) > 512, len(r.GetCommands()) > 128, len(r.GetCatalogues()) > 64:
-		return nil, nil, fmt.Errorf("the manifest is larger than any plugin's needs to be")
-	}
-	known := 0
-	for _, s := range r.GetSeams() {
-		if slices.Contains(contractSeams, s) {
-			known++
-			continue
-		}
-		unknown = append(unknown, printable(clip(s, 120)))
-	}
-	if known == 0 && len(unknown) > 0 {
-		return nil, unknown, fmt.Errorf("it offers %s; this Sigra speaks %s", strings.Join(unknown, ", "), strings.Join(contractSeams, ", "))
-	}
-	for _, route := range r.GetRoutes() {
-		if err := checkPath(routePlace.ReplaceAllString(route.GetPath(), "/x")); err != nil {
-			return nil, unknown, fmt.Errorf("route %q: %w", printable(clip(route.GetPath(), 80)), err)
-		}
-	}
-	if len(r.GetRoutes()) > 0 && !slices.Contains(r.GetSeams(), pluginv1.Routes_ServiceDesc.ServiceName) {
-		return nil, unknown, fmt.Errorf("it declares routes but does not serve %s", pluginv1.Routes_ServiceDesc.ServiceName)
-	}
-	return &manifest{r}, unknown, nil
-}
-
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return strings.ToValidUTF8(s[:n], "") + "…"
 }

@@ -28,7 +28,7 @@ func TestGrants_aRefusalIsTypedAndAuditedOnce(t *testing.T) {
 	t.Parallel()
 	f := newHost(t, "")
 	path, sum := external(t, t.TempDir(), "routed-external")
-	f.apply(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n grants = [\"seal.use\", \"routes.serve:/routed\", \"routes.serve:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"]\n}", path, sum))
+	f.apply(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n grants = [\"seal.use\", \"routes.public:/routed\", \"routes.public:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"]\n}", path, sum))
 	f.wait("routed", pluginhost.Ready)
 	for range 20 {
 		code, body := f.get("/routed/kv?key=a&value=b")
@@ -45,7 +45,7 @@ func TestGrants_aBundledPluginGetsItsManifestAndNoMore(t *testing.T) {
 	t.Parallel()
 	f := ready(t)
 	info, _ := f.Info("routed")
-	if !slices.Contains(info.Grants, "kv.use") || !slices.Contains(info.Grants, "routes.serve:/routed") || slices.Contains(info.Grants, "identity.read") {
+	if !slices.Contains(info.Grants, "kv.use") || !slices.Contains(info.Grants, "routes.public:/routed") || slices.Contains(info.Grants, "identity.read") {
 		t.Errorf("grants %v", info.Grants)
 	}
 	if _, body := f.get("/routed/identity"); !strings.Contains(body, "identity.read") {
@@ -62,7 +62,7 @@ func TestGrants_whatIsRequiredMustBeGranted(t *testing.T) {
 	path, sum := external(t, t.TempDir(), "needy-external")
 	f.apply(fmt.Sprintf("plugin \"needy\" {\n source = %q\n sha256 = %q\n}", path, sum))
 	info := f.wait("needy", pluginhost.Failed)
-	if !strings.Contains(info.Detail, `grants = ["identity.read", "routes.serve:/needy"`) {
+	if !strings.Contains(info.Detail, `grants = ["identity.read", "routes.public:/needy", "routes.public:/needy-machine"`) {
 		t.Errorf("detail %q", info.Detail)
 	}
 	if info.Failures != 0 {

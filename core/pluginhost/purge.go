@@ -11,6 +11,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/store"
+	"github.com/sigra-auth/sigra/pluginsdk/contract"
 )
 
 // Purge takes away everything a plugin left: its schema or file, its KV entries and its place in the logs. The
@@ -18,7 +19,7 @@ import (
 func (h *Host) Purge(ctx context.Context, name string) error {
 	h.applying.Lock()
 	defer h.applying.Unlock()
-	if !namePattern.MatchString(name) {
+	if !contract.IsName(name) {
 		return errNoPlugin(name)
 	}
 	if p := h.lookup(name); p != nil && p.status().State != Disabled {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -52,10 +54,47 @@ func (p *raw) Describe(ctx context.Context, r *pluginv1.DescribeRequest) (*plugi
 	if _, err := hostv1.NewKVClient(p.host).Get(ctx, &hostv1.GetRequest{Key: "x"}); err == nil {
 		return nil, fmt.Errorf("served before Configure")
 	}
-	return &pluginv1.DescribeResponse{
-		Name: r.GetInstance(), Version: "1", Seams: []string{"sigra.plugin.v1.Routes", "sigra.plugin.v9.Telepathy"},
+	text, _ := os.ReadFile(os.Getenv("RAW_MANIFEST")) // another one at each start, if it is told so
+	return rawDescribe(r.GetInstance(), string(text)), nil
+}
+
+// rawDescribe is a manifest of some words.
+func rawDescribe(name, words string) *pluginv1.DescribeResponse {
+	out := &pluginv1.DescribeResponse{
+		Name: name, Version: "1.0.0", Seams: []string{"sigra.plugin.v1.Routes", "sigra.plugin.v9.Telepathy"},
 		Routes: []*pluginv1.Route{{Path: "/raw"}}, WantedGrants: []string{"kv.use"},
-	}, nil
+	}
+	for word := range strings.FieldsSeq(words) {
+		kind, value, _ := strings.Cut(word, "=")
+		switch kind {
+		case "name":
+			out.Name = value
+		case "version":
+			out.Version = value
+		case "access":
+			access, _ := strconv.Atoi(value)
+			out.Routes[0].Access = pluginv1.Access(access)
+		case "seam":
+			out.Seams = append(out.Seams, "sigra.plugin.v1."+value)
+		case "event":
+			out.EventPatterns = append(out.EventPatterns, value)
+		case "rows":
+			out.AuditActions = append(out.AuditActions, value)
+		case "claim":
+			out.Claims = append(out.Claims, value)
+		case "wants":
+			out.WantedGrants = append(out.WantedGrants, value)
+		case "machine":
+			out.Routes[0].CrossSite = pluginv1.CrossSite_CROSS_SITE_MACHINE
+		case "programs":
+			out.Routes[0].Applications = true
+		case "question":
+			out.GateQuestions = append(out.GateQuestions, &pluginv1.GateQuestion{Name: value})
+		case "command":
+			out.Commands = append(out.Commands, &pluginv1.Command{Name: value})
+		}
+	}
+	return out
 }
 
 func (p *raw) Configure(context.Context, *pluginv1.ConfigureRequest) (*pluginv1.ConfigureResponse, error) {

@@ -42,7 +42,7 @@ func TestReattach_aPluginUnderADebuggerIsAttachedToAndNeverEnded(t *testing.T) {
 	file := filepath.Join(dir, "routed.reattach.json")
 	block := func(greeting string) string {
 		return fmt.Sprintf("plugin \"routed\" {\n source = %q\n insecure_unpinned = true\n reattach = %q\n"+
-			" grants = [\"routes.serve:/routed\", \"routes.serve:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\", \"kv.use\"]\n config { greeting = %q }\n}\n", program, file, greeting)
+			" grants = [\"routes.public:/routed\", \"routes.public:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\", \"kv.use\"]\n config { greeting = %q }\n}\n", program, file, greeting)
 	}
 	f.apply(block("one"))
 	// Nobody runs it yet: that is no failure, however long it lasts.
@@ -124,7 +124,7 @@ func TestReattach_whatOthersCouldHaveWrittenIsNotBelieved(t *testing.T) {
 	file := filepath.Join(dir, "routed.reattach.json")
 	byHand(t, program, file)
 	block := fmt.Sprintf("plugin \"routed\" {\n source = %q\n insecure_unpinned = true\n reattach = %q\n"+
-		" grants = [\"routes.serve:/routed\", \"routes.serve:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"]\n}\n", program, file)
+		" grants = [\"routes.public:/routed\", \"routes.public:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"]\n}\n", program, file)
 	if err := os.Chmod(file, 0o666); err != nil {
 		t.Fatal(err)
 	}

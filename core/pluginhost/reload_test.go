@@ -19,7 +19,7 @@ func TestReload_changesUnderTrafficLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	f := newHost(t, "routed other")
 	path, sum := external(t, t.TempDir(), "routed-external")
-	grants := `grants = ["routes.serve:/routed", "routes.serve:/routed-machine", "routes.serve:/routed-in", "routes.serve:/routed-admin"%s]`
+	grants := `grants = ["routes.public:/routed", "routes.public:/routed-machine", "routes.serve:/routed-in", "routes.serve:/routed-admin"%s]`
 	block := func(extra, greeting string) string {
 		return fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n %s\n config { greeting = %q }\n}\n", path, sum, fmt.Sprintf(grants, extra), greeting)
 	}
@@ -117,7 +117,7 @@ func TestReload_mistakesChangeNothingAndSaySo(t *testing.T) {
 	f.refused("plugin \"routed\" {\n  config {\n    rule {\n port = 1\n }\n rule {\n port = 13\n }\n  }\n}", "an unlucky port", "sigra.hcl:7")
 	f.refused("plugin \"routed\" {\n  config {\n    token = 1 + \"secret-value\"\n  }\n}", "sigra.hcl:3")
 	f.refused(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n}", path, strings.Repeat("a", 64)), "pins")
-	f.refused(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n}", path, sum), "needs", `grants = ["routes.serve:/routed", "routes.serve:/routed-admin"`)
+	f.refused(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n}", path, sum), "needs", `grants = ["routes.public:/routed", "routes.public:/routed-machine", "routes.serve:/routed-admin"`)
 	f.refused(fmt.Sprintf("plugin \"loose\" {\n source = %q\n insecure_unpinned = true\n}\nplugin \"routed\" {}", loose), "chmod go-w")
 	f.refused("plugin \"secand\" {}", "second")
 	f.refused("plugin \"routed\" {\n gate \"login\" {}\n}", "no questions")

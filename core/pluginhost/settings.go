@@ -18,6 +18,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/sigra-auth/sigra/core/config"
+	"github.com/sigra-auth/sigra/pluginsdk/contract"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -67,7 +68,7 @@ func specOf(s *pluginv1.Schema, path []string, depth int, n *int) (hcldec.Object
 		switch *n++; {
 		case *n > maxSchemaNames:
 			return fmt.Errorf("more than %d settings", maxSchemaNames)
-		case !namePattern.MatchString(s):
+		case !contract.IsName(s):
 			return fmt.Errorf("%q is no name for a setting", printable(clip(s, 64)))
 		case spec[s] != nil:
 			return fmt.Errorf("%q is described twice", s)

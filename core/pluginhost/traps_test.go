@@ -151,7 +151,7 @@ func TestTrap5_aPluginInheritsNothing(t *testing.T) {
   source = %q
   sha256 = %q
   env    = ["SIGRA_TEST_NAMED"]
-  grants = ["routes.serve:/routed", "routes.serve:/routed-machine", "routes.serve:/routed-in", "routes.serve:/routed-admin"]
+  grants = ["routes.public:/routed", "routes.public:/routed-machine", "routes.serve:/routed-in", "routes.serve:/routed-admin"]
 }`, path, sum))
 	f.wait("routed", pluginhost.Ready)
 	code, body := f.get("/routed/environ")
@@ -268,7 +268,7 @@ func TestTrap7_everyStartIsMadeOfNewParts(t *testing.T) {
 	t.Parallel()
 	f := newHost(t, "")
 	path, sum := external(t, t.TempDir(), "routed-external")
-	f.apply(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n grants = [\"routes.serve:/routed\", \"routes.serve:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"]\n}", path, sum))
+	f.apply(fmt.Sprintf("plugin \"routed\" {\n source = %q\n sha256 = %q\n grants = [\"routes.public:/routed\", \"routes.public:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"]\n}", path, sum))
 	seen := map[int]bool{}
 	for range 3 {
 		info := f.wait("routed", pluginhost.Ready)

@@ -160,8 +160,12 @@ func newView(c Config) (view, error) {
 	v.Storage = v.Has[string(Audit)] || v.Has[string(Events)]
 	v.Source = filepath.Join(c.Dir, v.Program)
 	var grants []string
-	if v.Has[string(Routes)] {
-		grants = append(grants, strconv.Quote("routes.serve:/"+c.Name))
+	for _, s := range Seams() {
+		if g := map[Seam]string{
+			Audit: "audit.receive", Events: "events.receive:billing.*", Mailer: "mail.deliver", Routes: "routes.public:/" + c.Name, Login: "login.offer", Claims: "claims.add:plan",
+		}[s]; g != "" && v.Has[string(s)] {
+			grants = append(grants, strconv.Quote(g))
+		}
 	}
 	v.Grants = strings.Join(grants, ", ")
 	if v.Has[string(Mailer)] {

@@ -1,7 +1,7 @@
 plugin "company" {
   source            = "/usr/local/lib/sigra/company"
   insecure_unpinned = true
-  grants            = ["routes.serve:/company"]
+  grants            = ["login.offer", "routes.public:/company"]
 
   config {
     company "example.com" {
