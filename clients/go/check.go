@@ -67,6 +67,9 @@ func (c *Client) get(ctx context.Context, path string, into any, header ...strin
 	if err != nil {
 		return 0, err
 	}
+	if c.appKey != "" {
+		r.Header.Set("Sigra-Application-Key", c.appKey)
+	}
 	for i := 0; i+1 < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}

@@ -34,6 +34,9 @@ type Config struct {
 	Internal string
 	// Cookie is the session cookie's name: "__Secure-sigra_session" where session.cookie_domain is set. Empty: "__Host-sigra_session".
 	Cookie string
+	// ApplicationKey is this application's (sigra application create). With it no limit of its address stands in the way, and Internal may be one of Sigra's
+	// server.internal_hosts. Empty: none.
+	ApplicationKey string
 	// Audience is what a token must be for (session.token_audience); empty: URL.
 	Audience string
 	// HTTP sends the requests; nil: a client of its own, with a timeout of ten seconds.
@@ -44,10 +47,10 @@ type Config struct {
 
 // Client asks Sigra. Safe for concurrent use.
 type Client struct {
-	url, internal, cookie, audience string
-	http                            *http.Client
-	now                             func() time.Time
-	keys                            keySet
+	url, internal, cookie, audience, appKey string
+	http                                    *http.Client
+	now                                     func() time.Time
+	keys                                    keySet
 }
 
 // New makes a Client. It sends nothing.
@@ -56,7 +59,7 @@ func New(c Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sigra: URL: %w", err)
 	}
-	k := &Client{url: base, internal: base, cookie: c.Cookie, audience: c.Audience, http: c.HTTP, now: c.Now}
+	k := &Client{url: base, internal: base, appKey: c.ApplicationKey, cookie: c.Cookie, audience: c.Audience, http: c.HTTP, now: c.Now}
 	if c.Internal != "" {
 		if k.internal, err = origin(c.Internal); err != nil {
 			return nil, fmt.Errorf("sigra: Internal: %w", err)

@@ -17,12 +17,8 @@ func (in *instance) billing(status int, id, typ, organization string, seats int)
 	body := map[string]any{"id": id, "type": typ, "subject": "organization:" + organization, "data": map[string]any{
 		"subscription": "sub_1", "organization_id": organization, "plan": "team", "seats": seats, "status": "active",
 	}}
-	in.must(status, "POST", "/v1/events", eventsToken, body)
+	in.must(status, "POST", "/v1/events", in.applicationKey(), body)
 }
-
-const eventsToken = "an-application-key-of-the-tests-0123456789"
-
-const eventsBlock = "events {\n  token = \"" + eventsToken + "\"\n}\n"
 
 // waitedFor is the block of a satellite whose answers are waited for: a busy machine is not what these tests are about.
 func waitedFor(name string, questions ...string) string {
@@ -52,7 +48,7 @@ func TestAccrue(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, database string) {
 		t.Parallel()
-		with := setup{database: database, extra: eventsBlock, plugins: waitedFor("accrue", "member.add")}
+		with := setup{database: database, plugins: waitedFor("accrue", "member.add")}
 		in := newInstance(t, with)
 		in.start()
 		in.pluginReady("accrue")

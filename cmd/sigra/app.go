@@ -68,7 +68,7 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 	if a.parts, err = openParts(ctx, cfg, registry(), log, a.metrics); err != nil {
 		return nil, err
 	}
-	a.callers = newCallers(a.sessions, sessionCookie(cfg), cfg.Events.Token)
+	a.callers = newCallers(a.sessions, sessionCookie(cfg), a.applications)
 	a.lookAtBreachFile()
 	a.source, err = telemetry.New(ctx, telemetry.Config{
 		OTLP:    telemetry.OTLP{Endpoint: cfg.Telemetry.OTLP.Endpoint, Headers: cfg.Telemetry.OTLP.Headers, Insecure: cfg.Telemetry.OTLP.Insecure},
@@ -129,7 +129,8 @@ func newApp(ctx context.Context, cfg *config.Config, file string, log hclog.Logg
 // services are what the API needs of the parts.
 func (p *parts) services() httpapi.Services {
 	return httpapi.Services{
-		SignUps: p.auth, SignIns: p.auth, PasswordResets: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, Providers: p.federation, StepUps: p.auth,
+		Applications: p.applications,
+		SignUps:      p.auth, SignIns: p.auth, PasswordResets: p.auth, SecondFactors: p.auth, PasskeySignIns: p.auth, MagicLinks: p.auth, Providers: p.federation, StepUps: p.auth,
 		OwnProfile: p.own, OwnPassword: p.own, OwnFactors: p.own, OwnPasskeys: p.own, OwnEmail: p.own, OwnUsername: p.own, OwnDevices: p.own, OwnSessions: p.own, OwnMetadata: p.own,
 		Logins: p.own, MetadataLimit: p.metadata.MaxText,
 		Organizations: p.members, OrganizationMembers: p.members, OrganizationInvitations: p.members, OrganizationDomains: p.members, OwnInvitations: p.members, OrganizationSwitch: p.members,
@@ -218,7 +219,7 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 		return nil, err
 	}
 	sc := server.Config{
-		BaseURL: cfg.Server.BaseURL, TrustedProxies: cfg.Server.TrustedProxies, MaxBody: cfg.Server.MaxBody, Grace: cfg.Server.ShutdownGrace,
+		BaseURL: cfg.Server.BaseURL, InternalHosts: cfg.Server.InternalHosts, Application: a.knowsApplication, TrustedProxies: cfg.Server.TrustedProxies, MaxBody: cfg.Server.MaxBody, Grace: cfg.Server.ShutdownGrace,
 		API: a.api.Handler(), Mount: pages.Mount, Rules: rules, Routes: a.host.Route,
 		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -8,7 +9,6 @@ import (
 	"github.com/sigra-auth/sigra/core/cookie"
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
-	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/web"
 )
 
@@ -19,9 +19,15 @@ type callers struct {
 }
 
 // newCallers is the ways to tell who sends a request. A session's token is any bearer token that nothing before it knows.
-func newCallers(sessions principal.Sessions, cookie cookie.SessionCookie, applicationKey secret.Text) *principal.Chain {
+func newCallers(sessions principal.Sessions, cookie cookie.SessionCookie, applications principal.Applications) *principal.Chain {
 	return principal.NewChain(cookie.Token,
-		principal.ControlSocket, principal.ApplicationKey(applicationKey), principal.BearerSession(sessions), principal.CookieSession(sessions))
+		principal.ControlSocket, principal.ApplicationKey(applications), principal.BearerSession(sessions), principal.CookieSession(sessions))
+}
+
+// knowsApplication reports whether a key is that of an application. Where that can't be found out, it is not.
+func (p *parts) knowsApplication(ctx context.Context, key string) bool {
+	_, _, known, err := p.applications.Application(ctx, key)
+	return known && err == nil
 }
 
 // sessionCookie is the cookie that sessions are in.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -84,6 +85,7 @@ type instance struct {
 	exe    string    // empty: this test binary
 	from   *instance // set: the same server, for another test
 	env    []string
+	appKey string
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -97,6 +99,7 @@ type setup struct {
 	plugins  string // HCL of the plugin blocks
 	extra    string // more HCL
 	server   string // more of the server block
+	limits   string // in place of none
 	share    *instance
 	host     string // serve https://host instead of plain HTTP
 }
@@ -165,7 +168,7 @@ func (in *instance) configure(s setup) {
 	if !strings.Contains(s.extra, "password {") {
 		text += patience
 	}
-	text += noLimits + s.extra + s.plugins
+	text += cmp.Or(s.limits, noLimits) + s.extra + s.plugins
 	if err := os.WriteFile(in.config, []byte(text), 0o600); err != nil {
 		in.t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/administration"
+	"github.com/sigra-auth/sigra/core/apitoken"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/config"
@@ -58,32 +59,33 @@ type parts struct {
 	registry prometheus.Registerer
 	set      *part.Set[*config.Config]
 
-	db         *store.DB
-	keys       *keyring.Ring
-	leases     *lease.Store
-	topics     *topic.Store
-	provision  *provision.Service
-	audit      *audit.Log
-	events     *event.Store
-	relay      *relay.Relay
-	accounts   *account.Store
-	metadata   *metadata.Store
-	passwords  *password.Store
-	breaches   breachList // nil: passwords are not looked up
-	onetime    *onetime.Store
-	federation *federation.Service
-	mints      *mint.Store
-	erasures   *erasure.Store
-	sessions   *session.Store
-	orgs       *org.Store
-	tokens     *sessionjwt.Issuer
-	totp       *totp.Store
-	codes      *recoverycode.Store
-	passkeys   *passkey.Store
-	devices    *device.Store
-	inbox      *mail.Inbox
-	mailer     mail.Mailer // what sends when no plugin does
-	mail       *mail.Queue
+	db           *store.DB
+	keys         *keyring.Ring
+	leases       *lease.Store
+	topics       *topic.Store
+	provision    *provision.Service
+	audit        *audit.Log
+	events       *event.Store
+	relay        *relay.Relay
+	accounts     *account.Store
+	metadata     *metadata.Store
+	passwords    *password.Store
+	breaches     breachList // nil: passwords are not looked up
+	onetime      *onetime.Store
+	federation   *federation.Service
+	mints        *mint.Store
+	erasures     *erasure.Store
+	sessions     *session.Store
+	orgs         *org.Store
+	tokens       *sessionjwt.Issuer
+	applications *apitoken.Store
+	totp         *totp.Store
+	codes        *recoverycode.Store
+	passkeys     *passkey.Store
+	devices      *device.Store
+	inbox        *mail.Inbox
+	mailer       mail.Mailer // what sends when no plugin does
+	mail         *mail.Queue
 	words
 	gates          *gate.Table
 	attempts       *gate.Attempts

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sigra-auth/sigra/core/account"
 	"github.com/sigra-auth/sigra/core/administration"
+	"github.com/sigra-auth/sigra/core/apitoken"
 	"github.com/sigra-auth/sigra/core/audit"
 	"github.com/sigra-auth/sigra/core/auth"
 	"github.com/sigra-auth/sigra/core/config"
@@ -67,6 +68,7 @@ func registry() []registration {
 		{Name: "mint", Schema: mint.Schema(), Open: openMints},
 		{Name: "erasure", Schema: erasure.Schema(), Open: openErasures},
 		{Name: "session", Schema: session.Schema(), Open: openSessions},
+		{Name: "apitoken", Schema: apitoken.Schema(), Open: openApplications},
 		{Name: "sessionjwt", Schema: sessionjwt.Schema(), Open: openSessionTokens},
 		{Name: "org", Schema: org.Schema(), Open: openOrgs},
 		{Name: "mail", Schema: mail.Schema(), Open: openMail},
@@ -268,33 +270,6 @@ func openErasures(_ context.Context, p *parts) (hooks, error) {
 		return nil
 	}
 	return hooks{Reload: use}, use(p.cfg)
-}
-
-func openSessionTokens(ctx context.Context, p *parts) (hooks, error) {
-	var err error
-	p.tokens, err = sessionjwt.New(ctx, sessionjwt.Config{
-		DB: p.db, Keys: p.keys, Audit: p.audit, Issuer: p.cfg.Server.BaseURL, Audience: p.cfg.Session.TokenAudience, Logger: p.log.Named("sessionjwt"),
-	})
-	if err != nil {
-		return hooks{}, err
-	}
-	return hooks{Run: p.tokens.Run}, nil
-}
-
-func openSessions(_ context.Context, p *parts) (hooks, error) {
-	var err error
-	p.sessions, err = session.New(session.Config{DB: p.db, Audit: p.audit, Settings: sessionSettings(p.cfg), Logger: p.log.Named("session")})
-	if err != nil {
-		return hooks{}, err
-	}
-	return hooks{
-		Run: p.sessions.Run, Clean: p.sessions.Clean, Export: p.sessions.Export,
-		Erase: part.ByID(func(ctx context.Context, tx *store.Tx, id uuid.UUID) error {
-			_, err := p.sessions.RevokeAllIn(ctx, tx, id, uuid.Nil)
-			return err
-		}),
-		Reload: func(next *config.Config) error { return p.sessions.Configure(sessionSettings(next)) },
-	}, nil
 }
 
 func openOrgs(_ context.Context, p *parts) (hooks, error) {

@@ -64,7 +64,7 @@ func newRoot(c *cli) *cobra.Command {
 		cmd.GroupID = "server"
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{c.userCommand(), c.organizationCommand(), c.auditCommand(), c.eventsCommand(), c.keysCommand(), c.mailCommand(), c.pluginCommand(), c.relayCommand()} {
+	for _, cmd := range []*cobra.Command{c.userCommand(), c.organizationCommand(), c.auditCommand(), c.eventsCommand(), c.applicationCommand(), c.keysCommand(), c.mailCommand(), c.pluginCommand(), c.relayCommand()} {
 		cmd.GroupID = "admin"
 		root.AddCommand(cmd)
 	}
@@ -164,7 +164,7 @@ func (c *cli) openAlone(ctx context.Context, cfg *config.Config, file string) (*
 	services.Exports = exporter{parts: p}
 	services.SessionTokens = sessionTokens{issuer: p.tokens}
 	services.System, services.Keys, services.Inbox = sys, keyAdmin{sys}, p.inbox
-	api, err := httpapi.New(httpapi.Config{BaseURL: cfg.Server.BaseURL, Version: version, Callers: newCallers(p.sessions, sessionCookie(cfg), cfg.Events.Token), Cookie: sessionCookie(cfg), Recent: p.own.RequireRecentAuth, Administrators: p.administration, Services: services, Logger: hclog.NewNullLogger()})
+	api, err := httpapi.New(httpapi.Config{BaseURL: cfg.Server.BaseURL, Version: version, Callers: newCallers(p.sessions, sessionCookie(cfg), p.applications), Cookie: sessionCookie(cfg), Recent: p.own.RequireRecentAuth, Administrators: p.administration, Services: services, Logger: hclog.NewNullLogger()})
 	if err != nil {
 		_ = p.close()
 		return nil, nil, err

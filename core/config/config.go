@@ -47,8 +47,11 @@ type Config struct {
 
 // Server is how Sigra is reached.
 type Server struct {
-	Listen  string // host:port; an empty host means all addresses, port 0 any free one
-	BaseURL string // scheme://host[:port], where people reach Sigra; no path, no trailing slash
+	// InternalHosts are names by which applications reach Sigra beside base_url: hosts with their ports. There it answers nobody but who shows an
+	// application's key.
+	InternalHosts []string
+	Listen        string // host:port; an empty host means all addresses, port 0 any free one
+	BaseURL       string // scheme://host[:port], where people reach Sigra; no path, no trailing slash
 	// TrustedProxies are whose X-Forwarded-* headers count.
 	TrustedProxies []netip.Prefix
 	TLS            TLS
@@ -294,8 +297,7 @@ type Audit struct {
 // Events are what applications report to Sigra for plugins.
 type Events struct {
 	Retention time.Duration
-	MaxBytes  int64       // of one event's data
-	Token     secret.Text // bearer token that lets an application report; unset: administrators only
+	MaxBytes  int64 // of one event's data
 }
 
 // Logging is what Sigra writes to stderr.

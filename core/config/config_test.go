@@ -26,9 +26,8 @@ func TestMain(m *testing.M) {
 
 // rootKey and its like are random and protect nothing.
 const (
-	rootKey     = "3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs="
-	otherKey    = "deadbeef000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c"
-	eventsToken = "0d1e2f3a4b5c6d7e8f90a1b2c3d4e5f60718293a"
+	rootKey  = "3q2+7wABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhs="
+	otherKey = "deadbeef000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c"
 )
 
 func parse(t testing.TB, src string, environ ...string) (*config.Config, config.Diagnostics) {
@@ -120,10 +119,10 @@ func TestExample_commentsAreValidToo(t *testing.T) {
 	text = strings.NewReplacer("/run/secrets/AuthKey_F6G7H8I9J0.p8", apple, "/etc/sigra/tls/cert.pem", cert, "/etc/sigra/tls/key.pem", key, `rp_id = "example.com"`, `rp_id = "localhost"`,
 		`file("/run/secrets/sigra-root-key-2025")`, fmt.Sprintf("%q", otherKey[:64]), "http://localhost:8484", "https://localhost:8484",
 		"sigra@localhost", "sigra@example.com").Replace(text)
-	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_EVENTS_TOKEN="+eventsToken, "EX_SIGRA_CAPTCHA_SECRET=0x4AAAAAAA-secret",
+	c := valid(t, text, "EX_SIGRA_DATABASE_URL=postgres://sigra:pw@db:5432/sigra", "EX_SIGRA_ROOT_KEY="+rootKey, "EX_SIGRA_CAPTCHA_SECRET=0x4AAAAAAA-secret",
 		"EX_SIGRA_OTLP_AUTHORIZATION=Bearer x", "EX_GOOGLE_CLIENT_ID=g", "EX_GOOGLE_CLIENT_SECRET=g", "EX_MICROSOFT_CLIENT_ID=m", "EX_MICROSOFT_CLIENT_SECRET=m",
 		"EX_WORK_CLIENT_SECRET=w", "EX_FORGE_CLIENT_SECRET=f", "EX_GREETER_DATABASE_URL=sqlite:///tmp/greeter.db", "EX_SIGRA_SMTP_PASSWORD=hunter2")
-	if c.Keyring.RootKey.IsZero() || len(c.Keyring.OldRootKeys) != 1 || c.Database.URL.IsZero() || c.Events.Token.IsZero() || c.Abuse.Captcha.Secret.IsZero() || c.Abuse.Captcha.URL == "" || c.Abuse.Captcha.Hostname == "" || len(c.Telemetry.OTLP.Headers) != 1 ||
+	if c.Keyring.RootKey.IsZero() || len(c.Keyring.OldRootKeys) != 1 || c.Database.URL.IsZero() || c.Abuse.Captcha.Secret.IsZero() || c.Abuse.Captcha.URL == "" || c.Abuse.Captcha.Hostname == "" || len(c.Telemetry.OTLP.Headers) != 1 ||
 		len(c.Plugins) != 7 || len(c.Plugins[6].Gates) != 1 || c.Plugins[6].User != "nobody" || len(c.Access) != 1 || len(c.Access[0].Roles) != 1 ||
 		c.Plugins[6].Limits != (config.PluginLimits{Memory: 128 << 20, OpenFiles: 256}) || c.Plugins[6].DatabaseURL.IsZero() || !c.Server.TLS.Enabled() || len(c.Server.TrustedProxies) != 2 ||
 		len(c.Providers) != 5 || len(c.Providers[4].AuthorizeParams) != 1 || c.Providers[2].PrivateKey.IsZero() || c.Providers[4].Claims.Picture != "avatar.url" ||

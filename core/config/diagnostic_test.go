@@ -168,9 +168,6 @@ keyring {
   root_key      = "`+rootKey+`"
   old_root_keys = ["`+otherKey[:64]+`"]
 }
-events {
-  token = "`+eventsToken+`"
-}
 telemetry {
   otlp {
     endpoint = "https://otel.example.com"
@@ -196,7 +193,7 @@ plugin "p" {
 	out.Write(b)
 	hclog.New(&hclog.LoggerOptions{Output: &out, JSONFormat: true}).Info("config", "db", c.Database, "keyring", c.Keyring, "telemetry", c.Telemetry, "events", c.Events)
 	hclog.New(&hclog.LoggerOptions{Output: &out}).Info("config", "all", c)
-	for _, s := range []string{rootKey, otherKey[:20], eventsToken, "hunter2", "supersecret", fmt.Sprintf("%x", "hunter2")} {
+	for _, s := range []string{rootKey, otherKey[:20], "hunter2", "supersecret", fmt.Sprintf("%x", "hunter2")} {
 		if i := strings.Index(out.String(), s); i >= 0 {
 			t.Errorf("%s leaked: …%s", s, out.String()[max(0, i-60):i])
 		}

@@ -32,6 +32,9 @@ server {
   trusted_proxies = []
   # trusted_proxies = ["10.0.0.0/8", "fd00::/8"]
 
+  # Names by which your applications reach Sigra beside base_url, such as ["sigra:8484"]. There it answers who shows an application's key, and nobody else.
+  internal_hosts = []
+
   # The largest request body.
   max_body = "1MiB"
 
@@ -319,10 +322,6 @@ events {
   # How long events that applications reported for plugins are kept, and how large one may be.
   retention = "30d"
   max_bytes = "64KiB"
-
-  # What an application shows to report events, and to read and write accounts' public and user metadata: Authorization: Bearer …
-  # Without it only administrators can.
-  # token = env("SIGRA_EVENTS_TOKEN") # openssl rand -hex 32
 }
 
 logging {

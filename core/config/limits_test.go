@@ -78,7 +78,6 @@ func TestLimits(t *testing.T) {
 		{"mail.smtp.timeout", `"1s"`, `"999ms"`, `"30s"`, `"31s"`},
 		{"mail.smtp.pool", `1`, `0`, `16`, `17`},
 		{"mail.smtp.port", `1`, `0`, `65535`, `65536`},
-		{"events.token", fmt.Sprintf("%q", strings.Repeat("t", 32)), fmt.Sprintf("%q", strings.Repeat("t", 31)), fmt.Sprintf("%q", strings.Repeat("t", 512)), fmt.Sprintf("%q", strings.Repeat("t", 513))},
 	} {
 		also := "" // what the setting is nothing without
 		if strings.HasPrefix(l.path, "mail.smtp.") {

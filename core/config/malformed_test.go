@@ -72,7 +72,7 @@ func TestMalformed(t *testing.T) {
 func parseIn(t testing.TB, src string) (*config.Config, config.Diagnostics) {
 	t.Helper()
 	return config.Loader{Environ: []string{
-		"SIGRA_ROOT_KEY=" + rootKey, "EMPTY=", "WORD=hunter2hunter2", "NUMBER=12", "BINARY=\xff\xfe", "SIGRA_EVENTS_TOKEN=" + eventsToken,
+		"SIGRA_ROOT_KEY=" + rootKey, "EMPTY=", "WORD=hunter2hunter2", "NUMBER=12", "BINARY=\xff\xfe",
 	}}.Parse([]byte(src), "testdata/sigra.hcl")
 }
 

@@ -83,6 +83,18 @@ func tokenAudience(s string) (string, *problem) {
 	return s, nil
 }
 
+// internalHost checks a name by which applications reach Sigra: a host, with the port if it isn't the scheme's own.
+func internalHost(s string) (string, *problem) {
+	const want = `A host with its port, as an application has it in the address: "sigra:8484", "sigra.internal".`
+	switch {
+	case strings.Contains(s, "://"):
+		return "", &problem{is: "has an entry that is a URL", want: want, try: strings.TrimRight(s[strings.Index(s, "://")+3:], "/")}
+	case !validHostPort(s):
+		return "", &problem{is: "has an entry that is no host", want: want}
+	}
+	return strings.ToLower(s), nil
+}
+
 // checkCookieDomain runs after the server's own checks, which may set base_url.
 func (d *decoder) checkCookieDomain(c *Config) {
 	base, err := url.Parse(c.Server.BaseURL)

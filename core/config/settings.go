@@ -70,6 +70,7 @@ func readServer(b *block, s *Server) {
 		}
 		s.TrustedProxies = append(s.TrustedProxies, prefix)
 	}
+	s.InternalHosts = b.texts("internal_hosts", "sigra:8484", internalHost)
 	b.size("max_body", &s.MaxBody, 16*kib, 64*mib)
 	b.duration("shutdown_grace", &s.ShutdownGrace, time.Second, 10*time.Minute, "")
 	b.nested("tls", func(b *block) {
@@ -286,22 +287,6 @@ func readAudit(b *block, a *Audit) {
 func readEvents(b *block, e *Events) {
 	b.duration("retention", &e.Retention, time.Hour, 3650*day, "")
 	b.size("max_bytes", &e.MaxBytes, kib, mib)
-	b.secret("token", &e.Token, bearerToken)
-}
-
-var bearerText = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`) // RFC 6750 §2.1
-
-func bearerToken(s string) *problem {
-	const want = "At least 32 characters that a program chose; `openssl rand -hex 32` makes them."
-	switch {
-	case len(s) < 32:
-		return &problem{is: "is too short to be a secret", want: want}
-	case len(s) > 512:
-		return &problem{is: "is longer than 512 characters", want: want}
-	case !bearerText.MatchString(s):
-		return &problem{is: "has characters that a bearer token can't have", want: want}
-	}
-	return nil
 }
 
 func readLogging(b *block, l *Logging) {

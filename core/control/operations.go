@@ -48,6 +48,31 @@ func (c *Client) RotateSigningKey(ctx context.Context) ([]httpapi.SigningKey, er
 	return call[[]httpapi.SigningKey](ctx, c.connection, http.MethodPost, "/v1/admin/keys/signing/rotate", nil, nil)
 }
 
+// ApplicationKeys lists the keys of applications.
+func (c *Client) ApplicationKeys(ctx context.Context) (httpapi.ApplicationKeyList, error) {
+	return call[httpapi.ApplicationKeyList](ctx, c.connection, http.MethodGet, "/v1/admin/application-keys", nil, nil)
+}
+
+// CreateApplicationKey gives an application a key. A zero expires never comes.
+func (c *Client) CreateApplicationKey(ctx context.Context, name string, expires time.Time) (httpapi.NewApplicationKey, error) {
+	body := map[string]any{"name": name}
+	if !expires.IsZero() {
+		body["expires_at"] = expires
+	}
+	return call[httpapi.NewApplicationKey](ctx, c.connection, http.MethodPost, "/v1/admin/application-keys", nil, body)
+}
+
+// RotateApplicationKey gives an application another key; the old one ends after the overlap.
+func (c *Client) RotateApplicationKey(ctx context.Context, id uuid.UUID, overlap time.Duration) (httpapi.NewApplicationKey, error) {
+	return call[httpapi.NewApplicationKey](ctx, c.connection, http.MethodPost, "/v1/admin/application-keys/"+id.String()+"/rotate", nil, map[string]any{"overlap": int(overlap / time.Second)})
+}
+
+// RevokeApplicationKey ends a key.
+func (c *Client) RevokeApplicationKey(ctx context.Context, id uuid.UUID) error {
+	_, err := call[none](ctx, c.connection, http.MethodDelete, "/v1/admin/application-keys/"+id.String(), nil, nil)
+	return err
+}
+
 // UserQuery says which accounts are wanted.
 type UserQuery struct {
 	Query, Status, Cursor string

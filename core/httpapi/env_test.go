@@ -21,7 +21,6 @@ import (
 	"github.com/sigra-auth/sigra/core/org"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/session"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
@@ -81,7 +80,7 @@ func newEnv(t testing.TB, db *store.DB, change func(*env, *httpapi.Config)) *env
 	t.Helper()
 	e := newDomain(t, db)
 	cfg := httpapi.Config{
-		BaseURL: "http://localhost:8484", Version: "test", Callers: callersOf(e.sessions, secret.New(applicationKey)),
+		BaseURL: "http://localhost:8484", Version: "test", Callers: callersOf(e.sessions, applications{}),
 		Recent: func(context.Context, principal.Principal) error { return nil }, Administrators: allowed{},
 		Services: httpapi.Services{
 			Accounts: e.accounts, UserSessions: e.sessions, Audit: e.log, Events: e.events,
@@ -139,14 +138,23 @@ func (allowed) Check(_ context.Context, p principal.Principal, _ bool) error {
 
 func (allowed) Guard(ctx context.Context, _ principal.Principal, _ bool) context.Context { return ctx }
 
+// applications are one.
+type applications struct{}
+
+var applicationID = uuid.MustParse("0198c2c0-7a54-7c2e-a6c4-0d6f7e0f2b77")
+
+func (applications) Application(_ context.Context, token string) (uuid.UUID, string, bool, error) {
+	return applicationID, "shop", token == applicationKey, nil
+}
+
 // callersOf is the chain as the binary makes it.
-func callersOf(sessions principal.Sessions, key secret.Text) *principal.Chain {
+func callersOf(sessions principal.Sessions, key principal.Applications) *principal.Chain {
 	return principal.NewChain(cookie.SessionCookie{}.Token,
 		principal.ControlSocket, principal.ApplicationKey(key), principal.BearerSession(sessions), principal.CookieSession(sessions))
 }
 
 // strangers is a chain that knows nobody.
-func strangers() *principal.Chain { return callersOf(nobody{}, secret.Text{}) }
+func strangers() *principal.Chain { return callersOf(nobody{}, applications{}) }
 
 // protocolEnv is for what does not depend on the database.
 func protocolEnv(t testing.TB) *env {

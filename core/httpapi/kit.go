@@ -67,7 +67,7 @@ func (who asker) actor() audit.Ref {
 	case principal.Operator:
 		return audit.Ref{Type: string(principal.Operator), ID: who.principal.Display}
 	case principal.Application:
-		return audit.Ref{Type: string(principal.Application)}
+		return audit.Ref{Type: string(principal.Application), ID: who.principal.UserID.String()}
 	}
 	return audit.Ref{Type: string(who.principal.Kind), ID: who.principal.UserID.String()}
 }

@@ -55,7 +55,7 @@ func (k *kit) document(version string) huma.Config {
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"cookie":      {Type: "apiKey", In: "cookie", Name: k.cookie.Name(), Description: "The session cookie that POST /v1/login sets."},
 					"bearer":      {Type: "http", Scheme: "bearer", Description: "A session token from POST /v1/login with \"token_delivery\": \"body\"."},
-					"application": {Type: "http", Scheme: "bearer", Description: "The application's key, from the events block of the configuration."},
+					"application": {Type: "http", Scheme: "bearer", Description: "An application's key: `sigra application create NAME` makes one."},
 				},
 			},
 		},

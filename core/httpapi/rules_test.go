@@ -110,6 +110,7 @@ func TestRules_classes(t *testing.T) {
 			"POST /v1/register", "POST /v1/confirm/resend", "POST /v1/password/reset", "POST /v1/magic-link", "POST /v1/step-up/mail", "POST /v1/account/email",
 			"POST /v1/admin/mail/test", "POST /v1/organizations/{organization}/invitations", "POST /v1/organizations/{organization}/invitations/{invitation_id}/resend",
 		},
+		ratelimit.Check: {"GET /v1/session"},
 		ratelimit.Guess: {
 			"POST /v1/confirm", "POST /v1/password/set", "POST /v1/login/second-factor", "POST /v1/login/passkey", "POST /v1/magic-link/approve",
 			"POST /v1/magic-link/sign-in", "POST /v1/step-up", "POST /v1/account/totp/confirm", "POST /v1/account/email/confirm", "POST /v1/account/email/undo",

@@ -50,6 +50,7 @@ type Services struct {
 	Relay        Relay
 	Plugins      Plugins
 	Keys         Keys
+	Applications ApplicationKeys
 	System       System
 	Mail         Mail
 
@@ -73,6 +74,6 @@ func (s Services) domains(k *kit, closing <-chan struct{}) []domain {
 		hostEvents{k, s.Events}, adminEvents{s.Events},
 		auditQuery{s.Audit}, auditExport{k, s.Audit}, auditStream{k, s.Audit, closing, make(chan struct{}, maxStreams)},
 		adminUsers{k, s.Users, s.Accounts, s.UserSessions}, adminExport{s.Exports}, adminMetadata{s.UserMetadata, s.MetadataLimit}, adminRelay{s.Relay}, adminPlugins{s.Plugins},
-		adminSystem{s.System}, adminKeys{s.Keys}, adminMail{s.Mail}, devMail{s.Inbox},
+		adminSystem{s.System}, adminKeys{s.Keys}, adminApplications{s.Applications}, adminMail{s.Mail}, devMail{s.Inbox},
 	}
 }

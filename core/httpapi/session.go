@@ -28,8 +28,12 @@ type SessionInfo struct {
 }
 
 func infoOf(p principal.Principal) SessionInfo {
+	user := p.UserID
+	if p.Kind == principal.Application {
+		user = uuid.Nil // it is a key's
+	}
 	return SessionInfo{
-		Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, OrganizationID: p.OrganizationID, Role: p.Role, ImpersonatorID: p.ImpersonatorID,
+		Kind: string(p.Kind), UserID: user, SessionID: p.SessionID, OrganizationID: p.OrganizationID, Role: p.Role, ImpersonatorID: p.ImpersonatorID,
 		Email: p.Email, Display: p.Display, Administrator: p.Administrator, AAL: p.AAL, AMR: p.AMR, Scopes: p.Scopes,
 		AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt,
 	}

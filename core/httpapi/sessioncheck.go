@@ -23,7 +23,7 @@ type sessionCheck struct{ kit *kit }
 func (d sessionCheck) Mount(k *kit) {
 	op := operation{
 		method: http.MethodGet, path: "/v1/session", id: "get-session", tag: "sign-in",
-		limit: ratelimit.General, access: endpoint.Authenticated,
+		limit: ratelimit.Check, access: endpoint.Authenticated,
 		summary:     "Who is signed in",
 		description: "The session check: answers for the session cookie or the bearer token with one indexed read. A session that was revoked is refused by the very next check.",
 		ok:          "The session is live; this is whose it is.",

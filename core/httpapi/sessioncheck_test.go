@@ -19,7 +19,6 @@ import (
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/httpapi"
 	"github.com/sigra-auth/sigra/core/principal"
-	"github.com/sigra-auth/sigra/core/secret"
 	"github.com/sigra-auth/sigra/core/store"
 	"github.com/sigra-auth/sigra/core/store/storetest"
 )
@@ -67,7 +66,7 @@ func TestSession_isRead(t *testing.T) {
 func TestSession_encoding(t *testing.T) {
 	t.Parallel()
 	who := &somebody{}
-	api := must2(httpapi.New(httpapi.Config{Callers: callersOf(who, secret.Text{}), Administrators: allowed{}}))(t)
+	api := must2(httpapi.New(httpapi.Config{Callers: callersOf(who, applications{}), Administrators: allowed{}}))(t)
 	rapid.Check(t, func(t *rapid.T) {
 		id := rapid.Custom(func(t *rapid.T) uuid.UUID {
 			if rapid.Bool().Draw(t, "nil") {
@@ -143,7 +142,7 @@ func BenchmarkSessionCheck(b *testing.B) {
 			_ = json.NewEncoder(w).Encode(httpapi.SessionInfo{Kind: string(p.Kind), UserID: p.UserID, SessionID: p.SessionID, Email: p.Email, Display: p.Display,
 				AAL: p.AAL, AMR: p.AMR, Scopes: p.Scopes, AuthTime: p.AuthTime, CreatedAt: p.CreatedAt, ExpiresAt: p.ExpiresAt})
 		}))
-		run("sigra", must2(httpapi.New(httpapi.Config{Callers: callersOf(sessions, secret.Text{}), Administrators: allowed{}}))(b).Handler())
+		run("sigra", must2(httpapi.New(httpapi.Config{Callers: callersOf(sessions, applications{}), Administrators: allowed{}}))(b).Handler())
 		router := mux.NewRouter()
 		api := humamux.New(router, huma.DefaultConfig("bench", "1"))
 		huma.Register(api, huma.Operation{Method: "GET", Path: "/v1/session"}, func(ctx context.Context, in *struct {

@@ -2,14 +2,13 @@ package principal
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"net/http"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/secret"
 )
 
 // maxBearer bounds a bearer token before anybody looks at it.
@@ -92,22 +91,23 @@ func ControlSocket(_ context.Context, c Credential) (Principal, bool, error) {
 	return Principal{Kind: Operator, Display: c.Operator, Administrator: true}, true, nil
 }
 
-// ApplicationKey resolves the application by the key in the configuration. Digests are compared, so that neither the key's length nor
-// its beginning shows in the time it takes (ASVS 5.0 11.2.4). Without a key it knows nobody.
-func ApplicationKey(key secret.Text) Resolver {
-	if key.IsZero() {
-		return func(context.Context, Credential) (Principal, bool, error) { return Principal{}, false, nil }
-	}
-	want := sha256.Sum256([]byte(key.Reveal()))
-	return func(_ context.Context, c Credential) (Principal, bool, error) {
+// Applications knows the keys of applications; *apitoken.Store does.
+type Applications interface {
+	// Application says whose a key is, by id and name. known is false for what is no application's key.
+	Application(ctx context.Context, token string) (id uuid.UUID, name string, known bool, err error)
+}
+
+// ApplicationKey resolves an application by its key.
+func ApplicationKey(a Applications) Resolver {
+	return func(ctx context.Context, c Credential) (Principal, bool, error) {
 		if c.Bearer == "" {
 			return Principal{}, false, nil
 		}
-		got := sha256.Sum256([]byte(c.Bearer))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			return Principal{}, false, nil
+		id, name, known, err := a.Application(ctx, c.Bearer)
+		if err != nil || !known {
+			return Principal{}, known, err
 		}
-		return Principal{Kind: Application}, true, nil
+		return Principal{Kind: Application, UserID: id, Display: name}, true, nil
 	}
 }
 

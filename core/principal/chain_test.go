@@ -7,10 +7,11 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/google/uuid"
+
 	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/principal"
 	"github.com/sigra-auth/sigra/core/request"
-	"github.com/sigra-auth/sigra/core/secret"
 )
 
 // sessions knows tokens by whose they are.
@@ -39,7 +40,7 @@ func TestChain(t *testing.T) {
 		return principal.Principal{}, false, nil
 	}
 	cookie := func(r *http.Request) string { return r.Header.Get("Test-Cookie") }
-	chain := principal.NewChain(cookie, principal.ControlSocket, principal.ApplicationKey(secret.New("the-key")), tokens,
+	chain := principal.NewChain(cookie, principal.ControlSocket, principal.ApplicationKey(applications{}), tokens,
 		principal.BearerSession(known), principal.CookieSession(known))
 	for name, c := range map[string]struct {
 		operator, cookie string
@@ -57,7 +58,7 @@ func TestChain(t *testing.T) {
 		"nor from a header that is none":      {bearer: []string{"Basic YTpi"}, cookie: "ada-token", code: "invalid_authorization"},
 		"two headers":                         {bearer: []string{"Bearer ada-token", "Bearer ada-token"}, code: "invalid_authorization"},
 		"two tokens":                          {bearer: []string{"Bearer ada-token, eve-token"}, code: "invalid_authorization"},
-		"the application":                     {bearer: []string{"Bearer the-key"}, kind: principal.Application},
+		"the application":                     {bearer: []string{"Bearer the-key"}, kind: principal.Application, who: "shop"},
 		"the application's key as a cookie":   {cookie: "the-key", code: "unauthenticated"},
 		"a token of another kind":             {bearer: []string{"Bearer api-1"}, kind: principal.ServiceAccount, who: "robot"},
 		"its own kind has the last word":      {bearer: []string{"Bearer api-0"}, code: "token_revoked"},
@@ -85,10 +86,28 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// Without a key nobody is the application, whatever they send.
-func TestApplicationKey_none(t *testing.T) {
+// applications are one with a key, and one whose key is over.
+type applications struct{}
+
+var shop = uuid.New()
+
+func (applications) Application(_ context.Context, token string) (uuid.UUID, string, bool, error) {
+	if token == "old-key" {
+		return uuid.Nil, "", true, fault.New(fault.Unauthenticated, "unauthenticated", "over")
+	}
+	return shop, "shop", token == "the-key", nil
+}
+
+// A key says which application it is; one that is over is nobody's, and no session's token either.
+func TestApplicationKey(t *testing.T) {
 	t.Parallel()
-	resolve := principal.ApplicationKey(secret.Text{})
+	resolve := principal.ApplicationKey(applications{})
+	if p, known, err := resolve(t.Context(), principal.Credential{Bearer: "the-key"}); !known || err != nil || p.Kind != principal.Application || p.UserID != shop || p.Display != "shop" {
+		t.Errorf("%+v %v %v", p, known, err)
+	}
+	if p, known, err := resolve(t.Context(), principal.Credential{Bearer: "old-key"}); !known || err == nil || p.Kind != "" {
+		t.Errorf("%+v %v %v", p, known, err)
+	}
 	for _, token := range []string{"", "x"} {
 		if p, known, err := resolve(t.Context(), principal.Credential{Bearer: token}); known || err != nil || p.Kind != "" {
 			t.Errorf("%q: %+v %v %v", token, p, known, err)

@@ -26,7 +26,7 @@ const (
 // Principal is who is asking. Its zero value is nobody.
 type Principal struct {
 	Kind           Kind
-	UserID         uuid.UUID // of a user; of a service account its own id; uuid.Nil for an application or an operator
+	UserID         uuid.UUID // of a user; of a service account its own id, of an application that of its key; uuid.Nil for an operator
 	SessionID      uuid.UUID // uuid.Nil where there is no session: a token, an operator
 	OrganizationID uuid.UUID // the active organization; uuid.Nil: none
 	Role           string    // the membership's opaque role string in that organization

@@ -24,6 +24,9 @@ func NewIP(cfg IPConfig) (*IP, error) {
 // Allow counts one attempt by addr. All invalid addresses are one.
 func (l *IP) Allow(addr netip.Addr) Decision { return l.allow(network(addr)) }
 
+// Return gives back what Allow has counted for addr.
+func (l *IP) Return(addr netip.Addr) { l.giveBack(network(addr)) }
+
 // network is what counts as one client: an IPv4 address, or the /64 that one IPv6 host is given at least.
 func network(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")

@@ -60,6 +60,19 @@ func (l *table[K]) allow(key K) Decision {
 	return d
 }
 
+// giveBack takes one attempt back that allow has counted.
+func (l *table[K]) giveBack(key K) {
+	if l.quota.Count == 0 {
+		return
+	}
+	s := &l.shards[maphash.Comparable(l.seed, key)%tableShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if emptyAt, known := s.emptyAt[key]; known {
+		s.emptyAt[key] = emptyAt - l.quota.step()
+	}
+}
+
 // Len is how many keys are remembered.
 func (l *table[K]) Len() int {
 	n := 0

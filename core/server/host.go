@@ -29,6 +29,14 @@ func allowedHosts(base *url.URL, more []string) map[string]bool {
 	return hosts
 }
 
+func internalHosts(base *url.URL, names []string) map[string]bool {
+	hosts := map[string]bool{}
+	for _, h := range names {
+		hosts[canonicalHost(h, base.Scheme)] = true
+	}
+	return hosts
+}
+
 // canonicalHost lowers the name and drops the scheme's own port.
 func canonicalHost(host, scheme string) string {
 	host = strings.ToLower(host)
@@ -60,6 +68,10 @@ func (s *Server) checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A trusted proxy asks about a request to an application, whose name is in it; see verify.
 		if probes[r.URL.Path] || r.URL.Path == verifyPath && request.From(r.Context()).Asked.Trusted {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if s.internal(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

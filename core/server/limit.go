@@ -16,6 +16,8 @@ import (
 type Limiter interface {
 	// Allow takes one from the address's bucket, or says that it is empty.
 	Allow(ip netip.Addr) ratelimit.Decision
+	// Return gives back what Allow has taken.
+	Return(ip netip.Addr)
 }
 
 // Limits are the buckets in front of the routes, one for each class but ratelimit.Exempt. A class without one is not limited.
@@ -24,7 +26,8 @@ type Limits map[ratelimit.Class]Limiter
 // limit stands in front of everything that costs something (ASVS 5.0 6.3.1): it draws from the address's general bucket, and
 // from that of the class that the matched route declares. False means that the answer is given.
 func (s *Server) limit(w http.ResponseWriter, r *http.Request, class ratelimit.Class) bool {
-	if class == ratelimit.Exempt {
+	switch {
+	case class == ratelimit.Exempt, class == ratelimit.Check && s.fromApplication(r):
 		return true
 	}
 	ip := request.From(r.Context()).IP
@@ -32,7 +35,7 @@ func (s *Server) limit(w http.ResponseWriter, r *http.Request, class ratelimit.C
 	allowed, d := take(s.cfg.Limits[name], ip)
 	var q quotas
 	q.add(string(name), d)
-	if limiter := s.cfg.Limits[class]; allowed && class != ratelimit.General && limiter != nil {
+	if limiter := s.cfg.Limits[class]; allowed && class != ratelimit.General && class != ratelimit.Check && limiter != nil {
 		name = class
 		allowed, d = take(limiter, ip)
 		q.add(string(name), d)
@@ -44,6 +47,16 @@ func (s *Server) limit(w http.ResponseWriter, r *http.Request, class ratelimit.C
 			"Too many requests from your network. Please wait a moment.").After(max(d.RetryAfter, time.Second)))
 	}
 	return allowed
+}
+
+// settle gives back what a session check took from the address's bucket, where there is a session: one address may be an application that asks for all of
+// its visitors. What tells of nobody stays counted, so that tokens can't be tried without end.
+func (s *Server) settle(w http.ResponseWriter, r *http.Request, class ratelimit.Class) {
+	if limiter := s.cfg.Limits[ratelimit.General]; class == ratelimit.Check && limiter != nil && !s.fromApplication(r) {
+		if rec := recorderOf(w); rec != nil && rec.status == http.StatusOK {
+			limiter.Return(request.From(r.Context()).IP)
+		}
+	}
 }
 
 // quotas are the limits that a request has passed, as draft-ietf-httpapi-ratelimit-headers-11 writes them: what is allowed (§3)

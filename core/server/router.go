@@ -157,6 +157,7 @@ func (s *Server) dispatch(browser bool) http.Handler {
 			return
 		}
 		if !f.core {
+			r.Header.Del(applicationKeyHeader) // no plugin's business
 			paceBody(w, r)
 			f.handler.ServeHTTP(w, r)
 			return
@@ -171,6 +172,9 @@ func (s *Server) dispatch(browser bool) http.Handler {
 		}
 		s.boundBody(w, r, f.rules.Body)
 		f.handler.ServeHTTP(w, withVars(r, f.vars))
+		if browser {
+			s.settle(w, r, f.rules.Limit)
+		}
 	})
 }
 

@@ -22,6 +22,7 @@ import (
 type Config struct {
 	BaseURL        string         // where people reach Sigra: "https://id.example.com"; no path
 	Hosts          []string       // further Host values to answer to; loopback names are added for a loopback BaseURL
+	InternalHosts  []string       // Host values by which applications ask, with a key; see internal
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 	MaxBody        int64          // bytes of a request body on core routes; zero means 1 MiB
 	Grace          time.Duration  // what requests in flight get at the end; zero means 20 s
@@ -35,6 +36,8 @@ type Config struct {
 	// Routes finds a plugin's handler for a path no core route matched; nil means no plugins. What it finds brings
 	// its own CSRF rule, because a plugin may declare a route for machines.
 	Routes func(path string) (http.Handler, bool)
+	// Application reports whether a key is that of an application. Nil: there are none.
+	Application func(ctx context.Context, key string) bool
 	// ForwardAuth answers proxies at /auth/verify; nil: nobody does.
 	ForwardAuth *ForwardAuth
 	// Foreign are the routes, as patterns of http.ServeMux, that forms of other sites may post to: those that change nothing.
@@ -57,15 +60,16 @@ type Config struct {
 
 // Server serves Sigra. Make it with New, run it with Serve.
 type Server struct {
-	cfg     Config
-	base    *url.URL
-	hosts   map[string]bool
-	fields  []field // headers of every answer
-	router  *mux.Router
-	metrics *metrics
-	origin  *http.CrossOriginProtection
-	ready   *readiness
-	log     hclog.Logger
+	cfg           Config
+	base          *url.URL
+	hosts         map[string]bool
+	internalHosts map[string]bool
+	fields        []field // headers of every answer
+	router        *mux.Router
+	metrics       *metrics
+	origin        *http.CrossOriginProtection
+	ready         *readiness
+	log           hclog.Logger
 
 	public, control, scrape http.Handler
 
@@ -100,9 +104,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, base: base, log: cfg.Logger,
-		hosts:   allowedHosts(base, cfg.Hosts),
-		fields:  baseHeaders(base.Scheme == "https"),
-		streams: map[*recorder]context.CancelFunc{},
+		hosts:         allowedHosts(base, cfg.Hosts),
+		internalHosts: internalHosts(base, cfg.InternalHosts),
+		fields:        baseHeaders(base.Scheme == "https"),
+		streams:       map[*recorder]context.CancelFunc{},
 	}
 	if s.metrics, err = newMetrics(cfg.Register); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
