@@ -169,9 +169,9 @@ func (q *Queue) enqueue(ctx context.Context, tx *store.Tx, m Message, decoy bool
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("encode mail: %w", err)
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, next_at, deadline, created_at, decoy, recipient)
-		VALUES ($1, $2, 'queued', $3, $4, $5, $4, $6, $7) ON CONFLICT (id) DO NOTHING`,
-		m.ID, m.Purpose, q.keys.Seal(plain, SealPurpose), now, m.Deadline.UTC().Truncate(time.Microsecond), decoy, q.recipient(m.To.Address))
+	_, err = tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, next_at, deadline, created_at, decoy, recipient, lane)
+		VALUES ($1, $2, 'queued', $3, $4, $5, $4, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
+		m.ID, m.Purpose, q.keys.Seal(plain, SealPurpose), now, m.Deadline.UTC().Truncate(time.Microsecond), decoy, q.recipient(m.To.Address), laneOf(m))
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("queue mail: %w", err)
 	}

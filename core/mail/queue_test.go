@@ -692,3 +692,49 @@ func TestQueue_owned(t *testing.T) {
 		}
 	})
 }
+
+// Before, thousands of mails of a plugin were all sent before the confirmation that somebody waited for.
+func TestQueue_pluginsWaitForSigra(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		held := make(chan struct{})
+		arrived := make(chan struct{})
+		w.post.answer = func(_ context.Context, m mail.Message) error {
+			if m.Category == mail.Other {
+				<-held // the server is busy with them
+			} else {
+				close(arrived)
+			}
+			return nil
+		}
+		for range 100 {
+			m := letter()
+			m.Purpose, m.Category = "greeter.news", mail.Other
+			w.send(m)
+		}
+		var running sync.WaitGroup
+		running.Go(func() { _ = w.Run(ctx) })
+		defer running.Wait()
+		defer cancel()
+		for deadline := time.Now().Add(10 * time.Second); w.post.count() == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing is sent")
+			}
+		}
+		w.send(letter())
+		select {
+		case <-arrived:
+		case <-time.After(10 * time.Second):
+			t.Errorf("the confirmation waits behind %d mails of a plugin", w.post.count())
+		}
+		if n := w.post.count(); n > 4 {
+			t.Errorf("%d mails were begun", n)
+		}
+		close(held)
+		for deadline := time.Now().Add(10 * time.Second); w.post.count() < 101; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d of 101 sent", w.post.count())
+			}
+		}
+	})
+}

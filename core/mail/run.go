@@ -23,7 +23,8 @@ const (
 	sendTimeout  = 30 * time.Second // for one message
 	stopGrace    = 5 * time.Second  // for messages being handed over when the process stops
 	batch        = 32
-	atOnce       = 4
+	atOnce       = 4 // of Sigra's own
+	behind       = 2 // of plugins'
 	maxUncertain = 3
 	keepSettled  = 7 * 24 * time.Hour // the row without its payload
 	reportGrace  = time.Minute        // how long after its deadline the report on a message may come
@@ -38,19 +39,34 @@ func (q *Queue) Run(ctx context.Context) error {
 	defer tick.Stop()
 	purge := time.NewTicker(time.Hour)
 	defer purge.Stop()
-	// A message that a server takes its time with holds up as many others as one place is, and no more.
-	places := make(chan struct{}, atOnce)
+	// A message that a server takes its time with holds up as many others as one place is, and no more; one of a plugin's none of Sigra's.
+	places, pluginPlaces := make(chan struct{}, atOnce), make(chan struct{}, behind)
 	var sending sync.WaitGroup
-	send := func(id uuid.UUID) bool {
-		select {
-		case places <- struct{}{}:
-		case <-ctx.Done():
-			return false
+	send := func(m dueMail) bool {
+		taken := places
+		if m.lane == own {
+			select {
+			case places <- struct{}{}:
+			case <-ctx.Done():
+				return false
+			}
+		} else {
+			taken = pluginPlaces
+			select {
+			case pluginPlaces <- struct{}{}:
+			default:
+				return false // looked for again when one of them is done
+			}
 		}
 		sending.Go(func() {
-			defer func() { <-places }()
-			if err := q.attempt(ctx, id); err != nil {
-				q.log.Warn("the outcome of a mail can't be noted; it counts as unknown", "id", id, "error", err)
+			defer func() {
+				<-taken
+				if m.lane != own {
+					q.nudge()
+				}
+			}()
+			if err := q.attempt(ctx, m.id); err != nil {
+				q.log.Warn("the outcome of a mail can't be noted; it counts as unknown", "id", m.id, "error", err)
 			}
 		})
 		return true
@@ -95,15 +111,15 @@ func (q *Queue) Dispatch(ctx context.Context) (int, error) {
 	defer q.running.Unlock()
 	var g errgroup.Group
 	g.SetLimit(atOnce)
-	n, err := q.start(ctx, func(id uuid.UUID) bool {
-		g.Go(func() error { return q.attempt(ctx, id) })
+	n, err := q.start(ctx, func(m dueMail) bool {
+		g.Go(func() error { return q.attempt(ctx, m.id) })
 		return true
 	})
 	return n, errors.Join(err, g.Wait())
 }
 
 // start has what is due sent, one batch at most, where no other node is at it. Something may be due and being sent already: whoever claims it sends it.
-func (q *Queue) start(ctx context.Context, send func(id uuid.UUID) bool) (n int, err error) {
+func (q *Queue) start(ctx context.Context, send func(m dueMail) bool) (n int, err error) {
 	due, err := q.due(ctx)
 	if err != nil || len(due) == 0 {
 		return 0, err // an idle queue costs one read, no lease and no write
@@ -114,8 +130,8 @@ func (q *Queue) start(ctx context.Context, send func(id uuid.UUID) bool) (n int,
 			return 0, err
 		}
 	}
-	for _, id := range due {
-		if ctx.Err() != nil || !send(id) {
+	for _, m := range due {
+		if ctx.Err() != nil || !send(m) {
 			break
 		}
 		n++
@@ -123,21 +139,40 @@ func (q *Queue) start(ctx context.Context, send func(id uuid.UUID) bool) (n int,
 	return n, nil
 }
 
-func (q *Queue) due(ctx context.Context) ([]uuid.UUID, error) {
+// The lanes. What a plugin sends never goes before Sigra's own: somebody waits for a code.
+const (
+	own     = 0
+	plugins = 1
+)
+
+func laneOf(m Message) int {
+	if m.Category == Other {
+		return plugins
+	}
+	return own
+}
+
+// dueMail is a message to be tried.
+type dueMail struct {
+	id   uuid.UUID
+	lane int
+}
+
+func (q *Queue) due(ctx context.Context) ([]dueMail, error) {
 	// A message that a mailer owns is due when that mailer is no longer the one that sends, and when its report is overdue.
-	rows, err := q.db.Query(ctx, `SELECT id FROM mail_queue WHERE state IN ('queued', 'sending', 'accepted') AND (next_at <= $1 OR state = 'accepted' AND mailer <> $2)
-		ORDER BY next_at LIMIT $3`, q.now(), q.owner(), batch)
+	rows, err := q.db.Query(ctx, `SELECT id, lane FROM mail_queue WHERE state IN ('queued', 'sending', 'accepted') AND (next_at <= $1 OR state = 'accepted' AND mailer <> $2)
+		ORDER BY lane, next_at LIMIT $3`, q.now(), q.owner(), batch)
 	if err != nil {
 		return nil, fmt.Errorf("read mail queue: %w", err)
 	}
 	defer rows.Close()
-	var out []uuid.UUID
+	var out []dueMail
 	for rows.Next() {
-		var id uuid.UUID
-		if err := rows.Scan(&id); err != nil {
+		var m dueMail
+		if err := rows.Scan(&m.id, &m.lane); err != nil {
 			return nil, fmt.Errorf("read mail queue: %w", err)
 		}
-		out = append(out, id)
+		out = append(out, m)
 	}
 	return out, rows.Err()
 }

@@ -121,3 +121,11 @@ func Settle(b config.Plugin, r *pluginv1.DescribeResponse) config.Diagnostics {
 
 // RightsOf is everything that a manifest asks for.
 func RightsOf(r *pluginv1.DescribeResponse) []string { return (&manifest{r}).rights() }
+
+// Shares is what lets questions of plugins in.
+func Shares() func(ctx context.Context, plugin, method string, question any) (func(any), error) {
+	s := newShares()
+	return func(ctx context.Context, plugin, method string, question any) (func(any), error) {
+		return s.of(plugin).enter(ctx, method, question)
+	}
+}

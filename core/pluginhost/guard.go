@@ -33,15 +33,16 @@ const (
 type guard struct {
 	h        *Host
 	refusals refusals
+	shares   *shares
 }
 
 func newGuard(h *Host) *guard {
-	return &guard{h: h, refusals: refusals{now: h.now, seen: map[refusalKey]*refusal{}}}
+	return &guard{h: h, refusals: refusals{now: h.now, seen: map[refusalKey]*refusal{}}, shares: newShares()}
 }
 
 // server is the one gRPC server of one process of one plugin. What it answers is decided by that process's grants.
 func (g *guard) server(in *instance, creds credentials.TransportCredentials) *grpc.Server {
-	srv := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(2*hostCalls),
+	srv := grpc.NewServer(grpc.Creds(creds), grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(hostCalls+hostStreams),
 		grpc.ConnectionTimeout(5*time.Second), grpc.UnaryInterceptor(g.unary(in)), grpc.StreamInterceptor(g.stream(in)), grpc.WaitForHandlers(false))
 	svc := &hostServices{h: g.h, in: in}
 	hostv1.RegisterIdentityServer(srv, identityService{hostServices: svc})
@@ -91,6 +92,12 @@ func (g *guard) unary(in *instance) grpc.UnaryServerInterceptor {
 		}
 		ctx, cancel := context.WithTimeout(ctx, hostCallTimeout)
 		defer cancel()
+		done, err := g.shares.of(in.name).enter(ctx, info.FullMethod, req)
+		if err != nil {
+			g.h.metrics.refused.WithLabelValues(in.name, "share").Inc()
+			return nil, err
+		}
+		defer func() { done(resp) }()
 		defer func() {
 			if r := recover(); r != nil {
 				g.h.log.Error("host service panicked", "plugin", in.name, "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))
