@@ -48,15 +48,17 @@ type fixture struct {
 type trail struct {
 	mu      sync.Mutex
 	entries []audit.Entry
+	ids     []uuid.UUID
 }
 
 func (tr *trail) Record(_ context.Context, tx *store.Tx, e audit.Entry) (uuid.UUID, error) {
+	id := uuid.New()
 	tx.AfterCommit(func() {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
-		tr.entries = append(tr.entries, e)
+		tr.entries, tr.ids = append(tr.entries, e), append(tr.ids, id)
 	})
-	return uuid.New(), nil
+	return id, nil
 }
 
 func (tr *trail) RecordAs(ctx context.Context, tx *store.Tx, prefix string, e audit.Entry) (uuid.UUID, error) {

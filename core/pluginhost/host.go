@@ -173,6 +173,7 @@ type Host struct {
 	guard     *guard
 	storages  storages
 	uses      *uses
+	hops      *hops
 
 	timing    timing
 	contracts versions // see contracts
@@ -227,6 +228,7 @@ func New(cfg Config) (*Host, error) {
 	h.kv = &kvStore{db: cfg.DB, now: cfg.Now}
 	h.guard = newGuard(h)
 	h.storages, h.uses = storages{&h.cfg, h.log}, newUses(cfg.DB)
+	h.hops = newHops(cfg.DB, cfg.Now)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.routes.Store(&routeTable{})
 	if cfg.Registerer != nil {

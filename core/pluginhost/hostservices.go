@@ -185,11 +185,17 @@ func (s auditService) Record(ctx context.Context, r *hostv1.RecordAuditRequest) 
 	// label still records as itself, and an external one can't take a name that somebody else runs under.
 	prefix := s.in.manifest.GetName()
 	var id uuid.UUID
+	hops := s.h.hops.of(s.name())
+	record := func(ctx context.Context, tx *store.Tx) (err error) {
+		if id, err = s.h.cfg.Audit.RecordAs(ctx, tx, prefix, e); err != nil {
+			return err
+		}
+		return s.h.hops.put(ctx, tx, rowKey(id.String()), hops)
+	}
 	err = s.h.cfg.DB.Tx(withRequest(ctx, r.GetRequest()), func(ctx context.Context, tx *store.Tx) error {
 		var err error
 		if r.GetIdempotencyKey() == "" {
-			id, err = s.h.cfg.Audit.RecordAs(ctx, tx, prefix, e)
-			return err
+			return record(ctx, tx)
 		}
 		sum := sha256.Sum256([]byte(r.GetIdempotencyKey()))
 		var seen []byte
@@ -202,7 +208,7 @@ func (s auditService) Record(ctx context.Context, r *hostv1.RecordAuditRequest) 
 		if !errors.Is(err, store.ErrNoRows) {
 			return err
 		}
-		if id, err = s.h.cfg.Audit.RecordAs(ctx, tx, prefix, e); err != nil {
+		if err := record(ctx, tx); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(ctx, kvExpiredSQL, s.name()+auditKeys, now); err != nil {
@@ -312,6 +318,19 @@ func (s eventsService) Publish(ctx context.Context, r *hostv1.PublishRequest) (*
 		ev := eventFrom(e)
 		ev.Source = "plugin:" + s.name() // in its own name, whatever it says
 		events = append(events, ev)
+	}
+	if hops := s.h.hops.of(s.name()); hops > 0 { // before they are there to be delivered
+		err := s.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+			for _, e := range events {
+				if err := s.h.hops.put(ctx, tx, eventKey(e.Source, e.ID), hops); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	stored, duplicate, err := s.h.cfg.Events.Publish(ctx, events)
 	if err != nil {

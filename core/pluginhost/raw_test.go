@@ -24,8 +24,10 @@ type raw struct {
 	goplugin.NetRPCUnsupportedPlugin
 	pluginv1.UnimplementedPluginServer
 	pluginv1.UnimplementedRoutesServer
+	pluginv1.UnimplementedAuditSinkServer
 	broker *goplugin.GRPCBroker
 	host   *grpc.ClientConn
+	name   string
 }
 
 func serveRaw() {
@@ -38,6 +40,7 @@ func (p *raw) GRPCServer(b *goplugin.GRPCBroker, s *grpc.Server) error {
 	p.broker = b
 	pluginv1.RegisterPluginServer(s, p)
 	pluginv1.RegisterRoutesServer(s, p)
+	pluginv1.RegisterAuditSinkServer(s, p)
 	return nil
 }
 
@@ -50,6 +53,7 @@ func (p *raw) Describe(ctx context.Context, r *pluginv1.DescribeRequest) (*plugi
 	if p.host, err = p.broker.Dial(r.GetHostBrokerId()); err != nil {
 		return nil, err
 	}
+	p.name = r.GetInstance()
 	// Before anything is granted.
 	if _, err := hostv1.NewKVClient(p.host).Get(ctx, &hostv1.GetRequest{Key: "x"}); err == nil {
 		return nil, fmt.Errorf("served before Configure")
@@ -63,6 +67,10 @@ func rawDescribe(name, words string) *pluginv1.DescribeResponse {
 	out := &pluginv1.DescribeResponse{
 		Name: name, Version: "1.0.0", Seams: []string{"sigra.plugin.v1.Routes", "sigra.plugin.v9.Telepathy"},
 		Routes: []*pluginv1.Route{{Path: "/raw"}}, WantedGrants: []string{"kv.use"},
+	}
+	if strings.HasPrefix(name, "raw_") {
+		out.Routes[0].Path, out.RequiredGrants = "/"+name, []string{"audit.record"}
+		out.Seams = append(out.Seams, "sigra.plugin.v1.AuditSink")
 	}
 	for word := range strings.FieldsSeq(words) {
 		kind, value, _ := strings.Cut(word, "=")
@@ -103,6 +111,16 @@ func (p *raw) Configure(context.Context, *pluginv1.ConfigureRequest) (*pluginv1.
 
 func (p *raw) Health(context.Context, *pluginv1.HealthRequest) (*pluginv1.HealthResponse, error) {
 	return &pluginv1.HealthResponse{Ok: true}, nil
+}
+
+// Record records a row of its own for each that it gets.
+func (p *raw) Record(ctx context.Context, r *pluginv1.RecordRequest) (*pluginv1.RecordResponse, error) {
+	for range r.GetRows() {
+		if _, err := hostv1.NewAuditClient(p.host).Record(ctx, &hostv1.RecordAuditRequest{Action: p.name + ".echo"}); err != nil {
+			return nil, err
+		}
+	}
+	return &pluginv1.RecordResponse{Inserted: uint32(len(r.GetRows()))}, nil
 }
 
 func (p *raw) Serve(s pluginv1.Routes_ServeServer) error {

@@ -142,7 +142,12 @@ func matches(patterns []string, name string) bool {
 
 // record is the AuditSink facade: a batch of the relay's, cut to what fits into a message.
 func (s sink) record(ctx context.Context, rows []audit.Row) (relay.Result, error) {
-	var out relay.Result
+	rows, refused, most, err := tooFar(ctx, s.p.host.hops, rows, rowHop)
+	if err != nil {
+		return relay.Result{}, err
+	}
+	defer s.p.host.hops.begin(s.p.name, most)()
+	out := relay.Result{Refused: refused}
 	for len(rows) > 0 {
 		req := &pluginv1.RecordRequest{}
 		size, n := 0, 0
@@ -178,7 +183,12 @@ func (s sink) record(ctx context.Context, rows []audit.Row) (relay.Result, error
 
 // receive is the EventSink facade.
 func (s sink) receive(ctx context.Context, events []event.Event) (relay.Result, error) {
-	var out relay.Result
+	events, refused, most, err := tooFar(ctx, s.p.host.hops, events, eventHop)
+	if err != nil {
+		return relay.Result{}, err
+	}
+	defer s.p.host.hops.begin(s.p.name, most)()
+	out := relay.Result{Refused: refused}
 	for len(events) > 0 {
 		req := &pluginv1.ReceiveRequest{}
 		size, n := 0, 0
