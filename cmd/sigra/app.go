@@ -278,7 +278,7 @@ func (a *app) apply(ctx context.Context, next *config.Config) (changed []string,
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	if diags = a.host.Apply(ctx, next.Plugins); diags.HasErrors() {
+	if changed, diags = a.host.Reload(ctx, next.Plugins); diags.HasErrors() {
 		return nil, diags
 	}
 	if err := a.pages.Use(words.catalogues, override); err != nil { // a file that changed under our eyes

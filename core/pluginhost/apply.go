@@ -22,20 +22,26 @@ import (
 // plugins, and if anything is wrong nothing is changed and the diagnostics say so. Otherwise everything is switched at
 // once; processes that are no longer wanted are drained afterwards.
 func (h *Host) Apply(ctx context.Context, blocks []config.Plugin) config.Diagnostics {
+	_, diags := h.Reload(ctx, blocks)
+	return diags
+}
+
+// Reload is Apply, and says in words what it changed of plugins that were there before.
+func (h *Host) Reload(ctx context.Context, blocks []config.Plugin) (changed []string, diags config.Diagnostics) {
 	h.applying.Lock()
 	defer h.applying.Unlock()
-	diags := h.checkBlocks(blocks)
+	diags = h.checkBlocks(blocks)
 	if diags.HasErrors() || h.isClosed() {
-		return diags
+		return nil, diags
 	}
 	if !h.applied {
 		h.applied = true
 		h.first(blocks)
-		return diags
+		return nil, diags
 	}
 	r := &reload{h: h, blocks: blocks, diags: diags}
-	r.run(ctx)
-	return r.diags
+	changed = r.run(ctx)
+	return changed, r.diags
 }
 
 func (h *Host) isClosed() bool {
@@ -115,6 +121,7 @@ type change struct {
 	b        config.Plugin
 	p        *plugin // nil: a new block
 	in       *instance
+	was      *instance // what ran before; nil: nothing did
 	settings []byte
 	before   []byte // settings to go back to
 	err      error
@@ -139,7 +146,7 @@ type reload struct {
 	removed []*plugin
 }
 
-func (r *reload) run(ctx context.Context) {
+func (r *reload) run(ctx context.Context) (changed []string) {
 	r.plan()
 	r.prepare(ctx)
 	if !r.diags.HasErrors() {
@@ -147,9 +154,11 @@ func (r *reload) run(ctx context.Context) {
 	}
 	if r.diags.HasErrors() {
 		r.undo(ctx)
-		return
+		return nil
 	}
+	changed = r.changed() // before the old blocks are gone
 	r.commit(ctx)
+	return changed
 }
 
 // plan finds out what each block needs.
@@ -169,6 +178,7 @@ func (r *reload) plan() {
 			c.kind, c.p = start, nil // the one that rests has no life in it
 		default:
 			old, in := c.p.getBlock(), c.p.current.Load()
+			c.was = in
 			switch {
 			case in == nil, processChanged(old, b), r.fileChanged(in, b):
 				c.kind = start

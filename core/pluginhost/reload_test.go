@@ -186,3 +186,58 @@ func TestCheck_leavesNothingBehind(t *testing.T) {
 		t.Error(f.Status())
 	}
 }
+
+// Before, a reload said that nothing was different after all of these.
+func TestReload_saysWhatChanged(t *testing.T) {
+	t.Parallel()
+	f := newHost(t, "gatekeeper")
+	dir := t.TempDir()
+	program, _ := external(t, dir, "routed-external")
+	routed := func(grants, more string) string {
+		return fmt.Sprintf("plugin \"routed\" {\n source = %q\n insecure_unpinned = true\n grants = [\"routes.public:/routed\", \"routes.public:/routed-machine\", \"routes.serve:/routed-in\", \"routes.serve:/routed-admin\"%s]\n %s\n}\n", program, grants, more)
+	}
+	gatekeeper := "plugin \"gatekeeper\" {\n gate \"login\" {\n on_error = %q\n }\n}\n"
+	allow, deny := fmt.Sprintf(gatekeeper, "allow"), fmt.Sprintf(gatekeeper, "deny")
+	f.apply(routed("", "") + deny)
+	f.wait("routed", pluginhost.Ready)
+	f.wait("gatekeeper", pluginhost.Ready)
+	for _, c := range []struct {
+		src  string
+		do   func()
+		want string
+	}{
+		{src: routed("", "") + deny, want: "[]"},
+		{src: "\n\n" + routed("", "") + deny, want: "[]"},
+		{src: routed(`, "kv.use"`, "") + deny, want: `[plugin "routed": grants]`},
+		{src: routed(`, "kv.use"`, "config { greeting = \"new\" }") + deny, want: `[plugin "routed": settings]`},
+		{src: routed(`, "kv.use"`, "config { greeting = \"new\" }") + allow, want: `[plugin "gatekeeper": gates]`},
+		{src: routed(`, "kv.use"`, "config { greeting = \"new\" }\n events { exclude = [\"auth.*\"] }") + allow, want: `[plugin "routed": events]`},
+		{src: routed("", "enabled = false") + allow, want: `[plugin "routed": disabled, grants, events]`},
+		{src: routed("", "") + allow, want: `[plugin "routed": enabled]`},
+		{src: routed("", "") + allow, want: `[plugin "routed": program]`, do: func() {
+			f.wait("routed", pluginhost.Ready)
+			file, err := os.OpenFile(filepath.Join(dir, "new"), os.O_CREATE|os.O_WRONLY, 0o755)
+			if err == nil {
+				var old []byte
+				if old, err = os.ReadFile(program); err == nil {
+					_, err = file.Write(append(old, "another build"...))
+				}
+				_ = file.Close()
+			}
+			if err == nil {
+				err = os.Rename(filepath.Join(dir, "new"), program)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		if c.do != nil {
+			c.do()
+		}
+		changed, diags := f.Reload(context.Background(), blocks(t, c.src))
+		if diags.HasErrors() || fmt.Sprint(changed) != c.want {
+			t.Errorf("%v, want %s: %v", changed, c.want, diags)
+		}
+	}
+}
