@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sigra-auth/sigra/core/config"
 	"github.com/sigra-auth/sigra/core/control"
 	"github.com/sigra-auth/sigra/core/server"
 )
@@ -21,14 +22,30 @@ func (c *cli) pluginCommand() *cobra.Command {
 
 // connectRunning gives a client of the running server; what it is for makes no sense without one.
 func (c *cli) connectRunning(ctx context.Context) (*control.Client, func(), error) {
-	cfg, _, err := c.load()
-	if err != nil {
-		return nil, nil, err
+	dir, broken := "", false
+	if file := c.file(); file != "" {
+		// A file that somebody works on is no reason not to see how the server is: it runs on with what it has.
+		if _, diags := config.Load(file); diags.HasErrors() {
+			dir, broken = config.DataDir(file), true
+		}
 	}
-	client := control.Dial(server.ControlSocket(cfg.DataDir))
+	if dir == "" {
+		cfg, _, err := c.load()
+		if err != nil {
+			return nil, nil, err
+		}
+		dir = cfg.DataDir
+	}
+	client := control.Dial(server.ControlSocket(dir))
 	if _, err := client.Status(ctx); err != nil {
 		client.Close()
+		if broken {
+			_, _, err = c.load() // says what is wrong with the file
+		}
 		return nil, nil, err
+	}
+	if broken {
+		_, _ = fmt.Fprintln(c.err, "The configuration file has mistakes, which `sigra check` shows; the server runs with the one from before.")
 	}
 	return client, client.Close, nil
 }

@@ -71,6 +71,9 @@ func (c *cli) reloadCommand() *cobra.Command {
 		Long: "Have the running server read its configuration again, like SIGHUP. A file with mistakes changes nothing. Plugins are\n" +
 			"started, stopped and configured as their blocks say; no request is dropped.",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, _, err := c.load(); err != nil {
+				return err
+			}
 			client, done, err := c.connectRunning(cmd.Context())
 			if err != nil {
 				return err

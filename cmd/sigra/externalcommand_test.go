@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -22,7 +23,7 @@ func TestCommands_ofAnExternalPlugin(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := newInstance(t, setup{plugins: fmt.Sprintf("plugin \"postbox\" {\n  source = %q\n  sha256 = %q\n}\n", program, sum)})
+	in := newInstance(t, setup{plugins: fmt.Sprintf("plugin \"postbox\" {\n  source = %q\n  sha256 = %q\n  grants = [\"commands.run\"]\n}\n", program, sum)})
 	in.start()
 	in.pluginReady("postbox")
 	status := func(err error) int {
@@ -47,6 +48,23 @@ func TestCommands_ofAnExternalPlugin(t *testing.T) {
 	}
 	if rows := in.cli("audit", "list", "--action", "admin.plugin.command"); !strings.Contains(rows, "admin.plugin.command") {
 		t.Error(rows)
+	}
+	// Before, a file that somebody was at work on hid the server that runs.
+	config := filepath.Join(in.dir, "sigra.hcl")
+	whole, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, mistake := range []string{"\nplugin \"new\" { source = \"/nowhere\" }\n", "\nnonsense {\n"} {
+		if err := os.WriteFile(config, append(slices.Clone(whole), mistake...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, errOut, err := in.tryCLI("plugin", "list"); err != nil || !strings.Contains(out, "postbox") || !strings.Contains(errOut, "has mistakes") {
+			t.Errorf("beside a broken file: %v %s %s", err, out, errOut)
+		}
+	}
+	if err := os.WriteFile(config, whole, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	letter := filepath.Join(t.TempDir(), "letter")
 	if err := os.WriteFile(letter, []byte("Dear Ada"), 0o600); err != nil {

@@ -58,6 +58,28 @@ func (l Loader) Load(path string) (*Config, Diagnostics) {
 
 // Parse reads the text of a configuration file, and the lock file beside it when there is one.
 func (l Loader) Parse(src []byte, filename string) (cfg *Config, diags Diagnostics) {
+	if cfg, diags = l.understand(src, filename); diags.HasErrors() {
+		return nil, diags
+	}
+	return cfg, diags
+}
+
+// DataDir is where a server with the file at path keeps its data, as far as a file with mistakes in it says; empty when it says nothing.
+// It is for finding a server that runs, and for nothing else.
+func DataDir(path string) string {
+	src, err := readFile(path, maxSource)
+	if err != nil {
+		return ""
+	}
+	cfg, diags := Loader{Unpinned: true}.understand(src, path)
+	if cfg == nil || slices.ContainsFunc(diags, func(d Diagnostic) bool { return d.Severity == Error && d.Setting == "data_dir" }) {
+		return ""
+	}
+	return cfg.DataDir
+}
+
+// understand is Parse, and gives what could be understood of a text with mistakes; nil when that is nothing.
+func (l Loader) understand(src []byte, filename string) (cfg *Config, diags Diagnostics) {
 	s := newSource(src, filename, l.Environ)
 	if int64(len(src)) > maxSource {
 		return nil, Diagnostics{s.place(Diagnostic{Severity: Error, Summary: "the file is larger than 256 KiB",
@@ -78,11 +100,7 @@ func (l Loader) Parse(src []byte, filename string) (cfg *Config, diags Diagnosti
 			all = append(all, m)
 		}
 	}
-	diags = append(all.sorted(), lockDiags...)
-	if diags.HasErrors() {
-		return nil, diags
-	}
-	return cfg, diags
+	return cfg, append(all.sorted(), lockDiags...)
 }
 
 // touch reports whether a diagnostic of ds is about the line.

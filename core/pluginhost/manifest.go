@@ -47,17 +47,6 @@ func (m *manifest) questions() []string {
 	return out
 }
 
-// answers are the questions with what the plugin says of its failing, for people. The block decides.
-func (m *manifest) answers() []string {
-	out := m.questions()
-	for i, q := range m.GetGateQuestions() {
-		if q.GetAllowOnError() {
-			out[i] += " (allowed where it fails)"
-		}
-	}
-	return out
-}
-
 // routePlace is the name of a setting in a route's path.
 var routePlace = contract.Place()
 

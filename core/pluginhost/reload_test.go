@@ -240,4 +240,8 @@ func TestReload_saysWhatChanged(t *testing.T) {
 			t.Errorf("%v, want %s: %v", changed, c.want, diags)
 		}
 	}
+	info, _ := f.Info("gatekeeper") // what it is asked, and not only what it could be
+	if got := strings.Join(info.Questions, "; "); got != "login (allowed where it fails); member.add (not asked: its block has no gate for it)" {
+		t.Error(got)
+	}
 }

@@ -1,10 +1,12 @@
 package pluginhost
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/sigra-auth/sigra/core/config"
 	pluginv1 "github.com/sigra-auth/sigra/pluginsdk/proto/sigra/plugin/v1"
 )
 
@@ -132,7 +134,32 @@ func (p *plugin) statusLocked() Status {
 	return s
 }
 
+// asked are the questions that the plugin is asked, with what its failing means, and those that it could be asked and is not.
+func (p *plugin) asked() []string {
+	var out, names []string
+	for _, g := range p.gates() {
+		failing := "denied"
+		if g.OnError == config.OnErrorAllow {
+			failing = "allowed"
+		}
+		names = append(names, g.Question)
+		out = append(out, fmt.Sprintf("%s (%s where it fails)", g.Question, failing))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.manifest == nil {
+		return out
+	}
+	for _, name := range p.manifest.questions() {
+		if !slices.Contains(names, name) {
+			out = append(out, name+" (not asked: its block has no gate for it)")
+		}
+	}
+	return out
+}
+
 func (p *plugin) info() Info {
+	asked := p.asked()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := Info{
@@ -151,7 +178,7 @@ func (p *plugin) info() Info {
 	}
 	if m := p.manifest; m != nil {
 		out.Description, out.SDK, out.Storage = printable(m.GetDescription()), printable(m.GetSdkVersion()), m.GetStorage()
-		out.Questions, out.Events, out.Claims = m.answers(), m.GetEventPatterns(), m.GetClaims()
+		out.Questions, out.Events, out.Claims = asked, m.GetEventPatterns(), m.GetClaims()
 		out.Commands = m.commands()
 		out.Requires, out.Wants = m.GetRequiredGrants(), m.GetWantedGrants()
 		for _, r := range m.GetRoutes() {
