@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/sigra-auth/sigra/core/fault"
+	"github.com/sigra-auth/sigra/pluginsdk/contract"
 )
 
 // inFlightMax bounds the calls of one seam of one plugin at a time.
@@ -230,7 +231,7 @@ func (p *plugin) judge(ctx context.Context, s *seam, err error) (verdict, *CallE
 		case *errdetails.RetryInfo:
 			ce.Retry = min(max(d.GetRetryDelay().AsDuration(), 0), time.Hour)
 		case *errdetails.ErrorInfo:
-			ce.Reason = printable(clip(d.GetReason(), 64))
+			ce.Reason = codeOf(d.GetReason())
 		}
 	}
 	switch {
@@ -243,4 +244,12 @@ func (p *plugin) judge(ctx context.Context, s *seam, err error) (verdict, *CallE
 		return good, ce // it answered, and the answer was no
 	}
 	return bad, ce
+}
+
+// codeOf is a plugin's code as programs may see it; what is none, and could mean something where a problem's type is made of it, is left out.
+func codeOf(s string) string {
+	if !contract.IsCode(s) {
+		return ""
+	}
+	return s
 }

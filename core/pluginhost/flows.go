@@ -59,7 +59,7 @@ func (g *gateFacade) Ask(ctx context.Context, a gate.Ask) (gate.Answer, error) {
 		if err != nil {
 			return err
 		}
-		out.Reason, out.Message = printable(clip(resp.GetReason(), 64)), printable(clip(resp.GetMessage(), 300))
+		out.Reason, out.Message = codeOf(resp.GetReason()), printable(clip(resp.GetMessage(), 300))
 		out.CacheFor, out.Revision, out.Explain = max(resp.GetCacheFor().AsDuration(), 0), printable(clip(resp.GetRevision(), 64)), printable(clip(resp.GetExplain(), 200))
 		if len(resp.GetObligations()) > maxObligations {
 			return g.p.fail(g.p.seams[pluginv1.Gate_ServiceDesc.ServiceName], codes.Internal, "it wants too much to be done about "+string(a.Question))

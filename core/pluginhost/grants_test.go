@@ -87,6 +87,10 @@ func TestGate_answersAndFailures(t *testing.T) {
 			t.Errorf("%s: %+v %v", do, a, err)
 		}
 	}
+	// A code that is none is no part of a problem's type.
+	if a, err := ask("deny_oddly"); err != nil || a.Decision != gate.Deny || a.Reason != "" {
+		t.Errorf("%+v %v", a, err)
+	}
 	// What is known of the question reaches the plugin, and all of its answer whoever asked.
 	a, err := f.gates.Ask(request.With(context.Background(), request.Info{Language: "de"}), gate.Ask{
 		Question: gate.Login, Subject: audit.Ref{Type: "user", ID: "1"}, Context: map[string]any{"method": "tell", "new_network": true}, DryRun: true,

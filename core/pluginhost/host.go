@@ -239,8 +239,8 @@ func New(cfg Config) (*Host, error) {
 	}
 	h.claims.keep(h)
 	if h.uses.db != nil {
-		h.wg.Go(h.keepUses)
-		h.wg.Go(h.watchTransactions)
+		h.wg.Go(func() { h.uses.keep(h) })
+		h.wg.Go(func() { h.storages.watch(h) })
 	}
 	return h, nil
 }

@@ -264,6 +264,8 @@ func (p *gatekeeper) Ask(ctx context.Context, a pluginsdk.Ask) (pluginsdk.Answer
 	switch a.Login.Method {
 	case "deny":
 		return pluginsdk.Deny("seat_limit_reached", "All seats are taken."), nil
+	case "deny_oddly":
+		return pluginsdk.Deny("../Odd\x1b[2J", "No."), nil
 	case "step_up":
 		return pluginsdk.StepUp("aal2", "risky"), nil
 	case "hang":

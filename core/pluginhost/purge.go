@@ -30,14 +30,15 @@ func (h *Host) Purge(ctx context.Context, name string) error {
 		return err
 	}
 	defer done()
-	if err := h.purge(ctx, name); err != nil {
+	if err := purge(ctx, h, name); err != nil {
 		return fmt.Errorf("purge plugin %s: %w", name, err)
 	}
 	h.metrics.forget(name)
 	return nil
 }
 
-func (h *Host) purge(ctx context.Context, name string) error {
+// purge takes away what the host has of a plugin.
+func purge(ctx context.Context, h *Host, name string) error {
 	if err := h.storages.purge(ctx, name); err != nil {
 		return err
 	}

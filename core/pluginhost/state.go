@@ -134,8 +134,8 @@ func (p *plugin) statusLocked() Status {
 	return s
 }
 
-// asked are the questions that the plugin is asked, with what its failing means, and those that it could be asked and is not.
-func (p *plugin) asked() []string {
+// askedOf are the questions that the plugin is asked, with what its failing means, and those that it could be asked and is not.
+func askedOf(p *plugin) []string {
 	var out, names []string
 	for _, g := range p.gates() {
 		failing := "denied"
@@ -159,7 +159,7 @@ func (p *plugin) asked() []string {
 }
 
 func (p *plugin) info() Info {
-	asked := p.asked()
+	asked := askedOf(p)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := Info{

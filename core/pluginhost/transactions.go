@@ -29,8 +29,8 @@ type heldOpen struct {
 	seconds float64
 }
 
-// watchTransactions ends what plugins hold open, until the host ends.
-func (h *Host) watchTransactions() {
+// watch ends what plugins hold open, until the host ends.
+func (s storages) watch(h *Host) {
 	if h.cfg.DB.Dialect() != store.Postgres || h.cfg.DatabaseURL == "" {
 		return
 	}
@@ -40,7 +40,7 @@ func (h *Host) watchTransactions() {
 			return
 		case <-time.After(h.timing.transactions):
 		}
-		ended, err := h.storages.endTransactions(h.ctx, h.uses.held(), h.timing.transaction, h.timing.idleTransaction)
+		ended, err := s.endTransactions(h.ctx, h.uses.held(), h.timing.transaction, h.timing.idleTransaction)
 		for _, x := range ended {
 			h.metrics.transactions.WithLabelValues(x.plugin).Inc()
 			h.log.Warn("plugin held a transaction open in Sigra's database, its connection was ended", "plugin", x.plugin, "held_for", time.Duration(x.seconds*float64(time.Second)).Round(time.Second))

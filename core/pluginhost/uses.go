@@ -141,19 +141,19 @@ func (u *uses) exclude(ctx context.Context, plugin string) (done func(), err err
 }
 
 // keep says again and again what this node works with, until the host ends.
-func (h *Host) keepUses() {
+func (u *uses) keep(h *Host) {
 	for {
 		select {
 		case <-h.ctx.Done():
 			return
 		case <-time.After(usedEvery):
 		}
-		for _, name := range h.uses.held() {
+		for _, name := range u.held() {
 			var err error
 			if p := h.lookup(name); p == nil || !p.getBlock().Enabled {
-				err = h.uses.end(h.ctx, name) // a reload that was given up
+				err = u.end(h.ctx, name) // a reload that was given up
 			} else {
-				err = h.uses.begin(h.ctx, name)
+				err = u.begin(h.ctx, name)
 			}
 			if err != nil && h.ctx.Err() == nil {
 				h.log.Warn("not noted that this node runs the plugin", "plugin", name, "error", err)

@@ -12,6 +12,7 @@ import (
 
 var (
 	nameForm    = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+	codeForm    = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 	versionForm = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
 	dottedForm  = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*$`)
 	patternForm = regexp.MustCompile(`^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)*(\.\*)?$`)
@@ -27,6 +28,9 @@ func IsName(s string) bool { return nameForm.MatchString(s) }
 
 // IsVersion reports whether s is a semantic version of at most 64 characters, such as 1.2.3 or 2.0.0-rc.1.
 func IsVersion(s string) bool { return len(s) <= 64 && versionForm.MatchString(s) }
+
+// IsCode reports whether s can be the code of a refusal, for programs: [a-z][a-z0-9_]{0,63}.
+func IsCode(s string) bool { return codeForm.MatchString(s) }
 
 // Place finds the names of settings in a route's path: "{issuer_path}".
 func Place() *regexp.Regexp { return placeForm }
