@@ -56,6 +56,7 @@ type Server struct {
 	TrustedProxies []netip.Prefix
 	TLS            TLS
 	MaxBody        int64         // bytes of a request body
+	DrainDelay     time.Duration // how long a stop is announced before listeners close
 	ShutdownGrace  time.Duration // how long requests in flight may take to finish
 }
 

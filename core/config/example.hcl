@@ -38,6 +38,10 @@ server {
   # The largest request body.
   max_body = "1MiB"
 
+  # How long /readyz says 503, and every answer "Connection: close", before Sigra closes its listeners: for proxies in front, to send people elsewhere.
+  # Longer than their health check takes to notice. "0" closes at once.
+  drain_delay = "0"
+
   # How long requests in flight may take to finish when Sigra stops.
   shutdown_grace = "20s"
 

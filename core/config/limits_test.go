@@ -34,6 +34,7 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	for _, l := range []struct{ path, low, tooLow, high, tooHigh string }{
 		{"server.max_body", `"16KiB"`, `"16383B"`, `"64MiB"`, `"67108865B"`},
+		{"server.drain_delay", `"100ms"`, `"99ms"`, `"10m"`, `"601s"`},
 		{"server.shutdown_grace", `"1s"`, `"999ms"`, `"10m"`, `"601s"`},
 		{"database.max_connections", `2`, `1`, `1000`, `1001`},
 		{"registration.confirmation_ttl", `"5m"`, `"299s"`, `"30d"`, `"721h"`},

@@ -72,6 +72,7 @@ func readServer(b *block, s *Server) {
 	}
 	s.InternalHosts = b.texts("internal_hosts", "sigra:8484", internalHost)
 	b.size("max_body", &s.MaxBody, 16*kib, 64*mib)
+	b.duration("drain_delay", &s.DrainDelay, 100*time.Millisecond, 10*time.Minute, "to close at once")
 	b.duration("shutdown_grace", &s.ShutdownGrace, time.Second, 10*time.Minute, "")
 	b.nested("tls", func(b *block) {
 		b.file("cert_file", &s.TLS.CertFile)

@@ -39,6 +39,9 @@ func (s *Server) edge(next http.Handler) http.Handler {
 			info.Language = s.cfg.Language(r)
 		}
 		w.Header().Set(requestIDHeader, info.ID)
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close") // the next request comes over another connection, and so to another node (RFC 9110 §7.6.1)
+		}
 		next.ServeHTTP(w, r.WithContext(request.With(r.Context(), info)))
 	})
 }

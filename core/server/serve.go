@@ -28,8 +28,8 @@ type Listeners struct {
 	Metrics net.Listener   // a door for /metrics alone; nil: none
 }
 
-// Serve answers requests until ctx ends, then drains: /readyz fails, listeners close, streams are told to end, and
-// what is in flight has Config.Grace to finish. It returns nil after a complete drain, and an error when a listener
+// Serve answers requests until ctx ends, then drains: /readyz fails and every answer ends its connection, so that a proxy in front goes elsewhere;
+// after Config.DrainDelay listeners close, streams are told to end, and what is in flight has Config.Grace to finish. It returns nil after a complete drain, and an error when a listener
 // failed or requests had to be cut off.
 func (s *Server) Serve(ctx context.Context, ls Listeners) error {
 	// Requests outlive ctx by the grace, so their base is another context, ended when the grace is over.
@@ -69,7 +69,17 @@ func (s *Server) Serve(ctx context.Context, ls Listeners) error {
 	}
 
 	s.draining.Store(true)
-	s.log.Info("draining", "grace", s.cfg.Grace.String())
+	s.log.Info("draining", "delay", s.cfg.DrainDelay.String(), "grace", s.cfg.Grace.String())
+	if s.cfg.DrainDelay > 0 && first == nil {
+		announced := time.NewTimer(s.cfg.DrainDelay)
+		select {
+		case <-announced.C:
+		case first = <-failed:
+			running--
+			first = fmt.Errorf("serve: %w", first)
+		}
+		announced.Stop()
+	}
 	for _, f := range s.cfg.OnDrain {
 		f()
 	}

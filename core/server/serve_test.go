@@ -118,6 +118,50 @@ func TestDrain_requestInFlightFinishes(t *testing.T) {
 	})
 }
 
+// A stop is announced: whoever asks is answered, told so, and goes elsewhere with the next request, until the doors close.
+func TestDrain_isAnnounced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, server.Config{DrainDelay: 5 * time.Second}, map[string]http.HandlerFunc{"/page": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("a page")) }})
+		l, end := serve(t, s)
+		ask := func(path string) (status int, closes bool) {
+			t.Helper()
+			c, err := l.dial()
+			if err != nil {
+				return 0, false
+			}
+			defer c.Close()
+			go func() { _, _ = fmt.Fprintf(c, get, path) }()
+			res, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, res.Body)
+			return res.StatusCode, res.Close
+		}
+		if status, closes := ask("/page"); status != 200 || closes {
+			t.Errorf("before: %d, closes %v", status, closes)
+		}
+		stopped := make(chan error, 1)
+		began := time.Now()
+		go func() { stopped <- end() }()
+		synctest.Wait()
+		if status, closes := ask("/readyz"); status != 503 || !closes {
+			t.Errorf("/readyz: %d, closes %v", status, closes)
+		}
+		time.Sleep(4 * time.Second)
+		if status, closes := ask("/page"); status != 200 || !closes {
+			t.Errorf("meanwhile: %d, closes %v", status, closes)
+		}
+		if err := <-stopped; err != nil || time.Since(began) < 5*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if status, _ := ask("/page"); status != 0 {
+			t.Errorf("after the end: %d", status)
+		}
+	})
+}
+
 func TestDrain_streamsAreToldToEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

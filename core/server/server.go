@@ -25,6 +25,7 @@ type Config struct {
 	InternalHosts  []string       // Host values by which applications ask, with a key; see internal
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
 	MaxBody        int64          // bytes of a request body on core routes; zero means 1 MiB
+	DrainDelay     time.Duration  // for how long the end is announced before listeners close; zero: not at all
 	Grace          time.Duration  // what requests in flight get at the end; zero means 20 s
 
 	// API serves the JSON API (/v1/, /openapi.json, /openapi.yaml, /problems/, /.well-known/jwks.json), on the public listeners and on the control
