@@ -76,6 +76,7 @@ func newAt(now func() time.Time, base smtp.Config) pluginsdk.Plugin {
 		Routes:      []pluginsdk.Route{{Path: "/mailglass", Title: "Email", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators}},
 		Commands: []pluginsdk.Command{
 			{Name: "lint", Arguments: "FILE… [--origin URL]", Summary: "Check finished messages for tracking", Offline: lint},
+			{Name: "webhook verify", Arguments: "--provider NAME [--settings FILE] [--at TIME] CASE…", Summary: "Judge recorded webhooks of mail providers, without a running server", Offline: verifyCommand},
 			{Name: "outbox", Arguments: "[--state STATE]", Summary: "List messages and what became of them"},
 		},
 		Storage: storage.New(migrations),

@@ -58,7 +58,23 @@ func ReadFile(b []byte) (f File, err error) {
 	if o.Cases == nil {
 		return f, errors.New("there are no cases in it: neither a list named cases nor a request")
 	}
-	return File{o.Config, o.Cases}, nil
+	// What stands beside the cases is shared, too: certificates, for one.
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal(b, &all); err != nil {
+		return f, readError(err)
+	}
+	for _, name := range []string{"cases", "config", "about", "format"} {
+		delete(all, name)
+	}
+	beside, err := json.Marshal(all)
+	if err != nil {
+		return f, err
+	}
+	if f.Config, err = Overlay(beside, o.Config); err != nil {
+		return f, err
+	}
+	f.Cases = o.Cases
+	return f, nil
 }
 
 func readError(err error) error {
