@@ -447,10 +447,14 @@ plugin "threadline" {}
 #   }
 # }
 
-# Rulestead decides by rules and flags who may register, sign in, join and open a page (docs/recipes/rulestead.md). It has no settings:
-# the rules themselves are in its database.
+# Rulestead decides by rules and flags who may register, sign in, join and open a page (docs/recipes/rulestead.md). The rules themselves
+# are in its database.
 #
-# plugin "rulestead" {}
+# plugin "rulestead" {
+#   config {
+#     approvals = 0 # how many people besides its author have to approve a change of rules before it is in force
+#   }
+# }
 
 # Accrue holds seats: it takes billing events from the application and lets no more members into an organization than it has paid for
 # (docs/recipes/accrue.md).

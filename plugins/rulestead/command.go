@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -35,18 +34,26 @@ func (in *instance) Command(ctx context.Context, c *pluginsdk.CommandCall) error
 		return in.historyCommand(ctx, c)
 	case "rollback":
 		return in.rollbackCommand(ctx, c)
+	case "plan":
+		return in.planCommand(ctx, c)
+	case "kill":
+		return in.killCommand(ctx, c)
+	case "changes":
+		return in.changesCommand(ctx, c)
+	case "approve", "reject":
+		return in.decideCommand(ctx, c)
 	}
 	return fmt.Errorf("there is no command %q", c.Name)
 }
 
-func operator(c *pluginsdk.CommandCall) pluginsdk.Ref {
-	return pluginsdk.Ref{Type: "operator", ID: c.Operator, Display: c.Operator}
+func operator(c *pluginsdk.CommandCall) actor {
+	return actor{ref: pluginsdk.Ref{Type: "operator", ID: c.Operator, Display: c.Operator}}
 }
 
 func (in *instance) applyCommand(ctx context.Context, c *pluginsdk.CommandCall) error {
 	flags := c.Flags()
 	comment := flags.String("comment", "", "")
-	base := flags.Int64("base", -1, "")
+	base, at := flags.Int64("base", -1, ""), flags.String("at", "", "")
 	if err := flags.Parse(c.Arguments); err != nil {
 		return usage(err)
 	}
@@ -57,20 +64,31 @@ func (in *instance) applyCommand(ctx context.Context, c *pluginsdk.CommandCall) 
 	if err != nil {
 		return err
 	}
-	v, changed, err := in.apply(ctx, d, *base, operator(c), *comment, pluginsdk.RequestInfo{})
+	var when *time.Time
+	if *at != "" {
+		t, err := time.Parse(time.RFC3339, *at)
+		if err != nil || !t.After(in.store.now()) {
+			return usage(fmt.Errorf("--at %q is no time to come such as 2026-12-24T18:00:00Z", *at))
+		}
+		when = &t
+	}
+	s, err := in.submit(ctx, d, *base, operator(c), *comment, when)
 	if err != nil {
 		return err
 	}
-	return applied(c, v, changed)
+	return in.printSubmitted(c, s)
 }
 
-func applied(c *pluginsdk.CommandCall, v version, changed bool) error {
-	if c.JSON {
-		return json.NewEncoder(c.Stdout).Encode(map[string]any{"version": v.Number, "changed": changed})
+func (in *instance) printSubmitted(c *pluginsdk.CommandCall, s submitted) error {
+	if s.change != nil {
+		return in.printChange(c, *s.change)
 	}
-	text := fmt.Sprintf("Version %d is in force.", v.Number)
-	if !changed {
-		text = fmt.Sprintf("Nothing is different from version %d.", v.Number)
+	if c.JSON {
+		return json.NewEncoder(c.Stdout).Encode(map[string]any{"version": s.version.Number, "changed": s.changed})
+	}
+	text := fmt.Sprintf("Version %d is in force.", s.version.Number)
+	if !s.changed {
+		text = fmt.Sprintf("Nothing is different from version %d.", s.version.Number)
 	}
 	_, err := fmt.Fprintln(c.Stdout, text)
 	return err
@@ -185,6 +203,9 @@ func explained(c *pluginsdk.CommandCall, r rule.Result, lines []string) error {
 }
 
 func (in *instance) historyCommand(ctx context.Context, c *pluginsdk.CommandCall) error {
+	if len(c.Arguments) > 0 {
+		return in.versionCommand(ctx, c)
+	}
 	list, err := in.store.history(ctx, 200)
 	if err != nil {
 		return err
@@ -209,21 +230,17 @@ func (in *instance) rollbackCommand(ctx context.Context, c *pluginsdk.CommandCal
 	if len(c.Arguments) != 1 {
 		return usage(errors.New("name the version to go back to"))
 	}
-	n, err := strconv.ParseInt(c.Arguments[0], 10, 64)
-	if err != nil || n < 1 {
-		return usage(fmt.Errorf("%q is no version", c.Arguments[0]))
-	}
-	was, err := in.store.get(ctx, n)
+	n, err := numbered(c.Arguments[0], "version")
 	if err != nil {
 		return err
 	}
-	var d rule.Definitions
-	if err := json.Unmarshal(was.Definitions, &d); err != nil {
-		return err
-	}
-	v, changed, err := in.apply(ctx, d, -1, operator(c), fmt.Sprintf("back to version %d", n), pluginsdk.RequestInfo{})
+	d, err := in.store.definitions(ctx, n)
 	if err != nil {
 		return err
 	}
-	return applied(c, v, changed)
+	sub, err := in.submit(ctx, d, -1, operator(c), fmt.Sprintf("back to version %d", n), nil)
+	if err != nil {
+		return err
+	}
+	return in.printSubmitted(c, sub)
 }

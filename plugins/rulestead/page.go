@@ -14,15 +14,15 @@ import (
 	"github.com/sigra-auth/sigra/plugins/rulestead/rule"
 )
 
-var pages = template.Must(template.New("").Parse(`
+var pages = template.Must(template.Must(template.New("").Parse(changePages)).Parse(`
 {{define "list"}}<h1>Rules</h1>
 {{if .Applied}}<p role="status">Version {{.Version}} is in force.</p>{{end}}
 {{if .Flags}}<table><thead><tr><th scope="col">Flag</th><th scope="col">Kind</th><th scope="col">On</th><th scope="col">Gate</th><th scope="col">Review by</th></tr></thead><tbody>
 {{range .Flags}}<tr><td><a href="/rulestead/flags/{{.Key}}">{{.Key}}</a></td><td>{{.Kind}}</td><td>{{if .Enabled}}Yes{{else}}No{{end}}</td><td>{{.Question}}</td><td>{{.ReviewBy}}</td></tr>
 {{end}}</tbody></table>{{else}}<p>No flags yet.</p>{{end}}
-<p><a href="/rulestead/edit">Edit the definitions</a></p>
+<p><a href="/rulestead/edit">Edit the definitions</a> · <a href="/rulestead/changes">Changes</a></p>
 {{if .History}}<h2>History</h2><table><thead><tr><th scope="col">Version</th><th scope="col">When</th><th scope="col">Who</th><th scope="col">Comment</th></tr></thead><tbody>
-{{range .History}}<tr><td>{{.Number}}</td><td>{{.CreatedAt.UTC.Format "2006-01-02 15:04 UTC"}}</td><td>{{.Author}}</td><td>{{.Comment}}</td></tr>{{end}}</tbody></table>{{end}}{{end}}
+{{range .History}}<tr><td><a href="/rulestead/versions/{{.Number}}">{{.Number}}</a></td><td>{{.CreatedAt.UTC.Format "2006-01-02 15:04 UTC"}}</td><td>{{.Author}}</td><td>{{.Comment}}</td></tr>{{end}}</tbody></table>{{end}}{{end}}
 
 {{define "edit"}}<h1>Edit the definitions</h1>
 {{if .Mistake}}<div role="alert"><p>Please fix the following:</p><pre>{{.Mistake}}</pre></div>{{end}}
@@ -36,7 +36,9 @@ var pages = template.Must(template.New("").Parse(`
 <p><button type="submit">Explain</button></p></form>
 <h2>Decision</h2><pre>{{range .Lines}}{{.}}
 {{end}}</pre>
-<p>Attributes: {{.Names}}</p><p><a href="/rulestead">All flags</a></p>{{end}}`))
+<p>Attributes: {{.Names}}</p>
+{{if .Flag.Enabled}}<form method="post" action="/rulestead/flags/{{.Flag.Key}}/kill"><p>Off, it has the value {{.Flag.Off}}. That is so at once, everywhere and without approval.</p><p><button type="submit">Turn it off now</button></p></form>{{end}}
+<p><a href="/rulestead">All flags</a></p>{{end}}`))
 
 func (in *instance) routes() *http.ServeMux {
 	mux := http.NewServeMux()
@@ -44,6 +46,12 @@ func (in *instance) routes() *http.ServeMux {
 	mux.HandleFunc("GET /rulestead/edit", in.editPage)
 	mux.HandleFunc("POST /rulestead/edit", in.edit)
 	mux.HandleFunc("GET /rulestead/flags/{key}", in.flagPage)
+	mux.HandleFunc("POST /rulestead/flags/{key}/kill", in.killPage)
+	mux.HandleFunc("GET /rulestead/versions/{version}", in.versionPage)
+	mux.HandleFunc("POST /rulestead/versions/{version}/rollback", in.rollbackPage)
+	mux.HandleFunc("GET /rulestead/changes", in.changesPage)
+	mux.HandleFunc("GET /rulestead/changes/{change}", in.changePage)
+	mux.HandleFunc("POST /rulestead/changes/{change}/{decision}", in.decidePage)
 	return mux
 }
 
@@ -92,12 +100,10 @@ func (in *instance) edit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f := form{Base: base, Text: r.PostFormValue("definitions"), Comment: r.PostFormValue("comment")}
-	p := pluginsdk.RequestPrincipal(r.Context())
-	by := p.Ref()
-	by.Display = p.Email
 	d, err := rule.Parse(strings.NewReader(f.Text))
+	var s submitted
 	if err == nil {
-		_, _, err = in.apply(r.Context(), d, base, by, f.Comment, pluginsdk.RequestInfoFrom(r.Context()))
+		s, err = in.submit(r.Context(), d, base, visitor(r), f.Comment, nil)
 	}
 	var conflict conflictError
 	switch {
@@ -109,6 +115,8 @@ func (in *instance) edit(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		f.Mistake = err.Error()
 		in.render(w, r, http.StatusUnprocessableEntity, "edit", "Edit the definitions", f)
+	case s.change != nil:
+		http.Redirect(w, r, changePath(s.change.ID), http.StatusSeeOther)
 	default:
 		http.Redirect(w, r, "/rulestead?applied", http.StatusSeeOther)
 	}
@@ -133,7 +141,12 @@ func (in *instance) flagPage(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	in.render(w, r, http.StatusOK, "flag", key, map[string]any{"Flag": map[string]string{"Key": key}, "Context": text, "Lines": lines, "Names": strings.Join(attributeNames, ", ")})
+	off, enabled := s.Off(key)
+	shown := struct {
+		Key, Off string
+		Enabled  bool
+	}{key, off, enabled}
+	in.render(w, r, http.StatusOK, "flag", key, map[string]any{"Flag": shown, "Context": text, "Lines": lines, "Names": strings.Join(attributeNames, ", ")})
 }
 
 func (in *instance) render(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {

@@ -30,9 +30,15 @@ var migrations embed.FS
 type instance struct {
 	host     *pluginsdk.Host
 	store    *store
+	settings settings
 	snapshot *snapshots
 	log      hclog.Logger
 	mux      *http.ServeMux
+}
+
+// settings is the config block.
+type settings struct {
+	Approvals int `sigra:"approvals,optional,default=0" doc:"how many people besides its author have to approve a change before it is in force, 0 to 10"`
 }
 
 // snapshots is the newest snapshot of this process. It never goes back.
@@ -66,13 +72,24 @@ func New() pluginsdk.Plugin {
 		Routes:      []pluginsdk.Route{{Path: "/rulestead", Title: "Rules", Section: pluginsdk.AdministrationSection, Access: pluginsdk.Administrators, MaxBody: 4 << 20}},
 		Actions: []pluginsdk.Action{{
 			Name: "rulestead.definitions.change", Description: "Rules or flags were changed.", CRUD: "u", Metadata: []string{"version", "previous_version", "comment"}, Webhooks: true, Timeline: true,
+		}, {
+			Name: "rulestead.change.propose", Description: "A change of rules or flags was proposed: it waits for approvals, or for its time.", CRUD: "c", Metadata: []string{"change", "comment"}, Webhooks: true, Timeline: true,
+		}, {
+			Name: "rulestead.change.approve", Description: "A change of rules or flags was approved, or somebody who may not tried to.", CRUD: "u", Metadata: []string{"change", "comment"}, Webhooks: true, Timeline: true,
+		}, {
+			Name: "rulestead.change.reject", Description: "A change of rules or flags was rejected, or withdrawn by who proposed it.", CRUD: "u", Metadata: []string{"change", "comment"}, Webhooks: true, Timeline: true,
 		}},
 		Commands: []pluginsdk.Command{
-			{Name: "apply", Arguments: "[--comment TEXT] < FILE", Stdin: true, Summary: "Make the definitions on standard input the newest version"},
+			{Name: "apply", Arguments: "[--comment TEXT] [--at TIME] < FILE", Stdin: true, Summary: "Make the definitions on standard input the newest version, or a change that waits for approvals or its time"},
+			{Name: "plan", Arguments: "< FILE", Stdin: true, Summary: "Show what applying the definitions on standard input would change"},
+			{Name: "kill", Arguments: "[--comment TEXT] FLAG", Summary: "Turn a flag off at once, without approval"},
+			{Name: "changes", Arguments: "[CHANGE]", Summary: "List the changes that wait or were decided, or show what one would change"},
+			{Name: "approve", Arguments: "CHANGE", Summary: "Approve a change that somebody else made"},
+			{Name: "reject", Arguments: "CHANGE", Summary: "Reject a change, or withdraw your own"},
 			{Name: "export", Arguments: "[--version N]", Summary: "Print the definitions"},
 			{Name: "list", Summary: "List the flags"},
 			{Name: "explain", Arguments: "FLAG [NAME=VALUE…]", Summary: "Show what a flag decides for the attributes given, and why"},
-			{Name: "history", Summary: "List who changed the definitions, and when"},
+			{Name: "history", Arguments: "[VERSION]", Summary: "List who changed the definitions, and when, or show what a version changed"},
 			{Name: "rollback", Arguments: "VERSION", Summary: "Apply an earlier version again"},
 			{Name: "validate", Arguments: "[--mode native|unleash|flagd] FILE…", Summary: "Check definitions, without a running server", Offline: validate},
 			{Name: "eval", Arguments: "[--mode native|unleash|flagd] --flags FILE [--context FILE] [FLAG…]", Summary: "Evaluate flags of a file, without a running server", Offline: eval},
@@ -85,8 +102,11 @@ func New() pluginsdk.Plugin {
 		m.Questions = append(m.Questions, pluginsdk.GateQuestion{Question: pluginsdk.Question(q)})
 	}
 	shared := &snapshots{}
-	return pluginsdk.Define(m, func(ctx context.Context, host *pluginsdk.Host, _ struct{}) (*instance, error) {
-		in := &instance{host: host, log: host.Logger(), snapshot: shared, store: &store{db: host.Database(), dialect: host.Dialect(), now: time.Now}}
+	return pluginsdk.Define(m, func(ctx context.Context, host *pluginsdk.Host, s settings) (*instance, error) {
+		if s.Approvals < 0 || s.Approvals > 10 {
+			return nil, pluginsdk.Diagnostic("approvals", "Approvals out of range", "A change needs 0 to 10 approvals.")
+		}
+		in := &instance{host: host, settings: s, log: host.Logger(), snapshot: shared, store: &store{db: host.Database(), dialect: host.Dialect(), now: time.Now}}
 		in.mux = in.routes()
 		if err := in.load(ctx); err != nil {
 			return nil, pluginsdk.Retryable(fmt.Errorf("read the definitions: %w", err))
@@ -163,37 +183,14 @@ func (in *instance) Run(ctx context.Context) error {
 		case <-told:
 		}
 		err := in.load(ctx)
+		if err == nil {
+			err = in.applyDue(ctx)
+		}
 		if err != nil && ctx.Err() == nil && !failing {
 			in.log.Error("the definitions can't be read; the last ones go on deciding", "error", err)
 		}
 		failing = err != nil
 	}
-}
-
-// apply makes definitions the newest version, here at once and elsewhere within a second, and records who did.
-func (in *instance) apply(ctx context.Context, d rule.Definitions, base int64, by pluginsdk.Ref, comment string, info pluginsdk.RequestInfo) (version, bool, error) {
-	if _, err := rule.Compile(0, d); err != nil {
-		return version{}, false, err
-	}
-	author := by.Display
-	if author == "" {
-		author = by.Type + ":" + by.ID
-	}
-	v, changed, err := in.store.apply(ctx, d, base, author, comment)
-	if err != nil || !changed {
-		return v, false, err
-	}
-	if err := in.load(ctx); err != nil {
-		return v, true, err
-	}
-	if err := in.host.Topics().Notify(ctx, versionTopic, strconv.FormatInt(v.Number, 10)); err != nil {
-		in.log.Warn("other nodes were not told of the new version and will find it themselves", "version", v.Number, "error", err)
-	}
-	_, err = in.host.Audit().Record(ctx, pluginsdk.AuditEntry{
-		Action: "rulestead.definitions.change", Outcome: "success", Actor: by, IdempotencyKey: "version/" + strconv.FormatInt(v.Number, 10), Request: info,
-		Metadata: map[string]any{"version": v.Number, "previous_version": v.Number - 1, "comment": comment},
-	})
-	return v, true, err
 }
 
 // ServeHTTP implements pluginsdk.Routes.

@@ -75,39 +75,62 @@ func (e conflictError) Error() string {
 // apply makes definitions the newest version. base is the version that they were made from; -1 for whatever there is. The same
 // definitions again make no new version.
 func (s *store) apply(ctx context.Context, d rule.Definitions, base int64, author, comment string) (v version, changed bool, err error) {
+	err = s.alone(ctx, func(tx *sql.Tx) error {
+		v, changed, err = s.insert(ctx, tx, d, base, author, comment)
+		return err
+	})
+	return v, changed, err
+}
+
+// alone runs f in a transaction that no other one which changes definitions overlaps.
+func (s *store) alone(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return storage.Tx(ctx, s.db, func(tx *sql.Tx) error {
+		if s.dialect == pluginsdk.Postgres {
+			if _, err := tx.ExecContext(ctx, `LOCK TABLE rulestead_version IN EXCLUSIVE MODE`); err != nil {
+				return err
+			}
+		}
+		return f(tx)
+	})
+}
+
+func (s *store) insert(ctx context.Context, tx *sql.Tx, d rule.Definitions, base int64, author, comment string) (v version, changed bool, err error) {
 	text, err := json.Marshal(d)
 	if err != nil {
 		return v, false, err
 	}
 	sum := sha256.Sum256(text)
 	hash := hex.EncodeToString(sum[:])
-	err = storage.Tx(ctx, s.db, func(tx *sql.Tx) error {
-		changed = false
-		if s.dialect == pluginsdk.Postgres {
-			if _, err := tx.ExecContext(ctx, `LOCK TABLE rulestead_version IN EXCLUSIVE MODE`); err != nil {
-				return err
-			}
-		}
-		var last int64
-		var was sql.NullString
-		err := tx.QueryRowContext(ctx, `SELECT version, hash FROM rulestead_version ORDER BY version DESC LIMIT 1`).Scan(&last, &was)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		if base >= 0 && base != last {
-			return conflictError{last}
-		}
-		v = version{Number: last, Definitions: text, Author: author, Comment: comment, CreatedAt: s.now().UTC().Truncate(time.Microsecond)}
-		if was.String == hash {
-			return nil
-		}
-		v.Number, changed = last+1, true
-		if _, err := rule.Compile(v.Number, d); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO rulestead_version (version, definitions, hash, author, comment, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-			v.Number, json.RawMessage(text), hash, author, comment, v.CreatedAt)
-		return err
-	})
-	return v, changed, err
+	var last int64
+	var was sql.NullString
+	err = tx.QueryRowContext(ctx, `SELECT version, hash FROM rulestead_version ORDER BY version DESC LIMIT 1`).Scan(&last, &was)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return v, false, err
+	}
+	if base >= 0 && base != last {
+		return v, false, conflictError{last}
+	}
+	v = version{Number: last, Definitions: text, Author: author, Comment: comment, CreatedAt: s.now().UTC().Truncate(time.Microsecond)}
+	if was.String == hash {
+		return v, false, nil
+	}
+	v.Number = last + 1
+	if _, err := rule.Compile(v.Number, d); err != nil {
+		return v, false, err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO rulestead_version (version, definitions, hash, author, comment, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		v.Number, json.RawMessage(text), hash, author, comment, v.CreatedAt)
+	return v, err == nil, err
+}
+
+// definitions are those of a version; 0 has none.
+func (s *store) definitions(ctx context.Context, n int64) (d rule.Definitions, err error) {
+	if n == 0 {
+		return d, nil
+	}
+	v, err := s.get(ctx, n)
+	if err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(v.Definitions, &d)
 }

@@ -105,3 +105,12 @@ func (a About) Stale(now time.Time) string {
 
 // Gated reports whether any flag answers a question.
 func (s *Snapshot) Gated(question string) bool { return len(s.gates[question]) > 0 }
+
+// Off says what a flag's value is while it is off, for people, and whether it is on now.
+func (s *Snapshot) Off(key string) (off string, enabled bool) {
+	f, ok := s.flags[key]
+	if !ok {
+		return "", false
+	}
+	return f.off.String(), f.enabled
+}
