@@ -219,7 +219,7 @@ func (a *app) newServer(pages *web.Pages) (*server.Server, error) {
 		return nil, err
 	}
 	sc := server.Config{
-		BaseURL: cfg.Server.BaseURL, InternalHosts: cfg.Server.InternalHosts, Application: a.knowsApplication, TrustedProxies: cfg.Server.TrustedProxies, MaxBody: cfg.Server.MaxBody, DrainDelay: cfg.Server.DrainDelay, Grace: cfg.Server.ShutdownGrace,
+		BaseURL: cfg.Server.BaseURL, InternalHosts: cfg.Server.InternalHosts, Application: a.knowsApplication, TrustedProxies: cfg.Server.TrustedProxies, Forwarded: cfg.Server.ForwardedHeader == config.Forwarded, HSTSSubdomains: cfg.Server.HSTSSubdomains, MaxBody: cfg.Server.MaxBody, DrainDelay: cfg.Server.DrainDelay, Grace: cfg.Server.ShutdownGrace,
 		API: a.api.Handler(), Mount: pages.Mount, Rules: rules, Routes: a.host.Route,
 		Problem: a.api.WriteError, Page: pages.Error, Language: pages.Language, Foreign: web.ForeignForms(), Checks: a.checks(), OnDrain: []func(){a.api.Close}, Limits: limits,
 		Register: a.metrics, Logger: a.log.Named("http"),

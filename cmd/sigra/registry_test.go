@@ -122,7 +122,7 @@ func TestRegistry_oneEntryAddsAPart(t *testing.T) {
 			Personal:   []string{"tiny"},
 			Sealed: []part.SealedColumn{{
 				Name: "tiny.note", Select: `SELECT id, note FROM tiny WHERE id > $1 ORDER BY id LIMIT $2`,
-				Update: `UPDATE tiny SET note = $3 WHERE id = $1 AND note = $2`, Purpose: func(uuid.UUID) string { return "tiny" },
+				Update: `UPDATE tiny SET note = $3 WHERE id = $1 AND note = $2`,
 			}},
 		},
 		Open: func(_ context.Context, p *parts) (hooks, error) {
@@ -138,7 +138,7 @@ func TestRegistry_oneEntryAddsAPart(t *testing.T) {
 					if err := q.QueryRow(ctx, `SELECT note FROM tiny WHERE id = $1`, who.UserID).Scan(&sealed); err != nil {
 						return nil, err
 					}
-					plain, _, err := p.keys.Open(sealed, "tiny")
+					plain, _, err := p.keys.Open(sealed, "tiny.note/"+who.UserID.String())
 					return string(plain), err
 				},
 				Erase: func(ctx context.Context, tx *store.Tx, who part.Subject) error {
@@ -161,7 +161,7 @@ func TestRegistry_oneEntryAddsAPart(t *testing.T) {
 		}
 		who := newPerson(t, p, "tiny@example.com")
 		write(t, p.db, func(ctx context.Context, tx *store.Tx) error {
-			_, err := tx.Exec(ctx, `INSERT INTO tiny (id, note) VALUES ($1, $2)`, who.UserID, p.keys.Seal([]byte("a note"), "tiny"))
+			_, err := tx.Exec(ctx, `INSERT INTO tiny (id, note) VALUES ($1, $2)`, who.UserID, p.keys.Seal([]byte("a note"), "tiny.note/"+who.UserID.String()))
 			return err
 		})
 		if _, err := p.keys.Rotate(t.Context(), nil); err != nil {

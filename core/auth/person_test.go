@@ -346,18 +346,19 @@ func (w *world) actions(at uuid.UUID) []string {
 // letters are the mails put in the queue since then, in that order, without those that go to nobody.
 func (w *world) letters(at uuid.UUID) []mail.Message {
 	w.t.Helper()
-	rows, err := w.db.Query(w.ctx(), `SELECT payload FROM mail_queue WHERE id > $1 AND NOT decoy ORDER BY id`, at)
+	rows, err := w.db.Query(w.ctx(), `SELECT id, payload FROM mail_queue WHERE id > $1 AND NOT decoy ORDER BY id`, at)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer rows.Close()
 	var out []mail.Message
 	for rows.Next() {
+		var id uuid.UUID
 		var sealed []byte
-		if err := rows.Scan(&sealed); err != nil {
+		if err := rows.Scan(&id, &sealed); err != nil {
 			w.t.Fatal(err)
 		}
-		plain, _, err := w.Ring.Open(sealed, mail.SealPurpose)
+		plain, _, err := w.Ring.Open(sealed, mail.Sealed.Purpose(id))
 		if err != nil {
 			w.t.Fatal(err)
 		}

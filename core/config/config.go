@@ -54,11 +54,21 @@ type Server struct {
 	BaseURL       string // scheme://host[:port], where people reach Sigra; no path, no trailing slash
 	// TrustedProxies are whose X-Forwarded-* headers count.
 	TrustedProxies []netip.Prefix
+	// ForwardedHeader is where they say whom a request comes from: XForwardedFor or Forwarded.
+	ForwardedHeader string
+	// HSTSSubdomains tells browsers that all hosts below BaseURL's speak https.
+	HSTSSubdomains bool
 	TLS            TLS
 	MaxBody        int64         // bytes of a request body
 	DrainDelay     time.Duration // how long a stop is announced before listeners close
 	ShutdownGrace  time.Duration // how long requests in flight may take to finish
 }
+
+// The values of Server.ForwardedHeader.
+const (
+	XForwardedFor = "x-forwarded-for"
+	Forwarded     = "forwarded" // RFC 7239
+)
 
 // TLS is the certificate Sigra serves with. Both empty: plain HTTP, on loopback or behind a proxy.
 type TLS struct{ CertFile, KeyFile string }
@@ -143,8 +153,9 @@ type Session struct {
 
 // Password is what passwords must be like and how they are hashed.
 type Password struct {
-	MinLength, MaxLength int // bytes
-	Argon2               Argon2
+	MinLength int // characters
+	MaxLength int // bytes of UTF-8
+	Argon2    Argon2
 	// MaxConcurrentHashes bounds how many are computed at once; 0 means by processors, see Hashers.
 	MaxConcurrentHashes int
 	QueueTimeout        time.Duration // how long a sign-in waits for its turn before 503

@@ -17,10 +17,11 @@ func Default() *Config {
 	return &Config{
 		DataDir: "sigra-data",
 		Server: Server{
-			Listen:        "localhost:8484",
-			BaseURL:       "http://localhost:8484",
-			MaxBody:       mib,
-			ShutdownGrace: 20 * time.Second,
+			Listen:          "localhost:8484",
+			BaseURL:         "http://localhost:8484",
+			ForwardedHeader: XForwardedFor,
+			MaxBody:         mib,
+			ShutdownGrace:   20 * time.Second,
 		},
 		Database: Database{Migrate: true},
 		Registration: Registration{

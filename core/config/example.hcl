@@ -28,12 +28,18 @@ server {
   # except on localhost. Left out, it follows from listen.
   base_url = "http://localhost:8484"
 
-  # The reverse proxies in front of Sigra. Only their X-Forwarded-For counts.
+  # The reverse proxies in front of Sigra. Only what they say of whom a request comes from counts.
   trusted_proxies = []
   # trusted_proxies = ["10.0.0.0/8", "fd00::/8"]
 
   # Names by which your applications reach Sigra beside base_url, such as ["sigra:8484"]. There it answers who shows an application's key, and nobody else.
   internal_hosts = []
+
+  # The header in which they say so: "x-forwarded-for" or "forwarded" (RFC 7239). The other one is not looked at: it may be the client's.
+  forwarded_header = "x-forwarded-for"
+
+  # Tell browsers that every host below base_url's speaks https, for a year (HSTS includeSubDomains). Only where that is so.
+  hsts_subdomains = false
 
   # The largest request body.
   max_body = "1MiB"
@@ -149,7 +155,7 @@ session {
 }
 
 password {
-  # In bytes. There are no rules about digits and signs: length is what helps.
+  # In characters at least, in bytes at most. There are no rules about digits and signs: length is what helps.
   min_length = 8
   max_length = 1024
 

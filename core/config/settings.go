@@ -71,6 +71,8 @@ func readServer(b *block, s *Server) {
 		s.TrustedProxies = append(s.TrustedProxies, prefix)
 	}
 	s.InternalHosts = b.texts("internal_hosts", "sigra:8484", internalHost)
+	b.choice("forwarded_header", &s.ForwardedHeader, XForwardedFor, Forwarded)
+	b.boolean("hsts_subdomains", &s.HSTSSubdomains)
 	b.size("max_body", &s.MaxBody, 16*kib, 64*mib)
 	b.duration("drain_delay", &s.DrainDelay, 100*time.Millisecond, 10*time.Minute, "to close at once")
 	b.duration("shutdown_grace", &s.ShutdownGrace, time.Second, 10*time.Minute, "")

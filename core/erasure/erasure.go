@@ -23,10 +23,9 @@ import (
 var Migrations embed.FS
 
 const (
-	sealPurpose = "erasure.subject"
-	firstWait   = 10 * time.Second
-	maxWait     = time.Hour
-	batch       = 50
+	firstWait = 10 * time.Second
+	maxWait   = time.Hour
+	batch     = 50
 )
 
 // Sealer encrypts; core/keyring is one.
@@ -110,7 +109,7 @@ func (s *Store) Enqueue(ctx context.Context, tx *store.Tx, who part.Subject) err
 			return err
 		}
 		now := s.now()
-		if _, err := tx.Exec(ctx, `INSERT INTO erasure (id, plugin, subject, created_at, due_at, tries) VALUES ($1, $2, $3, $4, $4, 0)`, id, plugin, s.keys.Seal(plain, sealPurpose), now); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO erasure (id, plugin, subject, created_at, due_at, tries) VALUES ($1, $2, $3, $4, $4, 0)`, id, plugin, s.keys.Seal(plain, sealed.Purpose(id)), now); err != nil {
 			return fmt.Errorf("note erasure: %w", err)
 		}
 	}
@@ -160,7 +159,7 @@ func (s *Store) Due(ctx context.Context) ([]Task, error) {
 			if n == 0 {
 				continue // another node has it
 			}
-			plain, _, err := s.keys.Open(r.sealed, sealPurpose)
+			plain, _, err := s.keys.Open(r.sealed, sealed.Purpose(r.ID))
 			if err != nil { // its key is gone: the others go on
 				s.log.Error("an erasure can't be read, will try again", "id", r.ID, "error", err)
 				continue
@@ -205,10 +204,11 @@ func (s *Store) Forget(ctx context.Context, plugin string) error {
 
 // Schema says what the package keeps. Whom a row is about is sealed, and nobody finds it by them: it is a task, and goes when it is done.
 func Schema() part.Schema {
-	return part.Schema{Migrations: Migrations, Impersonal: []string{"erasure"}, Sealed: []part.SealedColumn{{
-		Name:    "erasure.subject",
-		Select:  `SELECT id, subject FROM erasure WHERE id > $1 ORDER BY id LIMIT $2`,
-		Update:  `UPDATE erasure SET subject = $3 WHERE id = $1 AND subject = $2`,
-		Purpose: func(uuid.UUID) string { return sealPurpose },
-	}}}
+	return part.Schema{Migrations: Migrations, Impersonal: []string{"erasure"}, Sealed: []part.SealedColumn{sealed}}
+}
+
+var sealed = part.SealedColumn{
+	Name:   "erasure.subject",
+	Select: `SELECT id, subject FROM erasure WHERE id > $1 ORDER BY id LIMIT $2`,
+	Update: `UPDATE erasure SET subject = $3 WHERE id = $1 AND subject = $2`,
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -15,15 +13,11 @@ func Schema() part.Schema {
 	return part.Schema{Migrations: Migrations, Personal: []string{"federation_identity", "federation_state"}, Sealed: []part.SealedColumn{Sealed}}
 }
 
-// SealPurpose is what payloads are sealed for.
-const SealPurpose = "federation.state"
-
 // Sealed is the column that is sealed anew after the keys were rotated.
 var Sealed = part.SealedColumn{
-	Name:    "federation_state.payload",
-	Select:  `SELECT id, payload FROM federation_state WHERE payload IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`,
-	Update:  `UPDATE federation_state SET payload = $3 WHERE id = $1 AND payload = $2`,
-	Purpose: func(uuid.UUID) string { return SealPurpose },
+	Name:   "federation_state.payload",
+	Select: `SELECT id, payload FROM federation_state WHERE payload IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`,
+	Update: `UPDATE federation_state SET payload = $3 WHERE id = $1 AND payload = $2`,
 }
 
 // Exported is a login elsewhere in its person's export.

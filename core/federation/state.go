@@ -73,7 +73,7 @@ func (s *Service) keep(ctx context.Context, f flow, browser string) (state, kept
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO federation_state (id, state_hash, browser_hash, account_id, payload, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			id, stateHash, browserHash, accountID, s.sealer.Seal(plain, SealPurpose), f.Begun, f.Begun.Add(s.ttl))
+			id, stateHash, browserHash, accountID, s.sealer.Seal(plain, Sealed.Purpose(id)), f.Begun, f.Begun.Add(s.ttl))
 		return err
 	})
 	if err != nil {
@@ -93,12 +93,12 @@ func (s *Service) spend(ctx context.Context, providerName, state, browser string
 	if !ok {
 		return flow{}, stateInvalid(providerName, "no_browser")
 	}
+	var id uuid.UUID
 	var sealed []byte
 	var why string
 	err := s.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		sealed, why = nil, ""
 		now := s.now()
-		var id uuid.UUID
 		err := tx.QueryRow(ctx, `SELECT id, payload FROM federation_state WHERE state_hash = $1 AND browser_hash = $2 AND spent_at IS NULL AND expires_at > $3`,
 			stateHash, browserHash, now).Scan(&id, &sealed)
 		if errors.Is(err, store.ErrNoRows) {
@@ -120,7 +120,7 @@ func (s *Service) spend(ctx context.Context, providerName, state, browser string
 	case why != "":
 		return flow{}, stateInvalid(providerName, why)
 	}
-	plain, _, err := s.sealer.Open(sealed, SealPurpose)
+	plain, _, err := s.sealer.Open(sealed, Sealed.Purpose(id))
 	if err != nil {
 		return flow{}, fmt.Errorf("open a sign-in's state: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/hashicorp/go-hclog"
 	"go.uber.org/goleak"
 
 	"github.com/sigra-auth/sigra/core/keyring"
@@ -253,12 +254,16 @@ func TestOpen_floodOfUnknownKeys(t *testing.T) {
 func reseal(t testing.TB, ctx context.Context, r *keyring.Ring) (keyring.Resealed, error) {
 	t.Helper()
 	return r.Reseal(ctx, []part.SealedColumn{{
-		Name:    "sealed.value",
-		Select:  `SELECT id, value FROM sealed WHERE id > $1 AND value IS NOT NULL ORDER BY id LIMIT $2`,
-		Update:  `UPDATE sealed SET value = $3 WHERE id = $1 AND value = $2`,
-		Purpose: func(id uuid.UUID) string { return "sealed/" + id.String() },
+		Name:   "sealed.value",
+		Select: `SELECT id, value FROM sealed WHERE id > $1 AND value IS NOT NULL ORDER BY id LIMIT $2`,
+		Update: `UPDATE sealed SET value = $3 WHERE id = $1 AND value = $2`,
 	}})
 }
+
+// ending is an output that ends something when it is written to.
+type ending func()
+
+func (e ending) Write(p []byte) (int, error) { e(); return len(p), nil }
 
 func TestReseal(t *testing.T) {
 	t.Parallel()
@@ -268,15 +273,17 @@ func TestReseal(t *testing.T) {
 		ids := make([]uuid.UUID, 350)
 		err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			for i := range ids {
+				if i == 150 {
+					if _, err := tx.Exec(ctx, "INSERT INTO sealed (id, value) VALUES ($1, $2)", uuid.Must(uuid.NewV7()), []byte("garbage")); err != nil {
+						return err
+					}
+				}
 				ids[i] = uuid.Must(uuid.NewV7())
-				if _, err := tx.Exec(ctx, "INSERT INTO sealed (id, value) VALUES ($1, $2)", ids[i], r.Seal([]byte(ids[i].String()), "sealed/"+ids[i].String())); err != nil {
+				if _, err := tx.Exec(ctx, "INSERT INTO sealed (id, value) VALUES ($1, $2)", ids[i], r.Seal([]byte(ids[i].String()), "sealed.value/"+ids[i].String())); err != nil {
 					return err
 				}
 			}
-			if _, err := tx.Exec(ctx, "INSERT INTO sealed (id, value) VALUES ($1, NULL)", uuid.Must(uuid.NewV7())); err != nil {
-				return err
-			}
-			_, err := tx.Exec(ctx, "INSERT INTO sealed (id, value) VALUES ($1, $2)", uuid.Must(uuid.NewV7()), []byte("garbage"))
+			_, err := tx.Exec(ctx, "INSERT INTO sealed (id, value) VALUES ($1, NULL)", uuid.Must(uuid.NewV7()))
 			return err
 		})
 		if err != nil {
@@ -285,17 +292,11 @@ func TestReseal(t *testing.T) {
 		rotate(t, r)
 		// Killed after the first batch: a new process begins again and finishes.
 		killed, kill := context.WithCancel(ctx)
-		stopAfter := 0
+		r = open(t, db, keyring.Config{Root: root, Logger: hclog.New(&hclog.LoggerOptions{Output: ending(kill)})}) // at the garbage
 		_, err = r.Reseal(killed, []part.SealedColumn{{
 			Name:   "sealed.value",
 			Select: `SELECT id, value FROM sealed WHERE id > $1 AND value IS NOT NULL ORDER BY id LIMIT $2`,
 			Update: `UPDATE sealed SET value = $3 WHERE id = $1 AND value = $2`,
-			Purpose: func(id uuid.UUID) string {
-				if stopAfter++; stopAfter == 150 {
-					kill()
-				}
-				return "sealed/" + id.String()
-			},
 		}})
 		if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
@@ -313,7 +314,7 @@ func TestReseal(t *testing.T) {
 			if err := db.QueryRow(ctx, "SELECT value FROM sealed WHERE id = $1", id).Scan(&value); err != nil {
 				t.Fatal(err)
 			}
-			if err := opens(r, value, "sealed/"+id.String(), id.String(), false); err != nil {
+			if err := opens(r, value, "sealed.value/"+id.String(), id.String(), false); err != nil {
 				t.Fatal(err)
 			}
 		}

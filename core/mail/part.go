@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"github.com/sigra-auth/sigra/core/part"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -17,10 +15,9 @@ func Schema() part.Schema {
 
 // Sealed is the column that is sealed anew after the keys were rotated.
 var Sealed = part.SealedColumn{
-	Name:    "mail_queue.payload",
-	Select:  `SELECT id, payload FROM mail_queue WHERE payload IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`,
-	Update:  `UPDATE mail_queue SET payload = $3 WHERE id = $1 AND payload = $2`,
-	Purpose: func(uuid.UUID) string { return SealPurpose },
+	Name:   "mail_queue.payload",
+	Select: `SELECT id, payload FROM mail_queue WHERE payload IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`,
+	Update: `UPDATE mail_queue SET payload = $3 WHERE id = $1 AND payload = $2`,
 }
 
 // recipient is what a row says of whom it is for: enough to find the rows of an address, and nothing without the keyring.

@@ -38,9 +38,6 @@ type Leases interface {
 	Release(ctx context.Context, name string) error
 }
 
-// SealPurpose is what queued messages are sealed for; the keyring's reseal registry names it.
-const SealPurpose = "mail.queue"
-
 // DefaultTTL is how long a message without a deadline of its own may be tried.
 const DefaultTTL = 24 * time.Hour
 
@@ -171,7 +168,7 @@ func (q *Queue) enqueue(ctx context.Context, tx *store.Tx, m Message, decoy bool
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, next_at, deadline, created_at, decoy, recipient, lane)
 		VALUES ($1, $2, 'queued', $3, $4, $5, $4, $6, $7, $8) ON CONFLICT (id) DO NOTHING`,
-		m.ID, m.Purpose, q.keys.Seal(plain, SealPurpose), now, m.Deadline.UTC().Truncate(time.Microsecond), decoy, q.recipient(m.To.Address), laneOf(m))
+		m.ID, m.Purpose, q.keys.Seal(plain, Sealed.Purpose(m.ID)), now, m.Deadline.UTC().Truncate(time.Microsecond), decoy, q.recipient(m.To.Address), laneOf(m))
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("queue mail: %w", err)
 	}

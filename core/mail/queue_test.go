@@ -581,7 +581,7 @@ func TestMigration_keepsWhatWaits(t *testing.T) {
 		id, at := uuid.New(), time.Now().UTC().Truncate(time.Microsecond)
 		if err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			_, err := tx.Exec(ctx, `INSERT INTO mail_queue (id, purpose, state, payload, attempts, next_at, deadline, created_at) VALUES ($1, 'x', 'queued', $2, 3, $3, $4, $3)`,
-				id, ring.Seal([]byte(`{"purpose":"x","to":{"address":"ada@example.org"},"text":"hello"}`), mail.SealPurpose), at, at.Add(time.Hour))
+				id, ring.Seal([]byte(`{"purpose":"x","to":{"address":"ada@example.org"},"text":"hello"}`), mail.Sealed.Purpose(id)), at, at.Add(time.Hour))
 			return err
 		}); err != nil {
 			t.Fatal(err)

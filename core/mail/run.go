@@ -237,7 +237,7 @@ func (q *Queue) attempt(ctx context.Context, id uuid.UUID) error {
 	case !q.now().Before(c.deadline):
 		return q.settle(note, c, "expired", "the deadline passed")
 	}
-	plain, _, err := q.keys.Open(c.payload, SealPurpose)
+	plain, _, err := q.keys.Open(c.payload, Sealed.Purpose(id))
 	var m Message
 	if err == nil {
 		err = json.Unmarshal(plain, &m)

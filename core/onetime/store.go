@@ -30,9 +30,6 @@ type Purpose string
 // 200 000 times (ASVS 5.0 6.6.3).
 const DefaultAttempts = 5
 
-// SealPurpose is what payloads are sealed for; the keyring's reseal registry names it.
-const SealPurpose = "onetime.payload"
-
 // ErrInvalid says that a secret opens nothing: unknown, spent, expired, guessed too often or made for something else.
 var ErrInvalid = fault.New(fault.Unauthenticated, "invalid_or_expired", "This link or code is wrong, was used already or has expired. Ask for a new one.")
 
@@ -124,7 +121,7 @@ func (s *Store) Issue(ctx context.Context, tx *store.Tx, r Request) (Issued, err
 	}
 	var sealed []byte
 	if r.Payload != nil {
-		sealed = s.sealer.Seal(r.Payload, SealPurpose)
+		sealed = s.sealer.Seal(r.Payload, Sealed.Purpose(id))
 	}
 	var subject []byte
 	if r.Subject != "" {
@@ -192,7 +189,7 @@ func (s *Store) grant(row store.Row, p Purpose, more ...any) (Grant, error) {
 	}
 	g.Subject = hex.EncodeToString(subject)
 	if sealed != nil { // a decoy's too: opening it is work like any other
-		if g.Payload, _, err = s.sealer.Open(sealed, SealPurpose); err != nil {
+		if g.Payload, _, err = s.sealer.Open(sealed, Sealed.Purpose(g.ID)); err != nil {
 			return Grant{}, fmt.Errorf("open one-time payload: %w", err)
 		}
 	}

@@ -113,6 +113,31 @@ func TestLink_spentOnce(t *testing.T) {
 	})
 }
 
+// Whoever can write the table, and has no key, can't have one row answer with what was kept for another (ASVS 5.0 11.3.3).
+func TestPayload_ofAnotherRow(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		mine, theirs := full(uuid.New()), full(uuid.New())
+		theirs.Payload = []byte("somebody else's")
+		a, b := w.issue(t, mine), w.issue(t, theirs)
+		w.tx(t, func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Exec(ctx, `UPDATE onetime SET payload = (SELECT payload FROM onetime WHERE id = $2) WHERE id = $1`, a.ID, b.ID)
+			return err
+		})
+		if g, err := w.Look(t.Context(), purpose, a.Link); !errors.Is(err, keyring.ErrSealed) {
+			t.Errorf("Look = %+v, %v", g, err)
+		}
+		if g, err := w.LookFlow(t.Context(), w.db, purpose, a.Flow); !errors.Is(err, keyring.ErrSealed) {
+			t.Errorf("LookFlow = %+v, %v", g, err)
+		}
+		if g, _, err := w.guess(t, a.Flow, a.Code); !errors.Is(err, keyring.ErrSealed) {
+			t.Errorf("Guess = %+v, %v", g, err)
+		}
+		if g, err := w.Look(t.Context(), purpose, b.Link); err != nil || string(g.Payload) != "somebody else's" {
+			t.Errorf("the row that it was made for: %+v, %v", g, err)
+		}
+	})
+}
+
 func TestLink_foreign(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		out := w.issue(t, full(uuid.New()))

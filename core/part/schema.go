@@ -18,16 +18,18 @@ type Schema struct {
 
 // SealedColumn is one column of values that the keyring has sealed.
 type SealedColumn struct {
-	// Name is for logs: "mail_queue.payload".
+	// Name is the table and the column: "mail_queue.payload".
 	Name string
 	// Select gives the next rows' ids (UUID) and sealed values, by rising id: $1 is the id to start after, $2 the
 	// number of rows. NULLs must be left out.
 	Select string
 	// Update replaces one value if it is still the one that was read: $1 the id, $2 the old value, $3 the new one.
 	Update string
-	// Purpose is what the values of a row are sealed for.
-	Purpose func(id uuid.UUID) string
 }
+
+// Purpose is what the value in a row is sealed for: its column and its row. Whoever can write the table, and nothing else, can't put
+// one row's value into another (ASVS 5.0 11.2.1, 11.3.3).
+func (c SealedColumn) Purpose(id uuid.UUID) string { return c.Name + "/" + id.String() }
 
 // Migrations lists the migrations of all parts.
 func Migrations[H, C any](parts []Part[H, C]) []store.Source {

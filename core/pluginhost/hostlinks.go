@@ -33,14 +33,11 @@ const (
 	maxLinkTTL   = 30 * 24 * time.Hour
 )
 
-const linkPurpose = "plugin.link"
-
 // sealedLinks are the links' data, sealed anew after the keys were rotated.
 var sealedLinks = part.SealedColumn{
-	Name:    "plugin_link.data",
-	Select:  `SELECT id, data FROM plugin_link WHERE data IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`,
-	Update:  `UPDATE plugin_link SET data = $3 WHERE id = $1 AND data = $2`,
-	Purpose: func(uuid.UUID) string { return linkPurpose },
+	Name:   "plugin_link.data",
+	Select: `SELECT id, data FROM plugin_link WHERE data IS NOT NULL AND id > $1 ORDER BY id LIMIT $2`,
+	Update: `UPDATE plugin_link SET data = $3 WHERE id = $1 AND data = $2`,
 }
 
 var linkTokens = base64.RawURLEncoding.Strict()
@@ -92,7 +89,7 @@ func (s linksService) Issue(ctx context.Context, r *hostv1.IssueLinkRequest) (*h
 	token, sum := linkTokens.EncodeToString(raw), sha256.Sum256(raw)
 	var data []byte
 	if len(r.GetData()) > 0 {
-		data = s.h.cfg.Keyring.Seal(r.GetData(), linkPurpose)
+		data = s.h.cfg.Keyring.Seal(r.GetData(), sealedLinks.Purpose(id))
 	}
 	now := s.h.now()
 	until := now.Add(ttl).Truncate(time.Microsecond)
@@ -119,6 +116,7 @@ func (s linksService) Issue(ctx context.Context, r *hostv1.IssueLinkRequest) (*h
 
 // link is what a token stands for.
 type link struct {
+	id      uuid.UUID
 	subject string
 	data    []byte
 	expires time.Time
@@ -127,7 +125,7 @@ type link struct {
 // find runs a query that gives a link by its token, and opens it; nil when there is none.
 func (s linksService) find(row interface{ Scan(dest ...any) error }) (*link, error) {
 	var l link
-	err := row.Scan(&l.subject, &l.data, &l.expires)
+	err := row.Scan(&l.id, &l.subject, &l.data, &l.expires)
 	if errors.Is(err, store.ErrNoRows) {
 		return nil, nil
 	}
@@ -138,7 +136,7 @@ func (s linksService) find(row interface{ Scan(dest ...any) error }) (*link, err
 		if s.h.cfg.Keyring == nil {
 			return nil, missing("a keyring")
 		}
-		if l.data, _, err = s.h.cfg.Keyring.Open(l.data, linkPurpose); err != nil {
+		if l.data, _, err = s.h.cfg.Keyring.Open(l.data, sealedLinks.Purpose(l.id)); err != nil {
 			return nil, fmt.Errorf("open link: %w", err)
 		}
 	}
@@ -146,7 +144,7 @@ func (s linksService) find(row interface{ Scan(dest ...any) error }) (*link, err
 }
 
 func (s linksService) Peek(ctx context.Context, r *hostv1.PeekLinkRequest) (*hostv1.PeekLinkResponse, error) {
-	l, err := s.find(s.h.cfg.DB.QueryRow(ctx, `SELECT subject, data, expires_at FROM plugin_link WHERE token_hash = $1 AND plugin = $2 AND purpose = $3 AND expires_at > $4`,
+	l, err := s.find(s.h.cfg.DB.QueryRow(ctx, `SELECT id, subject, data, expires_at FROM plugin_link WHERE token_hash = $1 AND plugin = $2 AND purpose = $3 AND expires_at > $4`,
 		linkHash(r.GetToken()), s.name(), r.GetPurpose(), s.h.now()))
 	if err != nil || l == nil {
 		return &hostv1.PeekLinkResponse{}, err
@@ -158,7 +156,7 @@ func (s linksService) Peek(ctx context.Context, r *hostv1.PeekLinkRequest) (*hos
 func (s linksService) Redeem(ctx context.Context, r *hostv1.RedeemLinkRequest) (*hostv1.RedeemLinkResponse, error) {
 	var l *link
 	err := s.h.cfg.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		l, err = s.find(tx.QueryRow(ctx, `DELETE FROM plugin_link WHERE token_hash = $1 AND plugin = $2 AND purpose = $3 AND expires_at > $4 RETURNING subject, data, expires_at`,
+		l, err = s.find(tx.QueryRow(ctx, `DELETE FROM plugin_link WHERE token_hash = $1 AND plugin = $2 AND purpose = $3 AND expires_at > $4 RETURNING id, subject, data, expires_at`,
 			linkHash(r.GetToken()), s.name(), r.GetPurpose(), s.h.now()))
 		return err
 	})

@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/gorilla/mux"
+	"github.com/hashicorp/go-hclog"
 
 	"github.com/sigra-auth/sigra/core/endpoint"
 	"github.com/sigra-auth/sigra/core/ratelimit"
@@ -45,11 +47,8 @@ func TestProxyJudging(t *testing.T) {
 		"IPv6 in brackets with a port":        {"[fd00::1]:1", []string{"X-Forwarded-For", "[2001:db8::7]:4711"}, "2001:db8::7"},
 		"mapped IPv4 is IPv4":                 {"[::ffff:10.0.0.1]:1", []string{"X-Forwarded-For", "::ffff:198.51.100.7"}, "198.51.100.7"},
 		"a zone is dropped":                   {"[fd00::1%eth0]:1", []string{"X-Forwarded-For", "198.51.100.7"}, "198.51.100.7"},
-		"Forwarded":                           {"10.0.0.1:1", []string{"Forwarded", `for=1.2.3.4, for="[2001:db8::7]:80";proto=https`}, "2001:db8::7"},
-		"Forwarded, obfuscated":               {"10.0.0.1:1", []string{"Forwarded", "for=198.51.100.7, for=_hidden"}, "10.0.0.1"},
-		"Forwarded, without for":              {"10.0.0.1:1", []string{"Forwarded", "proto=https"}, "10.0.0.1"},
-		"both, agreeing":                      {"10.0.0.1:1", []string{"Forwarded", "for=198.51.100.7", "X-Forwarded-For", "198.51.100.7"}, "198.51.100.7"},
-		"both, disagreeing: neither":          {"10.0.0.1:1", []string{"Forwarded", "for=1.2.3.4", "X-Forwarded-For", "198.51.100.7"}, "10.0.0.1"},
+		"Forwarded is not asked for":          {"10.0.0.1:1", []string{"Forwarded", "for=1.2.3.4"}, "10.0.0.1"},
+		"the client's Forwarded passes":       {"10.0.0.1:1", []string{"Forwarded", "for=1.2.3.4", "X-Forwarded-For", "198.51.100.7"}, "198.51.100.7"},
 		"too many hops are not followed":      {"10.0.0.1:1", []string{"X-Forwarded-For", "1.2.3.4" + strings.Repeat(", 10.0.0.2", 64)}, "10.0.0.2"},
 	} {
 		r := newRequest("GET", "/who", c.header...)
@@ -65,6 +64,36 @@ func TestProxyJudging(t *testing.T) {
 				t.Errorf("%s: %s reached the handler", name, h)
 			}
 		}
+	}
+}
+
+// Where the proxies write Forwarded, it counts, and X-Forwarded-For is the client's.
+func TestProxyJudging_forwarded(t *testing.T) {
+	t.Parallel()
+	var got request.Info
+	var log bytes.Buffer
+	s := setup(t, server.Config{TrustedProxies: prefixes("10.0.0.0/8"), Forwarded: true, Logger: hclog.New(&hclog.LoggerOptions{Output: &log})}, map[string]http.HandlerFunc{
+		"/who": func(_ http.ResponseWriter, r *http.Request) { got = request.From(r.Context()) },
+	})
+	for name, c := range map[string]struct {
+		header []string
+		want   string
+	}{
+		"Forwarded":                           {[]string{"Forwarded", `for=1.2.3.4, for="[2001:db8::7]:80";proto=https`}, "2001:db8::7"},
+		"Forwarded, obfuscated":               {[]string{"Forwarded", "for=198.51.100.7, for=_hidden"}, "10.0.0.1"},
+		"Forwarded, without for":              {[]string{"Forwarded", "proto=https"}, "10.0.0.1"},
+		"the client's X-Forwarded-For passes": {[]string{"Forwarded", "for=198.51.100.7", "X-Forwarded-For", "1.2.3.4"}, "198.51.100.7"},
+		"X-Forwarded-For alone":               {[]string{"X-Forwarded-For", "1.2.3.4"}, "10.0.0.1"},
+		"X-Forwarded-For alone, again":        {[]string{"X-Forwarded-For", "1.2.3.5"}, "10.0.0.1"},
+	} {
+		r := newRequest("GET", "/who", c.header...)
+		r.RemoteAddr = "10.0.0.1:1"
+		if do(s, r); got.IPString() != c.want {
+			t.Errorf("%s: got %s, want %s", name, got.IPString(), c.want)
+		}
+	}
+	if n := strings.Count(log.String(), "server.forwarded_header"); n != 1 {
+		t.Errorf("said %d times that the proxy sends the other header: %s", n, log.String())
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -45,6 +46,17 @@ func TestSecurityHeadersOnEverything(t *testing.T) {
 		}
 		if res.Header.Get("X-Request-Id") == "" {
 			t.Errorf("%s: no request id", path)
+		}
+	}
+}
+
+func TestSecurityHeaders_hostsBelow(t *testing.T) {
+	t.Parallel()
+	for base, want := range map[string]string{"https://id.example.com": "max-age=31536000; includeSubDomains", "http://localhost:8484": ""} {
+		s := setup(t, server.Config{BaseURL: base, HSTSSubdomains: true}, nil)
+		u, _ := url.Parse(base)
+		if got := do(s, newRequest("GET", "/healthz", "Host", u.Host)).Header.Get("Strict-Transport-Security"); got != want {
+			t.Errorf("%s: %q", base, got)
 		}
 	}
 }

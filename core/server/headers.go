@@ -27,8 +27,8 @@ type field struct {
 	value []string
 }
 
-// baseHeaders are the fields of every answer.
-func baseHeaders(https bool) []field {
+// baseHeaders are the fields of every answer. below says that the hosts below this one speak https, too.
+func baseHeaders(https, below bool) []field {
 	fields := []field{
 		{"Content-Security-Policy", []string{basePolicy}},       // ASVS 5.0 3.4.3, 3.4.6
 		{"X-Content-Type-Options", []string{"nosniff"}},         // ASVS 5.0 3.4.4
@@ -42,7 +42,11 @@ func baseHeaders(https bool) []field {
 		{"Referrer-Policy", []string{"same-origin"}},
 	}
 	if https {
-		fields = append(fields, field{"Strict-Transport-Security", []string{"max-age=31536000"}}) // ASVS 5.0 3.4.1; RFC 6797 §7.2
+		hsts := "max-age=31536000" // ASVS 5.0 3.4.1; RFC 6797 §7.2
+		if below {
+			hsts += "; includeSubDomains"
+		}
+		fields = append(fields, field{"Strict-Transport-Security", []string{hsts}})
 	}
 	return fields
 }

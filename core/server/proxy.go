@@ -59,8 +59,8 @@ func (s *Server) trusts(a netip.Addr) bool {
 //
 // Headers count only when the peer itself is a trusted proxy. Then the chain is walked from the right, the end that
 // the nearest proxy wrote, and the first address that is no trusted proxy is the client: what lies further left is
-// the client's own claim (RFC 7239 §8.1; ASVS 5.0 4.1.3). When X-Forwarded-For and Forwarded are both there and
-// name different clients, the proxy passed one of them through unseen; neither is believed.
+// the client's own claim (RFC 7239 §8.1; ASVS 5.0 4.1.3). Of X-Forwarded-For and Forwarded the one counts that the proxies
+// are configured to write. The other may be there, too: proxies pass on what they don't know, and then it is the client's.
 //
 // What the proxy says of the request that it asks about (forward-auth) is put into asked.
 func (s *Server) judge(r *http.Request, peer netip.Addr, trusted bool, asked *request.Asked) netip.Addr {
@@ -68,19 +68,19 @@ func (s *Server) judge(r *http.Request, peer netip.Addr, trusted bool, asked *re
 	if !trusted {
 		return peer
 	}
-	xff, forwarded := r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded")
 	client := peer
 	*asked = askedAbout(r.Header)
-	switch {
-	case len(xff) > 0 && len(forwarded) > 0:
-		a, b := s.walk(peer, splitList(xff)), s.walk(peer, forwardedFor(forwarded))
-		if a == b {
-			client = a
-		}
-	case len(xff) > 0:
-		client = s.walk(peer, splitList(xff))
-	case len(forwarded) > 0:
-		client = s.walk(peer, forwardedFor(forwarded))
+	values, other := r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded")
+	hops := splitList
+	if s.cfg.Forwarded {
+		values, other, hops = other, values, forwardedFor
+	}
+	if len(values) > 0 {
+		client = s.walk(peer, hops(values))
+	} else if len(other) > 0 {
+		s.unheard.Do(func() {
+			s.log.Warn("a trusted proxy does not say whom a request comes from in the header that it is asked for; its requests count as its own until server.forwarded_header names the header that it sends", "proxy", peer)
+		})
 	}
 	if host := single(r.Header.Values("X-Forwarded-Host")); host != "" {
 		r.Host = host // checked against the base URL like any other

@@ -23,7 +23,9 @@ type Config struct {
 	BaseURL        string         // where people reach Sigra: "https://id.example.com"; no path
 	Hosts          []string       // further Host values to answer to; loopback names are added for a loopback BaseURL
 	InternalHosts  []string       // Host values by which applications ask, with a key; see internal
-	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* and Forwarded are believed
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-* are believed
+	Forwarded      bool           // they say whom a request comes from in Forwarded (RFC 7239), not in X-Forwarded-For
+	HSTSSubdomains bool           // browsers are told that all hosts below BaseURL's speak https
 	MaxBody        int64          // bytes of a request body on core routes; zero means 1 MiB
 	DrainDelay     time.Duration  // for how long the end is announced before listeners close; zero: not at all
 	Grace          time.Duration  // what requests in flight get at the end; zero means 20 s
@@ -74,6 +76,7 @@ type Server struct {
 
 	public, control, scrape http.Handler
 
+	unheard  sync.Once // says that a proxy sends the other header
 	draining atomic.Bool
 	mu       sync.Mutex
 	streams  map[*recorder]context.CancelFunc // long-lived answers, ended when draining begins
@@ -107,7 +110,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, base: base, log: cfg.Logger,
 		hosts:         allowedHosts(base, cfg.Hosts),
 		internalHosts: internalHosts(base, cfg.InternalHosts),
-		fields:        baseHeaders(base.Scheme == "https"),
+		fields:        baseHeaders(base.Scheme == "https", cfg.HSTSSubdomains),
 		streams:       map[*recorder]context.CancelFunc{},
 	}
 	if s.metrics, err = newMetrics(cfg.Register); err != nil {

@@ -30,16 +30,14 @@ var Migrations embed.FS
 
 // Schema says what the package keeps.
 func Schema() part.Schema {
-	return part.Schema{Migrations: Migrations, Impersonal: []string{"signing_key"}, Sealed: []part.SealedColumn{{
-		Name:    "signing_key.sealed",
-		Select:  `SELECT id, sealed FROM signing_key WHERE id > $1 ORDER BY id LIMIT $2`,
-		Update:  `UPDATE signing_key SET sealed = $3 WHERE id = $1 AND sealed = $2`,
-		Purpose: purpose,
-	}}}
+	return part.Schema{Migrations: Migrations, Impersonal: []string{"signing_key"}, Sealed: []part.SealedColumn{sealed}}
 }
 
-// A key opens in its own row alone.
-func purpose(id uuid.UUID) string { return "sessionjwt.key/" + id.String() }
+var sealed = part.SealedColumn{
+	Name:   "signing_key.sealed",
+	Select: `SELECT id, sealed FROM signing_key WHERE id > $1 ORDER BY id LIMIT $2`,
+	Update: `UPDATE signing_key SET sealed = $3 WHERE id = $1 AND sealed = $2`,
+}
 
 // MaxAge is how long a verifier may keep the set of keys.
 const MaxAge = 15 * time.Minute
@@ -272,7 +270,7 @@ func (i *Issuer) make(ctx context.Context, tx *store.Tx, state State) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO signing_key (id, state, since, sealed) VALUES ($1, $2, $3, $4)`, id, string(state), i.now(), i.sealer.Seal(der, purpose(id)))
+	_, err = tx.Exec(ctx, `INSERT INTO signing_key (id, state, since, sealed) VALUES ($1, $2, $3, $4)`, id, string(state), i.now(), i.sealer.Seal(der, sealed.Purpose(id)))
 	return err
 }
 
@@ -307,7 +305,7 @@ func (i *Issuer) read(ctx context.Context) ([]key, error) {
 	}
 	out := make([]key, 0, len(all))
 	for _, k := range all {
-		der, _, err := i.sealer.Open(k.sealed, purpose(k.ID))
+		der, _, err := i.sealer.Open(k.sealed, sealed.Purpose(k.ID))
 		if err != nil {
 			return nil, fmt.Errorf("signing key %s: %w", k.ID, err)
 		}

@@ -36,7 +36,7 @@ func NewLogger(cfg LogConfig) (hclog.Logger, error) {
 	return hclog.New(&hclog.LoggerOptions{
 		Name:       "sigra",
 		Level:      level,
-		Output:     cfg.Output,
+		Output:     lines{cfg.Output},
 		JSONFormat: cfg.Format == "json",
 		TimeFormat: "2006-01-02T15:04:05.000000Z07:00",
 		TimeFn:     func() time.Time { return time.Now().UTC() },

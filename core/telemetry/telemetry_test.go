@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -415,6 +416,25 @@ func TestNewLogger(t *testing.T) {
 	for _, cfg := range []telemetry.LogConfig{{Level: "loud"}, {Format: "xml"}, {Level: "off"}} {
 		if _, err := telemetry.NewLogger(cfg); err == nil {
 			t.Errorf("%+v was taken", cfg)
+		}
+	}
+}
+
+// Whatever is in a record, it is one line, and nothing in it means something to a terminal.
+func TestNewLogger_oneLine(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"text", "json"} {
+		var b bytes.Buffer
+		log, err := telemetry.NewLogger(telemetry.LogConfig{Format: format, Output: &b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forged := "x\n2026-01-01T00:00:00.000000Z [INFO]  sigra: all is well\r\x1b[2K\u2028\u0085y"
+		log.Warn(forged, "plain", forged, "error", errors.New(forged), "list", []string{forged}, forged, "value")
+		log.Named(forged).Info("named", "bytes", []byte(forged))
+		log.With("given", forged).Info("with")
+		if n := strings.Count(b.String(), "\n"); n != 3 || strings.ContainsAny(b.String(), "\r\x1b\u2028\u0085") || !strings.HasSuffix(b.String(), "\n") {
+			t.Errorf("%s: %d lines: %q", format, n, b.String())
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (s *Store) Enroll(ctx context.Context, tx *store.Tx, accountID uuid.UUID, a
 	}
 	n, err := tx.Exec(ctx, `INSERT INTO credential_totp (account_id, id, secret, created_at) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (account_id) DO UPDATE SET id = excluded.id, secret = excluded.secret, created_at = excluded.created_at
-		WHERE credential_totp.confirmed_at IS NULL`, accountID, id, s.sealer.Seal(raw, sealPurpose(accountID)), s.now())
+		WHERE credential_totp.confirmed_at IS NULL`, accountID, id, s.sealer.Seal(raw, Sealed.Purpose(accountID)), s.now())
 	if err != nil {
 		return Enrollment{}, fmt.Errorf("enroll authenticator app: %w", err)
 	}
@@ -125,7 +125,7 @@ func (s *Store) pending(ctx context.Context, q store.Querier, accountID uuid.UUI
 }
 
 func (s *Store) open(accountID uuid.UUID, sealed []byte) ([]byte, error) {
-	raw, _, err := s.sealer.Open(sealed, sealPurpose(accountID))
+	raw, _, err := s.sealer.Open(sealed, Sealed.Purpose(accountID))
 	if err != nil {
 		return nil, fmt.Errorf("open authenticator secret: %w", err)
 	}
