@@ -61,6 +61,9 @@ func (s *signUps) Register(ctx context.Context, r Registration) (Registered, err
 	if err := s.mayRegister(ctx, email, r.Invitation); err != nil {
 		return Registered{}, err
 	}
+	if err := s.kit.Writable(ctx, email); err != nil {
+		return Registered{}, err
+	}
 	username, err := s.kit.Settings.Usernames.Chosen(r.Username)
 	if err != nil {
 		return Registered{}, err

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"golang.org/x/net/idna"
 )
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$`)
@@ -88,6 +90,12 @@ func baseURL(s string) (string, *problem) {
 		p := &problem{is: "has no host that is a name or an address", want: want}
 		if strings.ContainsFunc(host, func(r rune) bool { return r > 0x7f }) {
 			p.want = "A name with other letters than English ones is written in its xn-- form."
+			if a, err := idna.Lookup.ToASCII(host); err == nil && validHost(a) {
+				p.try = u.Scheme + "://" + a
+				if port := u.Port(); port != "" {
+					p.try += ":" + port
+				}
+			}
 		}
 		return "", p
 	}

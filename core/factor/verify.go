@@ -81,7 +81,10 @@ func (s *Service) showPasskey(ctx context.Context, accountID uuid.UUID, f Proof,
 func (s *Service) VerifiedPasskey(as passkey.Assertion, reason string) Verified {
 	sh := Verified{Method: Passkey, AMR: keyAMR(as.BackedUp), TwoFactors: as.TwoFactors}
 	sh.Spend = func(ctx context.Context, tx *store.Tx, a account.Account) (string, error, error) {
-		if reason != "" {
+		switch {
+		case passkey.Reason(reason) == passkey.ReasonBackupChanged:
+			return reason, passkey.ErrChanged, nil
+		case reason != "":
 			return reason, errPasskey, nil
 		}
 		used, err := s.kit.Passkeys.Use(ctx, tx, as)

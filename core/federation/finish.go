@@ -142,7 +142,7 @@ func (p *provider) exchange(ctx context.Context, m metadata, code string, f flow
 	case how == config.TokenAuthNone:
 		cfg.ClientSecret = ""
 	}
-	callCtx, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, p.calls.client), p.calls.timeout)
+	callCtx, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, p.calls.tokens()), p.calls.timeout)
 	defer cancel()
 	tok, err := cfg.Exchange(callCtx, code, oauth2.VerifierOption(f.Verifier))
 	if err == nil {

@@ -106,6 +106,37 @@ func shapeWorld(t *testing.T, d *federation.Directory) *world {
 	return newWorld(t, db, newRing(t, db), d)
 }
 
+// A token answer is read by what it is: JSON whatever its label, and nothing depends on how long the token is said to live.
+func TestTokenAnswer_shapes(t *testing.T) {
+	t.Parallel()
+	n := newInternet(t)
+	w := shapeWorld(t, n.directory(config.Provider{Preset: "github", ClientID: "Iv1.x", ClientSecret: secret.New("s3cret")}))
+	var label, answer string
+	n.HandleFunc("POST /github.com/login/oauth/access_token", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = nil
+		if label != "" {
+			w.Header().Set("Content-Type", label)
+		}
+		_, _ = w.Write([]byte(answer))
+	})
+	n.answers("GET /api.github.com/user", json.RawMessage(`{"id":1,"login":"ada"}`))
+	n.HandleFunc("GET /api.github.com/user/emails", func(w http.ResponseWriter, _ *http.Request) { federationtest.JSON(w, 200, []any{}) })
+	for _, label = range []string{"", "text/plain", "text/plain; charset=utf-8", "text/html", "application/x-www-form-urlencoded", "application/json"} {
+		for _, expires := range []string{"3600", `"3600"`, `"1h"`, "3600.5", "1e99", "-1", "null", "true", `{"s":1}`} {
+			answer = ` {"access_token":"gho_token","token_type":"bearer","expires_in":` + expires + `}`
+			if _, _, err := come(t, w, "github", nil); err != nil {
+				t.Errorf("%q, expires_in %s: %v", label, expires, err)
+			}
+		}
+	}
+	for _, label = range []string{"text/plain", "application/x-www-form-urlencoded"} {
+		answer = "access_token=gho_token&token_type=bearer&expires_in=1h"
+		if _, _, err := come(t, w, "github", nil); err != nil {
+			t.Errorf("a form as %s: %v", label, err)
+		}
+	}
+}
+
 func TestGitHub(t *testing.T) {
 	t.Parallel()
 	n := newInternet(t)

@@ -87,6 +87,39 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
+// tokens is the client for token answers.
+func (c *caller) tokens() *http.Client {
+	client := *c.client
+	client.Transport = tokenAnswers{c.client.Transport}
+	return &client
+}
+
+// tokenAnswers has token answers read by what they are. Providers label JSON as text, for which x/oauth2 would take it for a form; and they
+// write expires_in in ways of their own, which nothing here needs: a token is used at once and forgotten.
+type tokenAnswers struct{ next http.RoundTripper }
+
+func (t tokenAnswers) RoundTrip(req *http.Request) (*http.Response, error) {
+	res, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(res.Body) // bounded by guard
+	_ = res.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]json.RawMessage
+	if json.Unmarshal(body, &members) == nil && members != nil {
+		delete(members, "expires_in")
+		if body, err = json.Marshal(members); err != nil {
+			return nil, err
+		}
+		res.Header.Set("Content-Type", "application/json")
+	}
+	res.Body, res.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return res, nil
+}
+
 // bounded fails where a LimitReader would pretend that the answer had ended.
 type bounded struct {
 	body io.ReadCloser

@@ -69,6 +69,12 @@ type Checker interface {
 	Check(ctx context.Context, purpose, address string, organization uuid.UUID) error
 }
 
+// Lettered is a Mailer that may be unable to write to an address with letters beyond ASCII before the @ (RFC 6531).
+type Lettered interface {
+	// TakesUTF8 reports whether it can when it writes from an address. Where it doesn't know, it says that it can.
+	TakesUTF8(ctx context.Context, from string) bool
+}
+
 // Owner is a Mailer that owns what it accepts: it sends again by itself, and reports the end to Queue.Report. Until then the
 // queue keeps the message, and takes it back where another mailer is configured meanwhile.
 type Owner interface {

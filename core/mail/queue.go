@@ -111,6 +111,9 @@ func (q *Queue) Mailer() Mailer { return *q.mailer.Load() }
 // Check says why a message of a purpose would not reach an address, as far as the mailer knows: a fault of kind Invalid, which tells that the
 // address gets no mail. Ask it only for somebody who may know that, and not for a stranger who typed an address.
 func (q *Queue) Check(ctx context.Context, purpose, address string, organization uuid.UUID) error {
+	if err := q.Writable(ctx, address); err != nil {
+		return err
+	}
 	if c, ok := q.Mailer().(Checker); ok {
 		return c.Check(ctx, purpose, address, organization)
 	}
@@ -162,6 +165,7 @@ func (q *Queue) enqueue(ctx context.Context, tx *store.Tx, m Message, decoy bool
 	if err := m.Check(); err != nil {
 		return uuid.Nil, err
 	}
+	m.From.Address, m.To.Address = ASCIIDomain(m.From.Address), ASCIIDomain(m.To.Address)
 	plain, err := json.Marshal(m)
 	if err != nil {
 		return uuid.Nil, fmt.Errorf("encode mail: %w", err)

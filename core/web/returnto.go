@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // maxReturnTo bounds an address to return to.
@@ -144,13 +146,22 @@ func plain(raw string) (*url.URL, bool) {
 	if raw == "" || len(raw) > maxReturnTo {
 		return nil, false
 	}
-	for i := range len(raw) {
-		// Browsers drop tabs and newlines, take a backslash for a slash, and an address on the wire is ASCII.
-		if c := raw[i]; c <= ' ' || c >= 0x7f || c == '\\' {
+	var b strings.Builder
+	for i, r := range raw {
+		switch {
+		// Browsers drop tabs, newlines and blanks around, and take a backslash for a slash.
+		case r < ' ', r == 0x7f, r == '\\', r == ' ' && (i == 0 || i == len(raw)-1):
 			return nil, false
+		case r == ' ', r >= utf8.RuneSelf && r != utf8.RuneError && unicode.IsPrint(r):
+			// Somebody on the way has decoded it once too often. Browsers escape these where an address has them (URL Standard §1.3).
+			b.WriteString(strings.ReplaceAll(url.QueryEscape(string(r)), "+", "%20"))
+		case r >= utf8.RuneSelf:
+			return nil, false
+		default:
+			b.WriteRune(r)
 		}
 	}
-	u, err := url.Parse(raw)
+	u, err := url.Parse(b.String())
 	return u, err == nil && u.User == nil && u.Opaque == ""
 }
 

@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -122,14 +124,39 @@ func (p *secondFactor) pending(w http.ResponseWriter, r *http.Request, returnTo 
 	return at, false
 }
 
+// markName is the field by which a form says which sign-in it was made for: another tab may have begun one since, for somebody else.
+const markName = "sign_in"
+
+// markOf names a sign-in to its own forms. It opens nothing.
+func markOf(flow string) string {
+	sum := sha256.Sum256([]byte("sigra second factor form\x00" + flow))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+func markField(flow string) hidden { return hidden{markName, markOf(flow)} }
+
+// another answers a form of another sign-in than the one that waits, which stays as it is.
+func (p *secondFactor) another(w http.ResponseWriter, flow, mark, returnTo string) bool {
+	if mark == "" || mark == markOf(flow) {
+		return false
+	}
+	see(w, p.again(returnTo))
+	return true
+}
+
 // pendingOver begins the sign-in again.
 func (p *secondFactor) pendingOver(w http.ResponseWriter, returnTo string) {
 	cookie.Pending.Clear(w)
+	see(w, p.again(returnTo))
+}
+
+// again is where a sign-in begins anew that is over.
+func (p *secondFactor) again(returnTo string) string {
 	q := url.Values{"notice": {"expired"}}
 	if to, ok := p.carried(returnTo); ok {
 		q.Set("return_to", to)
 	}
-	see(w, "/login?"+q.Encode())
+	return "/login?" + q.Encode()
 }
 
 func (p *secondFactor) showSecondFactor(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
@@ -166,7 +193,7 @@ func (p *secondFactor) askFactor(w http.ResponseWriter, r *http.Request, at auth
 			return
 		}
 		if v.Pictures = body.Secret != nil; !v.Pictures {
-			f = &form{Action: "/login/second-factor/authenticator", Submit: l.Text("page.second_factor.enroll_begin"), Hidden: p.returnField(returnTo)}
+			f = &form{Action: "/login/second-factor/authenticator", Submit: l.Text("page.second_factor.enroll_begin"), Hidden: append(p.returnField(returnTo), markField(at.Flow))}
 		}
 	case at.Enroll:
 		body.Lead = l.Text("page.second_factor.enroll_passkey")
@@ -185,12 +212,12 @@ func (p *secondFactor) askFactor(w http.ResponseWriter, r *http.Request, at auth
 	}
 	if k := body.Passkey; k != nil {
 		v.Scripts = passkeyScripts
-		k.Texts, k.Fields, k.Hidden = passkeyTextsIn(l), trust, append(k.Hidden, p.returnField(returnTo)...)
+		k.Texts, k.Fields, k.Hidden = passkeyTextsIn(l), trust, append(append(k.Hidden, markField(at.Flow)), p.returnField(returnTo)...)
 	}
 	status := http.StatusOK
 	if f != nil {
 		if f.Action == "" {
-			f.Action, f.Fields, f.Hidden = "/login/second-factor", append(f.Fields, trust...), append(f.Hidden, p.returnField(returnTo)...)
+			f.Action, f.Fields, f.Hidden = "/login/second-factor", append(f.Fields, trust...), append(append(f.Hidden, markField(at.Flow)), p.returnField(returnTo)...)
 		}
 		v.Form = f
 	}
@@ -212,7 +239,7 @@ func (p *secondFactor) askFactor(w http.ResponseWriter, r *http.Request, at auth
 func (p *secondFactor) finish(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo, method := r.PostForm.Get("return_to"), r.PostForm.Get("method")
 	at, ok := p.pending(w, r, returnTo)
-	if !ok {
+	if !ok || p.another(w, at.Flow, r.PostForm.Get(markName), returnTo) {
 		return
 	}
 	in, err := p.flows.FinishSignIn(r.Context(), auth.SecondFactor{
@@ -238,7 +265,7 @@ func (p *secondFactor) finish(w http.ResponseWriter, r *http.Request, _ principa
 func (p *secondFactor) beginPendingApp(w http.ResponseWriter, r *http.Request, _ principal.Principal) {
 	returnTo := r.PostForm.Get("return_to")
 	at, ok := p.pending(w, r, returnTo)
-	if !ok {
+	if !ok || p.another(w, at.Flow, r.PostForm.Get(markName), returnTo) {
 		return
 	}
 	if _, err := p.flows.PendingTOTP(r.Context(), at.Flow); err != nil {
@@ -254,8 +281,13 @@ func (p *secondFactor) passkeyOptions(w http.ResponseWriter, r *http.Request, _ 
 }
 
 func (p *secondFactor) passkey(w http.ResponseWriter, r *http.Request, _ principal.Principal, a answered) {
+	flow := cookie.Pending.Token(r)
+	if mark := a.Fields[markName]; mark != "" && mark != markOf(flow) {
+		p.goOn(w, r, p.again(a.Fields["return_to"]))
+		return
+	}
 	in, err := p.flows.FinishSignIn(r.Context(), auth.SecondFactor{
-		Flow: cookie.Pending.Token(r), Factor: a.factor(), Trust: a.Fields["trust"] != "", Device: cookie.DeviceToken(r),
+		Flow: flow, Factor: a.factor(), Trust: a.Fields["trust"] != "", Device: cookie.DeviceToken(r),
 	})
 	if err != nil {
 		p.scriptFailed(w, r, err)

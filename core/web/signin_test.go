@@ -297,6 +297,28 @@ func TestMagicLink_off(t *testing.T) {
 	})
 }
 
+// A form is judged by the sign-in that it was made for: another tab may have begun one for somebody else since.
+func TestSecondFactor_ofAnotherTab(t *testing.T) {
+	t.Parallel()
+	clocked(t, authtest.Options{}, func(t *testing.T, e *env, c *clock) {
+		const bob = "bob@example.org"
+		_, codes := e.member(t, alice).enrolled(c)
+		_, bobs := e.member(t, bob).enrolled(c)
+		c.pass(time.Minute)
+		b := e.browser(t)
+		b.post("/login", "email", alice, "password", first)
+		mark := b.get("/login/second-factor?method=recovery_code").find(t, `name="sign_in" value="([^"]+)"`)
+		b.post("/login", "email", bob, "password", first) // in the other tab
+		for range 10 {
+			b.post("/login/second-factor", "method", "recovery_code", "code", codes[0], "sign_in", mark).sends(t, "/login?notice=expired")
+		}
+		b.post("/login/second-factor", "method", "recovery_code", "code", bobs[0]).sends(t, "/account") // Bob's waits on, and nothing counts against him
+		b.post("/login", "email", alice, "password", first)
+		now := b.get("/login/second-factor?method=recovery_code").find(t, `name="sign_in" value="([^"]+)"`)
+		b.post("/login/second-factor", "method", "recovery_code", "code", codes[0], "sign_in", now).sends(t, "/account")
+	})
+}
+
 func TestSecondFactor(t *testing.T) {
 	t.Parallel()
 	clocked(t, authtest.Options{}, func(t *testing.T, e *env, c *clock) {

@@ -129,11 +129,9 @@ func (p *party) verifyLogin(r row, response []byte, find func(credentialID []byt
 		return Assertion{}, refuse(ReasonCredentialOther)
 	case discoverable && len(given) == 0, len(given) > 0 && !bytes.Equal(given, k.handle):
 		return Assertion{}, refuse(ReasonUserHandle)
-	case data.Flags.HasBackupEligible() != k.BackupEligible: // WebAuthn L3 §7.2 step 19
-		return Assertion{}, refuse(ReasonBackupFlags)
 	}
 	known := webauthn.Credential{ID: k.CredentialID, PublicKey: k.publicKey, Authenticator: webauthn.Authenticator{AAGUID: k.AAGUID[:], SignCount: k.SignCount}}
-	known.Flags.BackupEligible = k.BackupEligible
+	known.Flags.BackupEligible = data.Flags.HasBackupEligible() // judged below, when the signature has shown who says so
 	user := libraryUser{handle: k.handle, credentials: []webauthn.Credential{known}}
 	session := webauthn.SessionData{Challenge: encoding.EncodeToString(r.challenge), RelyingPartyID: p.RPID, UserVerification: verification(r.requireUV)}
 	if discoverable {
@@ -144,6 +142,9 @@ func (p *party) verifyLogin(r row, response []byte, find func(credentialID []byt
 	}
 	if err != nil {
 		return Assertion{}, refuseFor(ReasonSignature, err)
+	}
+	if data.Flags.HasBackupEligible() != k.BackupEligible { // WebAuthn L3 §7.2 step 19
+		return Assertion{}, ErrChanged.Because(&refusal{reason: ReasonBackupChanged})
 	}
 	verified := data.Flags.UserVerified()
 	return Assertion{

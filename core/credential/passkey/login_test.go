@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/credential/passkey"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
 	"github.com/sigra-auth/sigra/core/store"
 )
@@ -99,7 +100,7 @@ func TestLogin_refused(t *testing.T) {
 		{"another RP", func(d *device) { d.SpoilData = func(b []byte) []byte { b = slices.Clone(b); b[31] ^= 1; return b } }, passkey.ReasonRPID},
 		{"nobody present", func(d *device) { d.UP = false }, passkey.ReasonUserPresence},
 		{"nobody verified", func(d *device) { d.UV = false }, passkey.ReasonUserVerification},
-		{"no longer eligible", func(d *device) { d.BE, d.BS = false, false }, passkey.ReasonBackupFlags},
+		{"no longer eligible, by somebody without the key", func(d *device) { d.BE, d.BS, d.SpoilSig = false, false, flipped }, passkey.ReasonSignature},
 		{"backed up, not eligible", func(d *device) { d.BE = false }, passkey.ReasonBackupFlags},
 		{"another signature", func(d *device) { d.SpoilSig = flipped }, passkey.ReasonSignature},
 		{"no signature", func(d *device) { d.SpoilSig = func([]byte) []byte { return nil } }, passkey.ReasonSignature},
@@ -144,6 +145,11 @@ func TestLogin_refused(t *testing.T) {
 		}
 		if all, _ := w.List(t.Context(), w.db, w.ada.ID); !all[0].LastUsedAt.IsZero() {
 			t.Error("a refused one counts as used")
+		}
+		changed := *d
+		changed.BE, changed.BS = false, false
+		if _, err := w.assert(&changed, usernameless); passkey.ReasonOf(err) != passkey.ReasonBackupChanged || fault.From(err).Code != "passkey_changed" {
+			t.Errorf("no longer eligible: %v", err)
 		}
 		d.Origin = related
 		if _, _, err := w.login(d, usernameless); err != nil {

@@ -9,6 +9,10 @@ import (
 // ErrRefused says that an answer to a ceremony was not accepted. It is the same for every cause; ReasonOf tells them apart.
 var ErrRefused = fault.New(fault.Unauthenticated, "passkey_refused", "The passkey was not accepted. Try again.")
 
+// ErrChanged says that a passkey signed well and is not the one that was registered: it is for several devices where it was for one, or
+// the other way round. It will never be accepted again, and who has it may know.
+var ErrChanged = fault.New(fault.Unauthenticated, "passkey_changed", "This passkey is no longer kept the way it was when it was added, so it can't be accepted any more. Sign in another way, remove it from your account and add it again.")
+
 // What a person who adds a passkey is told.
 var (
 	ErrExists     = fault.New(fault.Conflict, "passkey_exists", "This passkey is registered already.")
@@ -41,8 +45,9 @@ const (
 	ReasonRPID              Reason = "rp_id"
 	ReasonUserPresence      Reason = "user_presence"
 	ReasonUserVerification  Reason = "user_verification"
-	ReasonBackupFlags       Reason = "backup_flags" // contradictory, or not what they were
-	ReasonKey               Reason = "key"          // algorithm, size or form
+	ReasonBackupFlags       Reason = "backup_flags"   // contradictory, or not what they were
+	ReasonBackupChanged     Reason = "backup_changed" // eligible now and not when it was registered, or the other way round
+	ReasonKey               Reason = "key"            // algorithm, size or form
 	ReasonAttestation       Reason = "attestation"
 	ReasonSignature         Reason = "signature"
 	ReasonCredentialUnknown Reason = "credential_unknown"

@@ -28,6 +28,7 @@ func compose(m mail.Message) (parcel, error) {
 	if err := m.Check(); err != nil {
 		return parcel{}, err
 	}
+	m.From.Address, m.To.Address = mail.ASCIIDomain(m.From.Address), mail.ASCIIDomain(m.To.Address)
 	_, domain, _ := cutLast(m.From.Address)
 	msg := gomail.NewMsg(gomail.WithCharset(gomail.CharsetUTF8), gomail.WithEncoding(gomail.EncodingQP), gomail.WithNoDefaultUserAgent(), gomail.WithBoundary("sigra-"+m.ID.String()))
 	msg.FromMailAddress(&netmail.Address{Name: m.From.Name, Address: m.From.Address})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -56,6 +57,8 @@ type Sender struct {
 	tls   *tls.Config
 	log   hclog.Logger
 	slots chan struct{} // one for each connection that may be open
+
+	learned atomic.Pointer[offer] // nil: no server has said yet
 
 	mu      sync.Mutex
 	idle    []*session // the last one was used last

@@ -559,6 +559,60 @@ func TestSend_lettersBeyondASCII(t *testing.T) {
 	}
 }
 
+// A domain is written in A-labels, whatever letters it was configured with: no server has to know SMTPUTF8 for that.
+func TestSend_domainBeyondASCII(t *testing.T) {
+	t.Parallel()
+	w := setup(t, smtptest.Config{}, nil)
+	m := message()
+	m.From.Address, m.To.Address = "auth@bücher.example", "ada@käse.example"
+	if err := w.send(t, m); err != nil {
+		t.Fatal(err)
+	}
+	got := w.server.Received()[0]
+	h, _, _ := parts(t, got.Data)
+	if got.From != "auth@xn--bcher-kva.example" || got.To != "ada@xn--kse-qla.example" || !strings.Contains(h.Get("From"), "<auth@xn--bcher-kva.example>") ||
+		h.Get("Message-Id") != "<"+m.ID.String()+"@xn--bcher-kva.example>" {
+		t.Errorf("%s to %s: %v", got.From, got.To, h)
+	}
+}
+
+// Keywords are read in any case (RFC 5321 §2.4).
+func TestSend_keywordsInAnyCase(t *testing.T) {
+	t.Parallel()
+	for _, way := range everyWay {
+		for _, spell := range []func(string) string{strings.ToLower, func(s string) string { return strings.ToUpper(s[:1]) + strings.ToLower(s[1:]) }} {
+			w := setup(t, smtptest.Config{TLS: way, User: "sigra", Password: password, Extensions: []string{"SMTPUTF8"}, Spell: spell}, nil)
+			m := message()
+			m.To.Address = "ädä@example.org"
+			if err := w.send(t, m); err != nil {
+				t.Fatalf("%s, %s: %v", way, spell("AUTH"), err)
+			}
+			if got := w.server.Received(); len(got) != 1 || got[0].User != "sigra" || got[0].Encrypted != (way != smtptest.Plain) {
+				t.Errorf("%s: %+v", way, got)
+			}
+		}
+	}
+}
+
+// Whether letters beyond ASCII can be written to is known from the last conversation, or asked for once.
+func TestTakesUTF8(t *testing.T) {
+	t.Parallel()
+	for extension, want := range map[string]bool{"SMTPUTF8": true, "SIZE 1000000": false} {
+		w := setup(t, smtptest.Config{TLS: smtptest.StartTLS, Extensions: []string{extension}}, nil)
+		for range 3 {
+			if got := w.TakesUTF8(t.Context(), "auth@example.test"); got != want {
+				t.Errorf("%s: %v", extension, got)
+			}
+		}
+		if n := w.server.Count("CONNECT"); n != 1 {
+			t.Errorf("%d connections", n)
+		}
+	}
+	if !sender(t, smtp.Config{Host: "localhost", Port: 1, TLS: smtp.None}).TakesUTF8(t.Context(), "auth@example.test") {
+		t.Error("a server that can't be asked")
+	}
+}
+
 func TestDeliver_answer(t *testing.T) {
 	t.Parallel()
 	w := setup(t, smtptest.Config{TLS: smtptest.StartTLS}, nil)

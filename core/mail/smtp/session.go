@@ -43,6 +43,7 @@ func (g *guard) Read(b []byte) (int, error) {
 // session is one connection to the server, signed in.
 type session struct {
 	client  *smtp.Client
+	words   *keywords
 	conn    *guard
 	timeout time.Duration
 	sent    int
@@ -103,7 +104,8 @@ func (s *Sender) open(ctx context.Context, c *session, hello string) *failure {
 		conn = t
 	}
 	var err error
-	if c.client, err = smtp.NewClient(conn, s.cfg.Host); err != nil {
+	c.words = &keywords{Conn: conn}
+	if c.client, err = smtp.NewClient(c.words, s.cfg.Host); err != nil {
 		return &failure{stage: greeting, err: err}
 	}
 	if s.cfg.Hello != "" {
@@ -113,8 +115,8 @@ func (s *Sender) open(ctx context.Context, c *session, hello string) *failure {
 		stage stage
 		do    func() error
 	}{
-		{greeting, func() error { return c.client.Hello(hello) }},
-		{securing, func() error { return s.secure(c.client) }},
+		{greeting, func() error { return c.hello(hello) }},
+		{securing, func() error { return s.secure(ctx, c, hello) }},
 		{signingIn, func() error { return s.signIn(c.client) }},
 	} {
 		if err := c.begin(ctx, c.timeout); err != nil {
@@ -124,25 +126,50 @@ func (s *Sender) open(ctx context.Context, c *session, hello string) *failure {
 			return &failure{stage: step.stage, err: err}
 		}
 	}
+	utf8, _ := c.client.Extension("SMTPUTF8")
+	s.learn(utf8)
 	return nil
 }
 
+// hello says who we are and hears what the server can do.
+func (c *session) hello(name string) error {
+	c.words.on = true
+	defer func() { c.words.on = false }()
+	return c.client.Hello(name)
+}
+
 // secure turns to TLS. A server that does not offer it may have been stripped of it by somebody in between, so there is no going on without (RFC 3207 §6).
-func (s *Sender) secure(client *smtp.Client) error {
+func (s *Sender) secure(ctx context.Context, c *session, hello string) error {
 	if s.cfg.TLS != StartTLS {
 		return nil
 	}
-	if ok, _ := client.Extension("STARTTLS"); !ok {
+	if ok, _ := c.client.Extension("STARTTLS"); !ok {
 		return errors.New("the server does not offer STARTTLS")
 	}
-	clear := client.Text
-	if err := client.StartTLS(s.tls); err != nil {
+	clear := c.client.Text
+	id, err := clear.Cmd("STARTTLS")
+	if err != nil {
+		return err
+	}
+	clear.StartResponse(id)
+	_, _, err = clear.ReadResponse(220)
+	clear.EndResponse(id)
+	if err != nil {
 		return err
 	}
 	if clear.R.Buffered() > 0 { // what somebody put behind the answer, hoping it would count as said under TLS (CVE-2011-0411)
 		return errAhead
 	}
-	return nil
+	conn := tls.Client(c.conn, s.tls)
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	// All begins anew (RFC 3207 §4.2) but the greeting, which the client waits for.
+	c.words = &keywords{Conn: conn, said: []byte("220 TLS\r\n")}
+	if c.client, err = smtp.NewClient(c.words, s.cfg.Host); err != nil {
+		return err
+	}
+	return c.hello(hello)
 }
 
 // signIn picks the best way to sign in that the server offers. PLAIN and LOGIN show it the password, which the certificate says it may see.
@@ -154,14 +181,14 @@ func (s *Sender) signIn(client *smtp.Client) error {
 	_, offered := client.Extension("AUTH")
 	ways := strings.Fields(strings.ToUpper(offered))
 	has := func(way string) bool { return slices.Contains(ways, way) }
-	plain := s.cfg.TLS == None // to this machine
+	const encrypted = true // or to this machine; the client does not see it through keywords
 	switch {
 	case has("SCRAM-SHA-256"):
 		return client.Auth(smtp.ScramSHA256Auth(user, password))
 	case has("PLAIN"):
-		return client.Auth(smtp.PlainAuth("", user, password, host, plain))
+		return client.Auth(smtp.PlainAuth("", user, password, host, encrypted))
 	case has("LOGIN"):
-		return client.Auth(smtp.LoginAuth(user, password, host, plain))
+		return client.Auth(smtp.LoginAuth(user, password, host, encrypted))
 	case len(ways) == 0:
 		return errors.New("the server offers no sign-in, and a username is set")
 	}

@@ -96,6 +96,11 @@ func (c *conversation) command(verb, rest, line string) bool {
 		if cfg.User != "" && (c.encrypted || cfg.TLS == Plain) && len(cfg.Auth) > 0 {
 			lines = append(lines, "AUTH "+strings.Join(cfg.Auth, " "))
 		}
+		if cfg.Spell != nil {
+			for i, l := range lines[1:] {
+				lines[i+1] = cfg.Spell(l)
+			}
+		}
 		var b strings.Builder
 		for i, l := range lines {
 			sep := "-"

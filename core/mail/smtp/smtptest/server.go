@@ -21,12 +21,13 @@ const (
 
 // Config of a Server.
 type Config struct {
-	TLS            string   // empty means Plain
-	User, Password string   // empty: nobody needs to sign in
-	Auth           []string // mechanisms offered; nil means PLAIN and LOGIN
-	Extensions     []string // offered beside the usual ones, such as SMTPUTF8
-	Name           string   // whom the certificate is for; empty means localhost
-	Expired        bool     // the certificate
+	TLS            string              // empty means Plain
+	User, Password string              // empty: nobody needs to sign in
+	Auth           []string            // mechanisms offered; nil means PLAIN and LOGIN
+	Extensions     []string            // offered beside the usual ones, such as SMTPUTF8
+	Spell          func(string) string // how it spells its keywords; nil: in capitals
+	Name           string              // whom the certificate is for; empty means localhost
+	Expired        bool                // the certificate
 }
 
 // Event is a step of a conversation.
