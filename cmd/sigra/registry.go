@@ -143,7 +143,7 @@ func openRelay(_ context.Context, p *parts) (hooks, error) {
 	var err error
 	p.relay, err = relay.New(relay.Config{
 		DB: p.db, Audit: p.audit, Events: p.events, Leases: p.leases, Node: p.node, Logger: p.log.Named("relay"), Registerer: p.registry,
-		Retention: relay.Retention{Audit: p.cfg.Audit.Retention, Events: p.cfg.Events.Retention, DeadLetters: 90 * 24 * time.Hour},
+		Retention: relay.Retention{Audit: p.cfg.Audit.Retention, Anonymous: p.cfg.Audit.AnonymousRetention, Events: p.cfg.Events.Retention, DeadLetters: 90 * 24 * time.Hour},
 	})
 	if err != nil {
 		return hooks{}, err

@@ -149,7 +149,7 @@ var catalogue = []Action{
 	{"admin.denied", "admin", "r", Failure, "Somebody without the right asked for an administrative operation.", keys("operation"), noHook, noLine},
 
 	// Sigra's own housekeeping
-	{"sigra.retention", "system", "d", Success, "Old rows were removed as the settings say.", keys("log", "before", "removed", "complete"), noHook, noLine},
+	{"sigra.retention", "system", "d", Success, "Old rows were removed as the settings say.", keys("log", "rows", "before", "removed", "complete"), noHook, noLine},
 }
 
 // keys is only for reading: the metadata column.

@@ -529,6 +529,52 @@ func TestExport(t *testing.T) {
 	})
 }
 
+// Failures of strangers go, however old what they stand between is; what somebody did, and what strangers managed, stays.
+func TestRetain_anonymous(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, sources, func(t *testing.T, db *store.DB) {
+		now := time.Now()
+		age := 48 * time.Hour
+		l := open(t, db, func(c *audit.Config) { c.Now = func() time.Time { return now.Add(-age) } })
+		stranger := audit.Entry{Action: "auth.login.failure", Reason: "wrong_password", Actor: audit.Ref{Type: "anonymous"}, Targets: []audit.Ref{{Type: "user", ID: "ada"}}}
+		for range 5 {
+			must(t, db, l, stranger)
+			must(t, db, l, login("ada"))
+		}
+		must(t, db, l, audit.Entry{Action: "auth.login.failure", Reason: "wrong_password", Actor: audit.Ref{Type: "user", ID: "ada"}})
+		age = 0
+		must(t, db, l, stranger)
+		rows := readAll(t, l, 12)
+		r := audit.Retention{Before: now.Add(-time.Hour), Floor: rows[3].Position, Batch: 2, Anonymous: true}
+		for _, want := range []int{2, 0} {
+			if n, err := l.Retain(t.Context(), r); n != want || err != nil {
+				t.Fatalf("removed %d, %v; want %d", n, err, want)
+			}
+		}
+		r.Floor = commitlog.End()
+		if n, err := l.Retain(t.Context(), r); n != 3 || err != nil {
+			t.Fatalf("removed %d, %v; want 3", n, err)
+		}
+		left := readAll(t, l, 9)
+		young := 0
+		for _, row := range left {
+			if row.Actor.Type == "anonymous" {
+				young++
+			}
+			if row.Action == "sigra.retention" && row.Metadata["rows"] != "anonymous_failures" {
+				t.Errorf("%v", row.Metadata)
+			}
+		}
+		if young != 1 || len(left) < 9 {
+			t.Errorf("%d of strangers among %d left", young, len(left))
+		}
+		var targets int
+		if err := db.QueryRow(t.Context(), `SELECT count(*) FROM audit_target WHERE target_id = 'ada'`).Scan(&targets); err != nil || targets != 6 {
+			t.Errorf("%d targets, %v", targets, err)
+		}
+	})
+}
+
 type writer func([]byte) (int, error)
 
 func (w writer) Write(b []byte) (int, error) { return w(b) }

@@ -60,7 +60,7 @@ func New(cfg Config) (*Log, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	cl, err := commitlog.Open(ctx, commitlog.Config{DB: cfg.DB, Table: table, Columns: columns, Time: "occurred_at"})
+	cl, err := commitlog.Open(ctx, commitlog.Config{DB: cfg.DB, Table: table, Columns: columns, Time: "occurred_at", Minor: `actor_type = 'anonymous' AND outcome = 'failure'`})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,9 @@ import (
 type Retention struct {
 	Before time.Time // rows that occurred earlier may go
 	Floor  Position  // but only at or before this: the least position of the attached cursors; commitlog.End() when there is none
-	Batch  int       // rows per transaction; 0 means 500
+	// Anonymous leaves all but failures of nobody in particular, which strangers can make as many of as the limits let them.
+	Anonymous bool
+	Batch     int // rows per transaction; 0 means 500
 }
 
 const deleteTargetSQL = `DELETE FROM audit_target WHERE target_id = $1 AND target_type = $2 AND occurred_at = $3 AND id = $4`
@@ -44,9 +46,13 @@ func Prune(ctx context.Context, l *Log, cl *commitlog.Log, r Retention, gone fun
 		r.Batch = 500
 	}
 	record := func(ctx context.Context, tx *store.Tx, removed int, complete bool) error {
+		which := "all"
+		if r.Anonymous {
+			which = "anonymous_failures"
+		}
 		_, err := l.Record(ctx, tx, Entry{
 			Action: "sigra.retention", Actor: Ref{Type: "system"},
-			Metadata: map[string]any{"log": cl.Table(), "before": r.Before.UTC(), "removed": removed, "complete": complete},
+			Metadata: map[string]any{"log": cl.Table(), "rows": which, "before": r.Before.UTC(), "removed": removed, "complete": complete},
 		})
 		return err
 	}
@@ -55,7 +61,7 @@ func Prune(ctx context.Context, l *Log, cl *commitlog.Log, r Retention, gone fun
 		n := 0
 		err := l.db.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 			var also []func() error
-			n, err = cl.Prune(ctx, tx, r.Floor, r.Before.UTC().Truncate(time.Microsecond), r.Batch, func(scan commitlog.Scan) error {
+			n, err = cl.Prune(ctx, tx, r.Floor, r.Before.UTC().Truncate(time.Microsecond), r.Anonymous, r.Batch, func(scan commitlog.Scan) error {
 				f, err := gone(ctx, tx, scan)
 				if f != nil {
 					also = append(also, f)

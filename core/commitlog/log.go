@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ type Config struct {
 	Columns string
 	// Time is the column that retention and lag go by.
 	Time string
+	// Minor is a condition on the columns: rows that may be removed earlier than the others. Empty: none are.
+	Minor string
 }
 
 // Log is one table read in commit order. Safe for concurrent use.
@@ -34,7 +37,10 @@ type Log struct {
 }
 
 // statements are the log's SQL. They are put together once, from constants of the code: $1, $2, $3 are a position.
-type statements struct{ read, head, lag, oldest, prune, pruned, raise, check string }
+type statements struct{ read, head, lag, oldest, prune, pruneMinor, pruned, raise, check string }
+
+const pruneSQL = `DELETE FROM {table} WHERE {key} IN (SELECT {order} FROM {table} WHERE {upto} AND {time} < $4 {only} AND (era, tx) < {horizon} ORDER BY {time} LIMIT $5)
+RETURNING era, tx, seq, {columns}`
 
 var identifier = regexp.MustCompile(`^[a-z_]+$`)
 
@@ -61,13 +67,13 @@ func Open(ctx context.Context, cfg Config) (*Log, error) {
 	r := strings.NewReplacer("{horizon}", horizon, "{after}", after, "{upto}", upto, "{key}", key, "{order}", order, "{desc}", desc, "{columns}", cfg.Columns, "{time}", cfg.Time)
 	t := func(s string) string { return strings.ReplaceAll(r.Replace(s), "{table}", cfg.Table) }
 	l.sql = statements{
-		read:   t(`SELECT era, tx, seq, {columns} FROM {table} WHERE {after} AND (era, tx) < {horizon} ORDER BY {order} LIMIT $4`),
-		head:   t(`SELECT era, tx, seq FROM {table} WHERE (era, tx) < {horizon} ORDER BY {desc} LIMIT 1`),
-		lag:    t(`SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {after} LIMIT $4) AS behind`),
-		oldest: t(`SELECT {time} FROM {table} WHERE {after} ORDER BY {order} LIMIT 1`),
-		prune: t(`DELETE FROM {table} WHERE {key} IN (SELECT {order} FROM {table} WHERE {upto} AND {time} < $4 AND (era, tx) < {horizon} ORDER BY {time} LIMIT $5)
-RETURNING era, tx, seq, {columns}`),
-		pruned: t(`UPDATE log_era SET pruned_tx = $1 WHERE log = '{table}' AND era = $2 AND pruned_tx < $1`),
+		read:       t(`SELECT era, tx, seq, {columns} FROM {table} WHERE {after} AND (era, tx) < {horizon} ORDER BY {order} LIMIT $4`),
+		head:       t(`SELECT era, tx, seq FROM {table} WHERE (era, tx) < {horizon} ORDER BY {desc} LIMIT 1`),
+		lag:        t(`SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {after} LIMIT $4) AS behind`),
+		oldest:     t(`SELECT {time} FROM {table} WHERE {after} ORDER BY {order} LIMIT 1`),
+		prune:      t(strings.ReplaceAll(pruneSQL, "{only}", "")),
+		pruneMinor: t(strings.ReplaceAll(pruneSQL, "{only}", "AND "+cmp.Or(cfg.Minor, "FALSE"))),
+		pruned:     t(`UPDATE log_era SET pruned_tx = $1 WHERE log = '{table}' AND era = $2 AND pruned_tx < $1`),
 		check: t(`SELECT greatest(e.pruned_tx, coalesce((SELECT max(tx) FROM {table} WHERE era = e.era), 0)) >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
 FROM log_era AS e WHERE e.log = '{table}'`),
 		raise: t(`UPDATE log_era SET era = era + 1, pruned_tx = 0 WHERE log = '{table}'`),
@@ -163,9 +169,13 @@ func (l *Log) Lag(ctx context.Context, after Position, limit int) (rows int, old
 }
 
 // Prune removes up to limit rows at or before floor whose time is before a moment, calls gone for each, and returns
-// how many there were.
-func (l *Log) Prune(ctx context.Context, tx *store.Tx, floor Position, before time.Time, limit int, gone func(Scan) error) (int, error) {
-	rows, err := tx.Query(ctx, l.sql.prune, floor.Era, floor.Tx, floor.Seq, before, limit)
+// how many there were. minor leaves all but those of Config.Minor.
+func (l *Log) Prune(ctx context.Context, tx *store.Tx, floor Position, before time.Time, minor bool, limit int, gone func(Scan) error) (int, error) {
+	query := l.sql.prune
+	if minor {
+		query = l.sql.pruneMinor
+	}
+	rows, err := tx.Query(ctx, query, floor.Era, floor.Tx, floor.Seq, before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("prune %s: %w", l.cfg.Table, err)
 	}

@@ -338,7 +338,7 @@ func TestOpen_movedWithPrunedLog(t *testing.T) {
 		if _, err := tx.Exec(ctx, `UPDATE log_era SET era = 1`); err != nil {
 			return err
 		}
-		n, err := l.Prune(ctx, tx, commitlog.End(), time.Now(), 10, func(scan commitlog.Scan) error {
+		n, err := l.Prune(ctx, tx, commitlog.End(), time.Now(), false, 10, func(scan commitlog.Scan) error {
 			var p commitlog.Position
 			var n int64
 			return scan(&p, &n)
@@ -401,7 +401,7 @@ func TestPrune(t *testing.T) {
 		prune := func(floor commitlog.Position, before time.Time, limit int) (n int) {
 			t.Helper()
 			err := db.Tx(t.Context(), func(ctx context.Context, tx *store.Tx) (err error) {
-				n, err = l.Prune(ctx, tx, floor, before, limit, func(scan commitlog.Scan) error {
+				n, err = l.Prune(ctx, tx, floor, before, false, limit, func(scan commitlog.Scan) error {
 					var p commitlog.Position
 					var n int64
 					return scan(&p, &n)

@@ -303,7 +303,8 @@ func (s SMTP) Enabled() bool { return s.Host != "" }
 
 // Audit is how long the audit log is kept.
 type Audit struct {
-	Retention time.Duration // 0: for ever
+	Retention          time.Duration // 0: for ever
+	AnonymousRetention time.Duration // of failures of nobody in particular; 0: as long as the others
 }
 
 // Events are what applications report to Sigra for plugins.

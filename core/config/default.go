@@ -89,6 +89,7 @@ func Default() *Config {
 			From: "Sigra <sigra@localhost>", ServiceName: "Sigra", Dev: true, Language: "en",
 			SMTP: SMTP{TLS: SMTPStartTLS, Timeout: 15 * time.Second, Pool: 4},
 		},
+		Audit:   Audit{AnonymousRetention: 90 * day},
 		Events:  Events{Retention: 30 * day, MaxBytes: 64 * kib},
 		Logging: Logging{Level: "info", Format: "text"},
 		Telemetry: Telemetry{

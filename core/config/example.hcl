@@ -326,6 +326,9 @@ mail {
 audit {
   # How long the audit log is kept; "0" is for ever.
   retention = "0"
+
+  # How long the rows are kept that tell of failures of strangers, such as wrong passwords. "0" is as long as the others.
+  anonymous_retention = "90d"
 }
 
 events {

@@ -285,6 +285,7 @@ func readSMTP(b *block, s *SMTP) {
 
 func readAudit(b *block, a *Audit) {
 	b.duration("retention", &a.Retention, day, 36500*day, "for ever")
+	b.duration("anonymous_retention", &a.AnonymousRetention, day, 36500*day, "for as long as the others")
 }
 
 func readEvents(b *block, e *Events) {

@@ -57,8 +57,8 @@ type Config struct {
 
 // Retention says how long things are kept; zero keeps them for ever.
 type Retention struct {
-	Audit, Events, DeadLetters time.Duration
-	Every                      time.Duration // how often it is looked after; 0: hourly
+	Audit, Anonymous, Events, DeadLetters time.Duration // Anonymous: rows of the audit log that tell of failures of nobody in particular
+	Every                                 time.Duration // how often it is looked after; 0: hourly
 }
 
 func (c *Config) defaults() error {

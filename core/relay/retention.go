@@ -62,7 +62,7 @@ func (r *Relay) seen(ctx context.Context) error {
 // Retain applies the retention settings once. Run does it by itself; this is for doing it now.
 func (r *Relay) Retain(ctx context.Context) error {
 	keep := r.cfg.Retention
-	if keep.Audit <= 0 && keep.Events <= 0 && keep.DeadLetters <= 0 {
+	if keep.Audit <= 0 && keep.Anonymous <= 0 && keep.Events <= 0 && keep.DeadLetters <= 0 {
 		return nil
 	}
 	// The lease spares work and double accounting; deleting twice would do no harm, so nothing fences it.
@@ -72,10 +72,16 @@ func (r *Relay) Retain(ctx context.Context) error {
 	}
 	defer func() { _ = r.cfg.Leases.Release(context.WithoutCancel(ctx), retentionLease) }()
 	var errs []error
-	if keep.Audit > 0 {
+	for _, a := range []struct {
+		keep      time.Duration
+		anonymous bool
+	}{{keep.Audit, false}, {keep.Anonymous, true}} {
+		if a.keep <= 0 {
+			continue
+		}
 		floor, err := r.floor(ctx, r.cfg.Audit.Commits())
 		if err == nil {
-			_, err = r.cfg.Audit.Retain(ctx, audit.Retention{Before: r.now().Add(-keep.Audit), Floor: floor})
+			_, err = r.cfg.Audit.Retain(ctx, audit.Retention{Before: r.now().Add(-a.keep), Floor: floor, Anonymous: a.anonymous})
 		}
 		errs = append(errs, err)
 	}
