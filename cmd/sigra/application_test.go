@@ -63,12 +63,12 @@ func TestApplication(t *testing.T) {
 		}
 		session := []string{"Cookie", cookie.Session + "=" + ada.Token}
 		withKey := append([]string{"Sigra-Application-Key", key}, session...)
-		burst := func(what string, header []string) {
+		burst := func(what string, n int, header []string) {
 			t.Helper()
 			var wg sync.WaitGroup
 			for range 8 {
 				wg.Go(func() {
-					for range 250 {
+					for range n / 8 {
 						if got := ask("", "/v1/session", header...); got != 200 {
 							t.Errorf("%s: %d", what, got)
 							return
@@ -78,7 +78,7 @@ func TestApplication(t *testing.T) {
 			}
 			wg.Wait()
 		}
-		burst("2000 checks of a session", session)
+		burst("400 checks of a session", 400, session)
 		refused := false
 		for range 100 {
 			refused = ask("", "/v1/session", "Cookie", cookie.Session+"="+strings.Repeat("A", 43)) == http.StatusTooManyRequests || refused
@@ -86,7 +86,7 @@ func TestApplication(t *testing.T) {
 		if !refused {
 			t.Error("tokens are tried without end")
 		}
-		burst("2000 checks with a key, from an address that is used up", withKey)
+		burst("2000 checks with a key, from an address that is used up", 2000, withKey)
 
 		for what, c := range map[string]struct {
 			host, path string
@@ -97,13 +97,15 @@ func TestApplication(t *testing.T) {
 			"inside, nobody's session":        {"sigra.internal:8484", "/v1/session", []string{"Sigra-Application-Key", key}, 401},
 			"inside, without a key":           {"sigra.internal:8484", "/v1/session", session, 421},
 			"inside, with a key that is none": {"sigra.internal:8484", "/v1/session", append([]string{"Sigra-Application-Key", key[:58] + "x"}, session...), 421},
-			"inside, keys to verify with":     {"sigra.internal:8484", "/.well-known/jwks.json", []string{"Sigra-Application-Key", key}, 429}, // that is no session check: the address is used up
 			"inside, a page":                  {"sigra.internal:8484", "/login", withKey, 421},
 			"elsewhere":                       {"other.internal:8484", "/v1/session", withKey, 421},
 		} {
 			if got := ask(c.host, c.path, c.header...); got != c.want {
 				t.Errorf("%s: %d, want %d", what, got, c.want)
 			}
+		}
+		if got := ask("sigra.internal:8484", "/.well-known/jwks.json"); got == 421 { // 200, or 429 of an address that is used up: it is no session check
+			t.Errorf("inside, keys to verify with: %d", got)
 		}
 		client, err := sigra.New(sigra.Config{URL: in.url, ApplicationKey: key})
 		if err != nil {

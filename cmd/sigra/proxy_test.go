@@ -249,10 +249,10 @@ func (b *behind) ask(target, token string, header ...string) *http.Response {
 // TestProxies puts an application behind real proxies, with the configurations of docs/deployment, and walks through them in a browser.
 func TestProxies(t *testing.T) {
 	t.Parallel()
-	databases := storetest.Databases(t)
 	for i, p := range proxies {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
+			databases := storetest.Databases(t)
 			b := newBehind(t, i, databases[i%len(databases)].URL)
 			b.hostile()
 			b.upgrades()

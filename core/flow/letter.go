@@ -39,7 +39,9 @@ func (k *Kit) Reaches(ctx context.Context, purpose, address string, organization
 }
 
 // Writable refuses an address that the mailer has no letters for, whoever asks.
-func (k *Kit) Writable(ctx context.Context, address string) error { return k.mail.Writable(ctx, address) }
+func (k *Kit) Writable(ctx context.Context, address string) error {
+	return k.mail.Writable(ctx, address)
+}
 
 func (k *Kit) write(ctx context.Context, l mail.Letter) (mail.Message, error) {
 	if l.Language == "" {

@@ -241,7 +241,7 @@ func TestReload_saysWhatChanged(t *testing.T) {
 		}
 	}
 	info, _ := f.Info("gatekeeper") // what it is asked, and not only what it could be
-	if got := strings.Join(info.Questions, "; "); got != "login (allowed where it fails); member.add (not asked: its block has no gate for it)" {
+	if got := strings.Join(info.Questions, "; "); got != "login (allowed where it fails); member.add (not asked: its block has no gate \"member.add\" { on_error = \"deny\" })" {
 		t.Error(got)
 	}
 }

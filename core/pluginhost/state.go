@@ -150,9 +150,13 @@ func askedOf(p *plugin) []string {
 	if p.manifest == nil {
 		return out
 	}
-	for _, name := range p.manifest.questions() {
-		if !slices.Contains(names, name) {
-			out = append(out, name+" (not asked: its block has no gate for it)")
+	for _, q := range p.manifest.GetGateQuestions() {
+		if name := q.GetName(); !slices.Contains(names, name) {
+			failing := config.OnErrorDeny // and what the plugin itself would have a failure mean
+			if q.GetAllowOnError() {
+				failing = config.OnErrorAllow
+			}
+			out = append(out, fmt.Sprintf("%s (not asked: its block has no gate %q { on_error = %q })", name, name, failing))
 		}
 	}
 	return out

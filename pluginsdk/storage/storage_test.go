@@ -278,7 +278,7 @@ func TestTx_deadlock(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if attempts[0]+attempts[1] != 3 {
+	if attempts[0]+attempts[1] < 3 { // one at least was the victim, and more than once where they met again
 		t.Errorf("attempts: %v", attempts)
 	}
 }

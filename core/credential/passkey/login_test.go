@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/sigra-auth/sigra/core/credential/passkey"
-	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/credential/passkey/passkeytest"
+	"github.com/sigra-auth/sigra/core/fault"
 	"github.com/sigra-auth/sigra/core/store"
 )
 
